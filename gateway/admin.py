@@ -1,0 +1,149 @@
+"""Tenants and keys (API section 7), and the status of the server.
+
+A platform key manages all tenants and all keys. A key with `keys:write` manages the keys of its own tenant,
+within its own powers: it grants, and wakes up, no key with a scope that it lacks, and it does not touch
+platform keys. A player-bound key manages no keys, since it could unbind itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from gateway.access import PLATFORM
+from gateway.call import Call
+from gateway.listings import listing_of
+from lbactors.documents import key_json, tenant_json
+from lbactors.model import ApiError, invalid
+
+STATUSES = ("active", "disabled")  # of tenants and of keys that are not deleted
+
+
+# Tenants --------------------------------------------------------------------------------------------------
+
+
+async def create_tenant(call: Call) -> web.Response:
+    """`POST /v1/tenants`."""
+    tenant, idempotency = await call.document()
+    answer = await call.service.admin("create_tenant", call.tenant_id, {"tenant": tenant}, idempotency)
+    location = f"/v1/tenants/{quote(str(answer.body.get('tenant_id', '')), safe='')}"
+    return call.admin_answer(answer, {"Location": location})
+
+
+async def list_tenants(call: Call) -> web.Response:
+    """`GET /v1/tenants`."""
+    status = call.query["status"]
+    tenants = call.service.catalogue.tenants()
+    if status is not None:
+        tenants = [tenant for tenant in tenants if tenant.status == status]
+    return listing_of(call, tenants, tenant_json, "tenants", status)
+
+
+async def get_tenant(call: Call) -> web.Response:
+    """`GET /v1/tenants/{tenant_id}`."""
+    return call.reading(tenant_json(await call.gateway.access.tenant(call.path["tenant_id"])))
+
+
+async def patch_tenant(call: Call) -> web.Response:
+    """`PATCH /v1/tenants/{tenant_id}`."""
+    tenant = await call.gateway.access.tenant(call.path["tenant_id"])
+    patch, idempotency = await call.document()
+    args = {"tenant_id": tenant.tenant_id, "patch": patch}
+    return call.admin_answer(await call.service.admin("patch_tenant", call.tenant_id, args, idempotency))
+
+
+async def delete_tenant(call: Call) -> web.Response:
+    """`DELETE /v1/tenants/{tenant_id}`."""
+    tenant = await call.gateway.access.tenant(call.path["tenant_id"])
+    args = {"tenant_id": tenant.tenant_id}
+    return call.admin_answer(await call.service.admin("delete_tenant", call.tenant_id, args))
+
+
+# Keys -----------------------------------------------------------------------------------------------------
+
+
+async def create_key(call: Call) -> web.Response:
+    """`POST /v1/keys`: in the tenant that the body names, else in the one acted in."""
+    caller = call.caller
+    caller.check_unbound()
+    key, idempotency = await call.document()
+    tenant_id = key.get("tenant_id")
+    if tenant_id is None:
+        tenant_id = call.tenant_id
+    elif type(tenant_id) is not str:
+        raise invalid("must be a string", "body", "tenant_id")
+    if not caller.platform:
+        if tenant_id != call.tenant_id:
+            raise ApiError("forbidden", "tenant_id: needs a key with the scope platform")
+        _check_grant(call, key.get("scopes"))
+    await call.gateway.access.tenant(tenant_id)
+    args = {"key": {**key, "tenant_id": tenant_id}}
+    return call.admin_answer(await call.service.admin("create_key", tenant_id, args, idempotency))
+
+
+def _check_grant(call: Call, scopes: Any) -> None:
+    """403 for scopes that the caller lacks. What is no list of strings is left to the supervisor's 422."""
+    if not isinstance(scopes, list | frozenset):
+        return
+    lacking = sorted(scope for scope in scopes if isinstance(scope, str) and scope not in call.caller.scopes)
+    if lacking:
+        raise ApiError("forbidden", f"scopes: this key lacks {', '.join(lacking)[:200]} and cannot grant it")
+
+
+async def list_keys(call: Call) -> web.Response:
+    """`GET /v1/keys`: of the tenant acted in; for a platform key that names none, of all tenants."""
+    caller, query = call.caller, call.query
+    tenant_id = query["tenant_id"]
+    if tenant_id is None:
+        tenant_id = None if caller.platform and not caller.named_tenant else call.tenant_id
+    elif not caller.platform and tenant_id != call.tenant_id:
+        raise ApiError("forbidden", "tenant_id: needs a key with the scope platform")
+    else:
+        await call.gateway.access.tenant(tenant_id)
+    keys = call.service.catalogue.keys(tenant_id)
+    if query["status"] is not None:
+        keys = [key for key in keys if key.status == query["status"]]
+    return listing_of(call, keys, key_json, "keys", tenant_id, query["status"])
+
+
+async def get_key(call: Call) -> web.Response:
+    """`GET /v1/keys/{key_id}`."""
+    return call.reading(key_json(await call.key_of_tenant(call.path["key_id"])))
+
+
+async def patch_key(call: Call) -> web.Response:
+    """`PATCH /v1/keys/{key_id}`."""
+    call.caller.check_unbound()
+    key = await call.key_of_tenant(call.path["key_id"])
+    patch, idempotency = await call.document()
+    if not call.caller.platform:
+        _check_not_platform(key.scopes)
+        if patch.get("status") == "active":
+            _check_grant(call, key.scopes)
+        _check_grant(call, patch.get("scopes"))
+    args = {"key_id": key.key_id, "patch": patch}
+    return call.admin_answer(await call.service.admin("patch_key", key.tenant_id, args, idempotency))
+
+
+async def delete_key(call: Call) -> web.Response:
+    """`DELETE /v1/keys/{key_id}`."""
+    call.caller.check_unbound()
+    key = await call.key_of_tenant(call.path["key_id"])
+    if not call.caller.platform:
+        _check_not_platform(key.scopes)
+    return call.admin_answer(await call.service.admin("delete_key", key.tenant_id, {"key_id": key.key_id}))
+
+
+def _check_not_platform(scopes: frozenset[str]) -> None:
+    if PLATFORM in scopes:
+        raise ApiError("forbidden", "a platform key can be changed by a platform key only")
+
+
+# Status ---------------------------------------------------------------------------------------------------
+
+
+async def status(call: Call) -> web.Response:
+    """`GET /v1/status`."""
+    return call.answer(await call.service.status())

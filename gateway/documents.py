@@ -1,0 +1,80 @@
+"""The documents of reads: entries and the head of a page, as clients see them.
+
+Everything here turns tuples of `lbactors.model` into JSON-ready dictionaries: times to RFC 3339, metadata
+to an embedded fragment (JSON) or to data (MessagePack). It decides no policy and asks nobody. The documents
+of what administrators write (definitions, periods, keys, tenants) are in `lbactors.documents`, since the
+supervisor answers with them too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from lbactors.model import Board, PeriodView, Reading, Row
+from lbactors.timeframe import format_instant
+
+Document = dict[str, Any]
+
+
+def instant(at_ms: int | None) -> str | None:
+    """RFC 3339 text, or None for no time."""
+    return None if at_ms is None else format_instant(at_ms)
+
+
+def metadata_reader(packed: bool) -> Callable[[bytes], Any]:
+    """How stored metadata (JSON bytes) enters an answer."""
+    return orjson.loads if packed else orjson.Fragment
+
+
+def page_period(view: PeriodView) -> Document:
+    """The period that a page is of."""
+    return {
+        "period_key": view.key,
+        "window": view.window,
+        "state": view.state,
+        "starts_at": instant(view.starts_at_ms),
+        "ends_at": instant(view.ends_at_ms),
+    }
+
+
+def entry(row: Row, display_name: str | None, metadata: Callable[[bytes], Any]) -> Document:
+    """One entry. `metadata`: see `metadata_reader`."""
+    rank, player_id, score, subscore, stored, submissions, first_at_ms, updated_at_ms, change = row
+    return {
+        "rank": rank,
+        "player_id": player_id,
+        "display_name": display_name,
+        "score": score,
+        "subscore": subscore,
+        "metadata": None if stored is None else metadata(stored),
+        "submissions": submissions,
+        "first_at": format_instant(first_at_ms),
+        "updated_at": format_instant(updated_at_ms),
+        "change": change,
+    }
+
+
+def entries(rows: Sequence[Row], names: Sequence[str | None], packed: bool) -> list[Document]:
+    """Entries with the display names of their players, in the same order."""
+    metadata = metadata_reader(packed)
+    return [entry(row, name, metadata) for row, name in zip(rows, names, strict=True)]
+
+
+def page_head(board: Board, reading: Reading) -> Document:
+    """What every answer about a period's entries begins with."""
+    return {
+        "leaderboard_id": board.leaderboard_id,
+        "period": page_period(reading.period),
+        "total": reading.total,
+        "as_of_seq": reading.as_of_seq,
+    }
+
+
+def percentile(rank: int | None, total: int) -> float | None:
+    """Share of the ranked entries below this rank, in per cent, to one decimal; None if unranked."""
+    if rank is None or total <= 0:
+        return None
+    return round((total - rank) / total * 100, 1)

@@ -1,0 +1,117 @@
+"""Example documents of the OpenAPI description. A test holds every one of them against its schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DEFINITION: dict[str, Any] = {
+    "leaderboard_id": "xp-weekly-global",
+    "name": "Global Weekly XP",
+    "timeframe": {"type": "weekly", "timezone": "Europe/Rome", "reset_day": "monday", "reset_time": "00:00"},
+    "windows": ["daily", "all_time"],
+    "scoring": {"aggregation": "best", "score_min": 0, "score_max": 1_000_000},
+    "ranking": {"order": "desc", "rank_style": "ordinal", "max_entries": 100_000},
+}
+DEFINITION_PATCH = {"name": "Global Weekly XP (season 2)", "ranking": {"max_entries": 200_000}}
+
+SUBMISSION: dict[str, Any] = {
+    "player_id": "p1",
+    "score": 5100,
+    "subscore": 3,
+    "metadata": {"level": 7},
+    "submission_id": "m-77:p1",
+}
+SUBMISSIONS = [SUBMISSION, {"player_id": "p2", "score": 4800}]
+SUBMISSIONS_OBJECT = {"submissions": SUBMISSIONS}
+SUBMISSIONS_TO_BOARDS = [
+    {"leaderboard_id": "xp-weekly-global", "player_id": "p1", "score": 5100},
+    {"leaderboard_id": "deaths", "player_id": "p1", "score": 2},
+]
+
+OUTCOME: dict[str, Any] = {
+    "period_key": "2026-W47",
+    "player_id": "p1",
+    "applied": True,
+    "score": 5100,
+    "subscore": 3,
+    "previous_score": 4900,
+    "rank": 12,
+    "previous_rank": 15,
+    "seq": 88124,
+}
+BATCH_OUTCOME: dict[str, Any] = {
+    "accepted": 1,
+    "rejected": 1,
+    "errors": [
+        {
+            "index": 1,
+            "code": "validation_failed",
+            "message": "body.1.score: must be finite",
+            "details": [{"loc": ["body", 1, "score"], "msg": "must be finite"}],
+        }
+    ],
+    "results": [],
+}
+
+PAGE_PERIOD: dict[str, Any] = {
+    "period_key": "2026-W47",
+    "window": "main",
+    "state": "active",
+    "starts_at": "2026-11-15T23:00:00.000Z",
+    "ends_at": "2026-11-22T23:00:00.000Z",
+}
+PERIOD: dict[str, Any] = {
+    **PAGE_PERIOD,
+    "next_starts_at": "2026-11-22T23:00:00.000Z",
+    "entries": 1250,
+    "submissions": 88123,
+}
+PERIOD_INPUT = {
+    "period_key": "cup-final",
+    "starts_at": "2026-12-01T18:00:00Z",
+    "ends_at": "2026-12-01T20:00:00Z",
+}
+
+ENTRY: dict[str, Any] = {
+    "rank": 1,
+    "player_id": "p1",
+    "display_name": "Maya",
+    "score": 5100,
+    "subscore": 3,
+    "metadata": {"level": 7},
+    "submissions": 9,
+    "first_at": "2026-11-16T08:00:00.000Z",
+    "updated_at": "2026-11-18T12:00:00.000Z",
+    "change": "up",
+}
+HEAD: dict[str, Any] = {
+    "leaderboard_id": "xp-weekly-global",
+    "period": PAGE_PERIOD,
+    "total": 1250,
+    "as_of_seq": 88124,
+}
+PAGE: dict[str, Any] = {**HEAD, "entries": [ENTRY], "next_cursor": "lqFy…", "prev_cursor": None}
+PLAYER_ENTRY: dict[str, Any] = {**HEAD, **ENTRY, "percentile": 99.9}
+LOOKUP = {"player_ids": ["p1", "p2", "p3"]}
+LOOKUP_ANSWER: dict[str, Any] = {**HEAD, "entries": [{"position": 1, **ENTRY}], "not_found": ["p2", "p3"]}
+DISTRIBUTION: dict[str, Any] = {
+    "total": 3,
+    "min": 10,
+    "max": 30,
+    "mean": 20,
+    "quantiles": {"p50": 20, "p90": 30, "p99": 30},
+    "buckets": [{"from": 10, "to": 20, "count": 1}, {"from": 20, "to": 30, "count": 2}],
+    "period": PAGE_PERIOD,
+}
+
+PROFILE: dict[str, Any] = {
+    "display_name": "Maya",
+    "avatar_url": "https://example.com/maya.png",
+    "attributes": {"country": "IT"},
+    "roles": [],
+    "tags": ["beta"],
+}
+TENANT = {"tenant_id": "studio-a", "name": "Studio A"}
+TENANT_PATCH = {"status": "disabled"}
+KEY: dict[str, Any] = {"name": "game server", "scopes": ["scores:write", "rankings:read"]}
+KEY_PATCH = {"status": "disabled"}

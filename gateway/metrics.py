@@ -1,0 +1,83 @@
+"""What the gateway counts, for Prometheus: requests by route, method and status, their times, and
+submissions.
+
+Labels are route templates, never players, leaderboards or tenants: the number of time series is fixed by
+the code. Every registry is its own, so that several gateways fit into one process (tests). The child of a
+label set is looked up once per route and status and kept, since the look-up costs more than the counting.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+def package_version() -> str:
+    """Version of the installed package; `0` when run from a source tree that was never installed."""
+    try:
+        return version("lbactors")
+    except PackageNotFoundError:
+        return "0"
+
+
+class Metrics:
+    """`registry` is public: other parts of the process may register collectors in it."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "lbactors_http_requests_total",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "lbactors_http_request_seconds",
+            "Time from the request's headers to the answer.",
+            ("method", "route"),
+            registry=self.registry,
+            buckets=_SECONDS,
+        )
+        submissions = Counter(
+            "lbactors_submissions_total",
+            "Submissions by what became of them.",
+            ("result",),
+            registry=self.registry,
+        )
+        self._accepted = submissions.labels("accepted")
+        self._rejected = submissions.labels("rejected")
+        self.in_flight = Gauge(
+            "lbactors_http_requests_in_flight", "Requests being answered.", registry=self.registry
+        )
+        build = Gauge("lbactors_build_info", "Always 1.", ("version",), registry=self.registry)
+        build.labels(package_version()).set(1)
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Counts one answer. `method` and `route` must come from the routes' table, or be constants."""
+        children = self._children.get((method, route, status))
+        if children is None:
+            children = (
+                self._requests.labels(method, route, status),
+                self._seconds.labels(method, route),
+            )
+            self._children[method, route, status] = children
+        children[0].inc()
+        children[1].observe(seconds)
+
+    def submissions(self, accepted: int, rejected: int) -> None:
+        """Counts what became of the items of one request."""
+        if accepted:
+            self._accepted.inc(accepted)
+        if rejected:
+            self._rejected.inc(rejected)
+
+    def exposition(self) -> bytes:
+        """The text that Prometheus reads, of `CONTENT_TYPE`."""
+        return generate_latest(self.registry)

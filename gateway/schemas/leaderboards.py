@@ -1,0 +1,169 @@
+"""Schemas of definitions and periods (API sections 2 and 3)."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from gateway.parameters import NUMBER_SCHEMA
+from gateway.schemas.words import (
+    COUNT,
+    FREE_OBJECT,
+    FURTHER_WINDOW,
+    INSTANT,
+    STRING,
+    WINDOW,
+    Schema,
+    answer,
+    closed,
+    listing,
+    or_null,
+    ref,
+    said,
+)
+from gateway.submissions import AGGREGATIONS
+from lbactors.model import LEADERBOARD_ID
+from lbactors.timeframe import TimeframeType, Weekday
+
+
+def definitions() -> dict[str, Schema]:
+    """Of a leaderboard."""
+    fields: Schema = {
+        "name": said({"type": "string", "minLength": 1, "maxLength": 200}, "Default: the id."),
+        "description": {"type": "string", "maxLength": 2000, "default": ""},
+        "status": said(
+            {"type": "string", "enum": ["active", "inactive", "archived"], "default": "active"},
+            "`inactive` and `archived` refuse writes and serve reads.",
+        ),
+        "timeframe": ref("Timeframe"),
+        "windows": said(
+            {"type": "array", "items": FURTHER_WINDOW, "uniqueItems": True, "default": []},
+            "Further views, each its own chain of periods fed by the same submissions; not the main type.",
+        ),
+        "scoring": ref("Scoring"),
+        "ranking": ref("Ranking"),
+        "metadata": said(FREE_OBJECT, FREE_OBJECT["description"], default={}),
+    }
+    leaderboard_id = said(
+        {"type": "string", "pattern": LEADERBOARD_ID.replace(r"\Z", "$")}, "Unique in the tenant, immutable."
+    )
+    return {
+        "Definition": closed({"leaderboard_id": leaderboard_id, **fields}, ("leaderboard_id",)),
+        "DefinitionPatch": closed(
+            {"leaderboard_id": said(leaderboard_id, "Must be the leaderboard's own."), **fields},
+            description="What is absent stays. `timeframe`, `scoring` and `ranking` are merged by field, "
+            "`windows` and `metadata` are replaced.",
+        ),
+        "Leaderboard": answer(
+            {
+                "leaderboard_id": leaderboard_id,
+                **fields,
+                "tenant_id": STRING,
+                "version": said({"type": "integer", "minimum": 1}, "Rises with every change; the ETag."),
+                "created_at": INSTANT,
+                "updated_at": INSTANT,
+            }
+        ),
+        "LeaderboardListing": listing("Leaderboard"),
+        "Timeframe": closed(
+            {
+                "type": {"type": "string", "enum": list(get_args(TimeframeType)), "default": "permanent"},
+                "timezone": said(
+                    {"type": "string", "format": "time-zone", "default": "UTC"},
+                    "IANA name; boundaries are wall-clock times in it, across clock changes.",
+                ),
+                "reset_time": {
+                    "type": "string",
+                    "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$",
+                    "default": "00:00",
+                },
+                "reset_day": {"type": "string", "enum": list(get_args(Weekday)), "default": "monday"},
+                "reset_date": said(
+                    {"type": "integer", "minimum": 1, "maximum": 31, "default": 1},
+                    "Clamped to the month's last day.",
+                ),
+                "cron": or_null(
+                    {"type": "string", "format": "cron", "maxLength": 256},
+                    "Five fields, in the zone. Required for type `cron`, only there.",
+                ),
+                "every_seconds": or_null(
+                    {"type": "integer", "minimum": 1, "maximum": 315_360_000},
+                    "Required for type `every`, only there; anchored on `starts_at`, else on 1970.",
+                ),
+                "starts_at": or_null(INSTANT, "Begin of the whole schedule. Required for type `range`."),
+                "ends_at": or_null(
+                    INSTANT, "End of the whole schedule, after `starts_at`. Required for type `range`."
+                ),
+                "late_grace_seconds": said(
+                    {"type": "integer", "minimum": 0, "maximum": 86_400, "default": 5},
+                    "How long after its end a period takes submissions that occurred inside it.",
+                ),
+                "retain_periods": said(
+                    {"type": "integer", "minimum": 0, "maximum": 1000, "default": 10}, "Closed periods kept."
+                ),
+            },
+            description="The rule that generates periods.",
+        ),
+        "Scoring": closed(
+            {
+                "source": {"type": "string", "enum": ["scores"], "default": "scores"},
+                "aggregation": said(
+                    {"type": "string", "enum": list(AGGREGATIONS), "default": "best"},
+                    "Cannot change while a period holds entries.",
+                ),
+                "score_min": or_null(NUMBER_SCHEMA, "A submission below is refused."),
+                "score_max": or_null(NUMBER_SCHEMA, "A submission above is refused; not below `score_min`."),
+            },
+            description="How submissions become an entry's score.",
+        ),
+        "Ranking": closed(
+            {
+                "order": {"type": "string", "enum": ["desc", "asc"], "default": "desc"},
+                "subscore_order": {"type": "string", "enum": ["desc", "asc"], "default": "desc"},
+                "tie_breaking": said(
+                    {"type": "string", "enum": ["first", "last"], "default": "first"},
+                    "Who leads among equals: who reached it first, or last.",
+                ),
+                "rank_style": said(
+                    {"type": "string", "enum": ["ordinal", "competition", "dense"], "default": "ordinal"},
+                    "1,2,3 · 1,1,3 · 1,1,2",
+                ),
+                "max_entries": or_null(
+                    {"type": "integer", "minimum": 1, "maximum": 100_000_000}, "The worst drops out."
+                ),
+                "min_score": or_null(
+                    NUMBER_SCHEMA, "Below it an entry is kept, but neither ranked nor counted."
+                ),
+            },
+            description="How entries are ordered, ranked and kept.",
+        ),
+    }
+
+
+def periods() -> dict[str, Schema]:
+    """Of its periods."""
+    head: Schema = {
+        "period_key": said(STRING, "Such as `2026-W47`; unique in its window."),
+        "window": WINDOW,
+        "state": {"type": "string", "enum": ["pending", "active", "closing", "closed"]},
+        "starts_at": or_null(INSTANT),
+        "ends_at": or_null(INSTANT),
+    }
+    return {
+        "PagePeriod": answer(head),
+        "Period": answer(
+            {**head, "next_starts_at": or_null(INSTANT), "entries": COUNT, "submissions": COUNT}
+        ),
+        "PeriodListing": listing("Period"),
+        "PeriodInput": closed(
+            {
+                "period_key": or_null(
+                    said({"type": "string", "pattern": LEADERBOARD_ID.replace(r"\Z", "$")}, ""),
+                    "Default: the start instant. Not `current` or `previous`.",
+                ),
+                "starts_at": said(INSTANT, "Not before the end of the last period."),
+                "ends_at": or_null(INSTANT, "After `starts_at`; null: until it is closed."),
+            },
+            ("starts_at",),
+        ),
+        "ClosedPeriod": answer({"closed": ref("Period"), "current": or_null(ref("Period"))}),
+    }

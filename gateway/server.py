@@ -1,0 +1,260 @@
+"""The server process: lock, store, Ray, supervisor, HTTP, and an orderly end.
+
+One process starts everything and serves HTTP itself; with `--gateways n` it starts n - 1 further gateway
+processes that accept on the same socket. Whatever keeps the server from starting is one line on stderr and
+exit code 2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import secrets
+import signal
+import socket
+import sys
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from gateway.app import GatewayRunner, build_app, drain, metrics_app
+from gateway.settings import GatewaySettings
+from lbactors.logs import configure_logs
+from lbactors.settings import ServerSettings
+from persistence import open_store
+from persistence.data_dir import DataDirLock, lock_data_dir
+from persistence.store import Store, StoreError
+
+CHILD_FD, CHILD_ADDRESS = "LBACTORS_CHILD_FD", "LBACTORS_CHILD_ADDRESS"
+BACKLOG = 1024
+RESPAWN_S = 1.0
+
+log = structlog.get_logger("server")
+
+
+class StartError(Exception):
+    """The server cannot start; the message is one clear line."""
+
+
+def store_url(settings: ServerSettings) -> str:
+    if settings.store == "sqlite":
+        return f"sqlite:{settings.data_dir.resolve()}"
+    return settings.store
+
+
+def actor_settings(settings: ServerSettings, root_key_hash: str | None) -> dict[str, Any]:
+    """What supervisor and period actors need to know, as plain values."""
+    return {
+        "store_url": store_url(settings),
+        "clock_file": str(settings.clock_file.resolve()) if settings.clock_file else None,
+        "seen_ids_limit": settings.seen_ids_limit,
+        "queue_limit": settings.queue_limit,
+        "snapshot_inputs": settings.snapshot_inputs,
+        "snapshot_seconds": settings.snapshot_seconds,
+        "idle_unload_seconds": settings.idle_unload_seconds,
+        "actors_per_core": settings.actors_per_core,
+        "spare_actors": settings.spare_actors,
+        "log_level": settings.log_level,
+        "root_key_hash": root_key_hash,
+    }
+
+
+def run(settings: ServerSettings) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit code."""
+    configure_logs(settings.log_level)
+    if CHILD_FD in os.environ:
+        return _run_child(settings)
+    lock: DataDirLock | None = None
+    try:
+        listener = _listen(settings)
+        if settings.store == "sqlite":
+            lock = lock_data_dir(settings.data_dir)
+        return _serve(settings, listener)
+    except (StartError, StoreError) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _listen(settings: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise StartError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
+    return listener
+
+
+async def _first_key(settings: ServerSettings) -> tuple[str | None, bool]:
+    """The root key's hash, and whether a key was made here (then it is printed). StoreError."""
+    store: Store = open_store(store_url(settings))
+    await store.open()
+    try:
+        if settings.root_key is not None:
+            text = settings.root_key.get_secret_value()
+            return hashlib.sha256(text.encode()).hexdigest(), False
+        if await store.scan("keys", limit=1):
+            return None, False
+    finally:
+        await store.close()
+    text = f"lb_{secrets.token_hex(24)}"
+    print(f"root key: {text}", flush=True)
+    return hashlib.sha256(text.encode()).hexdigest(), True
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _serve(settings: ServerSettings, listener: socket.socket) -> int:
+    from lbactors.cluster import Cluster
+
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        key_hash, _ = runner.run(_first_key(settings))
+        cluster = Cluster()
+        try:
+            if settings.ray_address == "local":
+                cluster.start_local()
+            else:
+                cluster.join(settings.ray_address)
+        except (ConnectionError, OSError, RuntimeError) as error:
+            raise StartError(f"Ray cannot be reached at {settings.ray_address}: {error}") from error
+        try:
+            return runner.run(_main(settings, cluster, listener, key_hash))
+        finally:
+            cluster.close()
+
+
+async def _main(settings: ServerSettings, cluster: Any, listener: socket.socket, key_hash: str | None) -> int:
+    stopping = _stop_event()
+    supervisor = cluster.supervisor(actor_settings(settings, key_hash))
+    port = listener.getsockname()[1]
+    async with contextlib.AsyncExitStack() as serving:
+        await serving.enter_async_context(_gateway(settings, cluster, supervisor, listener))
+        for _ in range(settings.gateways - 1):
+            await serving.enter_async_context(_child(settings, cluster.address, listener))
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        print(f"ready: http://{host}:{port}", flush=True)
+        await stopping.wait()
+        log.info("draining")
+    try:
+        await supervisor.call("stop", timeout_s=settings.drain_seconds)
+        cluster.kill(supervisor)
+    except Exception as error:  # what is journaled is safe even if the last snapshots fail
+        log.warning("last snapshots failed", error=repr(error))
+    return 0
+
+
+async def _metrics_site(app: web.Application, settings: ServerSettings) -> web.AppRunner:
+    """Serve `/metrics` on its own port. StartError."""
+    runner = web.AppRunner(metrics_app(app), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.metrics_port).start()
+    except OSError as error:
+        await runner.cleanup()
+        where = f"{settings.host}:{settings.metrics_port}"
+        raise StartError(f"cannot listen on {where} for metrics: {error.strerror}") from None
+    return runner
+
+
+def _stop_event() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+@contextlib.asynccontextmanager
+async def _gateway(settings: ServerSettings, cluster: Any, supervisor: Any, listener: socket.socket) -> Any:
+    """Serve HTTP on the listener; at the end no new requests, open ones answered."""
+    from lbactors.service import Service
+
+    store: Store = open_store(store_url(settings))
+    await store.open()
+    service = Service(cluster, supervisor, store, settings)
+    try:
+        await service.start()
+        app = build_app(service, GatewaySettings.of(settings))
+        runner = GatewayRunner(app, shutdown_timeout=1.0)
+        await runner.setup()
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        metrics = await _metrics_site(app, settings) if settings.metrics_port else None
+        yield
+        await drain(app)
+        await runner.cleanup()
+        if metrics is not None:
+            await metrics.cleanup()
+    finally:
+        await service.close()
+        await store.close()
+
+
+# Further gateway processes --------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def _child(settings: ServerSettings, address: str, listener: socket.socket) -> Any:
+    """Keep one further gateway process alive."""
+    environment = {**os.environ, CHILD_FD: str(listener.fileno()), CHILD_ADDRESS: address}
+    settings = settings.model_copy(update={"metrics_port": 0})  # each process has its own figures
+    for field, value in settings.model_dump(mode="json", exclude={"root_key"}).items():
+        if value is not None:
+            environment[f"LBACTORS_{field.upper()}"] = str(value)
+    process: asyncio.subprocess.Process | None = None
+
+    async def keep() -> None:
+        nonlocal process
+        while True:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "lbactors", "serve", env=environment, pass_fds=[listener.fileno()]
+            )
+            code = await process.wait()
+            log.warning("gateway process ended; starting another", code=code)
+            await asyncio.sleep(RESPAWN_S)
+
+    task = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        task.cancel()
+        if process is not None and process.returncode is None:
+            process.terminate()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), settings.drain_seconds + 5)
+
+
+def _run_child(settings: ServerSettings) -> int:
+    from lbactors.cluster import SUPERVISOR, Cluster
+
+    listener = socket.socket(fileno=int(os.environ[CHILD_FD]))
+    parent = os.getppid()
+
+    async def main() -> int:
+        stopping = _stop_event()
+        supervisor = cluster.find(SUPERVISOR)
+        if supervisor is None:
+            raise StartError("the supervisor is not there")
+        async with _gateway(settings, cluster, supervisor, listener):
+            while not stopping.is_set() and os.getppid() == parent:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), RESPAWN_S)
+        return 0
+
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        cluster = Cluster()
+        cluster.join(os.environ[CHILD_ADDRESS])
+        return runner.run(main())

@@ -1,0 +1,164 @@
+"""Commands on tenants, keys and players."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from lbactors.board_commands import BoardCommands
+from lbactors.documents import (
+    KeyBody,
+    KeyPatch,
+    ProfileBody,
+    TenantBody,
+    TenantPatch,
+    key_json,
+    pack_key,
+    pack_tenant,
+    tenant_json,
+    unpack_key,
+)
+from lbactors.model import ApiError, Key, Tenant, invalid
+from lbactors.planned import Planned, parse, require_tenant
+from lbactors.timeframe import format_instant
+from persistence.store import Change
+
+if TYPE_CHECKING:
+    from lbactors.supervisor import Supervisor
+
+
+class AccessCommands:
+    """Handlers by name; see `Commands`. `pepper` makes keys that can be told again without being kept."""
+
+    def __init__(self, supervisor: Supervisor, boards: BoardCommands) -> None:
+        self.s = supervisor
+        self._boards = boards
+        self.pepper = b""
+
+    # Tenants and keys -----------------------------------------------------------------------------------
+
+    async def create_tenant(self, _tenant: str, _: str | None, tenant: Any) -> Planned:
+        body = parse(TenantBody, tenant)
+        if body.tenant_id in self.s.documents["tenants"]:
+            raise ApiError("tenant_exists", f"tenant '{body.tenant_id}' exists already")
+        made = Tenant(
+            body.tenant_id, body.name or body.tenant_id, "active", body.hmac_secret, self.s.clock.now_ms()
+        )
+        return Planned(201, tenant_json(made), [Change("tenants", made.tenant_id, pack_tenant(made))])
+
+    async def patch_tenant(self, _tenant: str, _: str | None, tenant_id: str, patch: Any) -> Planned:
+        old = require_tenant(self.s, tenant_id)
+        body = parse(TenantPatch, patch)
+        fields = {f: getattr(body, f) for f in body.model_fields_set}
+        for field in ("name", "status"):
+            if field in fields and fields[field] is None:
+                raise invalid("must not be null", "body", field)
+        new = old._replace(**fields)
+        return Planned(200, tenant_json(new), [Change("tenants", tenant_id, pack_tenant(new))])
+
+    async def delete_tenant(self, _tenant: str, _: str | None, tenant_id: str) -> Planned:
+        """A tenant goes with all that is its own: leaderboards, keys, profiles."""
+        tenant = require_tenant(self.s, tenant_id)
+        if tenant_id == "default":
+            raise invalid("the tenant 'default' cannot be deleted", "path", "tenant_id")
+        purges = [
+            await self._boards.purge_leaderboard(tenant_id, None, b.leaderboard_id)
+            for b in list(self.s.boards.values())
+            if b.tenant_id == tenant_id
+        ]
+        changes = [c for p in purges for c in p.changes]
+        for key_id, body in self.s.documents["keys"].items():
+            key = unpack_key(body)
+            if key.tenant_id == tenant_id:
+                changes.append(Change("keys", key_id, pack_key(key._replace(status="deleted"))))
+        for collection in ("profiles", "idempotency"):
+            for doc_id, _body in await self.s.store.scan(collection, prefix=f"{tenant_id}/"):
+                changes.append(Change(collection, doc_id, None))
+        changes.append(Change("tenants", tenant_id, None))
+
+        async def act() -> None:
+            for purge in purges:
+                if purge.act is not None:
+                    await purge.act()
+
+        return Planned(200, tenant_json(tenant), changes, act)
+
+    def key_text(self, seed: str | None) -> str:
+        """A new key. One that was asked for with an Idempotency-Key can be told again without being kept."""
+        if seed is None:
+            return f"lb_{secrets.token_hex(24)}"
+        return f"lb_{hmac.new(self.pepper, seed.encode(), hashlib.sha256).hexdigest()[:48]}"
+
+    async def create_key(self, tenant_id: str, seed: str | None, key: Any) -> Planned:
+        body = parse(KeyBody, key)
+        tenant_id = body.tenant_id or tenant_id
+        require_tenant(self.s, tenant_id)
+        text = self.key_text(seed)
+        made = Key(
+            f"k_{secrets.token_hex(8)}",
+            tenant_id,
+            body.name,
+            frozenset(body.scopes),
+            hashlib.sha256(text.encode()).hexdigest(),
+            "active",
+            body.expires_at,
+            body.player_id,
+            self.s.clock.now_ms(),
+        )
+        shown = key_json(made)
+        change = Change("keys", made.key_id, pack_key(made))
+        return Planned(201, {**shown, "key": text}, [change], None, shown)
+
+    def _key(self, key_id: str) -> Key:
+        body = self.s.documents["keys"].get(key_id)
+        key = unpack_key(body) if body is not None else None
+        if key is None or key.status == "deleted":
+            raise ApiError("key_not_found", f"no key '{key_id}'")
+        return key
+
+    async def patch_key(self, _tenant: str, _: str | None, key_id: str, patch: Any) -> Planned:
+        key = self._key(key_id)
+        body = parse(KeyPatch, patch)
+        fields = {f: getattr(body, f) for f in body.model_fields_set}
+        for field, value in fields.items():
+            if value is None:
+                raise invalid("must not be null", "body", field)
+        new = key._replace(**fields)
+        return Planned(200, key_json(new), [Change("keys", key_id, pack_key(new))])
+
+    async def delete_key(self, _tenant: str, _: str | None, key_id: str) -> Planned:
+        """A deleted key is remembered, so its hash can never come to life again."""
+        key = self._key(key_id)._replace(status="deleted")
+        return Planned(200, key_json(key), [Change("keys", key_id, pack_key(key))])
+
+    # Players --------------------------------------------------------------------------------------------
+
+    async def put_player(self, tenant_id: str, _: str | None, player_id: str, profile: Any) -> Planned:
+        body = parse(ProfileBody, profile).model_dump()
+        if body["hidden_until"] is not None:
+            body["hidden_until"] = format_instant(body["hidden_until"])
+        body = {"player_id": player_id, **body, "updated_at": format_instant(self.s.clock.now_ms())}
+        change = Change("profiles", f"{tenant_id}/{player_id}", bytes(msgpack.packb(body)))
+        return Planned(200, body, [change])
+
+    async def erase_player(self, tenant_id: str, _: str | None, player_id: str) -> Planned:
+        """Forget a player: profile, entries, journals; closed periods keep an entry without a name."""
+        doc_id = f"{tenant_id}/{player_id}"
+        (profile,) = await self.s.store.get("profiles", [doc_id])
+        anonymous_id = f"erased-{secrets.token_hex(8)}"
+        erased = 0
+        for chain in [c for c in self.s.chains.values() if c.board.tenant_id == tenant_id and c.records]:
+            async with chain.lock:
+                actor = self.s.actors[chain.home]
+                reply = await self.s._call(actor, "erase", [chain.chain_id, player_id, anonymous_id])
+            if reply[0] != 0:
+                raise ApiError.from_wire(reply[1]) if len(reply) > 1 else ApiError("period_loading", "moving")
+            erased += reply[1]
+        if profile is None and erased == 0:
+            raise ApiError("player_not_found", f"no player '{player_id}'")
+        body = {"player_id": player_id, "erased_entries": erased}
+        return Planned(200, body, [Change("profiles", doc_id, None)])

@@ -1,0 +1,328 @@
+"""An activation: one period loaded in one process, with the right to write its journal (laws 1 to 5).
+
+Theory of operation. An activation takes a higher epoch than any before it, loads the snapshot, replays the
+journal, and serves. Submissions that arrive while an append is on its way wait and form the next one:
+journal, apply, answer, in that order, one append in flight. Whatever makes the journal's end uncertain (an
+append with an unknown outcome) or says that another writer exists (`Fenced`) ends the activation: it never
+writes again. Its last state stays readable while a successor with a higher epoch loads, since it shows only
+what was acknowledged.
+
+The life of an activation is this table; anything that is not in it is a bug and raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import msgpack
+import structlog
+
+from lbactors.clock import Clock
+from lbactors.model import ApiError, PeriodRecord, Rules
+from lbactors.period import CONFIGURE, INHERIT, SEEN_IDS_MS, Applied, Period
+from persistence.store import (
+    Fenced,
+    Part,
+    Record,
+    Recovered,
+    SeqMismatch,
+    Store,
+    StoreCorrupt,
+    StoreError,
+    StoreUnavailable,
+)
+
+TRANSITIONS = {
+    ("loading", "loaded"): "serving",  # epoch taken, state complete
+    ("loading", "loaded_sealed"): "sealed",  # a closed period, for reading: no epoch
+    ("loading", "failed"): "gone",
+    ("serving", "seal"): "draining",  # no further inputs; those that wait are finished
+    ("serving", "drain"): "draining",
+    ("serving", "lost"): "suspended",  # the journal's end is uncertain: readable, never written again
+    ("draining", "lost"): "suspended",
+    ("draining", "sealed"): "sealed",
+    ("draining", "drained"): "gone",
+    ("serving", "fenced"): "gone",  # another writer exists: answers nothing any more
+    ("draining", "fenced"): "gone",
+    ("suspended", "replaced"): "gone",
+    ("suspended", "fenced"): "gone",
+    ("sealed", "unload"): "gone",
+    ("loading", "unload"): "gone",
+}
+READABLE = frozenset(("serving", "draining", "suspended", "sealed"))
+
+APPEND_INPUTS = 4096  # inputs in one journal record at most
+SNAPSHOT_ROWS = 2048  # entries serialised between two batches: a pause of about 2 ms
+REPLAY_ERROR = "the stored state does not load"
+
+log = structlog.get_logger("activation")
+
+
+class _Waiting:
+    """Inputs that wait for the next append, with the ranks wanted and who waits for the results."""
+
+    __slots__ = ("done", "inputs", "want")
+
+    def __init__(self, inputs: Sequence[Sequence[Any]], want: int) -> None:
+        self.inputs = inputs
+        self.want = want
+        self.done: asyncio.Future[list[Applied]] = asyncio.get_running_loop().create_future()
+
+
+class Activation:
+    """One period of a chain. `period` is set once loaded; `record` may be renewed by the supervisor."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        chain_id: str,
+        record: PeriodRecord,
+        rules: Rules,
+        seen_ids_limit: int,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.record = record
+        self.rules = rules
+        self.period_id = f"{chain_id}/{record.serial}"
+        self.seen_ids_limit = seen_ids_limit
+        self.state = "loading"
+        self.reason = ""  # why it is gone or suspended
+        self.epoch = 0
+        self.period = Period(rules, seen_ids_limit)
+        self.ended = asyncio.Event()  # set when it will never be written again: lost, fenced, failed
+        self.last_used_ms = clock.now_ms()
+        self.snapshot_at_ms = clock.now_ms()
+        self.waiting_inputs = 0
+        self._waiting: deque[_Waiting] = deque()
+        self._in_flight: _Waiting | None = None  # the last of those whose append is on its way
+        self._flusher: asyncio.Task[None] | None = None
+        self._snapshot_lock = asyncio.Lock()
+
+    def _turn(self, event: str, reason: str = "") -> None:
+        self.state = TRANSITIONS[self.state, event]
+        if reason:
+            self.reason = reason
+        if event in ("lost", "fenced", "failed"):
+            log.warning("activation ended", period=self.period_id, epoch=self.epoch, why=event, reason=reason)
+            self.ended.set()
+
+    # Loading --------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Take an epoch unless the period is sealed, then snapshot and journal. StoreError (state: gone)."""
+        try:
+            if not self.record.sealed:
+                self.epoch = await self.store.take_epoch(self.period_id)
+            seq, parts, records = 0, [], []
+            async for item in self.store.recover(self.period_id):
+                if isinstance(item, Recovered):
+                    seq = item.seq
+                elif isinstance(item, Part):
+                    parts.append((item.name, item.body))
+                else:
+                    records.append(item)
+            if seq or records:  # in a thread: other periods of this process go on meanwhile
+                self.period = await asyncio.to_thread(self._rebuild, seq, parts, records)
+        except StoreError as error:
+            self._turn("failed", str(error))
+            raise
+        except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
+            self._turn("failed", str(error))
+            raise StoreCorrupt(f"{self.period_id}: {REPLAY_ERROR}: {error}") from error
+        if self.state == "gone":
+            return
+        self._turn("loaded_sealed" if self.record.sealed else "loaded")
+        if not self.record.sealed and self.period.rules != self.rules:
+            if self.period.seq == 0:
+                self.period = Period(self.rules, self.seen_ids_limit)
+            else:
+                await self.configure(self.rules)
+
+    def _rebuild(self, seq: int, parts: list[tuple[str, bytes]], records: list[Record]) -> Period:
+        if seq:
+            period = Period.load(parts, seq, self.seen_ids_limit)
+        else:
+            rules = msgpack.unpackb(records[0].body)[0]
+            period = Period(Rules(*rules), self.seen_ids_limit)
+        for record in records:
+            _, now_ms, inputs = msgpack.unpackb(record.body)
+            if record.first_seq != period.seq + 1 or record.last_seq != period.seq + len(inputs):
+                raise ValueError(f"record {record.first_seq}..{record.last_seq} does not follow {period.seq}")
+            period.apply(now_ms, inputs)
+        return period
+
+    # Writing --------------------------------------------------------------------------------------------
+
+    async def submit(self, inputs: Sequence[Sequence[Any]], want: int) -> list[Applied]:
+        """Journal, apply, answer. ApiError period_loading, period_closed or storage_unavailable."""
+        self.require_writable()
+        waiting = _Waiting(inputs, want)
+        self._waiting.append(waiting)
+        self.waiting_inputs += len(inputs)
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+        return await waiting.done
+
+    def require_writable(self) -> None:
+        if self.state == "serving":
+            return
+        if self.state in ("draining", "sealed"):
+            raise ApiError("period_closed", f"period {self.record.key} is closed")
+        if self.state == "loading":
+            raise ApiError("period_loading", f"period {self.record.key} is loading")
+        raise ApiError("storage_unavailable", self.reason or "the journal's end is being read again")
+
+    def require_loaded(self) -> None:
+        """ApiError unless the state may be read."""
+        if self.state in READABLE:
+            return
+        if self.state == "loading":
+            raise ApiError("period_loading", f"period {self.record.key} is loading")
+        raise ApiError("storage_unavailable", f"period {self.record.key} does not load: {self.reason}")
+
+    async def settle(self) -> None:
+        """Wait until what was submitted before this call is applied or refused."""
+        last = self._waiting[-1] if self._waiting else self._in_flight
+        if last is not None:
+            await asyncio.wait([last.done])
+
+    async def _flush(self) -> None:
+        """Append and apply whatever waits, batch after batch, until nothing does."""
+        while self._waiting and self.state in ("serving", "draining"):
+            batch: list[_Waiting] = []
+            inputs: list[Sequence[Any]] = []
+            want: list[int] = []
+            while self._waiting and (
+                not batch or len(inputs) + len(self._waiting[0].inputs) <= APPEND_INPUTS
+            ):
+                item = self._waiting.popleft()
+                batch.append(item)
+                inputs.extend(item.inputs)
+                want.extend([item.want] * len(item.inputs))
+            self.waiting_inputs -= len(inputs)
+            self._in_flight = batch[-1]
+            try:
+                results = await self._append(inputs, want)
+            except ApiError as error:
+                self._fail(batch, error)
+                continue
+            except Exception as error:  # a bug: the state may be half applied, so it is built anew
+                log.exception("apply failed", period=self.period_id)
+                self._turn("lost", repr(error))
+                self._fail(batch, ApiError("storage_unavailable", "the period is being loaded again"))
+                continue
+            start = 0
+            for item in batch:
+                if not item.done.done():
+                    item.done.set_result(results[start : start + len(item.inputs)])
+                start += len(item.inputs)
+        self._in_flight = None
+        if self._waiting:
+            waiting, self._waiting = list(self._waiting), deque()
+            self.waiting_inputs = 0
+            self._fail(waiting, ApiError("storage_unavailable", self.reason or "the activation ended"))
+
+    @staticmethod
+    def _fail(batch: list[_Waiting], error: ApiError) -> None:
+        for item in batch:
+            if not item.done.done():
+                item.done.set_exception(error)
+
+    async def _append(self, inputs: list[Sequence[Any]], want: list[int]) -> list[Applied]:
+        now_ms = self.clock.now_ms()
+        first_seq = self.period.seq + 1
+        rules = list(self.period.rules) if first_seq == 1 else None
+        body = bytes(msgpack.packb([rules, now_ms, inputs]))
+        record = Record(self.epoch, first_seq, first_seq + len(inputs) - 1, body)
+        try:
+            await self.store.append(self.period_id, record)
+        except Fenced as error:
+            self._turn("fenced", str(error))
+            raise ApiError("storage_unavailable", "another activation took over") from error
+        except SeqMismatch as error:
+            self._turn("lost", str(error))
+            raise ApiError("storage_unavailable", "the journal's end is being read again") from error
+        except StoreUnavailable as error:
+            if error.unknown:
+                self._turn("lost", str(error))
+            raise ApiError("storage_unavailable", str(error)) from error
+        return self.period.apply(now_ms, inputs, want)
+
+    async def configure(self, rules: Rules) -> None:
+        """Journal new rules, from the next seq on."""
+        self.rules = rules
+        if rules != self.period.rules:
+            if self.period.seq == 0 and not self._waiting and (self._flusher is None or self._flusher.done()):
+                self.period = Period(rules, self.seen_ids_limit)
+            else:
+                await self.submit([[CONFIGURE, self.clock.now_ms(), list(rules)]], 0)
+
+    async def inherit_ids(self, other: Activation) -> None:
+        """Take over the submission ids of the period before. Repeating it changes nothing."""
+        oldest_ms = self.clock.now_ms() - SEEN_IDS_MS
+        for segment in list(other.period.ids.segments.values()):
+            fresh = [i for i in segment.ids if i not in self.period.ids.by_id]
+            if fresh and segment.newest_ms >= oldest_ms:
+                await self.submit([[INHERIT, self.clock.now_ms(), segment.newest_ms, fresh]], 0)
+
+    # Snapshots and ends ---------------------------------------------------------------------------------
+
+    async def snapshot(self) -> bool:
+        """Save the present state, a few thousand entries between two batches; False if it is saved already.
+
+        StoreError: the old snapshot and the journal after it stay as they were.
+        """
+        async with self._snapshot_lock:
+            self.snapshot_at_ms = self.clock.now_ms()
+            if self.state not in ("serving", "draining"):
+                return False
+            period = self.period
+            snapshot = period.begin_snapshot()
+            if snapshot is None:
+                return False
+            committed = False
+            try:
+                while parts := period.next_parts(SNAPSHOT_ROWS):
+                    await self.store.put_parts(self.period_id, self.epoch, snapshot.seq, parts)
+                await self.store.commit_snapshot(self.period_id, self.epoch, snapshot.seq, snapshot.manifest)
+                committed = True
+            except Fenced as error:
+                if self.state in ("serving", "draining"):
+                    self._turn("fenced", str(error))
+                raise
+            finally:
+                period.end_snapshot(committed)
+            return True
+
+    async def drain(self, event: str = "drain") -> None:
+        """Take no more inputs, finish those that wait. `event`: drain or seal."""
+        if self.state == "serving":
+            self._turn(event)
+        if self._flusher is not None:
+            await self._flusher
+
+    async def seal(self) -> None:
+        """Close the period for good: everything in one last snapshot, an empty journal. StoreError."""
+        await self.drain("seal")
+        await self.snapshot()
+        if self.state == "draining":
+            self._turn("sealed")
+
+    async def leave(self) -> None:
+        """Save and go (a move to another process, the end of the server). StoreError."""
+        await self.drain()
+        await self.snapshot()
+        if self.state == "draining":
+            self._turn("drained")
+
+    def discard(self) -> None:
+        """Let go of a period that is only read, or that a successor replaced."""
+        if self.state == "suspended":
+            self._turn("replaced")
+        elif self.state in ("sealed", "loading"):
+            self._turn("unload")

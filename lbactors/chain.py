@@ -1,0 +1,503 @@
+"""A chain: one window's periods of one leaderboard as they live in a period actor.
+
+A chain's periods share a process, one after the other. So the next period opens without a process start, a
+submission that is repeated across a boundary meets the ids of both periods, and `change` compares two
+rankings in one memory.
+
+It owns the activations (`open`: unsealed ones, by start; `closed`: sealed ones that are loaded for reading),
+decides by a submission's time which period takes it, and puts a successor in place of an activation that lost
+its journal. What exists and when it is sealed is the supervisor's to decide: it comes as a `ChainSpec`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
+
+import msgpack
+import structlog
+
+from lbactors import reading
+from lbactors.activation import READABLE, Activation
+from lbactors.clock import Clock
+from lbactors.model import ApiError, PeriodRecord, PeriodView, Row, Rules
+from lbactors.period import ERASE, FULL, NO_RANK, REMOVE, SUBMIT, Applied
+from persistence.store import Store, StoreCorrupt, StoreError
+
+RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # pauses between attempts to load; the last one repeats
+
+log = structlog.get_logger("chain")
+
+
+class ChainSpec(NamedTuple):
+    """What the supervisor wants a chain to be. A higher `version` replaces a lower one.
+
+    `more`: the schedule goes on after the last record. `previous`: the last sealed period that is kept.
+    """
+
+    chain_id: str
+    window: str
+    version: int
+    rules: Rules
+    grace_ms: int
+    more: bool
+    records: list[PeriodRecord]
+    previous: PeriodRecord | None
+
+    def to_wire(self) -> list[Any]:
+        rows = [list(record) for record in self.records]
+        return [*self[:3], list(self.rules), self.grace_ms, self.more, rows, self.previous]
+
+    @classmethod
+    def from_wire(cls, wire: list[Any]) -> ChainSpec:
+        chain_id, window, version, rules, grace_ms, more, rows, previous = wire
+        records = [PeriodRecord(*row) for row in rows]
+        last = PeriodRecord(*previous) if previous is not None else None
+        return cls(chain_id, window, version, Rules(*rules), grace_ms, more, records, last)
+
+
+class Limits(NamedTuple):
+    """Limits of a period actor (settings)."""
+
+    seen_ids: int
+    queue_inputs: int
+
+
+class Chain:
+    """See the module's docstring. `gone` is called when another activation was found to have taken over."""
+
+    def __init__(
+        self, store: Store, clock: Clock, limits: Limits, spec: ChainSpec, gone: Callable[[str], None]
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.limits = limits
+        self.spec = spec
+        self.gone = gone
+        self.open: list[Activation] = []
+        self.closed: dict[int, Activation] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}  # serial -> who keeps its activation loaded
+        self._stopped = False
+
+    # What it is -----------------------------------------------------------------------------------------
+
+    async def become(self, spec: ChainSpec) -> None:
+        """Take a new spec: load what it adds, let go of what it leaves out, journal changed rules."""
+        self.spec = spec
+        wanted = {r.serial: r for r in spec.records}
+        for activation in list(self.open):
+            record = wanted.pop(activation.record.serial, None)
+            if record is not None:
+                activation.record = record
+            elif activation.state != "draining":
+                self._forget(activation)
+        for record in wanted.values():
+            if record.serial not in self.closed:
+                self._keep_loaded(record)
+        self.open.sort(key=lambda a: (a.record.starts_at_ms or 0, a.record.serial))
+        known = {a.record.serial for a in self.open} | set(self.closed)
+        if spec.previous is not None and spec.previous.serial not in known:
+            self._read_closed(spec.previous)
+        for activation in list(self.open):
+            activation.rules = spec.rules
+            if activation.state == "serving":
+                await activation.configure(spec.rules)
+
+    async def loaded(self) -> None:
+        """Wait until every open period serves, or cannot: then its StoreError."""
+        for activation in list(self.open):
+            task = self._tasks.get(activation.record.serial)
+            while self._find(activation.record.serial).state == "loading" and task and not task.done():
+                await asyncio.wait([task], timeout=0.05)
+
+    def _find(self, serial: int) -> Activation:
+        for activation in self.open:
+            if activation.record.serial == serial:
+                return activation
+        return self.closed[serial]
+
+    def _spawn(self, serial: int, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks[serial] = asyncio.create_task(work)
+
+    def _new(self, record: PeriodRecord) -> Activation:
+        spec = self.spec
+        return Activation(self.store, self.clock, spec.chain_id, record, spec.rules, self.limits.seen_ids)
+
+    def _keep_loaded(self, record: PeriodRecord) -> None:
+        activation = self._new(record)
+        self.open.append(activation)
+        self._spawn(record.serial, self._guard(activation))
+
+    async def _guard(self, activation: Activation) -> None:
+        """Load an activation; when it loses its journal, load its successor; end when another took over."""
+        current = loading = activation
+        attempt = 0
+        while not self._stopped:
+            try:
+                await loading.load()
+            except StoreCorrupt as error:
+                log.error("period does not load", period=loading.period_id, error=str(error))
+                return
+            except StoreError:
+                await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+                attempt += 1
+                fresh = self._new(current.record)
+                if current is loading:  # nothing readable yet
+                    self._replace(current, fresh)
+                    current = fresh
+                loading = fresh
+                continue
+            if loading is not current:
+                self._replace(current, loading)
+                current.discard()
+                current = loading
+            attempt = 0
+            await current.ended.wait()
+            if current.state == "gone":
+                self.gone(self.spec.chain_id)
+                return
+            loading = self._new(current.record)
+
+    def _replace(self, old: Activation, new: Activation) -> None:
+        new.record = old.record
+        self.open = [new if a is old else a for a in self.open]
+
+    def _forget(self, activation: Activation) -> None:
+        """Let go without a trace: a period opened ahead that the schedule no longer has."""
+        serial = activation.record.serial
+        if activation in self.open:
+            self.open.remove(activation)
+        self.closed.pop(serial, None)
+        task = self._tasks.pop(serial, None)
+        if task is not None:
+            task.cancel()
+        activation.discard()
+
+    # Times ----------------------------------------------------------------------------------------------
+
+    def _at(self, at_ms: int) -> Activation | None:
+        """The open period that contains an instant, the newest if there are several."""
+        for activation in reversed(self.open):
+            record = activation.record
+            if (record.starts_at_ms is None or record.starts_at_ms <= at_ms) and (
+                record.ends_at_ms is None or at_ms < record.ends_at_ms
+            ):
+                return activation
+        return None
+
+    def _taking(self, occurred_at_ms: int | None, arrived_at_ms: int) -> Activation:
+        """The period that takes a submission: by when it happened, if that is known and not too late.
+
+        Else by when it arrived. A time ahead of the server's is taken as the time of arrival.
+        """
+        if occurred_at_ms is not None and occurred_at_ms < arrived_at_ms:
+            found = self._at(occurred_at_ms)
+            grace_ms = self.spec.grace_ms
+            if found is not None and found.record.state(arrived_at_ms, grace_ms) != "closed":
+                return found
+        found = self._at(arrived_at_ms)
+        if found is None or found.state in ("draining", "sealed"):  # it was long on its way
+            now_ms = self.clock.now_ms()
+            found = self._at(now_ms) or found
+            if found is None:
+                raise self._not_open(now_ms)
+        return found
+
+    def _not_open(self, now_ms: int) -> ApiError:
+        if self.open and now_ms < (self.open[0].record.starts_at_ms or 0):
+            return ApiError("period_not_open", f"window {self.spec.window} has not begun")
+        if self.spec.more:
+            return ApiError("period_loading", "the next period is being opened")
+        if not self.open and self.spec.previous is None:
+            return ApiError("period_not_open", f"window {self.spec.window} has no period yet")
+        return ApiError("period_closed", f"window {self.spec.window} takes no more scores")
+
+    def current(self, now_ms: int) -> Activation | PeriodRecord:
+        """The active period; else the pending one; else the last."""
+        found = self._at(now_ms)
+        if found is not None:
+            return found
+        for activation in self.open:
+            if activation.record.starts_at_ms is not None and now_ms < activation.record.starts_at_ms:
+                return activation
+        if self.open:
+            return self.open[-1]
+        if self.spec.previous is None:
+            raise ApiError("period_not_found", f"window {self.spec.window} has no period yet")
+        return self.spec.previous
+
+    # Writes ---------------------------------------------------------------------------------------------
+
+    async def submit(
+        self, arrived_at_ms: int, want: int, items: Sequence[Sequence[Any]]
+    ) -> list[tuple[str, Applied] | ApiError]:
+        """Submissions (as lists of `Submission`'s fields) in order; period key and result of each."""
+        groups: dict[int, tuple[Activation, list[int], list[list[Any]]]] = {}
+        results: list[Any] = [None] * len(items)
+        for index, item in enumerate(items):
+            player_id, score, subscore, metadata, submission_id, occurred_at_ms, aggregation = item
+            try:
+                activation = self._taking(occurred_at_ms, arrived_at_ms)
+                if submission_id is not None and len(self.open) > 1:
+                    results[index] = await self._seen_elsewhere(activation, submission_id, player_id, want)
+                    if results[index] is not None:
+                        continue
+            except ApiError as error:
+                results[index] = error
+                continue
+            at_ms = arrived_at_ms if occurred_at_ms is None else min(occurred_at_ms, arrived_at_ms)
+            group = groups.get(activation.record.serial)
+            if group is None:
+                group = groups[activation.record.serial] = (activation, [], [])
+            group[1].append(index)
+            group[2].append([SUBMIT, at_ms, player_id, score, subscore, metadata, submission_id, aggregation])
+        for activation, indexes, inputs in groups.values():
+            try:
+                if activation.waiting_inputs + len(inputs) > self.limits.queue_inputs:
+                    raise ApiError("overloaded", "too many submissions wait for this period")
+                applied = await activation.submit(inputs, want)
+            except ApiError as error:
+                for index in indexes:
+                    results[index] = error
+                continue
+            key = activation.record.key
+            for index, result in zip(indexes, applied, strict=True):
+                if result.error is not None:
+                    results[index] = ApiError(
+                        "validation_failed",
+                        f"score: {result.error}",
+                        [{"loc": ["score"], "msg": result.error}],
+                    )
+                else:
+                    results[index] = (key, result)
+        return results
+
+    async def _seen_elsewhere(
+        self, activation: Activation, submission_id: str, player_id: str, want: int
+    ) -> tuple[str, Applied] | None:
+        """Around a boundary: the answer to a repeat of what the chain's other open period took."""
+        for other in self.open:
+            if other is activation:
+                continue
+            await other.settle()
+            if other.state == "loading":
+                raise ApiError("period_loading", "the period before is loading")
+            seq = other.period.ids.by_id.get(submission_id)
+            if seq is not None and submission_id not in activation.period.ids.by_id:
+                entry = other.period.entry(player_id)
+                rank = other.period.rank(player_id) if want != NO_RANK else None
+                return other.record.key, Applied(False, entry, entry, rank, rank, seq, True, None)
+        return None
+
+    async def remove(self, player_id: str) -> tuple[str, Row]:
+        """Take a player's entry out of the current period. entry_not_found, period_closed."""
+        found = self.current(self.clock.now_ms())
+        if not isinstance(found, Activation) or found.state == "sealed":
+            raise ApiError("period_closed", f"window {self.spec.window} takes no more changes")
+        found.require_writable()
+        if found.period.entry(player_id) is None:
+            raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
+        (result,) = await found.submit([[REMOVE, self.clock.now_ms(), player_id]], FULL)
+        if result.previous is None:
+            raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
+        before = await self._before(found)
+        row = reading.row_of(before, result.previous_rank, player_id, result.previous)
+        return found.record.key, row
+
+    async def erase(self, player_id: str, anonymous_id: str) -> int:
+        """Forget a player in every period that is kept, journals included; how many had an entry."""
+        count = 0
+        for activation in list(self.open):
+            activation.require_writable()
+            if activation.period.entry(player_id) is not None:
+                await activation.submit([[ERASE, self.clock.now_ms(), player_id, None]], NO_RANK)
+                count += 1
+            await activation.snapshot()  # trims the journal, which may still name the player
+        for record in await self._sealed_records():
+            count += await self._erase_sealed(record, player_id, anonymous_id)
+        return count
+
+    async def _erase_sealed(self, record: PeriodRecord, player_id: str, anonymous_id: str) -> int:
+        reader = await self._closed(record)
+        if reader.period.entry(player_id) is None:
+            return 0
+        writer = self._new(record._replace(sealed=False))
+        await writer.load()
+        await writer.submit([[ERASE, self.clock.now_ms(), player_id, anonymous_id]], NO_RANK)
+        await writer.seal()
+        writer.record = record
+        self.closed[record.serial] = writer
+        reader.discard()
+        return 1
+
+    # Ends -----------------------------------------------------------------------------------------------
+
+    async def seal(self, serial: int) -> PeriodRecord:
+        """Close a period: ids handed on, last snapshot written. Repeating it is harmless. StoreError."""
+        if serial in self.closed:
+            return self._sealed_record(self.closed[serial])
+        activation = self._find(serial)
+        activation.require_loaded()
+        await activation.drain("seal")
+        for successor in self.open:
+            if successor.record.serial > serial and successor.state == "serving":
+                await successor.inherit_ids(activation)
+                break
+        await activation.seal()
+        if activation.state != "sealed":
+            raise StoreError(f"{activation.period_id}: {activation.state} while being sealed")
+        activation.record = self._sealed_record(activation)
+        task = self._tasks.pop(serial, None)
+        if task is not None:
+            task.cancel()
+        self.open.remove(activation)
+        self.closed[serial] = activation
+        activation.last_used_ms = self.clock.now_ms()
+        return activation.record
+
+    @staticmethod
+    def _sealed_record(activation: Activation) -> PeriodRecord:
+        period = activation.period
+        return activation.record._replace(
+            sealed=True, entries=period.total, submissions=period.submissions, last_seq=period.seq
+        )
+
+    async def leave(self) -> None:
+        """Save everything and let go. StoreError."""
+        await asyncio.gather(*(a.leave() for a in self.open if a.state == "serving"))
+        self.stop()
+
+    def stop(self) -> None:
+        """Let go at once; what is journaled is safe."""
+        self._stopped = True
+        for task in self._tasks.values():
+            task.cancel()
+        for activation in [*self.open, *self.closed.values()]:
+            activation.discard()
+
+    def unload_idle(self, older_than_ms: int) -> None:
+        """Let go of closed periods that nobody read since then; the previous one stays for `change`."""
+        keep = self.spec.previous.serial if self.spec.previous is not None else 0
+        for serial, activation in list(self.closed.items()):
+            if serial != keep and activation.last_used_ms < older_than_ms:
+                self._forget(activation)
+
+    # Reads ----------------------------------------------------------------------------------------------
+
+    def is_warm(self, ref: str) -> bool:
+        """Whether a read needs no loading and so no waiting."""
+        try:
+            found = self._named(ref)
+        except ApiError:
+            return True
+        if not isinstance(found, Activation) or found.state == "loading":
+            return found is not None and isinstance(found, Activation) and found in self.open
+        before = self._record_before(found)
+        return before is None or self._loaded_before(before) is not None
+
+    async def read(self, ref: str, kind: str, args: Sequence[Any]) -> list[Any]:
+        """One read: [view, total, as_of_seq, rows, offset, matched, missing].
+
+        `ref`: current, previous or a key. `kind` and `args`: see `reading.KINDS`.
+        """
+        found = self._named(ref)
+        if found is None:
+            found = next((r for r in await self._sealed_records() if r.key == ref), None)
+            if found is None:
+                raise ApiError("period_not_found", f"no period '{ref}' in window {self.spec.window}")
+        activation = found if isinstance(found, Activation) else await self._closed(found)
+        before = await self._before(activation) if kind in ("page", "entry", "around", "lookup") else None
+        activation.require_loaded()
+        activation.last_used_ms = self.clock.now_ms()
+        rows, offset, matched, missing = reading.KINDS[kind](activation.period, before, args)
+        view = self.view(activation)
+        return [view, activation.period.total, activation.period.seq, rows, offset, matched, missing]
+
+    def view(self, activation: Activation) -> PeriodView:
+        following = [a for a in self.open if a.record.serial > activation.record.serial]
+        if following:
+            next_ms = following[0].record.starts_at_ms
+        else:
+            next_ms = activation.record.ends_at_ms if self.spec.more or activation.record.sealed else None
+        return reading.view_of(activation, self.spec.window, self.clock.now_ms(), self.spec.grace_ms, next_ms)
+
+    def _named(self, ref: str) -> Activation | PeriodRecord | None:
+        """What `current`, `previous` or a key mean now; None for a key that is not loaded."""
+        if ref == "current":
+            return self._loaded_or(self.current(self.clock.now_ms()))
+        if ref == "previous":
+            current = self.current(self.clock.now_ms())
+            record = current.record if isinstance(current, Activation) else current
+            before = [a for a in self.open if a.record.serial < record.serial]
+            if before:
+                return before[-1]
+            if self.spec.previous is None or self.spec.previous.serial >= record.serial:
+                raise ApiError("period_not_found", "there is no previous period")
+            return self._loaded_or(self.spec.previous)
+        for activation in [*self.open, *self.closed.values()]:
+            if activation.record.key == ref:
+                return activation
+        return None
+
+    def _loaded_or(self, found: Activation | PeriodRecord) -> Activation | PeriodRecord:
+        if isinstance(found, PeriodRecord):
+            return self.closed.get(found.serial, found)
+        return found
+
+    async def _sealed_records(self) -> list[PeriodRecord]:
+        """The chain's sealed periods that are kept, oldest first, from the store."""
+        found = await self.store.scan("periods", prefix=f"{self.spec.chain_id}/")
+        records = [PeriodRecord(*msgpack.unpackb(body)) for _, body in found]
+        return sorted((r for r in records if r.sealed), key=lambda r: r.serial)
+
+    def _read_closed(self, record: PeriodRecord) -> Activation:
+        activation = self._new(record._replace(sealed=True))
+        self.closed[record.serial] = activation
+        self._spawn(record.serial, self._load_closed(activation))
+        return activation
+
+    async def _load_closed(self, activation: Activation) -> None:
+        try:
+            await activation.load()
+        except StoreError as error:
+            log.error("closed period does not load", period=activation.period_id, error=str(error))
+            self.closed.pop(activation.record.serial, None)
+
+    async def _closed(self, record: PeriodRecord) -> Activation:
+        """A sealed period, loaded. ApiError storage_unavailable if it cannot be."""
+        activation = self.closed.get(record.serial) or self._read_closed(record)
+        task = self._tasks.get(record.serial)
+        if activation.state == "loading" and task is not None:
+            await asyncio.wait([task])
+        if activation.state not in READABLE:
+            raise ApiError("storage_unavailable", f"period {record.key} does not load: {activation.reason}")
+        return activation
+
+    def _record_before(self, activation: Activation) -> PeriodRecord | None:
+        """The period that `change` compares with, as far as it is known without asking the store."""
+        before = [a.record for a in self.open if a.record.serial < activation.record.serial]
+        if self.spec.previous is not None and self.spec.previous.serial < activation.record.serial:
+            before.append(self.spec.previous)
+        before.extend(a.record for s, a in self.closed.items() if s < activation.record.serial)
+        return max(before, key=lambda r: r.serial, default=None)
+
+    def _loaded_before(self, record: PeriodRecord) -> Activation | None:
+        for activation in [*self.open, *self.closed.values()]:
+            if activation.record.serial == record.serial and activation.state in READABLE:
+                return activation
+        return None
+
+    async def _before(self, activation: Activation) -> Any:
+        """The period before, loaded, or None. Older closed periods need a look into the store."""
+        record = self._record_before(activation)
+        serial = activation.record.serial
+        if activation.record.sealed and (record is None or record.serial != serial - 1):
+            earlier = [r for r in await self._sealed_records() if r.serial < serial]
+            record = earlier[-1] if earlier else None
+        if record is None:
+            return None
+        found = self._loaded_before(record)
+        if found is None:
+            found = await self._closed(record)
+        return found.period

@@ -1,0 +1,275 @@
+"""The commands `players`, `keys`, `tenants` and `status`: people, access and the state of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from lbactors.cli_connection import (
+    Server,
+    confirm,
+    confirm_option,
+    examples,
+    listing_options,
+    period_options,
+    talks_to_server,
+)
+from lbactors.cli_tables import bytes_text, duration_text, flattened, instant_text, print_fields, print_table
+from lbactors.client import ApiError
+
+Json = dict[str, Any]
+
+SCOPES = (
+    "scores:write", "rankings:read", "leaderboards:read", "leaderboards:write", "players:write", "keys:write",
+    "platform",
+)  # fmt: skip
+
+
+@click.group(
+    epilog=examples(
+        "lbactors players show maya",
+        "lbactors players rename maya 'Maya the Great'",
+        "lbactors players erase maya",
+    )
+)
+def players() -> None:
+    """Show, rename and erase players."""
+
+
+@players.command(
+    "show", epilog=examples("lbactors players show maya", "lbactors players show maya --window daily")
+)
+@click.argument("player_id", metavar="PLAYER")
+@period_options
+@talks_to_server
+def show_player(server: Server, player_id: str, **params: Any) -> None:
+    """Show the entries of PLAYER in all leaderboards."""
+    answer = server.client.player_entries(player_id, **params)
+
+    def render() -> None:
+        names = ["leaderboard_id", "window", "period_key", "rank", "score", "percentile", "total"]
+        titles = ["leaderboard", "window", "period", "rank", "score", "percentile", "total"]
+        print_table(titles, [[entry.get(name) for name in names] for entry in answer["items"]], player_id)
+
+    server.show(answer, render)
+
+
+@players.command(epilog=examples("lbactors players rename maya 'Maya the Great'"))
+@click.argument("player_id", metavar="PLAYER")
+@click.argument("display_name", metavar="NAME")
+@talks_to_server
+def rename(server: Server, player_id: str, display_name: str) -> None:
+    """Show PLAYER as NAME in rankings."""
+    answer = server.client.put_player(player_id, {"display_name": display_name})
+    server.show(answer, lambda: click.echo(f"{player_id} is shown as {display_name}"))
+
+
+@players.command(epilog=examples("lbactors players erase maya", "lbactors players erase maya --yes"))
+@click.argument("player_id", metavar="PLAYER")
+@confirm_option
+@talks_to_server
+def erase(server: Server, player_id: str, yes: bool) -> None:
+    """Erase PLAYER: profile, entries and all traces."""
+    confirm(f"Erase {player_id} with all entries?", yes)
+    answer = server.client.erase_player(player_id)
+    server.show(answer, lambda: click.echo(f"erased {player_id}"))
+
+
+@click.group(epilog=examples("lbactors keys list", "lbactors keys create game-server --scope scores:write"))
+def keys() -> None:
+    """List, create, disable and delete API keys."""
+
+
+@keys.command("list", epilog=examples("lbactors keys list", "lbactors keys list --tenant studio-a"))
+@listing_options
+@talks_to_server
+def list_keys(server: Server, **params: Any) -> None:
+    """List keys; the keys themselves are never shown again."""
+    columns: dict[str, Callable[[Json], Any]] = {
+        "key id": lambda k: k["key_id"],
+        "name": lambda k: k["name"],
+        "tenant": lambda k: k.get("tenant_id"),
+        "status": lambda k: k["status"],
+        "scopes": lambda k: k["scopes"],
+        "player": lambda k: k.get("player_id"),
+        "expires": lambda k: instant_text(k.get("expires_at")),
+    }
+    server.show_listing(server.client.list_keys(**params), columns)
+
+
+@keys.command(
+    "create",
+    epilog=examples(
+        "lbactors keys create game-server --scope scores:write --scope rankings:read",
+        "lbactors keys create web --scope rankings:read --expires-at 2027-01-01T00:00:00Z",
+        "lbactors keys create maya-phone --scope scores:write --player maya",
+    ),
+)
+@click.argument("name")
+@click.option(
+    "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True, help="May be repeated."
+)
+@click.option("--expires-at", help="RFC 3339; never if not given.")
+@click.option("--player", "player_id", help="Only this player's scores may be written with it.")
+@talks_to_server
+def create_key(server: Server, name: str, scopes: Sequence[str], **fields: str | None) -> None:
+    """Create a key and show it, this once."""
+    given = {field: value for field, value in fields.items() if value is not None}
+    answer = server.client.create_key({"name": name, "scopes": list(scopes), **given})
+
+    def render() -> None:
+        print_fields(answer)
+        click.echo("Keep the key now: only its hash is stored.", err=True)
+
+    server.show(answer, render)
+
+
+def _key_status(verb: str, status: str) -> None:
+    @keys.command(verb, help=f"Make key KEY_ID {status}.", epilog=examples(f"lbactors keys {verb} key_1f3a"))
+    @click.argument("key_id", metavar="KEY_ID")
+    @talks_to_server
+    def change(server: Server, key_id: str) -> None:
+        answer = server.client.update_key(key_id, {"status": status})
+        server.show(answer, lambda: click.echo(f"{key_id} is {status}"))
+
+
+_key_status("disable", "disabled")
+_key_status("enable", "active")
+
+
+@keys.command("delete", epilog=examples("lbactors keys delete key_1f3a --yes"))
+@click.argument("key_id", metavar="KEY_ID")
+@confirm_option
+@talks_to_server
+def delete_key(server: Server, key_id: str, yes: bool) -> None:
+    """Delete key KEY_ID for good."""
+    confirm(f"Delete key {key_id} for good?", yes)
+    answer = server.client.delete_key(key_id)
+    server.show(answer, lambda: click.echo(f"deleted {key_id}"))
+
+
+@click.group(epilog=examples("lbactors tenants list", "lbactors tenants create studio-a --name 'Studio A'"))
+def tenants() -> None:
+    """List, create, disable and delete tenants; needs a platform key."""
+
+
+@tenants.command("list", epilog=examples("lbactors tenants list"))
+@listing_options
+@talks_to_server
+def list_tenants(server: Server, **params: Any) -> None:
+    """List tenants."""
+    columns: dict[str, Callable[[Json], Any]] = {
+        "tenant": lambda t: t["tenant_id"],
+        "name": lambda t: t["name"],
+        "status": lambda t: t["status"],
+        "created": lambda t: instant_text(t.get("created_at")),
+    }
+    server.show_listing(server.client.list_tenants(**params), columns)
+
+
+@tenants.command(
+    "create",
+    epilog=examples("lbactors tenants create studio-a", "lbactors tenants create studio-a --name 'Studio A'"),
+)
+@click.argument("tenant_id", metavar="TENANT")
+@click.option("--name", help="Name for people; the id if not given.")
+@talks_to_server
+def create_tenant(server: Server, tenant_id: str, name: str | None) -> None:
+    """Create TENANT."""
+    answer = server.client.create_tenant({"tenant_id": tenant_id, "name": name or tenant_id})
+    server.show(answer, lambda: print_fields(answer))
+
+
+def _tenant_status(verb: str, status: str) -> None:
+    @tenants.command(
+        verb, help=f"Make TENANT {status}.", epilog=examples(f"lbactors tenants {verb} studio-a")
+    )
+    @click.argument("tenant_id", metavar="TENANT")
+    @talks_to_server
+    def change(server: Server, tenant_id: str) -> None:
+        answer = server.client.update_tenant(tenant_id, {"status": status})
+        server.show(answer, lambda: click.echo(f"{tenant_id} is {status}"))
+
+
+_tenant_status("disable", "disabled")
+_tenant_status("enable", "active")
+
+
+@tenants.command("delete", epilog=examples("lbactors tenants delete studio-a --yes"))
+@click.argument("tenant_id", metavar="TENANT")
+@confirm_option
+@talks_to_server
+def delete_tenant(server: Server, tenant_id: str, yes: bool) -> None:
+    """Delete TENANT with all it owns."""
+    confirm(f"Delete tenant {tenant_id} with all it owns?", yes)
+    answer = server.client.delete_tenant(tenant_id)
+    server.show(answer, lambda: click.echo(f"deleted {tenant_id}"))
+
+
+@click.command(epilog=examples("lbactors status", "lbactors status --json | jq .ready.ready"))
+@talks_to_server
+def status(server: Server) -> None:
+    """Show health, readiness, actors with their periods, load and memory.
+
+    Exit code 1 if the server is not ready. Without a key that may see them, actors are left out.
+    """
+    answer: Json = {"health": server.client.health(), "ready": server.client.ready()}
+    try:
+        answer["status"] = server.client.status()
+    except ApiError as error:
+        if error.status not in (401, 403) and answer["ready"].get("ready"):
+            raise
+        answer["status"] = None
+
+    def render() -> None:
+        _print_status({"health": answer["health"], "ready": _without_envelope(answer["ready"])})
+        if answer["status"] is not None:
+            _print_status(answer["status"])
+
+    server.show(answer, render)
+    if not answer["ready"].get("ready"):
+        raise click.exceptions.Exit(1)
+
+
+def _without_envelope(ready: Json) -> Json:
+    """Readiness as fields, also where it is an error: `{"ready": False, "storage": "…"}`."""
+    if "error" not in ready:
+        return ready
+    error = ready["error"]
+    found = {".".join(map(str, item["loc"])): item["msg"] for item in error.get("details", [])}
+    return {"ready": False, "why": error["message"], **found}
+
+
+def _print_status(part: Mapping[str, Any]) -> None:
+    """Fields first, then each list of objects as a table. Units are known by the ends of names."""
+    tables = {name: value for name, value in part.items() if _is_table(value)}
+    fields = {name: value for name, value in flattened(part) if name not in tables}
+    print_fields({name: _with_unit(name, value) for name, value in fields.items()})
+    for title, rows in tables.items():
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        click.echo()
+        cells = [[_with_unit(name, row.get(name)) for name in columns] for row in rows]
+        print_table([_without_unit(name) for name in columns], cells, title)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, Mapping) for row in value)
+
+
+def _with_unit(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping) or _is_table(value):
+        return len(value)  # inside a table: how many there are must do
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if name.endswith("_bytes"):
+            return bytes_text(value)
+        if name.endswith(("_seconds", "_s")) and value >= 1:
+            return duration_text(int(value))
+    return round(value, 2) if isinstance(value, float) else value
+
+
+def _without_unit(name: str) -> str:
+    for unit in ("_bytes", "_seconds", "_s"):
+        name = name.removesuffix(unit)
+    return name.replace("_", " ")

@@ -1,0 +1,160 @@
+"""The seam to Ray: the only file that calls it.
+
+It starts or joins a Ray cluster, creates the supervisor and period actors under names, and turns Ray's many
+errors into one question with two answers: was the call certainly not carried out, or is its outcome unknown?
+Bytes cross this seam, never objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError, RayTaskError
+
+from lbactors.period_actor import PeriodActor
+from lbactors.supervisor import Supervisor
+
+NAMESPACE = "lbactors"
+SUPERVISOR = "supervisor"
+CALLS_AT_ONCE = 10_000  # coroutines an actor runs at once; the gateway's own limits are far below
+
+
+class ActorGone(Exception):
+    """A call did not come back: the actor's process died, is being restarted, or cannot be reached.
+
+    Whether the call was carried out is unknown. `for_good`: Ray will not bring this actor back.
+    """
+
+    def __init__(self, message: str, *, for_good: bool = False) -> None:
+        super().__init__(message)
+        self.for_good = for_good
+
+
+class ActorRef:
+    """A handle to an actor. `call` is safe to use from one event loop."""
+
+    def __init__(self, name: str, handle: Any) -> None:
+        self.name = name
+        self._handle = handle
+        self._methods: dict[str, Any] = {}
+
+    async def call(self, method: str, *payload: bytes, timeout_s: float | None = None) -> bytes:
+        """Call a method with bytes and await its bytes. ActorGone, TimeoutError."""
+        remote = self._methods.get(method)
+        if remote is None:
+            remote = self._methods[method] = getattr(self._handle, method).remote
+        try:
+            if timeout_s is None:
+                return bytes(await remote(*payload))
+            return bytes(await asyncio.wait_for(_awaited(remote(*payload)), timeout_s))
+        except ActorDiedError as error:
+            raise ActorGone(f"{self.name} is dead", for_good=True) from error
+        except RayTaskError:  # the method itself raised: a bug, and the caller should see it
+            raise
+        except (RayActorError, GetTimeoutError, RayError) as error:
+            raise ActorGone(f"{self.name}: {type(error).__name__}") from error
+
+
+async def _awaited(ref: Any) -> Any:
+    return await ref
+
+
+class Cluster:
+    """A connection to Ray from one process."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self._temp_dir: tempfile.TemporaryDirectory[str] | None = None
+
+    def start_local(self, cores: int | None = None) -> None:
+        """Start a Ray of our own, bound to the loopback interface, that ends with this process."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # Sockets live below this directory, and their paths may have 107 bytes: so not in a deep place.
+        self._temp_dir = tempfile.TemporaryDirectory(prefix="lbr-", ignore_cleanup_errors=True)
+        context: Any = ray.init(
+            "local",
+            include_dashboard=False,
+            num_cpus=cores,
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            configure_logging=True,
+            logging_level=logging.ERROR,
+            object_store_memory=100 * 1024 * 1024,  # calls of less than 100 kB do not touch it
+            _node_ip_address="127.0.0.1",
+            _temp_dir=self._temp_dir.name,
+        )
+        self.address = context.address_info["address"]
+
+    def join(self, address: str) -> None:
+        """Join a running cluster: `auto`, or HOST:PORT. ConnectionError."""
+        context: Any = ray.init(
+            address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR
+        )
+        self.address = context.address_info["address"]
+
+    def close(self) -> None:
+        ray.shutdown()
+        if self._temp_dir is not None:
+            self._temp_dir.cleanup()
+
+    def cores(self) -> int:
+        """Cores of all nodes together."""
+        return max(int(_resources().get("CPU", 1)), 1)
+
+    def supervisor(self, settings: dict[str, Any]) -> ActorRef:
+        """The cluster's one supervisor, created if there is none; Ray restarts it when it dies."""
+        options = _options(SUPERVISOR, max_concurrency=1000)
+        return ActorRef(SUPERVISOR, ray.remote(Supervisor).options(**options).remote(settings, connect))
+
+    def period_actor(self, name: str, settings: dict[str, Any]) -> ActorRef:
+        """The period actor of this name, created if there is none; Ray restarts it when it dies."""
+        options = _options(name, max_concurrency=CALLS_AT_ONCE)
+        return ActorRef(name, ray.remote(PeriodActor).options(**options).remote(name, settings))
+
+    def find(self, name: str) -> ActorRef | None:
+        """An actor that exists under this name."""
+        try:
+            return ActorRef(name, ray.get_actor(name, namespace=NAMESPACE))
+        except ValueError:
+            return None
+
+    def kill(self, ref: ActorRef) -> None:
+        """End an actor for good."""
+        ray.kill(ref._handle, no_restart=True)
+
+
+def _resources() -> dict[str, float]:
+    return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
+
+
+def connect() -> Cluster:
+    """The connection that a process running an actor has already."""
+    cluster = Cluster()
+    cluster.address = ray.get_runtime_context().gcs_address
+    return cluster
+
+
+def _options(name: str, max_concurrency: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "namespace": NAMESPACE,
+        "lifetime": "detached",  # it outlives the gateway that asked for it
+        "get_if_exists": True,
+        "num_cpus": 0,  # actors wait more than they work: the budget is ours, not Ray's
+        "max_restarts": -1,
+        "max_task_retries": 0,  # a repeated call could apply a score twice
+        "max_concurrency": max_concurrency,
+    }
+
+
+def temp_dir_of_session() -> Path | None:
+    """Where Ray's own logs of a local session are."""
+    node = getattr(ray._private.worker, "_global_node", None)
+    return Path(node.get_session_dir_path()) if node is not None else None

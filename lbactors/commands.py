@@ -1,0 +1,129 @@
+"""The supervisor's commands: what changes tenants, keys, leaderboards, periods and profiles.
+
+Each command validates, persists everything that it changes in one commit (its remembered answer included, so
+a repeat with the same `Idempotency-Key` after any crash is answered, not carried out again), and then acts.
+Commands run one at a time; chains' clocks go on beside them, each under its chain's lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from lbactors.access_commands import AccessCommands
+from lbactors.board_commands import BoardCommands
+from lbactors.documents import pack_key, pack_tenant, unpack_key
+from lbactors.model import SCOPES, ApiError, Key, Tenant
+from lbactors.planned import Planned
+from persistence.store import Change
+
+if TYPE_CHECKING:
+    from lbactors.supervisor import Supervisor
+
+IDEMPOTENCY_MS = 24 * 3600 * 1000
+FORGET_AT_ONCE = 500  # expired answers deleted with one command
+
+Answer = tuple[int, dict[str, Any]]
+
+
+class Commands:
+    """One for each supervisor. `run` is the only way in."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.s = supervisor
+        self.lock = asyncio.Lock()
+        self.boards = boards = BoardCommands(supervisor)
+        self.access = access = AccessCommands(supervisor, boards)
+        self._handlers: dict[str, Callable[..., Any]] = {
+            "create_leaderboard": boards.create_leaderboard,
+            "patch_leaderboard": boards.patch_leaderboard,
+            "archive_leaderboard": boards.archive_leaderboard,
+            "purge_leaderboard": boards.purge_leaderboard,
+            "create_period": boards.create_period,
+            "close_period": boards.close_period,
+            "create_tenant": access.create_tenant,
+            "patch_tenant": access.patch_tenant,
+            "delete_tenant": access.delete_tenant,
+            "create_key": access.create_key,
+            "patch_key": access.patch_key,
+            "delete_key": access.delete_key,
+            "put_player": access.put_player,
+            "erase_player": access.erase_player,
+        }
+
+    async def first_start(self) -> None:
+        """On an empty store: the tenant `default` and a key with every scope (its hash is a setting)."""
+        (pepper,) = await self.s.store.get("secrets", ["pepper"])
+        changes = []
+        if pepper is None:
+            pepper = secrets.token_bytes(32)
+            changes.append(Change("secrets", "pepper", pepper))
+        self.access.pepper = pepper
+        now_ms = self.s.clock.now_ms()
+        if "default" not in self.s.documents["tenants"]:
+            tenant = Tenant("default", "default", "active", None, now_ms)
+            changes.append(Change("tenants", "default", pack_tenant(tenant)))
+        key_hash = self.s.settings.get("root_key_hash")
+        known = {unpack_key(body).key_hash for body in self.s.documents["keys"].values()}
+        if key_hash and key_hash not in known:
+            key = Key(
+                f"k_{secrets.token_hex(8)}",
+                "default",
+                "root",
+                frozenset(SCOPES),
+                key_hash,
+                "active",
+                None,
+                None,
+                now_ms,
+            )
+            changes.append(Change("keys", key.key_id, pack_key(key)))
+        if changes:
+            await self.s.commit(changes)
+
+    async def run(
+        self, name: str, tenant_id: str, args: dict[str, Any], idempotency: list[str] | None
+    ) -> Answer:
+        """Carry out a command, or answer its repeat. ApiError."""
+        async with self.lock:
+            if idempotency is None:
+                planned = await self._handlers[name](tenant_id, None, **args)
+                return await self._carry_out(planned, [])
+            raw_key, digest = idempotency
+            doc_id = f"{tenant_id}/{hashlib.sha256(raw_key.encode()).hexdigest()}"
+            now_ms = self.s.clock.now_ms()
+            (known,) = await self.s.store.get("idempotency", [doc_id])
+            if known is not None:
+                at_ms, known_digest, status, body = msgpack.unpackb(known)
+                if at_ms > now_ms - IDEMPOTENCY_MS:
+                    if known_digest != digest:
+                        raise ApiError(
+                            "idempotency_conflict", "this Idempotency-Key came with another request before"
+                        )
+                    if name == "create_key":
+                        body["key"] = self.access.key_text(f"{tenant_id}/{raw_key}/{digest}")
+                    return status, body
+            planned = await self._handlers[name](tenant_id, f"{tenant_id}/{raw_key}/{digest}", **args)
+            remembered = planned.remember if planned.remember is not None else planned.body
+            record = msgpack.packb([now_ms, digest, planned.status, remembered])
+            forget = await self._expired(tenant_id, now_ms)
+            return await self._carry_out(planned, [Change("idempotency", doc_id, record), *forget])
+
+    async def _carry_out(self, planned: Planned, more: list[Change]) -> Answer:
+        if planned.changes or more:
+            await self.s.commit([*planned.changes, *more])
+        if planned.act is not None:
+            body = await planned.act()
+            if body is not None:
+                return planned.status, body
+        return planned.status, planned.body
+
+    async def _expired(self, tenant_id: str, now_ms: int) -> list[Change]:
+        rows = await self.s.store.scan("idempotency", prefix=f"{tenant_id}/", limit=FORGET_AT_ONCE)
+        old = [i for i, body in rows if msgpack.unpackb(body)[0] <= now_ms - IDEMPOTENCY_MS]
+        return [Change("idempotency", i, None) for i in old]

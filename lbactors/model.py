@@ -1,0 +1,425 @@
+"""Definitions, submissions and errors: the shapes that cross every boundary of the service.
+
+Pure: pydantic models for what people write by hand (definitions), plain tuples for what is hot
+(submissions, entries). Field names, values and defaults are those of the native API.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from lbactors.ranking import normal
+from lbactors.timeframe import Timeframe
+
+MAX_EXACT_INTEGER = 2**53  # every integer up to here is exact in an IEEE double
+
+# One row an error code: the HTTP status it travels with.
+ERROR_STATUS: dict[str, int] = {
+    "malformed_body": 400,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "leaderboard_not_found": 404,
+    "period_not_found": 404,
+    "entry_not_found": 404,
+    "player_not_found": 404,
+    "tenant_not_found": 404,
+    "key_not_found": 404,
+    "route_not_found": 404,
+    "method_not_allowed": 405,
+    "leaderboard_exists": 409,
+    "tenant_exists": 409,
+    "period_exists": 409,
+    "period_closed": 409,
+    "period_not_open": 409,
+    "leaderboard_inactive": 409,
+    "idempotency_conflict": 409,
+    "version_mismatch": 412,
+    "body_too_large": 413,
+    "unsupported_media_type": 415,
+    "validation_failed": 422,
+    "rate_limited": 429,
+    "overloaded": 429,
+    "internal_error": 500,
+    "period_loading": 503,
+    "storage_unavailable": 503,
+}
+
+
+class ApiError(Exception):
+    """An answer other than success: one of the API's codes, a message for people, details by field.
+
+    `details`: `{"loc": [...], "msg": "..."}` each. `retry_after_s`: set for 429 and 503.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        details: list[dict[str, Any]] | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details or []
+        self.status = ERROR_STATUS[code]
+        if retry_after_s is None and self.status in (429, 503):
+            retry_after_s = 1
+        self.retry_after_s = retry_after_s
+
+    def to_wire(self) -> list[Any]:
+        """As a list that crosses a process boundary; `from_wire` inverts it."""
+        return [self.code, self.message, self.details, self.retry_after_s]
+
+    @classmethod
+    def from_wire(cls, wire: list[Any]) -> ApiError:
+        return cls(wire[0], wire[1], wire[2], wire[3])
+
+
+def invalid(message: str, *loc: str | int) -> ApiError:
+    """A 422 that names one field by its path."""
+    return ApiError("validation_failed", f"{'.'.join(map(str, loc))}: {message}", [detail(message, *loc)])
+
+
+def detail(message: str, *loc: str | int) -> dict[str, Any]:
+    """One item of an error's `details`."""
+    return {"loc": list(loc), "msg": message}
+
+
+def invalid_from(error: ValidationError, *prefix: str | int) -> ApiError:
+    """A 422 from pydantic's findings, at most 20 of them, each with its path after `prefix`."""
+    details = [
+        detail(e["msg"].removeprefix("Value error, "), *prefix, *e["loc"])
+        for e in error.errors(include_url=False, include_context=False, include_input=False)[:20]
+    ]
+    first = details[0]
+    return ApiError("validation_failed", f"{'.'.join(map(str, first['loc']))}: {first['msg']}", details)
+
+
+# Numbers --------------------------------------------------------------------------------------------------
+
+
+def check_number(value: object) -> int | float:
+    """A score or subscore in normal form: int where integral and exact, else float. ValueError otherwise."""
+    if type(value) is int:
+        if -MAX_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER:
+            return value
+        raise PydanticCustomError("number_range", "an integer must lie within ±2^53")
+    if type(value) is float:
+        if value - value != 0.0:  # NaN and infinities are the doubles for which this is not zero
+            raise PydanticCustomError("number_finite", "must be finite")
+        return normal(value)
+    raise PydanticCustomError("number_type", "must be a number")
+
+
+Number = Annotated[Any, BeforeValidator(check_number)]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def check_identifier(value: object, max_length: int) -> str:
+    """A player or submission id: 1..max_length characters, none of them a control character."""
+    if type(value) is not str:
+        raise PydanticCustomError("id_type", "must be a string")
+    if not 1 <= len(value) <= max_length:
+        raise PydanticCustomError(
+            "id_length", "must have 1 to {max_length} characters", {"max_length": max_length}
+        )
+    if _CONTROL.search(value):
+        raise PydanticCustomError("id_characters", "must not contain control characters")
+    return value
+
+
+# Definitions ----------------------------------------------------------------------------------------------
+
+WINDOWS = ("main", "all_time", "yearly", "monthly", "weekly", "daily", "hourly")
+LEADERBOARD_ID = (
+    r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"  # for re: use fullmatch, `$` allows a final newline there
+)
+TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+SCOPES = (
+    "scores:write",
+    "rankings:read",
+    "leaderboards:read",
+    "leaderboards:write",
+    "players:write",
+    "keys:write",
+    "platform",
+)
+
+Aggregation = Literal["best", "latest", "sum", "min", "max", "count"]
+Order = Literal["desc", "asc"]
+TieBreaking = Literal["first", "last"]
+RankStyle = Literal["ordinal", "competition", "dense"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Scoring(_Strict):
+    """How submissions become an entry's score."""
+
+    source: Literal["scores", "metric", "events"] = "scores"
+    aggregation: Aggregation = "best"
+    score_min: Number | None = None
+    score_max: Number | None = None
+
+    @field_validator("source")
+    @classmethod
+    def _source_supported(cls, value: str) -> str:
+        if value != "scores":
+            raise PydanticCustomError("unsupported", "not yet supported; use 'scores'")
+        return value
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Scoring:
+        if self.score_min is not None and self.score_max is not None and self.score_min > self.score_max:
+            raise PydanticCustomError("bounds", "score_min must not exceed score_max")
+        return self
+
+
+class RankingRules(_Strict):
+    """How entries are ordered, ranked and kept."""
+
+    order: Order = "desc"
+    subscore_order: Order = "desc"
+    tie_breaking: TieBreaking = "first"
+    rank_style: RankStyle = "ordinal"
+    max_entries: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    min_score: Number | None = None
+
+
+class Definition(_Strict):
+    """A leaderboard as a client writes it (`POST /v1/leaderboards`)."""
+
+    leaderboard_id: Annotated[str, Field(pattern=LEADERBOARD_ID)]
+    name: Annotated[str, Field(min_length=1, max_length=200)] = ""
+    description: Annotated[str, Field(max_length=2000)] = ""
+    status: Literal["active", "inactive", "archived"] = "active"
+    timeframe: Timeframe = Timeframe()
+    windows: tuple[Literal["all_time", "yearly", "monthly", "weekly", "daily", "hourly"], ...] = ()
+    scoring: Scoring = Scoring()
+    ranking: RankingRules = RankingRules()
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_defaults_to_id(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "name" not in data and isinstance(data.get("leaderboard_id"), str):
+            return {**data, "name": data["leaderboard_id"]}
+        return data
+
+    @field_validator("windows", mode="before")
+    @classmethod
+    def _windows_list(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _windows_distinct(self) -> Definition:
+        if len(set(self.windows)) != len(self.windows):
+            raise PydanticCustomError("windows", "windows: a window may be named once")
+        main = "all_time" if self.timeframe.type == "permanent" else self.timeframe.type
+        if main in self.windows:
+            raise PydanticCustomError(
+                "windows", "windows: '{main}' is the main timeframe already", {"main": main}
+            )
+        return self
+
+
+class Rules(NamedTuple):
+    """The part of a definition that a period's state depends on; journaled, so replay is deterministic."""
+
+    aggregation: Aggregation
+    order: Order
+    subscore_order: Order
+    tie_breaking: TieBreaking
+    rank_style: RankStyle
+    max_entries: int | None
+    min_score: int | float | None
+
+    @classmethod
+    def of(cls, definition: Definition) -> Rules:
+        r = definition.ranking
+        return cls(
+            definition.scoring.aggregation,
+            r.order,
+            r.subscore_order,
+            r.tie_breaking,
+            r.rank_style,
+            r.max_entries,
+            r.min_score,
+        )
+
+    def reorders(self, other: Rules) -> bool:
+        """Whether a change from `other` to these rules is forbidden while a period holds entries."""
+        return self[:4] != other[:4]
+
+
+class Submission(NamedTuple):
+    """One requested change, validated, as it travels to the period actor (times in ms, metadata as JSON)."""
+
+    player_id: str
+    score: int | float | None
+    subscore: int | float
+    metadata: bytes | None
+    submission_id: str | None
+    occurred_at_ms: int | None
+    aggregation: str | None
+
+
+class PeriodRecord(NamedTuple):
+    """A period as the store remembers it: document `<chain_id>/<key>` of the collection `periods`.
+
+    `serial` counts the periods of a chain from 1 and names the journal (`<chain_id>/<serial>`), so a key
+    may change (a new timeframe) while the entries stay. `starts_at_ms` None: no beginning.
+    """
+
+    serial: int
+    key: str
+    starts_at_ms: int | None
+    ends_at_ms: int | None
+    sealed: bool
+    entries: int
+    submissions: int
+    opened_at_ms: int
+    last_seq: int = 0
+    forced: bool = False  # closed by hand: takes no late submissions
+
+    def state(self, now_ms: int, grace_ms: int) -> str:
+        """`pending`, `active`, `closing` or `closed`: a function of the clock alone."""
+        if self.forced:
+            grace_ms = 0
+        if self.starts_at_ms is not None and now_ms < self.starts_at_ms:
+            return "pending"
+        if self.ends_at_ms is None or now_ms < self.ends_at_ms:
+            return "active"
+        return "closing" if now_ms < self.ends_at_ms + grace_ms else "closed"
+
+
+# What the catalogue knows ---------------------------------------------------------------------------------
+
+
+class Tenant(NamedTuple):
+    """Owner of leaderboards and keys; document `<tenant_id>` of the collection `tenants`."""
+
+    tenant_id: str
+    name: str
+    status: str  # active | disabled
+    hmac_secret: str | None
+    created_at_ms: int
+
+
+class Key(NamedTuple):
+    """An API key without the key: document `<key_id>` of the collection `keys`."""
+
+    key_id: str
+    tenant_id: str
+    name: str
+    scopes: frozenset[str]
+    key_hash: str  # hex SHA-256 of the whole key text
+    status: str  # active | disabled | deleted
+    expires_at_ms: int | None
+    player_id: str | None
+    created_at_ms: int
+
+
+class Board(NamedTuple):
+    """A leaderboard as it stands: document `<tenant_id>/<leaderboard_id>` of the collection `leaderboards`.
+
+    `uid` tells apart leaderboards that had the same id one after the other, so a purged one leaves no trace.
+    """
+
+    tenant_id: str
+    uid: str
+    definition: Definition
+    version: int
+    created_at_ms: int
+    updated_at_ms: int
+
+    @property
+    def leaderboard_id(self) -> str:
+        return self.definition.leaderboard_id
+
+    @property
+    def windows(self) -> tuple[str, ...]:
+        """`main` and the further windows."""
+        return ("main", *self.definition.windows)
+
+    def chain_id(self, window: str) -> str:
+        """Name of one window's chain of periods, the unit of placement."""
+        return f"{self.tenant_id}/{self.leaderboard_id}~{self.uid}/{window}"
+
+
+# What period actors answer --------------------------------------------------------------------------------
+
+
+class PeriodView(NamedTuple):
+    """A period as readers see it. `state` is by the actor's clock at the time of the answer."""
+
+    serial: int
+    key: str
+    window: str
+    state: str
+    starts_at_ms: int | None
+    ends_at_ms: int | None
+    next_starts_at_ms: int | None
+    entries: int
+    submissions: int
+
+
+class Row(NamedTuple):
+    """One entry in an answer. `rank` None: below `min_score`. `metadata`: JSON bytes or None."""
+
+    rank: int | None
+    player_id: str
+    score: int | float
+    subscore: int | float
+    metadata: bytes | None
+    submissions: int
+    first_at_ms: int
+    updated_at_ms: int
+    change: str
+
+
+class Reading(NamedTuple):
+    """Entries of one period at one seq. `offset` is 0-based, of the first row in the total order.
+
+    `matched`: rows inside the asked score range (None without one). `missing`: players looked up in vain.
+    """
+
+    period: PeriodView
+    total: int
+    as_of_seq: int
+    rows: list[Row]
+    offset: int
+    matched: int | None = None
+    missing: tuple[str, ...] = ()
+
+
+class Outcome(NamedTuple):
+    """What became of one submission in one window's period. Ranks are None unless asked for."""
+
+    window: str
+    period_key: str
+    player_id: str
+    applied: bool
+    score: int | float | None
+    subscore: int | float | None
+    previous_score: int | float | None
+    rank: int | None
+    previous_rank: int | None
+    seq: int
+    duplicate: bool

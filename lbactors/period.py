@@ -1,0 +1,520 @@
+"""The state of one period: inputs in, outcomes out, the same for the same journal (law 1).
+
+Idea: a `Period` is a deterministic state machine. The caller numbers inputs, journals them, and only then
+calls `apply`; replaying the journal gives the same state. Nothing here reads a clock, draws a random number
+or does I/O.
+
+What it owns
+* **entries**, a dictionary of immutable tuples split by player hash into buckets;
+* two `Ranking`s: `ranking` of the ranked entries, `below` of those under `min_score`;
+* `SeenIds`, the submission ids of the last day, by which a repeat is recognised (law 3).
+
+Snapshots never stop the world (law 4). `begin_snapshot` freezes nothing and copies nothing: it notes which
+buckets changed since the last snapshot. A bucket is copied (a shallow copy of some thousand references) only
+if an input touches it before its turn to be written, so every part of one snapshot shows the same seq. That
+departs from "each bucket with the seq that it covers": `max_entries` makes one player's input evict another
+player, so a state whose buckets differ in seq could not be replayed.
+
+Buckets grow one at a time by linear hashing: at `n` buckets, hash h lives in h mod 2^k, or in h mod 2^(k-1)
+if that bucket is not split yet; so growth never rehashes everything at once.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import msgpack
+
+from lbactors.model import MAX_EXACT_INTEGER, Rules
+from lbactors.ranking import Ranking, normal
+
+# Kinds of input, the first item of each; then
+#   SUBMIT     at_ms, player_id, score, subscore, metadata, submission_id, aggregation
+#   REMOVE     at_ms, player_id
+#   CONFIGURE  at_ms, rules
+#   ERASE      at_ms, player_id, anonymous_id (None: the entry goes)
+#   INHERIT    newest_ms, [submission ids] of the period before, so that a repeat is known across a boundary
+SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT = range(5)
+
+BUCKET_ENTRIES = 2048  # mean entries of a bucket before another is split off: about 1 ms to serialise
+ID_SEGMENT = 4096  # submission ids a segment: the unit in which ids are saved and forgotten
+SEEN_IDS_MS = 24 * 3600 * 1000
+
+# What `apply` should find out about ranks, by input: not at all, afterwards, before and afterwards.
+NO_RANK, RANK, FULL = range(3)
+
+
+class Entry(NamedTuple):
+    """A player's standing. `seq` is that of the submission that last changed (score, subscore)."""
+
+    score: int | float
+    subscore: int | float
+    seq: int
+    submissions: int
+    first_at_ms: int
+    updated_at_ms: int
+    metadata: bytes | None
+
+
+class Applied(NamedTuple):
+    """What an input did. `error`: the reason why a submission was refused (a 422), else None."""
+
+    applied: bool
+    entry: Entry | None
+    previous: Entry | None
+    rank: int | None
+    previous_rank: int | None
+    seq: int
+    duplicate: bool
+    error: str | None
+
+
+class SeenIds:
+    """Submission ids with the seq they came under, oldest forgotten first, in segments of `ID_SEGMENT`.
+
+    Forgetting depends on the inputs' times alone: a segment goes when its newest id is older than a day, or
+    when there are more than `limit` ids.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.by_id: dict[str, int] = {}
+        self.segments: dict[int, IdSegment] = {}
+        self.next_segment = 0
+        self.dirty: set[int] = set()
+
+    def add(self, submission_id: str, seq: int, now_ms: int) -> None:
+        """Remember an id that is not known yet."""
+        number = self.next_segment - 1
+        segment = self.segments.get(number)
+        if segment is None or len(segment.ids) >= ID_SEGMENT:
+            number, segment = self._new_segment(now_ms)
+        segment.newest_ms = max(segment.newest_ms, now_ms)
+        segment.ids.append(submission_id)
+        segment.seqs.append(seq)
+        self.by_id[submission_id] = seq
+        self.dirty.add(number)
+
+    def inherit(self, ids: Iterable[str], seq: int, newest_ms: int, now_ms: int) -> None:
+        """Remember the ids of another period's segment, as old as they are there."""
+        fresh = [i for i in ids if i not in self.by_id]
+        if not fresh:
+            return
+        number, segment = self._new_segment(now_ms)
+        segment.newest_ms = newest_ms
+        segment.ids = fresh
+        segment.seqs = array("Q", [seq] * len(fresh))
+        self.by_id.update(dict.fromkeys(fresh, seq))
+        self.dirty.add(number)
+        self._new_segment(now_ms)
+
+    def _new_segment(self, now_ms: int) -> tuple[int, IdSegment]:
+        self._forget(now_ms)
+        number = self.next_segment
+        self.next_segment += 1
+        segment = self.segments[number] = IdSegment(now_ms)
+        self.dirty.add(number)
+        return number, segment
+
+    def _forget(self, now_ms: int) -> None:
+        while self.segments:
+            number, segment = next(iter(self.segments.items()))
+            if segment.newest_ms >= now_ms - SEEN_IDS_MS and len(self.by_id) <= self.limit:
+                return
+            for submission_id in segment.ids:
+                del self.by_id[submission_id]
+            del self.segments[number]
+            self.dirty.discard(number)
+
+    def unpack(self, number: int, body: bytes) -> None:
+        """Take a saved segment back (`IdSegment.pack`). Segments must come in rising order."""
+        newest_ms, ids, seqs = msgpack.unpackb(body)
+        segment = self.segments[number] = IdSegment(newest_ms)
+        segment.ids, segment.seqs = ids, array("Q", seqs)
+        self.by_id.update(zip(ids, seqs, strict=True))
+        self.next_segment = max(self.next_segment, number + 1)
+
+    def check(self) -> None:
+        """Assert that dictionary and segments tell the same."""
+        listed = {i: q for s in self.segments.values() for i, q in zip(s.ids, s.seqs, strict=True)}
+        assert listed == self.by_id, "segments and dictionary differ"
+        assert sum(len(s.ids) for s in self.segments.values()) == len(listed), "an id stands twice"
+        assert list(self.segments) == sorted(self.segments)
+
+
+class IdSegment:
+    """Some thousand submission ids in the order they came; grows at its end only, and then no more."""
+
+    __slots__ = ("ids", "newest_ms", "seqs")
+
+    def __init__(self, newest_ms: int) -> None:
+        self.newest_ms = newest_ms
+        self.ids: list[str] = []
+        self.seqs = array("Q")
+
+    def pack(self, count: int) -> bytes:
+        """The first `count` ids: the segment as it was when it had so many."""
+        return bytes(msgpack.packb([self.newest_ms, self.ids[:count], list(self.seqs[:count])]))
+
+
+class Snapshot:
+    """A snapshot under way: take `next_parts` until it is empty, then the manifest may be committed.
+
+    `seq`: the state that it shows. `manifest`: part name -> seq of the snapshot that wrote the part.
+    """
+
+    def __init__(self, seq: int, manifest: dict[str, int], buckets: set[int], meta: bytes) -> None:
+        self.seq = seq
+        self.manifest = manifest
+        self.meta: bytes | None = meta
+        self.waiting = buckets  # bucket numbers still to be written
+        self.copies: dict[int, dict[str, Entry]] = {}  # buckets that changed before their turn
+        self.segments: list[tuple[int, IdSegment, int]] = []  # number, segment, ids in it at the beginning
+
+
+class Period:
+    """One period. `seq` is that of the last input applied; `submissions` counts those that were accepted."""
+
+    def __init__(self, rules: Rules, seen_ids_limit: int = 1_000_000) -> None:
+        self.rules = rules
+        self.seq = 0
+        self.submissions = 0
+        self.saved_seq = 0  # seq of the last committed snapshot
+        self.ids = SeenIds(seen_ids_limit)
+        self._buckets: list[dict[str, Entry]] = [{}]
+        self._count = 0
+        self._dirty: set[int] = {0}
+        self._wide = self._narrow = 0  # masks of linear hashing for the current number of buckets
+        self._manifest: dict[str, int] = {}
+        self._snapshot: Snapshot | None = None
+        self._renew_rankings()
+
+    # Reading --------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Entries kept, ranked or not."""
+        return self._count
+
+    @property
+    def total(self) -> int:
+        """Ranked entries."""
+        return len(self.ranking)
+
+    def entry(self, player_id: str) -> Entry | None:
+        """The player's entry, ranked or not. O(1)."""
+        return self._buckets[self._bucket(player_id)].get(player_id)
+
+    def rank(self, player_id: str) -> int | None:
+        """The player's rank in the rules' rank style; None if not ranked. O(log n)."""
+        return self.ranking.rank(player_id)
+
+    # Changing -------------------------------------------------------------------------------------------
+
+    def apply(
+        self, now_ms: int, inputs: Sequence[Sequence[Any]], want: Sequence[int] | None = None
+    ) -> list[Applied]:
+        """Apply journaled inputs in order, each under the next seq; `now_ms` is the server time journaled.
+
+        want: NO_RANK | RANK | FULL for each input; None in a replay (no ranks, same state).
+        """
+        results = []
+        for position, item in enumerate(inputs):
+            self.seq += 1
+            kind = item[0]
+            if kind == SUBMIT:
+                results.append(self._submit(now_ms, item, want[position] if want else NO_RANK))
+            elif kind == REMOVE:
+                results.append(self._remove(item[2]))
+            elif kind == CONFIGURE:
+                results.append(self._configure(Rules(*item[2])))
+            elif kind == ERASE:
+                results.append(self._erase(item[2], item[3]))
+            else:
+                self.ids.inherit(item[3], self.seq, item[2], now_ms)
+                results.append(Applied(True, None, None, None, None, self.seq, False, None))
+        return results
+
+    def _submit(self, now_ms: int, item: Sequence[Any], want: int) -> Applied:
+        _, at_ms, player_id, score, subscore, metadata, submission_id, aggregation = item
+        number = self._bucket(player_id)
+        old = self._buckets[number].get(player_id)
+        seen = self.ids.by_id.get(submission_id) if submission_id is not None else None
+        if seen is not None:
+            rank = self.ranking.rank(player_id) if want else None
+            return Applied(False, old, old, rank, rank, seen, True, None)
+        changes, score, error = self._aggregate(aggregation or self.rules.aggregation, old, score, subscore)
+        if error is not None:
+            return Applied(False, old, old, None, None, self.seq, False, error)
+        previous_rank = self.ranking.rank(player_id) if want == FULL and old is not None else None
+        if submission_id is not None:
+            self.ids.add(submission_id, self.seq, now_ms)
+        self.submissions += 1
+        self._touch(number)
+        bucket = self._buckets[number]
+        if old is None:
+            entry = Entry(score, subscore, self.seq, 1, at_ms, at_ms, metadata)
+            bucket[player_id] = entry
+            self._count += 1
+            self._place(player_id, entry)
+            if self._evict_over_limit() == player_id:
+                return Applied(False, None, None, None, None, self.seq, False, None)
+            if self._count > BUCKET_ENTRIES * len(self._buckets):
+                self._split_bucket()
+        elif changes:
+            moved = score != old.score or subscore != old.subscore
+            seq = self.seq if moved else old.seq
+            entry = Entry(score, subscore, seq, old.submissions + 1, old.first_at_ms, at_ms, metadata)
+            bucket[player_id] = entry
+            if moved:
+                self._place(player_id, entry)
+        else:
+            entry = Entry(
+                old.score,
+                old.subscore,
+                old.seq,
+                old.submissions + 1,
+                old.first_at_ms,
+                old.updated_at_ms,
+                old.metadata,
+            )
+            bucket[player_id] = entry
+        rank = self.ranking.rank(player_id) if want else None
+        return Applied(changes, entry, old, rank, previous_rank, self.seq, False, None)
+
+    def _aggregate(
+        self, aggregation: str, old: Entry | None, score: Any, subscore: Any
+    ) -> tuple[bool, Any, str | None]:
+        """Whether the entry changes, its new score, and why not if the submission must be refused."""
+        if aggregation == "count":
+            return True, (old.score + 1 if old is not None else 1), None
+        if old is None:
+            return True, score, None
+        if aggregation == "best":
+            better = self.ranking.better(score, subscore, old.score, old.subscore) > 0
+            return better, (score if better else old.score), None
+        if aggregation == "sum":
+            total = old.score + score
+            if type(total) is int:
+                return True, (total if abs(total) <= MAX_EXACT_INTEGER else float(total)), None
+            if total - total != 0.0:
+                return False, old.score, "the sum must stay finite"
+            return True, normal(total), None
+        if aggregation == "latest":
+            return True, score, None
+        changes = score < old.score if aggregation == "min" else score > old.score
+        return changes, (score if changes else old.score), None
+
+    def _remove(self, player_id: str) -> Applied:
+        old = self.entry(player_id)
+        rank = self.ranking.rank(player_id)
+        if old is not None:
+            self._discard(player_id)
+        return Applied(old is not None, None, old, None, rank, self.seq, False, None)
+
+    def _erase(self, player_id: str, anonymous_id: str | None) -> Applied:
+        """Forget a player: the entry goes, or stays under a name that says nothing, without metadata."""
+        old = self.entry(player_id)
+        if old is None:
+            return Applied(False, None, None, None, None, self.seq, False, None)
+        self._discard(player_id)
+        if anonymous_id is not None:
+            number = self._bucket(anonymous_id)
+            self._touch(number)
+            entry = old._replace(metadata=None)
+            self._buckets[number][anonymous_id] = entry
+            self._count += 1
+            self._place(anonymous_id, entry)
+        return Applied(True, None, old, None, None, self.seq, False, None)
+
+    def _configure(self, rules: Rules) -> Applied:
+        """Take new rules. A new order only arrives while there are no entries (the definition's rule)."""
+        rebuild = rules[1:5] != self.rules[1:5] or rules.min_score != self.rules.min_score
+        self.rules = rules
+        if rebuild:
+            self._rebuild_rankings()
+        self._evict_over_limit()
+        return Applied(True, None, None, None, None, self.seq, False, None)
+
+    def _place(self, player_id: str, entry: Entry) -> None:
+        """Put the entry where `min_score` says: into the ranking or below it."""
+        if self.rules.min_score is None:
+            self.ranking.upsert(player_id, entry.score, entry.subscore, entry.seq)
+            return
+        there, other = self.ranking, self.below
+        if entry.score < self.rules.min_score:
+            there, other = other, there
+        other.remove(player_id)
+        there.upsert(player_id, entry.score, entry.subscore, entry.seq)
+
+    def _discard(self, player_id: str) -> None:
+        number = self._bucket(player_id)
+        self._touch(number)
+        del self._buckets[number][player_id]
+        self._count -= 1
+        if not self.ranking.remove(player_id):
+            self.below.remove(player_id)
+
+    def _evict_over_limit(self) -> str | None:
+        """Drop the worst entries beyond `max_entries` (unranked ones first); the last one dropped."""
+        limit = self.rules.max_entries
+        worst = None
+        while limit is not None and self._count > limit:
+            worst = self.below.worst() if len(self.below) else self.ranking.worst()
+            assert worst is not None
+            self._discard(worst)
+        return worst
+
+    def _renew_rankings(self) -> None:
+        r = self.rules
+        self.ranking = Ranking(r.order, r.subscore_order, r.tie_breaking, r.rank_style)
+        self.below = Ranking(r.order, r.subscore_order, r.tie_breaking, "ordinal")
+
+    def _rebuild_rankings(self) -> None:
+        """Sort everything anew. O(n log n)."""
+        self._renew_rankings()
+        floor = self.rules.min_score
+        ranked: list[tuple[str, int | float, int | float, int]] = []
+        below: list[tuple[str, int | float, int | float, int]] = []
+        for bucket in self._buckets:
+            for player_id, entry in bucket.items():
+                row = (player_id, entry.score, entry.subscore, entry.seq)
+                (ranked if floor is None or entry.score >= floor else below).append(row)
+        self.ranking.load(ranked)
+        self.below.load(below)
+
+    # Buckets --------------------------------------------------------------------------------------------
+
+    def _bucket(self, player_id: str) -> int:
+        h = crc32(player_id.encode())
+        number = h & self._wide
+        return number if number < len(self._buckets) else h & self._narrow
+
+    def _set_masks(self) -> None:
+        self._wide = (1 << (len(self._buckets) - 1).bit_length()) - 1
+        self._narrow = self._wide >> 1
+
+    def _touch(self, number: int) -> None:
+        """Before a bucket changes: keep it for a snapshot that has not written it yet; note it as changed."""
+        snapshot = self._snapshot
+        if snapshot is not None and number in snapshot.waiting and number not in snapshot.copies:
+            snapshot.copies[number] = dict(self._buckets[number])
+        self._dirty.add(number)
+
+    def _split_bucket(self) -> None:
+        """Add one bucket and move to it what now belongs there, all out of one other bucket."""
+        new = len(self._buckets)
+        source = new - (1 << (new.bit_length() - 1))
+        self._touch(source)
+        self._buckets.append({})
+        self._set_masks()
+        self._dirty.add(new)
+        bucket = self._buckets[source]
+        moving = [p for p in bucket if self._bucket(p) == new]
+        for player_id in moving:
+            self._buckets[new][player_id] = bucket.pop(player_id)
+
+    # Snapshots ------------------------------------------------------------------------------------------
+
+    def begin_snapshot(self) -> Snapshot | None:
+        """Start a snapshot of the state as it is now; None if the last one shows it already."""
+        assert self._snapshot is None, "one snapshot at a time"
+        if self.seq == self.saved_seq:
+            return None
+        seq = self.seq
+        manifest = {"meta": seq}
+        for number in range(len(self._buckets)):
+            name = f"e:{number}"
+            manifest[name] = seq if number in self._dirty else self._manifest[name]
+        for number in self.ids.segments:
+            name = f"i:{number}"
+            manifest[name] = seq if number in self.ids.dirty else self._manifest[name]
+        meta = [list(self.rules), seq, self.submissions, self.ids.next_segment, manifest]
+        snapshot = Snapshot(seq, manifest, set(self._dirty), bytes(msgpack.packb(meta)))
+        snapshot.segments = [
+            (n, self.ids.segments[n], len(self.ids.segments[n].ids)) for n in sorted(self.ids.dirty)
+        ]
+        self._dirty.clear()
+        self.ids.dirty.clear()
+        self._snapshot = snapshot
+        return snapshot
+
+    def next_parts(self, rows: int) -> dict[str, bytes]:
+        """Serialise further parts, at least one and about `rows` entries or ids; {} when all are taken."""
+        snapshot = self._snapshot
+        assert snapshot is not None
+        parts: dict[str, bytes] = {}
+        if snapshot.meta is not None:
+            parts["meta"], snapshot.meta = snapshot.meta, None
+        while snapshot.segments and rows > 0:
+            number, segment, count = snapshot.segments.pop()
+            parts[f"i:{number}"] = segment.pack(count)
+            rows -= max(count, 1)
+        while snapshot.waiting and rows > 0:
+            number = snapshot.waiting.pop()
+            bucket = snapshot.copies.pop(number, None)
+            if bucket is None:
+                bucket = self._buckets[number]
+            rows -= max(len(bucket), 1)
+            parts[f"e:{number}"] = bytes(msgpack.packb([[p, *e] for p, e in bucket.items()]))
+        return parts
+
+    def end_snapshot(self, committed: bool) -> None:
+        """Note that the snapshot is durable, or give it up: what it would have saved is unsaved again."""
+        snapshot, self._snapshot = self._snapshot, None
+        assert snapshot is not None
+        if committed:
+            self._manifest = snapshot.manifest
+            self.saved_seq = snapshot.seq
+            return
+        for name, seq in snapshot.manifest.items():
+            if seq == snapshot.seq and name != "meta":
+                kind, number = name.split(":")
+                if kind == "e":
+                    self._dirty.add(int(number))
+                elif int(number) in self.ids.segments:
+                    self.ids.dirty.add(int(number))
+
+    @classmethod
+    def load(cls, parts: Iterable[tuple[str, bytes]], seq: int, seen_ids_limit: int = 1_000_000) -> Period:
+        """The state that a snapshot's parts show. ValueError if they are not those of a snapshot at `seq`."""
+        by_name = dict(parts)
+        rules, saved_seq, submissions, next_segment, manifest = msgpack.unpackb(by_name["meta"])
+        if saved_seq != seq or set(manifest) != set(by_name):
+            raise ValueError(f"the parts found are not those of the snapshot at seq {seq}")
+        period = cls(Rules(*rules), seen_ids_limit)
+        period.seq = period.saved_seq = seq
+        period.submissions = submissions
+        period._buckets = [{} for name in manifest if name.startswith("e:")]
+        period._set_masks()
+        period._dirty.clear()
+        del by_name["meta"]
+        for name in sorted(by_name, key=lambda n: (n[0], int(n[2:]))):
+            number = int(name[2:])
+            if name[0] == "i":
+                period.ids.unpack(number, by_name[name])
+            else:
+                rows = msgpack.unpackb(by_name[name])
+                period._buckets[number] = {row[0]: Entry(*row[1:]) for row in rows}
+        period.ids.next_segment = next_segment
+        period._count = sum(map(len, period._buckets))
+        period._manifest = manifest
+        period._rebuild_rankings()
+        return period
+
+    def check(self) -> None:
+        """Assert every invariant; called throughout the tests."""
+        self.ranking.check()
+        self.below.check()
+        self.ids.check()
+        assert self._count == sum(map(len, self._buckets)) == len(self.ranking) + len(self.below)
+        floor = self.rules.min_score
+        for number, bucket in enumerate(self._buckets):
+            for player_id, entry in bucket.items():
+                assert self._bucket(player_id) == number, f"{player_id} in the wrong bucket"
+                ranked = floor is None or entry.score >= floor
+                assert (player_id in self.ranking) == ranked
+                assert (player_id in self.below) == (not ranked)
+        assert self.rules.max_entries is None or self._count <= self.rules.max_entries

@@ -1,0 +1,280 @@
+"""The period actor: a process that hosts chains of periods and serves batches of writes and reads.
+
+One class, no Ray in it (the Ray seam wraps it). Bytes come in and go out, MessagePack lists, so that an actor
+call costs the same for one score as for thousands.
+
+Calls
+  ping()                              -> who am I, what do I host
+  host([[spec…], wait])               -> an error or nil for each chain
+  release([[chain ids], save])        -> let chains go, with or without a last snapshot
+  seal([chain_id, serial])            -> the sealed record
+  erase([chain_id, player_id, anonymous_id]) -> number of periods that had an entry
+  write([[chain_id, kind, at_ms, want, items]…]), read([[chain_id, ref, kind, args]…]) -> a reply for each
+Every reply is [0, value], [1, error] or [2]: this chain is not (or no longer) hosted here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import secrets
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import structlog
+
+from lbactors.chain import Chain, ChainSpec, Limits
+from lbactors.clock import Clock
+from lbactors.logs import configure_logs
+from lbactors.model import ApiError
+from lbactors.period import NO_RANK
+from persistence import open_store
+from persistence.store import Store, StoreError
+
+VALUE, ERROR, NOT_HERE = range(3)
+UPKEEP_S = 1.0  # how often snapshots and idle periods are looked after
+
+log = structlog.get_logger("period_actor")
+
+
+def pack(value: Any) -> bytes:
+    return bytes(msgpack.packb(value))
+
+
+class PeriodActor:
+    """`settings`: store_url, clock_file, seen_ids_limit, queue_limit, snapshot_inputs, snapshot_seconds,
+    idle_unload_seconds, log_level. The constructor neither loads nor raises (law 5).
+    """
+
+    def __init__(self, name: str, settings: dict[str, Any]) -> None:
+        self.name = name
+        self.settings = settings
+        self.incarnation = secrets.token_hex(8)
+        self.chains: dict[str, Chain] = {}
+        self.started_at = time.time()
+        self.inputs = 0
+        self.reads = 0
+        self._store: Store | None = None
+        self._starting: asyncio.Lock | None = None
+        self._upkeep: asyncio.Task[None] | None = None
+
+    async def _start(self) -> Store:
+        """Open the store at the first call that needs it. StoreError."""
+        if self._starting is None:
+            self._starting = asyncio.Lock()
+        async with self._starting:
+            if self._store is None:
+                configure_logs(self.settings["log_level"])
+                # Entries are millions of small immutable tuples that make no cycles: looking at all of them
+                # again and again is the only thing that the default thresholds would do here.
+                gc.set_threshold(50_000, 20, 1000)
+                self.clock = Clock(self.settings["clock_file"])
+                self.limits = Limits(self.settings["seen_ids_limit"], self.settings["queue_limit"])
+                store = open_store(self.settings["store_url"])
+                await store.open()
+                self._store = store
+                self._upkeep = asyncio.create_task(self._look_after())
+        return self._store
+
+    # Hosting --------------------------------------------------------------------------------------------
+
+    async def ping(self) -> bytes:
+        """Name, incarnation, pid, resident bytes, inputs and reads so far, chains with their open periods."""
+        chains = {
+            chain_id: [
+                chain.spec.version,
+                [[a.record.key, a.state, a.epoch, len(a.period), a.waiting_inputs] for a in chain.open],
+                len(chain.closed),
+            ]
+            for chain_id, chain in self.chains.items()
+        }
+        return pack(
+            {
+                "name": self.name,
+                "incarnation": self.incarnation,
+                "pid": os.getpid(),
+                "resident_bytes": _resident_bytes(),
+                "started_at": self.started_at,
+                "inputs": self.inputs,
+                "reads": self.reads,
+                "chains": chains,
+            }
+        )
+
+    async def host(self, payload: bytes) -> bytes:
+        specs, wait = msgpack.unpackb(payload)
+        store = await self._start()
+
+        async def one(wire: list[Any]) -> list[Any]:
+            spec = ChainSpec.from_wire(wire)
+            chain = self.chains.get(spec.chain_id)
+            if chain is None:
+                chain = Chain(store, self.clock, self.limits, spec, self._lose)
+                self.chains[spec.chain_id] = chain
+            elif chain.spec.version > spec.version:
+                return [VALUE, None]
+            await chain.become(spec)
+            if wait:
+                await chain.loaded()
+            return [VALUE, None]
+
+        return pack(await asyncio.gather(*(_reply(one(wire)) for wire in specs)))
+
+    def _lose(self, chain_id: str) -> None:
+        """Another activation took over: stop answering for the whole chain."""
+        chain = self.chains.pop(chain_id, None)
+        if chain is not None:
+            log.warning("chain lost to another activation", chain=chain_id)
+            chain.stop()
+
+    async def release(self, payload: bytes) -> bytes:
+        chain_ids, save = msgpack.unpackb(payload)
+
+        async def one(chain_id: str) -> list[Any]:
+            chain = self.chains.get(chain_id)
+            if chain is None:
+                return [NOT_HERE]
+            if save:
+                await chain.leave()
+            chain.stop()
+            self.chains.pop(chain_id, None)
+            return [VALUE, None]
+
+        return pack(await asyncio.gather(*(_reply(one(c)) for c in chain_ids)))
+
+    async def seal(self, payload: bytes) -> bytes:
+        chain_id, serial = msgpack.unpackb(payload)
+        chain = self.chains.get(chain_id)
+        if chain is None:
+            return pack([NOT_HERE])
+
+        async def run() -> list[Any]:
+            return [VALUE, list(await chain.seal(serial))]
+
+        return pack(await _reply(run()))
+
+    async def erase(self, payload: bytes) -> bytes:
+        chain_id, player_id, anonymous_id = msgpack.unpackb(payload)
+        chain = self.chains.get(chain_id)
+        if chain is None:
+            return pack([NOT_HERE])
+
+        async def run() -> list[Any]:
+            return [VALUE, await chain.erase(player_id, anonymous_id)]
+
+        return pack(await _reply(run()))
+
+    async def stop(self) -> bytes:
+        """Save everything and let go of the store (the end of the server)."""
+        replies = msgpack.unpackb(await self.release(pack([list(self.chains), True])))
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+        if self._store is not None:
+            await self._store.close()
+            self._store = None
+        return pack(replies)
+
+    # Scores and rankings --------------------------------------------------------------------------------
+
+    async def write(self, payload: bytes) -> bytes:
+        ops = msgpack.unpackb(payload)
+        return pack(await asyncio.gather(*(_reply(self._write(op)) for op in ops)))
+
+    async def _write(self, op: list[Any]) -> list[Any]:
+        chain_id, kind, at_ms, want, items = op
+        chain = self.chains.get(chain_id)
+        if chain is None:
+            return [NOT_HERE]
+        self.inputs += len(items)
+        if kind == "remove":
+            key, row = await chain.remove(items[0])
+            return [VALUE, [key, row]]
+        results = await chain.submit(at_ms, want, items)
+        if chain_id not in self.chains:
+            return [NOT_HERE]
+        if want == NO_RANK:  # only what went wrong travels
+            return [VALUE, [[i, r.to_wire()] for i, r in enumerate(results) if isinstance(r, ApiError)]]
+        rows: list[Any] = []
+        for result in results:
+            if isinstance(result, ApiError):
+                rows.append([result.to_wire()])
+                continue
+            key, done = result
+            entry, old = done.entry, done.previous
+            rows.append(
+                [
+                    key,
+                    done.applied,
+                    None if entry is None else entry.score,
+                    None if entry is None else entry.subscore,
+                    None if old is None else old.score,
+                    done.rank,
+                    done.previous_rank,
+                    done.seq,
+                    done.duplicate,
+                ]
+            )
+        return [VALUE, rows]
+
+    async def read(self, payload: bytes) -> bytes:
+        """Answers for periods that are loaded; [0, nil] for a read that must load one: that is for `load`."""
+        replies: list[list[Any]] = []
+        for chain_id, ref, kind, args in msgpack.unpackb(payload):
+            chain = self.chains.get(chain_id)
+            if chain is None:
+                replies.append([NOT_HERE])
+            elif chain.is_warm(ref):
+                replies.append(await _reply(self._read(chain, ref, kind, args)))
+            else:
+                replies.append([VALUE, None])
+        return pack(replies)
+
+    async def load(self, payload: bytes) -> bytes:
+        """One read that may first load a closed period."""
+        chain_id, ref, kind, args = msgpack.unpackb(payload)
+        chain = self.chains.get(chain_id)
+        return pack([NOT_HERE] if chain is None else await _reply(self._read(chain, ref, kind, args)))
+
+    async def _read(self, chain: Chain, ref: str, kind: str, args: list[Any]) -> list[Any]:
+        self.reads += 1
+        return [VALUE, await chain.read(ref, kind, args)]
+
+    # Upkeep ---------------------------------------------------------------------------------------------
+
+    async def _look_after(self) -> None:
+        """Write snapshots when they are due, one after the other; unload closed periods nobody reads."""
+        every_ms = self.settings["snapshot_seconds"] * 1000
+        while True:
+            await asyncio.sleep(UPKEEP_S)
+            now_ms = self.clock.now_ms()
+            for chain in list(self.chains.values()):
+                chain.unload_idle(now_ms - self.settings["idle_unload_seconds"] * 1000)
+                for activation in list(chain.open):
+                    unsaved = activation.period.seq - activation.period.saved_seq
+                    due = unsaved and now_ms - activation.snapshot_at_ms >= every_ms
+                    if activation.state == "serving" and (due or unsaved >= self.settings["snapshot_inputs"]):
+                        try:
+                            await activation.snapshot()
+                        except StoreError as error:
+                            log.warning("snapshot failed", period=activation.period_id, error=str(error))
+
+
+async def _reply(work: Awaitable[list[Any]]) -> list[Any]:
+    """Turn what may be raised into a reply."""
+    try:
+        return await work
+    except ApiError as error:
+        return [ERROR, error.to_wire()]
+    except StoreError as error:
+        return [ERROR, ApiError("storage_unavailable", str(error)).to_wire()]
+    except Exception as error:
+        log.exception("call failed")
+        return [ERROR, ["internal_error", repr(error), [], None]]
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,48 @@
+"""What a command's handler decides before anything is durable, and how it reads what clients wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from lbactors.documents import unpack_tenant
+from lbactors.model import ApiError, Tenant, invalid, invalid_from
+from persistence.store import Change
+
+if TYPE_CHECKING:
+    from lbactors.supervisor import Supervisor
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Planned(NamedTuple):
+    """HTTP status, answer, documents to make durable, then what to do (which may give another answer).
+
+    `remember`: what a repeat with the same Idempotency-Key is answered, if not the answer itself.
+    """
+
+    status: int
+    body: dict[str, Any]
+    changes: list[Change]
+    act: Callable[[], Awaitable[dict[str, Any] | None]] | None = None
+    remember: dict[str, Any] | None = None
+
+
+def require_tenant(supervisor: Supervisor, tenant_id: str) -> Tenant:
+    """ApiError tenant_not_found."""
+    body = supervisor.documents["tenants"].get(tenant_id)
+    if body is None:
+        raise ApiError("tenant_not_found", f"no tenant '{tenant_id}'")
+    return unpack_tenant(body)
+
+
+def parse(model: type[M], data: Any) -> M:
+    """A body as its model; a 422 that names the fields."""
+    if not isinstance(data, dict):
+        raise invalid("must be an object", "body")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise invalid_from(error, "body") from None

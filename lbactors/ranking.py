@@ -1,0 +1,496 @@
+"""The sorted ranking of one period: who stands where, and what lies around.
+
+Idea: a dictionary player -> key, and an ordered index of the same keys. A key is one integer that carries all
+that the order depends on, so the index compares plain integers. Ascending key means best first:
+
+    bits      207..144        143..80            79..32        31..0
+    field     score, 64 bits  subscore, 64 bits  seq, 48 bits  slot, 32 bits
+
+The slot is an index into the list of player ids: it leads from a key back to its player. It decides no order
+as long as every change has its own seq. Slots of removed players are reused.
+
+A double becomes an integer of the same order by its bits: read as a signed integer, non-negative doubles are
+in order and negative ones in reverse (IEEE 754), so the lower 63 bits of negative ones are flipped. Where
+more is better the number is negated first; tie_breaking 'last' inverts the seq.
+
+Worked example: order and subscore_order desc, tie_breaking first; score 5100, subscore 3, seq 7, slot 2.
+
+    -5100.0   bits 0xc0b3ec0000000000 are negative: lower 63 flipped   0xbf4c13ffffffffff
+              raised by 2**63, so that keys are positive               0x3f4c13ffffffffff
+    -3.0      0xc008000000000000 -> 0xbff7ffffffffffff ->              0x3ff7ffffffffffff
+    key       0x 3f4c13ffffffffff 3ff7ffffffffffff 000000000007 00000002
+
+Score 5101 begins with 0x3f4c12ff, is less, and leads. `key >> 80` is the prefix: the same for all entries
+equal in (score, subscore). A prefix shifted back is not above any key that has it, so competition ranks,
+score ranges and distributions bisect the index with one.
+
+Owns the order, the ranks and the exact sum of the scores. Does not own entries (metadata, times), windows,
+min_score or max_entries: the period decides who is ranked and asks `worst()` whom to drop. No I/O, no clock.
+
+Departs from the usual sorted set (skip list and dictionary) in that the order is a list of sorted blocks,
+which are close in memory, and that ties are broken by seq instead of the player's name.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterable
+from fractions import Fraction
+from math import isfinite
+from typing import Literal, TypedDict
+
+from sortedcontainers import SortedList
+
+Order = Literal["desc", "asc"]
+TieBreaking = Literal["first", "last"]
+RankStyle = Literal["ordinal", "competition", "dense"]
+Number = int | float
+Row = tuple[int, str]  # (rank, player_id)
+
+EXACT_MAX = 2**53  # up to here every integer is a double of its own
+SEQ_MAX = 2**48 - 1
+BLOCK_LENGTH = (
+    1000  # a block of the index holds half to twice as many keys; measured at 100 k and 1 M entries
+)
+
+_SLOT_BITS, _PREFIX_SHIFT, _SCORE_SHIFT = 32, 80, 144
+_SLOT_MASK = (1 << _SLOT_BITS) - 1
+_LOWER_63 = (1 << 63) - 1
+_SIGN = 1 << 63
+_POSITIVE_PREFIX = (_SIGN << 64) + _SIGN  # raises both numbers of a prefix by 2**63 in one addition
+_POSITIVE = _POSITIVE_PREFIX << _PREFIX_SHIFT
+
+_pack_doubles = struct.Struct(">dd").pack
+_unpack_signed = struct.Struct(">qq").unpack
+_pack_signed = struct.Struct(">q").pack
+_unpack_double = struct.Struct(">d").unpack
+
+
+class Quantiles(TypedDict):
+    """By nearest rank: the score at place ceil(p/100 * total), counted from the lowest score up."""
+
+    p50: Number | None
+    p90: Number | None
+    p99: Number | None
+
+
+# Scores in [from, to); in the last bucket in [from, to].
+Bucket = TypedDict("Bucket", {"from": Number, "to": Number, "count": int})
+
+
+class Distribution(TypedDict):
+    """How the scores of a board are spread; on an empty board every number but `total` is None."""
+
+    total: int
+    min: Number | None
+    max: Number | None
+    mean: Number | None
+    quantiles: Quantiles
+    buckets: list[Bucket]
+
+
+def normal(number: Number) -> Number:
+    """The form in which a number is answered: an int where integral and within ±2**53, else a float.
+
+    -0.0 becomes 0. Raises OverflowError for an int beyond the range of doubles.
+    """
+    if -EXACT_MAX <= number <= EXACT_MAX:
+        whole = int(number)
+        return whole if whole == number else number
+    return float(number)
+
+
+class Ranking:
+    """The entries of one period in total order: score, then subscore, then seq.
+
+    n is the number of entries. An O(log n) step bisects the index; a change also moves half a block.
+
+    * change: `upsert`, `remove` O(log n) · `load` (fills an empty ranking) O(n log n)
+    * a player: `rank`, `offset`, `percentile` O(log n) · `score`, `in` O(1)
+    * a stretch: `page`, `around` O(log n + rows) · `score_range` O(log n) · `best`, `worst`, `len` O(1)
+    * a score: `rank_of` O(log n) · `better` O(1) · `distribution` O(buckets * log n)
+    * `check` asserts every invariant, O(n log n)
+
+    Scores and subscores are finite floats or ints within ±2**53 (larger ints count as the nearest double).
+    The style 'dense' keeps the distinct (score, subscore) in a second index, and alone pays for it.
+    """
+
+    def __init__(
+        self,
+        order: Order = "desc",
+        subscore_order: Order = "desc",
+        tie_breaking: TieBreaking = "first",
+        rank_style: RankStyle = "ordinal",
+        *,
+        block_length: int = BLOCK_LENGTH,
+    ) -> None:
+        """`block_length` (4 or more) affects speed alone; tests shrink it to split blocks early."""
+        self.order = order
+        self.subscore_order = subscore_order
+        self.tie_breaking = tie_breaking
+        self.rank_style = rank_style
+        self._score_sign = -1.0 if order == "desc" else 1.0
+        self._subscore_sign = -1.0 if subscore_order == "desc" else 1.0
+        self._seq_flip = 0 if tie_breaking == "first" else SEQ_MAX
+        self._keys: dict[str, int] = {}
+        self._slots: list[str] = []
+        self._free_slots: list[int] = []
+        self._index = SortedList()
+        self._index._reset(block_length)
+        # Dense ranks count groups of equals: their prefixes in order, and the entries in each.
+        self._groups = SortedList() if rank_style == "dense" else None
+        self._group_sizes: dict[int, int] = {}
+        if self._groups is not None:
+            self._groups._reset(block_length)
+        # The sum of all scores is exactly _sum / 2**_sum_shift: a double is an integer over a power of two,
+        # so the largest such power serves them all. It is 2**0 as long as every score is integral.
+        self._sum = 0
+        self._sum_shift = 0
+
+    def upsert(self, player_id: str, score: Number, subscore: Number, seq: int) -> None:
+        """Put a player at this standing, whether he is ranked already or not. O(log n).
+
+        `seq` (0..2**48-1) is that of the submission that last changed (score, subscore); no two players share
+        one. Raises ValueError, and changes nothing, if score or subscore is not finite or seq out of range.
+        """
+        if not (isfinite(score) and isfinite(subscore) and 0 <= seq <= SEQ_MAX):
+            raise ValueError(f"no standing: score {score!r}, subscore {subscore!r}, seq {seq!r}")
+        # The hot path: `_prefix` and `_score_of` are written out here to spare their calls.
+        score_bits, subscore_bits = _unpack_signed(
+            _pack_doubles(self._score_sign * score + 0.0, self._subscore_sign * subscore + 0.0)
+        )
+        if score_bits < 0:
+            score_bits ^= _LOWER_63
+        if subscore_bits < 0:
+            subscore_bits ^= _LOWER_63
+        key = (score_bits << _SCORE_SHIFT) + (subscore_bits << _PREFIX_SHIFT) + _POSITIVE
+        key += (seq ^ self._seq_flip) << _SLOT_BITS
+        old_key = self._keys.get(player_id)
+        old_score: Number = 0
+        if old_key is None:
+            if self._free_slots:
+                slot = self._free_slots.pop()
+                self._slots[slot] = player_id
+            else:
+                slot = len(self._slots)
+                self._slots.append(player_id)
+            key += slot
+        else:
+            key += old_key & _SLOT_MASK
+            if key == old_key:
+                return
+            self._index.remove(old_key)
+            old_bits = (old_key >> _SCORE_SHIFT) - _SIGN
+            if old_bits < 0:
+                old_bits ^= _LOWER_63
+            (old_score,) = _unpack_double(_pack_signed(old_bits))
+            old_score *= self._score_sign
+            if old_score.is_integer():
+                old_score = int(old_score)
+        self._keys[player_id] = key
+        self._index.add(key)
+        if type(score) is int and type(old_score) is int and -EXACT_MAX <= score <= EXACT_MAX:
+            self._sum += score - old_score << self._sum_shift
+        else:
+            self._add_to_sum(score)
+            self._add_to_sum(-old_score)
+        if self._groups is not None:
+            self._regroup(old_key, key)
+
+    def remove(self, player_id: str) -> bool:
+        """Take a player out; False if he was not ranked. O(log n)."""
+        key = self._keys.pop(player_id, None)
+        if key is None:
+            return False
+        self._index.remove(key)
+        slot = key & _SLOT_MASK
+        self._slots[slot] = ""
+        self._free_slots.append(slot)
+        self._add_to_sum(-self._score_of(key))
+        if not self._keys:
+            self._sum_shift = 0
+        if self._groups is not None:
+            self._regroup(key, None)
+        return True
+
+    def load(self, rows: Iterable[tuple[str, Number, Number, int]]) -> None:
+        """Fill an empty ranking from (player_id, score, subscore, seq) in any order. O(n log n), one sort.
+
+        Raises ValueError, and stays empty, if a player comes twice or a row is one that `upsert` refuses;
+        also if the ranking is not empty.
+        """
+        if self._keys:
+            raise ValueError("only an empty ranking can be loaded")
+        players: list[str] = []
+        keys: list[int] = []
+        total = 0
+        others: list[Number] = []
+        prefix_of, seq_flip = self._prefix, self._seq_flip
+        for player_id, score, subscore, seq in rows:
+            if not (isfinite(score) and isfinite(subscore) and 0 <= seq <= SEQ_MAX):
+                raise ValueError(f"no standing: score {score!r}, subscore {subscore!r}, seq {seq!r}")
+            prefix = prefix_of(score, subscore)
+            keys.append((((prefix << 48) + (seq ^ seq_flip)) << _SLOT_BITS) + len(players))
+            players.append(player_id)
+            if type(score) is int and -EXACT_MAX <= score <= EXACT_MAX:
+                total += score
+            else:
+                others.append(score)
+        # Slots and key objects are made anew in rank order: what is compared together then lies together in
+        # memory, which a bisection of a large board feels.
+        keys.sort()
+        slots = [players[key & _SLOT_MASK] for key in keys]
+        keys = [key - (key & _SLOT_MASK) + slot for slot, key in enumerate(keys)]
+        by_player = dict(zip(slots, keys, strict=True))
+        if len(by_player) != len(slots):
+            raise ValueError("a player comes twice")
+        self._keys, self._slots, self._free_slots = by_player, slots, []
+        self._index.update(keys)
+        self._sum = total
+        for score in others:
+            self._add_to_sum(score)
+        if self._groups is not None:
+            self._group_sizes = dict(Counter(key >> _PREFIX_SHIFT for key in keys))
+            self._groups.update(self._group_sizes)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, player_id: object) -> bool:
+        return player_id in self._keys
+
+    def rank(self, player_id: str) -> int | None:
+        """The player's 1-based rank in the board's rank style, None if he is not ranked. O(log n)."""
+        key = self._keys.get(player_id)
+        return None if key is None else self._rank_at(key)
+
+    def offset(self, player_id: str) -> int | None:
+        """The player's 0-based place in the total order, None if he is not ranked. O(log n)."""
+        key = self._keys.get(player_id)
+        return None if key is None else int(self._index.bisect_left(key))
+
+    def score(self, player_id: str) -> Number | None:
+        """The player's score in normal form, None if he is not ranked. O(1)."""
+        key = self._keys.get(player_id)
+        return None if key is None else self._score_of(key)
+
+    def percentile(self, player_id: str) -> float | None:
+        """(total - rank) / total * 100, to one decimal; None if the player is not ranked. O(log n)."""
+        rank = self.rank(player_id)
+        total = len(self._keys)
+        return None if rank is None else round((total - rank) / total * 100, 1)
+
+    def page(self, offset: int, limit: int) -> list[Row]:
+        """Up to `limit` rows (rank, player_id), best first, from a 0-based offset on. O(log n + limit).
+
+        Empty beyond the end. Raises ValueError if offset or limit is negative.
+        """
+        if offset < 0 or limit < 0:
+            raise ValueError(f"offset {offset} and limit {limit} must not be negative")
+        slots = self._slots
+        keys = list(self._index.islice(offset, offset + limit))
+        if self.rank_style == "ordinal" or not keys:
+            return [(place, slots[key & _SLOT_MASK]) for place, key in enumerate(keys, offset + 1)]
+        # Only the first row's equals may have begun before the page.
+        rank, prefix = self._rank_at(keys[0]), keys[0] >> _PREFIX_SHIFT
+        dense = self.rank_style == "dense"
+        rows: list[Row] = []
+        for place, key in enumerate(keys, offset + 1):
+            if key >> _PREFIX_SHIFT != prefix:
+                prefix = key >> _PREFIX_SHIFT
+                rank = rank + 1 if dense else place
+            rows.append((rank, slots[key & _SLOT_MASK]))
+        return rows
+
+    def around(self, player_id: str, limit: int, fill: bool = True) -> tuple[int, list[Row]] | None:
+        """The player among his neighbours: (offset of the first row, rows); None if he is not ranked.
+
+        `limit` rows in all, the player included; an odd one is symmetric, an even one has one more below
+        (worse). At an edge `fill` shifts the page so that it stays full; without it the page is cut.
+        O(log n + limit). Raises ValueError if limit is less than 1.
+        """
+        if limit < 1:
+            raise ValueError(f"limit {limit} must be at least 1")
+        place = self.offset(player_id)
+        if place is None:
+            return None
+        start = place - (limit - 1) // 2
+        end = start + limit
+        if fill:
+            start = max(0, min(start, len(self._keys) - limit))
+            end = start + limit
+        start = max(0, start)
+        return start, self.page(start, end - start)
+
+    def score_range(
+        self, score_min: Number | None = None, score_max: Number | None = None
+    ) -> tuple[int, int]:
+        """Offsets [start, end) of the entries with score_min <= score <= score_max; None is open. O(log n).
+
+        start == end where there are none. Infinities are open ends too.
+        """
+        first, last = (score_max, score_min) if self.order == "desc" else (score_min, score_max)
+        start = 0 if first is None else self._offset_of_score(first, beyond=False)
+        end = len(self._keys) if last is None else self._offset_of_score(last, beyond=True)
+        return start, max(start, end)
+
+    def best(self) -> str | None:
+        """The player at offset 0, None on an empty board. O(1)."""
+        return self._slots[self._index[0] & _SLOT_MASK] if self._keys else None
+
+    def worst(self) -> str | None:
+        """The player at the last offset, None on an empty board. O(1)."""
+        return self._slots[self._index[-1] & _SLOT_MASK] if self._keys else None
+
+    def rank_of(self, score: Number, subscore: Number = 0) -> int:
+        """The rank that a player who is not ranked yet would take with this result now. O(log n).
+
+        Ordinal: after his equals for tie_breaking 'first', before them for 'last'.
+        """
+        prefix = self._prefix(score, subscore)
+        if self.rank_style == "ordinal" and self.tie_breaking == "first":
+            prefix += 1
+        return self._rank_at(prefix << _PREFIX_SHIFT)
+
+    def better(self, score: Number, subscore: Number, other_score: Number, other_subscore: Number) -> int:
+        """1 if the first result is better by the board's orders, -1 if it is worse, 0 if they are equal."""
+        if score != other_score:
+            return 1 if (score > other_score) == (self.order == "desc") else -1
+        if subscore != other_subscore:
+            return 1 if (subscore > other_subscore) == (self.subscore_order == "desc") else -1
+        return 0
+
+    def distribution(self, buckets: int = 20) -> Distribution:
+        """How the scores are spread, by bisection alone. O(buckets * log n).
+
+        The buckets are equally wide over [min, max] and count every entry once. They are fewer than asked for
+        where min and max are so close that bounds fall together: one, if all scores are equal. Numbers are in
+        normal form; the mean is exact and rounded once. Raises ValueError if buckets is less than 1.
+        """
+        if buckets < 1:
+            raise ValueError(f"buckets {buckets} must be at least 1")
+        total = len(self._keys)
+        if not total:
+            nothing: Quantiles = {"p50": None, "p90": None, "p99": None}
+            return {"total": 0, "min": None, "max": None, "mean": None, "quantiles": nothing, "buckets": []}
+        p50, p90, p99 = (self._ascending((p * total + 99) // 100) for p in (50, 90, 99))
+        low, high = self._ascending(1), self._ascending(total)
+        edges = _edges(low, high, buckets)
+        below = [self._count_below(edge) for edge in edges[:-1]] + [total]
+        return {
+            "total": total,
+            "min": low,
+            "max": high,
+            "mean": normal(self._sum / (total << self._sum_shift)),  # integers divide with one rounding
+            "quantiles": {"p50": p50, "p90": p90, "p99": p99},
+            "buckets": [
+                {"from": edges[i], "to": edges[i + 1], "count": below[i + 1] - below[i]}
+                for i in range(len(edges) - 1)
+            ],
+        }
+
+    def check(self) -> None:
+        """Assert every invariant; called throughout the tests. O(n log n)."""
+        self._index._check()
+        keys = list(self._index)
+        assert keys == sorted(set(keys)), "keys are not strictly ascending"
+        assert keys == sorted(self._keys.values()), "dictionary and index differ"
+        assert not keys or (keys[0] >= 0 and keys[-1] >> 208 == 0), "a key is out of range"
+        taken = [key & _SLOT_MASK for key in keys]
+        assert sorted(taken + self._free_slots) == list(range(len(self._slots))), (
+            "a slot is lost or used twice"
+        )
+        assert not any(self._slots[slot] for slot in self._free_slots), "a removed player is still named"
+        for player_id, key in self._keys.items():
+            assert self._slots[key & _SLOT_MASK] == player_id, f"the slot of {player_id!r} is another's"
+        exact_sum = sum((Fraction(self._score_of(key)) for key in keys), Fraction(0))
+        assert exact_sum * 2**self._sum_shift == self._sum, "the sum has drifted"
+        assert keys or not self._sum_shift, "an empty board still counts in fractions"
+        sizes = Counter(key >> _PREFIX_SHIFT for key in keys) if self._groups is not None else {}
+        assert self._group_sizes == sizes, "group sizes differ from the index"
+        if self._groups is not None:
+            self._groups._check()
+            assert list(self._groups) == sorted(sizes), "groups differ from the index"
+
+    def _prefix(self, score: Number, subscore: Number) -> int:
+        """The 128 bits of a key above the seq."""
+        # Adding 0.0 turns -0.0 into 0.0.
+        score_bits, subscore_bits = _unpack_signed(
+            _pack_doubles(self._score_sign * score + 0.0, self._subscore_sign * subscore + 0.0)
+        )
+        if score_bits < 0:
+            score_bits ^= _LOWER_63
+        if subscore_bits < 0:
+            subscore_bits ^= _LOWER_63
+        return int((score_bits << 64) + subscore_bits + _POSITIVE_PREFIX)
+
+    def _score_of(self, key: int) -> Number:
+        """The score in a key, in normal form."""
+        bits = (key >> _SCORE_SHIFT) - _SIGN
+        if bits < 0:
+            bits ^= _LOWER_63
+        return normal(self._score_sign * _unpack_double(_pack_signed(bits))[0])
+
+    def _rank_at(self, key: int) -> int:
+        """The rank of a key, or of a prefix shifted back."""
+        if self._groups is not None:
+            return int(self._groups.bisect_left(key >> _PREFIX_SHIFT)) + 1
+        if self.rank_style == "competition":
+            key = key >> _PREFIX_SHIFT << _PREFIX_SHIFT
+        return int(self._index.bisect_left(key)) + 1
+
+    def _offset_of_score(self, score: Number, *, beyond: bool) -> int:
+        """Where the entries with this score begin in the order, or with `beyond` where they have ended."""
+        return int(self._index.bisect_left(((self._prefix(score, 0) >> 64) + beyond) << _SCORE_SHIFT))
+
+    def _ascending(self, place: int) -> Number:
+        """The score at a 1-based place counted from the lowest score up, whatever the board's order."""
+        return self._score_of(self._index[place - 1 if self.order == "asc" else -place])
+
+    def _count_below(self, score: Number) -> int:
+        if self.order == "asc":
+            return self._offset_of_score(score, beyond=False)
+        return len(self._keys) - self._offset_of_score(score, beyond=True)
+
+    def _add_to_sum(self, score: Number) -> None:
+        numerator, denominator = float(score).as_integer_ratio()
+        shift = denominator.bit_length() - 1
+        if shift > self._sum_shift:
+            self._sum <<= shift - self._sum_shift
+            self._sum_shift = shift
+        self._sum += numerator << self._sum_shift - shift
+
+    def _regroup(self, old_key: int | None, new_key: int | None) -> None:
+        """Style 'dense': move an entry between groups of equals; an emptied group goes, a new one comes."""
+        old_prefix = None if old_key is None else old_key >> _PREFIX_SHIFT
+        new_prefix = None if new_key is None else new_key >> _PREFIX_SHIFT
+        if old_prefix == new_prefix or self._groups is None:
+            return
+        sizes = self._group_sizes
+        if old_prefix is not None:
+            sizes[old_prefix] -= 1
+            if not sizes[old_prefix]:
+                del sizes[old_prefix]
+                self._groups.remove(old_prefix)
+        if new_prefix is not None:
+            sizes[new_prefix] = size = sizes.get(new_prefix, 0) + 1
+            if size == 1:
+                self._groups.add(new_prefix)
+
+
+def _edges(low: Number, high: Number, buckets: int) -> list[Number]:
+    """The bounds of equally wide buckets over [low, high], strictly ascending; [low, low] if they are equal.
+
+    Each is the exact low + (high - low) * i / buckets, rounded once: over a common power of two all are
+    integers, nothing overflows (high - low may exceed every double), rounding keeps the order. Bounds that
+    round to the same double become one.
+    """
+    low_units, low_denominator = low.as_integer_ratio()
+    high_units, high_denominator = high.as_integer_ratio()
+    denominator = max(low_denominator, high_denominator)
+    low_units *= denominator // low_denominator
+    high_units *= denominator // high_denominator
+    exact = (low_units * (buckets - i) + high_units * i for i in range(buckets + 1))
+    edges = list(dict.fromkeys(normal(units / (denominator * buckets)) for units in exact))
+    return edges if len(edges) > 1 else edges * 2

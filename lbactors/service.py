@@ -1,0 +1,462 @@
+"""The gateway's side of the service: what the HTTP routes call, and nothing of HTTP.
+
+It finds the period actor of a chain, sends operations through batching channels, and turns replies into the
+model's tuples. Every method raises `ApiError` for whatever the caller is to be told. Times are ms since the
+epoch. Limits of requests (lengths, numbers of items) are checked by the routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+import msgpack
+import structlog
+
+from lbactors.batching import Channel
+from lbactors.clock import Clock
+from lbactors.cluster import ActorGone, ActorRef, Cluster
+from lbactors.documents import view_of_record
+from lbactors.model import ApiError, Board, Outcome, PeriodRecord, PeriodView, Reading, Row, Submission
+from lbactors.period import FULL, NO_RANK, RANK
+from lbactors.period_actor import ERROR, NOT_HERE
+from lbactors.planner import goes_on_after
+from lbactors.routes import Catalogue
+from lbactors.settings import ServerSettings
+from persistence.store import Store, StoreError
+
+WANT = {"none": NO_RANK, "ranks": RANK, "full": FULL}
+PROFILES_KEPT = 200_000  # players whose profile (or lack of one) a gateway remembers
+READS_WAITING = 20_000
+READS_AT_ONCE = 512
+COMMAND_TIMEOUT_S = 60.0
+REPORT_PAUSE_S = 0.1  # at most one report of an actor in this time
+
+log = structlog.get_logger("service")
+
+
+class Idempotency(NamedTuple):
+    """An `Idempotency-Key` with the digest (hex) of method, path and body that came with it."""
+
+    key: str
+    digest: str
+
+
+class AdminAnswer(NamedTuple):
+    """HTTP status and the JSON-ready body of an administrative command."""
+
+    status: int
+    body: dict[str, Any]
+
+
+def lost_write(error: Exception) -> ApiError:
+    """A write whose call did not come back: nobody knows whether it was journaled."""
+    return ApiError("storage_unavailable", "the period actor went away; send the same submission_id again")
+
+
+def lost_read(error: Exception) -> ApiError:
+    return ApiError("period_loading", "the period actor went away and is being started again")
+
+
+class Service:
+    """One for each gateway process; `start` before use, `close` at the end."""
+
+    def __init__(
+        self, cluster: Cluster, supervisor: ActorRef, store: Store, settings: ServerSettings
+    ) -> None:
+        self._cluster = cluster
+        self._supervisor = supervisor
+        self._store = store
+        self._settings = settings
+        self._clock = Clock(str(settings.clock_file) if settings.clock_file else None)
+        self.catalogue = Catalogue(supervisor, self._profile_changed)
+        self._writes: dict[str, Channel] = {}
+        self._reads: dict[str, Channel] = {}
+        self._actors: dict[str, ActorRef] = {}
+        self._profiles: OrderedDict[tuple[str, str], dict[str, Any] | None] = OrderedDict()
+        self._profile_changes = 0
+        self._reports: dict[str, asyncio.Task[None]] = {}
+        self._last_status: dict[str, Any] = {}
+
+    async def start(self) -> None:
+        await self.catalogue.start()
+
+    async def close(self) -> None:
+        await self.catalogue.close()
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms()
+
+    # Administration -------------------------------------------------------------------------------------
+
+    async def admin(
+        self, command: str, tenant_id: str, args: dict[str, Any], idempotency: Idempotency | None = None
+    ) -> AdminAnswer:
+        """Carry out a command (`lbactors.commands`) through the supervisor.
+
+        The catalogue of this gateway shows its effect on return. ApiError.
+        """
+        payload = bytes(msgpack.packb([command, tenant_id, args, idempotency]))
+        try:
+            reply = msgpack.unpackb(
+                await self._supervisor.call("command", payload, timeout_s=COMMAND_TIMEOUT_S)
+            )
+        except (ActorGone, TimeoutError) as error:
+            raise ApiError("storage_unavailable", "the supervisor is away; the outcome is unknown") from error
+        if reply[0] == 1:
+            raise ApiError.from_wire(reply[1])
+        _, status, body, epoch, version = reply
+        await self.catalogue.reach(epoch, version)
+        return AdminAnswer(status, body)
+
+    # Actors ---------------------------------------------------------------------------------------------
+
+    def _actor(self, name: str) -> ActorRef:
+        actor = self._actors.get(name)
+        if actor is None:
+            actor = self._cluster.find(name)
+            if actor is None:
+                raise ApiError("period_loading", "the period actor is being started")
+            self._actors[name] = actor
+        return actor
+
+    def _channel(self, name: str, method: str) -> Channel:
+        channels, lost = (self._writes, lost_write) if method == "write" else (self._reads, lost_read)
+        channel = channels.get(name)
+        if channel is None:
+            settings = self._settings
+            if method == "write":
+                limit, batch = settings.queue_limit, settings.write_batch_items
+            else:
+                limit, batch = READS_WAITING, READS_AT_ONCE
+
+            def note(error: Exception) -> ApiError:
+                self._report(name, error)
+                return lost(error)
+
+            channel = channels[name] = Channel(self._actor(name), method, note, limit, batch)
+        return channel
+
+    def _report(self, name: str, error: Exception | None) -> None:
+        """Tell the supervisor that an actor is away or lacks a chain; forget a handle that is dead."""
+        if isinstance(error, ActorGone) and error.for_good:
+            for known in (self._actors, self._writes, self._reads):
+                known.pop(name, None)
+        if error is not None:
+            log.warning("period actor away", actor=name, error=str(error))
+        if name not in self._reports:
+            self._reports[name] = asyncio.create_task(self._send_report(name))
+
+    async def _send_report(self, name: str) -> None:
+        try:
+            await self._supervisor.call("report", name.encode(), timeout_s=5)
+        except (ActorGone, TimeoutError):
+            log.debug("supervisor away")
+        await asyncio.sleep(REPORT_PAUSE_S)
+        del self._reports[name]
+
+    def _home(self, board: Board, window: str) -> tuple[str, str]:
+        """Chain id and actor name of a window. ApiError period_not_found."""
+        chain_id = board.chain_id(window)
+        name = self.catalogue.home(chain_id)
+        if name is None:
+            raise ApiError(
+                "period_not_found", f"leaderboard '{board.leaderboard_id}' has no period in window '{window}'"
+            )
+        return chain_id, name
+
+    def _value(self, reply: list[Any], name: str) -> Any:
+        """What a reply says, or the error that it is."""
+        if reply[0] == ERROR:
+            if reply[1][0] == "internal_error":
+                raise RuntimeError(reply[1][1])
+            raise ApiError.from_wire(reply[1])
+        if reply[0] == NOT_HERE:
+            self._report(name, None)
+            raise ApiError("period_loading", "the period is being loaded")
+        return reply[1]
+
+    # Scores ---------------------------------------------------------------------------------------------
+
+    async def submit(
+        self, board: Board, submissions: list[Submission], at_ms: int, results: str
+    ) -> list[list[Outcome] | ApiError]:
+        """Journal and apply submissions that arrived at `at_ms`, in order, in every window of the board.
+
+        results: none | ranks | full (ranks are computed only as far as asked for). One item for each
+        submission: its outcomes, main window first, or why it was refused. With `none` the lists are empty.
+        """
+        want = WANT[results]
+        windows = board.windows
+        replies = await asyncio.gather(
+            *(self._submit(board, window, submissions, at_ms, want) for window in windows)
+        )
+        if want == NO_RANK:
+            nothing: list[Outcome] = []
+            answers: list[list[Outcome] | ApiError] = [nothing] * len(submissions)
+            for reply in reversed(replies):
+                if isinstance(reply, ApiError):
+                    return [reply] * len(submissions)
+                for index, wire in reply:
+                    answers[index] = ApiError.from_wire(wire)
+            return answers
+        answers = [[] for _ in submissions]
+        for window, reply in zip(windows, replies, strict=True):
+            for index, submission in enumerate(submissions):
+                answer = answers[index]
+                if isinstance(answer, ApiError):
+                    continue
+                if isinstance(reply, ApiError):
+                    answers[index] = reply
+                elif len(reply[index]) == 1:
+                    answers[index] = ApiError.from_wire(reply[index][0])
+                else:
+                    key, *rest = reply[index]
+                    answer.append(Outcome(window, key, submission.player_id, *rest))
+        return answers
+
+    async def _submit(
+        self, board: Board, window: str, submissions: list[Submission], at_ms: int, want: int
+    ) -> Any:
+        try:
+            chain_id = board.chain_id(window)
+            name = self.catalogue.home(chain_id)
+            if name is None:
+                raise ApiError("period_not_open", f"window '{window}' has no period yet")
+            op = [chain_id, "submit", at_ms, want, submissions]
+            reply = await self._channel(name, "write").send(op, len(submissions))
+            return self._value(reply, name)
+        except ApiError as error:
+            return error
+
+    async def remove_entry(
+        self, board: Board, player_id: str, window: str | None
+    ) -> list[tuple[str, str, Row]]:
+        """Take the entry out of the current period of every window (or one): (window, key, row) each.
+
+        ApiError entry_not_found if there is none in any.
+        """
+
+        async def one(window: str) -> tuple[str, str, Row] | None:
+            chain_id, name = self._home(board, window)
+            op = [chain_id, "remove", self.now_ms(), NO_RANK, [player_id]]
+            try:
+                key, row = self._value(await self._channel(name, "write").send(op, 1), name)
+            except ApiError as error:
+                if error.code == "entry_not_found":
+                    return None
+                raise
+            return window, key, Row(*row)
+
+        windows = board.windows if window is None else (window,)
+        found = [r for r in await asyncio.gather(*map(one, windows)) if r is not None]
+        if not found:
+            raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
+        return found
+
+    # Reads: `period` is current | previous | a key; `window` a name of model.WINDOWS -----------------------
+
+    async def _read(self, board: Board, window: str, period: str, kind: str, args: list[Any]) -> list[Any]:
+        chain_id, name = self._home(board, window)
+        op = [chain_id, period, kind, args]
+        key = (chain_id, period, kind, *args) if kind != "lookup" else object()
+        reply = await self._channel(name, "read").send_shared(key, op)
+        value = self._value(reply, name)
+        if value is None:  # a closed period that is not in memory
+            try:
+                reply = msgpack.unpackb(
+                    await self._actor(name).call("load", bytes(msgpack.packb(op)), timeout_s=60)
+                )
+            except (ActorGone, TimeoutError) as error:
+                raise lost_read(error) from error
+            value = self._value(reply, name)
+        return list(value)
+
+    @staticmethod
+    def _reading(value: list[Any]) -> Reading:
+        view, total, seq, rows, offset, matched, missing = value
+        return Reading(
+            PeriodView(*view), total, seq, [Row(*r) for r in rows], offset, matched, tuple(missing)
+        )
+
+    async def page(
+        self,
+        board: Board,
+        window: str,
+        period: str,
+        offset: int,
+        limit: int,
+        score_min: float | None = None,
+        score_max: float | None = None,
+    ) -> Reading:
+        """Rows from `offset` on; inside a score range `offset` counts from the best entry in it."""
+        args = [offset, limit, score_min, score_max]
+        return self._reading(await self._read(board, window, period, "page", args))
+
+    async def entry(self, board: Board, window: str, period: str, player_id: str) -> Reading:
+        """One row; ApiError entry_not_found."""
+        return self._reading(await self._read(board, window, period, "entry", [player_id]))
+
+    async def around(
+        self, board: Board, window: str, period: str, player_id: str, limit: int, fill: bool
+    ) -> Reading:
+        """The player and its neighbours; ApiError entry_not_found."""
+        return self._reading(await self._read(board, window, period, "around", [player_id, limit, fill]))
+
+    async def lookup(self, board: Board, window: str, period: str, player_ids: list[str]) -> Reading:
+        """Rows in rank order, unranked ones last; `missing` lists the others."""
+        return self._reading(await self._read(board, window, period, "lookup", [player_ids]))
+
+    async def rank_at(
+        self, board: Board, window: str, period: str, score: float, subscore: float
+    ) -> tuple[int | None, Reading]:
+        """The rank that a new player with this score would take; None below the board's min_score."""
+        reading = self._reading(await self._read(board, window, period, "rank_at", [score, subscore]))
+        return reading.matched, reading
+
+    async def distribution(
+        self, board: Board, window: str, period: str, buckets: int
+    ) -> tuple[dict[str, Any], Reading]:
+        """How scores are spread (`Ranking.distribution`), and of what period."""
+        value = await self._read(board, window, period, "distribution", [buckets])
+        spread = value[3]
+        return spread, self._reading([*value[:3], [], *value[4:]])
+
+    async def player_entries(
+        self, tenant_id: str, player_id: str, window: str | None, period: str
+    ) -> list[tuple[Board, Reading]]:
+        """The player's entry in every board and window of the tenant; one-row readings, boards by id."""
+
+        async def one(board: Board, window: str) -> tuple[Board, Reading] | None:
+            try:
+                return board, await self.entry(board, window, period, player_id)
+            except ApiError as error:
+                if error.code in ("entry_not_found", "period_not_found"):
+                    return None
+                raise
+
+        wanted = [
+            one(board, w)
+            for board in self.catalogue.boards(tenant_id)
+            for w in board.windows
+            if window is None or w == window
+        ]
+        return [r for r in await asyncio.gather(*wanted) if r is not None]
+
+    # Periods --------------------------------------------------------------------------------------------
+
+    async def _records(self, chain_id: str) -> list[PeriodRecord]:
+        try:
+            found = await self._store.scan("periods", prefix=f"{chain_id}/")
+        except StoreError as error:
+            raise ApiError("storage_unavailable", str(error)) from error
+        return sorted((PeriodRecord(*msgpack.unpackb(b)) for _, b in found), key=lambda r: r.serial)
+
+    async def _view(
+        self, board: Board, window: str, record: PeriodRecord, records: list[PeriodRecord]
+    ) -> PeriodView:
+        """A record as readers see it; counts of open periods come from their actor, if it is there."""
+        if not record.sealed:
+            try:
+                return self._reading(await self._read(board, window, record.key, "stats", [])).period
+            except ApiError:
+                log.debug("no counts", key=record.key)
+        timeframe = board.definition.timeframe
+        later = [r for r in records if r.serial > record.serial]
+        next_ms = None
+        if later:
+            next_ms = later[0].starts_at_ms
+        elif goes_on_after(timeframe, window, [record]):
+            next_ms = record.ends_at_ms
+        grace_ms = timeframe.late_grace_seconds * 1000
+        return view_of_record(record, window, self.now_ms(), grace_ms, next_ms)
+
+    async def periods(
+        self, board: Board, window: str, state: str | None, offset: int, limit: int
+    ) -> tuple[list[PeriodView], int]:
+        """A chain's periods, newest first, and how many there are in all (after the filter by state)."""
+        records = await self._records(board.chain_id(window))
+        now_ms, grace_ms = self.now_ms(), board.definition.timeframe.late_grace_seconds * 1000
+        chosen = [r for r in reversed(records) if state is None or r.state(now_ms, grace_ms) == state]
+        shown = chosen[offset : offset + limit]
+        views = await asyncio.gather(*(self._view(board, window, r, records) for r in shown))
+        return list(views), len(chosen)
+
+    async def period(self, board: Board, window: str, period: str) -> PeriodView:
+        """One period. ApiError period_not_found."""
+        if period in ("current", "previous"):
+            return self._reading(await self._read(board, window, period, "stats", [])).period
+        records = await self._records(board.chain_id(window))
+        record = next((r for r in records if r.key == period), None)
+        if record is None:
+            raise ApiError("period_not_found", f"no period '{period}' in window '{window}'")
+        return await self._view(board, window, record, records)
+
+    # Profiles -------------------------------------------------------------------------------------------
+
+    def _profile_changed(self, tenant_id: str, player_id: str) -> None:
+        self._profile_changes += 1
+        if tenant_id:
+            self._profiles.pop((tenant_id, player_id), None)
+        else:
+            self._profiles.clear()
+
+    async def profiles(self, tenant_id: str, player_ids: list[str]) -> dict[str, dict[str, Any]]:
+        """Profiles of those players that have one (JSON-ready, as `PUT /v1/players/{id}` answers)."""
+        known = self._profiles
+        missing = [p for p in player_ids if (tenant_id, p) not in known]
+        fetched: dict[str, dict[str, Any] | None] = {}
+        if missing:
+            changes = self._profile_changes
+            try:
+                bodies = await self._store.get("profiles", [f"{tenant_id}/{p}" for p in missing])
+            except StoreError as error:
+                raise ApiError("storage_unavailable", str(error)) from error
+            for player_id, body in zip(missing, bodies, strict=True):
+                fetched[player_id] = None if body is None else msgpack.unpackb(body)
+            if changes == self._profile_changes:  # else what was read may be older than a change
+                known.update(((tenant_id, p), profile) for p, profile in fetched.items())
+                while len(known) > PROFILES_KEPT:
+                    known.popitem(last=False)
+        found = {}
+        for player_id in player_ids:
+            profile = fetched[player_id] if player_id in fetched else known.get((tenant_id, player_id))
+            if profile is not None:
+                found[player_id] = profile
+        return found
+
+    # Operations -----------------------------------------------------------------------------------------
+
+    async def ready(self) -> dict[str, Any]:
+        """`ready` with the reasons: storage, supervisor, actors, periods serving and loading.
+
+        While the supervisor is away scores and reads go on, so the last known state counts.
+        """
+        try:
+            status = await self.status()
+        except ApiError:
+            status = {**self._last_status, "supervisor": "away"}
+            status.setdefault("ready", False)
+            try:
+                await self._store.ping()
+            except StoreError as error:
+                status |= {"ready": False, "storage": str(error)}
+        actors = status.get("actors", [])
+        return {
+            "ready": status["ready"],
+            "storage": status.get("storage", "unknown"),
+            "supervisor": "away" if status.get("supervisor") == "away" else "ok",
+            "actors": len(actors),
+            "periods": status.get("periods", {"serving": 0, "loading": 0}),
+        }
+
+    async def status(self) -> dict[str, Any]:
+        """For operators: actors with pid, memory, periods hosted, load; supervisor; store; this gateway."""
+        try:
+            reply = await self._supervisor.call("status", timeout_s=5)
+        except (ActorGone, TimeoutError) as error:
+            raise ApiError("storage_unavailable", f"the supervisor is away: {error}") from error
+        self._last_status = {**msgpack.unpackb(reply), "gateway": {"pid": os.getpid()}}
+        return self._last_status

@@ -1,0 +1,179 @@
+"""Every setting of the server in one model: name, type, default, limits and a sentence for people.
+
+The command line (`lbactors serve --port`), the environment (`LBACTORS_PORT`) and the documentation are all
+derived from this table, so a setting exists in three places at once or not at all. An option beats the
+environment, the environment beats the default. An environment variable that is set but empty counts as unset.
+
+It owns the checks on values that need nothing but the value (ranges, forms). Whether a port is free or a
+store answers is found out by the server.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_PREFIX = "LBACTORS_"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=7 * 86_400, allow_inf_nan=False)]
+
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
+_ROOT_KEY = re.compile(r"[\x21-\x7e]{1,256}")
+
+
+class ServerSettings(BaseSettings):
+    """What `lbactors serve` runs with. Immutable; a bad value raises pydantic's `ValidationError`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, validate_default=True
+    )
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for all of IPv4.")
+    port: Port = Field(8080, description="Port of the HTTP API; 0 takes any free one.")
+    data_dir: Path = Field(
+        Path("lbactors-data"), description="Directory of the SQLite store; made if it does not exist."
+    )
+    store: str = Field(
+        "sqlite", repr=False, description="Where everything is kept: sqlite, or redis://host:port/db."
+    )
+    ray_address: str = Field(
+        "local",
+        description="Ray cluster: local starts one of its own, auto finds one on this machine, or HOST:PORT.",
+    )
+    gateways: int = Field(1, ge=1, le=64, description="Gateway processes that share the port.")
+    root_key: SecretStr | None = Field(
+        None,
+        description="Key with every scope; if none is set, the first start on an empty store makes one and "
+        "prints it. Set it in the environment, where other users of the machine cannot read it.",
+    )
+    metrics_port: Port = Field(
+        0, description="Port of its own for /metrics; 0 serves /metrics on the port of the API."
+    )
+
+    actors_per_core: int = Field(
+        8,
+        ge=1,
+        le=256,
+        description="Budget of period actors a node, per core; beyond it periods share actors.",
+    )
+    spare_actors: int = Field(
+        1,
+        ge=0,
+        le=64,
+        description="Idle period actors kept ready, so that a new period need not wait for one.",
+    )
+    idle_unload_seconds: Seconds = Field(
+        300, description="A period that nobody wrote to or read for so long is unloaded from memory."
+    )
+    snapshot_seconds: Seconds = Field(
+        60, description="Longest time between two snapshots of a period that changes."
+    )
+    snapshot_inputs: int = Field(
+        50_000, ge=1, description="Journaled inputs of a period after which a snapshot is due at once."
+    )
+    seen_ids_limit: int = Field(
+        1_000_000, ge=1, description="Submission ids remembered per period, to recognise repeats."
+    )
+    queue_limit: int = Field(
+        20_000, ge=1, description="Submissions that may wait for a period actor; more are answered 429."
+    )
+    write_batch_items: int = Field(
+        4096, ge=1, le=65_536, description="Most submissions that travel to a period actor in one call."
+    )
+
+    body_limit_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body.")
+    json_depth: int = Field(32, ge=8, le=200, description="Deepest nesting of a JSON or MessagePack body.")
+    batch_items: int = Field(
+        10_000, ge=1, le=1_000_000, description="Most items of one batch of submissions."
+    )
+    id_length: int = Field(
+        128, ge=1, le=1024, description="Longest player_id and submission_id, in characters."
+    )
+    metadata_bytes: int = Field(4096, ge=2, description="Longest encoded metadata of an entry.")
+    lookup_players: int = Field(1000, ge=1, le=100_000, description="Most players of one lookup.")
+    page_limit: int = Field(1000, ge=1, le=100_000, description="Largest limit of a page.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged: debug, info, warning or error."
+    )
+    drain_seconds: Seconds = Field(
+        20, description="Longest time that SIGTERM waits for open requests and last snapshots."
+    )
+    clock_file: Path | None = Field(
+        None,
+        description="File with an offset in ms (8 bytes) that is added to the system's time; for tests only.",
+    )
+
+    @field_validator("data_dir", "clock_file")
+    @classmethod
+    def _home(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value is not None else None
+
+    @field_validator("store")
+    @classmethod
+    def _store_known(cls, value: str) -> str:
+        if value == "sqlite" or re.match(r"rediss?://[^/\s]", value):
+            return value
+        raise PydanticCustomError("store", "must be sqlite or redis://host:port/db")
+
+    @field_validator("ray_address")
+    @classmethod
+    def _ray_address_form(cls, value: str) -> str:
+        match = _HOST_AND_PORT.fullmatch(value)
+        if value in ("local", "auto") or (match and 0 < int(match[2]) <= 65535):
+            return value
+        raise PydanticCustomError("ray_address", "must be local, auto or HOST:PORT")
+
+    @field_validator("root_key")
+    @classmethod
+    def _root_key_sendable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or _ROOT_KEY.fullmatch(value.get_secret_value()):
+            return value
+        raise PydanticCustomError("root_key", "must have 1 to 256 visible ASCII characters, no spaces")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+
+def option_name(field: str) -> str:
+    """`data_dir` as the command line writes it: `--data-dir`."""
+    return "--" + field.replace("_", "-")
+
+
+def env_name(field: str) -> str:
+    """`data_dir` as the environment writes it: `LBACTORS_DATA_DIR`."""
+    return ENV_PREFIX + field.upper()
+
+
+def default_text(field: str) -> str:
+    """A setting's default as a person would type it; empty if there is none."""
+    default = ServerSettings.model_fields[field].default
+    if default is None:
+        return ""
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def explain(error: ValidationError, given: dict[str, str]) -> str:
+    """What is wrong with the values, in one line that names option or variable, and shows no secret.
+
+    given: the settings that came from the command line; the others came from the environment.
+    """
+    parts = []
+    for finding in error.errors(include_url=False, include_context=False):
+        field = str(finding["loc"][0]) if finding["loc"] else ""
+        name = option_name(field) if field in given else env_name(field)
+        message = (
+            finding["msg"].replace("Input should be ", "must be ").replace(" valid integer,", "n integer,")
+        )
+        message = message.partition(", unable to parse")[0]
+        shown = "" if field in ("root_key", "store") else f", not {finding['input']!r}"
+        parts.append(f"{name}: {message[:1].lower()}{message[1:]}{shown}")
+    return "; ".join(parts)

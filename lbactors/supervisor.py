@@ -1,0 +1,551 @@
+"""The supervisor: which leaderboards exist, which periods are open, and in which actor each chain lives.
+
+One actor. It observes (the store's documents, the clock, what actors say that they host), plans (pure
+functions), persists the plan, acts, and publishes the catalogue (law 7). Every step can be repeated, so its
+own death at any point costs nothing but a moment: the next incarnation takes a higher epoch, which fences the
+one before, reads the documents, and goes on. It is not on the path of a score.
+
+What it owns: the collections `tenants`, `keys`, `leaderboards`, `periods`, `homes`, `profiles`,
+`idempotency`. Gateways follow the published ones (`watch`); its commands are in `lbactors.commands`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Protocol
+
+import msgpack
+import structlog
+
+from lbactors import planner
+from lbactors.chain import ChainSpec
+from lbactors.clock import Clock
+from lbactors.documents import unpack_board
+from lbactors.logs import configure_logs
+from lbactors.model import ApiError, Board, PeriodRecord, Rules
+from lbactors.period_actor import NOT_HERE, VALUE, pack
+from persistence import open_store
+from persistence.store import Change, Fenced, Store, StoreError
+
+OWNER = "supervisor"
+PUBLISHED = ("tenants", "keys", "leaderboards", "homes")
+TICK_S = 0.2
+PING_S = 1.0
+CALL_TIMEOUT_S = 30.0
+PING_TIMEOUT_S = 5.0
+FEED_CHANGES = 20_000  # published changes kept for gateways that lag; one further behind starts anew
+WATCH_S = 10.0  # a watch without news returns after this long
+ACTIONS_AT_ONCE = 16  # chains opened or sealed at a time, so that hundreds of boundaries do not stampede
+
+log = structlog.get_logger("supervisor")
+
+
+def _discard(running: set[str], chain_id: str, _: Any) -> None:
+    running.discard(chain_id)
+
+
+class Actor(Protocol):
+    """A handle to a period actor (`lbactors.cluster.ActorRef`)."""
+
+    name: str
+
+    async def call(self, method: str, *payload: bytes, timeout_s: float | None = None) -> bytes: ...
+
+
+class Actors(Protocol):
+    """Where actors come from (`lbactors.cluster.Cluster`)."""
+
+    def cores(self) -> int: ...
+
+    def period_actor(self, name: str, settings: dict[str, Any]) -> Any: ...
+
+    def kill(self, ref: Any) -> None: ...
+
+
+class ChainState:
+    """A chain as the supervisor knows it. `records`: all that are kept, by serial."""
+
+    def __init__(self, board: Board, window: str) -> None:
+        self.board = board
+        self.window = window
+        self.chain_id = board.chain_id(window)
+        self.records: list[PeriodRecord] = []
+        self.next_serial = 1
+        self.version = 0
+        self.home = ""
+        self.due_ms: int | None = None
+        self.lock = asyncio.Lock()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether new periods are wanted."""
+        return self.board.definition.status != "archived" and self.window in self.board.windows
+
+    def spec(self) -> ChainSpec:
+        definition = self.board.definition
+        sealed = [r for r in self.records if r.sealed]
+        more = self.wanted and planner.goes_on_after(definition.timeframe, self.window, self.records)
+        return ChainSpec(
+            self.chain_id,
+            self.window,
+            self.version,
+            Rules.of(definition),
+            definition.timeframe.late_grace_seconds * 1000,
+            more,
+            [r for r in self.records if not r.sealed],
+            sealed[-1] if sealed else None,
+        )
+
+
+class ActorState:
+    """A period actor as the supervisor knows it."""
+
+    def __init__(self, ref: Actor) -> None:
+        self.ref = ref
+        self.incarnation = ""
+        self.chains: set[str] = set()
+        self.last_ping: dict[str, Any] = {}
+        self.lock = asyncio.Lock()
+        self.hosted: dict[str, int] = {}  # chain -> version of the spec that it took
+
+
+class Supervisor:
+    """`settings`: see `ServerSettings.for_actors`. The constructor neither loads nor raises (law 5)."""
+
+    def __init__(self, settings: dict[str, Any], connect: Callable[[], Actors]) -> None:
+        self.settings = settings
+        self._connect = connect
+        self.documents: dict[str, dict[str, bytes]] = {name: {} for name in PUBLISHED}
+        self.boards: dict[str, Board] = {}
+        self.chains: dict[str, ChainState] = {}
+        self.actors: dict[str, ActorState] = {}
+        self.epoch = 0
+        self.version = 0
+        self.reconciled = False
+        self.trouble = ""
+        self._feed: deque[tuple[int, str, str, bytes | None]] = deque(maxlen=FEED_CHANGES)
+        self._news = asyncio.Event()
+        self._due: list[tuple[int, str]] = []
+        self._started: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._limit = asyncio.Semaphore(ACTIONS_AT_ONCE)
+        self._commands: Any = None
+        self._store_open = False
+        self.store: Store
+
+    # Starting -------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Read the documents and begin to reconcile, once. StoreError."""
+        if self._started is None or (self._started.done() and self._started.exception() is not None):
+            self._started = asyncio.create_task(self._start())
+        await asyncio.shield(self._started)
+
+    async def _start(self) -> None:
+        from lbactors.commands import Commands
+
+        configure_logs(self.settings["log_level"])
+        self.clock = Clock(self.settings["clock_file"])
+        self.cluster = self._connect()
+        if not self._store_open:
+            self.store = store = open_store(self.settings["store_url"])
+            await store.open()
+            self._store_open = True
+        self.epoch = await self.store.take_epoch(OWNER)
+        for name in PUBLISHED:
+            self.documents[name] = dict(await self.store.scan(name))
+        for body in self.documents["leaderboards"].values():
+            board = unpack_board(body)
+            self.boards[f"{board.tenant_id}/{board.leaderboard_id}"] = board
+        await self._load_chains()
+        self._commands = Commands(self)
+        await self._commands.first_start()
+        for actor_name in sorted({c.home for c in self.chains.values() if c.home}):
+            self._actor(actor_name).chains.update(
+                c.chain_id for c in self.chains.values() if c.home == actor_name
+            )
+        self._keep(self._tick())
+        self._keep(self._watch_actors())
+        log.info("supervisor started", epoch=self.epoch, chains=len(self.chains), pid=os.getpid())
+
+    async def _load_chains(self) -> None:
+        """Chains from the documents: records, homes, the next serial."""
+        by_uid = {f"{key}~{board.uid}": board for key, board in self.boards.items()}
+        for doc_id, body in await self.store.scan("periods"):
+            chain_id = doc_id.rsplit("/", 1)[0]
+            board_id, window = chain_id.rsplit("/", 1)
+            board = by_uid.get(board_id)
+            if board is None:
+                continue
+            chain = self.chains.get(chain_id)
+            if chain is None:
+                chain = self.chains[chain_id] = ChainState(board, window)
+            chain.records.append(PeriodRecord(*msgpack.unpackb(body)))
+        for board in self.boards.values():
+            for window in board.windows:
+                if board.chain_id(window) not in self.chains:
+                    self.chains[board.chain_id(window)] = ChainState(board, window)
+        for chain in self.chains.values():
+            chain.records.sort(key=lambda r: r.serial)
+            chain.next_serial = chain.records[-1].serial + 1 if chain.records else 1
+            chain.version = self.epoch << 20  # above whatever an earlier supervisor sent
+            home = self.documents["homes"].get(chain.chain_id)
+            chain.home = home.decode() if home is not None else ""
+            self.schedule(chain, 0)
+
+    def _keep(self, work: Any) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _forget(self) -> None:
+        """A commit failed, so memory may be ahead of the store: the next call starts from the documents."""
+        for task in list(self._tasks):
+            task.cancel()
+        self.boards, self.chains, self.actors = {}, {}, {}
+        self._due, self._started, self.reconciled = [], None, False
+
+    # Persisting and publishing --------------------------------------------------------------------------
+
+    async def commit(self, changes: list[Change]) -> None:
+        """Make documents durable, then publish those that gateways follow. ApiError storage_unavailable."""
+        try:
+            await self.store.commit(changes, owner=OWNER, epoch=self.epoch)
+        except Fenced:
+            log.error("another supervisor took over; this one ends", epoch=self.epoch)
+            os._exit(1)
+        except StoreError as error:
+            self._forget()
+            raise ApiError("storage_unavailable", str(error)) from error
+        for collection, doc_id, body in changes:
+            if collection in PUBLISHED:
+                if body is None:
+                    self.documents[collection].pop(doc_id, None)
+                else:
+                    self.documents[collection][doc_id] = body
+            if collection in PUBLISHED or collection == "profiles":
+                self.version += 1
+                self._feed.append((self.version, collection, doc_id, body))
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def watch(self, payload: bytes) -> bytes:
+        """[epoch, version] -> [epoch, version, full, [[collection, id, body]…]]; waits if there is no news.
+
+        `full`: the list is everything, and replaces what the gateway knew.
+        """
+        await self.start()
+        epoch, version = msgpack.unpackb(payload)
+        if epoch == self.epoch and version == self.version:
+            news = self._news
+            try:
+                async with asyncio.timeout(WATCH_S):
+                    await news.wait()
+            except TimeoutError:
+                return pack([self.epoch, self.version, False, []])
+        oldest = self._feed[0][0] if self._feed else self.version + 1
+        if epoch != self.epoch or version + 1 < oldest or version > self.version:
+            everything = [(c, i, body) for c in PUBLISHED for i, body in self.documents[c].items()]
+            return pack([self.epoch, self.version, True, everything])
+        changes = [(c, i, body) for v, c, i, body in self._feed if v > version]
+        return pack([self.epoch, self.version, False, changes])
+
+    async def current_version(self) -> bytes:
+        """[epoch, version] of the catalogue."""
+        await self.start()
+        return pack([self.epoch, self.version])
+
+    # Commands -------------------------------------------------------------------------------------------
+
+    async def command(self, payload: bytes) -> bytes:
+        """[name, tenant_id, args, idempotency] -> [0, status, body, epoch, version] or [1, error]."""
+        name, tenant_id, args, idempotency = msgpack.unpackb(payload)
+        try:
+            await self.start()
+            status, body = await self._commands.run(name, tenant_id, args, idempotency)
+        except ApiError as error:
+            return pack([1, error.to_wire()])
+        except StoreError as error:
+            return pack([1, ApiError("storage_unavailable", str(error)).to_wire()])
+        return pack([0, status, body, self.epoch, self.version])
+
+    # Time -----------------------------------------------------------------------------------------------
+
+    def schedule(self, chain: ChainState, due_ms: int | None) -> None:
+        chain.due_ms = due_ms
+        if due_ms is not None:
+            heapq.heappush(self._due, (due_ms, chain.chain_id))
+
+    async def _tick(self) -> None:
+        """Look at every chain that is due; more than one at a time, each under its own lock."""
+        running: set[str] = set()
+        while True:
+            now_ms = self.clock.now_ms()
+            while self._due and self._due[0][0] <= now_ms:
+                due_ms, chain_id = heapq.heappop(self._due)
+                chain = self.chains.get(chain_id)
+                if chain is None or chain.due_ms != due_ms or chain_id in running:
+                    continue
+                running.add(chain_id)
+                task = self._keep(self._advance_guarded(chain))
+                task.add_done_callback(partial(_discard, running, chain_id))
+            self.reconciled = self.reconciled or (not running and self._all_hosted())
+            await asyncio.sleep(TICK_S)
+
+    def _all_hosted(self) -> bool:
+        return all(
+            c.home and self.actors[c.home].hosted.get(c.chain_id, -1) >= c.version
+            for c in self.chains.values()
+            if c.records
+        )
+
+    async def _advance_guarded(self, chain: ChainState) -> None:
+        async with self._limit, chain.lock:
+            try:
+                await self.advance(chain)
+                self.trouble = ""
+            except Exception as error:
+                if not isinstance(error, ApiError | StoreError | TimeoutError):
+                    log.exception("chain not advanced", chain=chain.chain_id)
+                self.trouble = f"{chain.chain_id}: {error}"
+                self.schedule(chain, self.clock.now_ms() + 500)
+
+    async def advance(self, chain: ChainState) -> None:
+        """Carry out what the planner says for one chain. Called under the chain's lock."""
+        if self.chains.get(chain.chain_id) is not chain:
+            return
+        while True:
+            plan = planner.plan_chain(
+                chain.board.definition.timeframe,
+                chain.window,
+                chain.records,
+                chain.next_serial,
+                self.clock.now_ms(),
+                goes_on=chain.wanted,
+            )
+            changes = [self.record_change(chain, r) for r in plan.add]
+            if plan.add:
+                self.take_records(chain, plan.add)
+            if chain.records and not chain.home:
+                changes.append(self.settle(chain))
+            if changes:
+                await self.commit(changes)
+                await self.host([chain], wait=False)
+            for serial in plan.seal:
+                await self.seal(chain, serial)
+            if plan.delete:
+                await self._delete_periods(chain, plan.delete)
+            if not (plan.add or plan.seal or plan.delete):
+                self.schedule(chain, plan.due_ms)
+                return
+
+    def take_records(self, chain: ChainState, records: Iterable[PeriodRecord]) -> None:
+        """Put records in the place of those of the same serial, or add them."""
+        by_serial = {r.serial: r for r in chain.records} | {r.serial: r for r in records}
+        chain.records = [by_serial[s] for s in sorted(by_serial)]
+        chain.next_serial = max(chain.next_serial, chain.records[-1].serial + 1)
+        chain.version += 1
+
+    @staticmethod
+    def record_change(chain: ChainState, record: PeriodRecord) -> Change:
+        return Change("periods", f"{chain.chain_id}/{record.key}", pack(list(record)))
+
+    async def seal(self, chain: ChainState, serial: int) -> None:
+        """Have a period closed by its actor, then persist and publish that."""
+        record = next(r for r in chain.records if r.serial == serial)
+        actor = self.actors[chain.home]
+        reply = await self._call(actor, "seal", [chain.chain_id, serial])
+        if reply[0] == NOT_HERE:
+            await self.host([chain], wait=True)
+            reply = await self._call(actor, "seal", [chain.chain_id, serial])
+        if reply[0] != VALUE:
+            raise ApiError.from_wire(reply[1]) if len(reply) > 1 else ApiError("period_loading", "moving")
+        sealed = PeriodRecord(*reply[1])._replace(key=record.key)
+        self.take_records(chain, [sealed])
+        await self.commit([self.record_change(chain, sealed)])
+        await self.host([chain], wait=False)
+        log.info("period closed", chain=chain.chain_id, key=sealed.key, entries=sealed.entries)
+
+    async def _delete_periods(self, chain: ChainState, serials: list[int]) -> None:
+        gone = [r for r in chain.records if r.serial in serials]
+        chain.records = [r for r in chain.records if r.serial not in serials]
+        chain.version += 1
+        # Journals first: were the records gone and the process died here, nobody would know of them.
+        await self.store.drop_periods([f"{chain.chain_id}/{r.serial}" for r in gone])
+        await self.commit([Change("periods", f"{chain.chain_id}/{r.key}", None) for r in gone])
+        await self.host([chain], wait=False)
+
+    # Actors ---------------------------------------------------------------------------------------------
+
+    def settle(self, chain: ChainState) -> Change:
+        """Choose a home for a chain; the change that makes it known."""
+        budget = max(self.cluster.cores() * self.settings["actors_per_core"], 1)
+        loads = {name: len(a.chains) for name, a in self.actors.items()}
+        name = planner.place(loads, budget)
+        if name is None:
+            name = next(f"period-{n}" for n in range(1, budget + 2) if f"period-{n}" not in self.actors)
+        actor = self._actor(name)
+        actor.chains.add(chain.chain_id)
+        chain.home = name
+        self._start_spares(budget)
+        return Change("homes", chain.chain_id, name.encode())
+
+    def _actor(self, name: str) -> ActorState:
+        actor = self.actors.get(name)
+        if actor is None:
+            ref = self.cluster.period_actor(name, self.settings)
+            actor = self.actors[name] = ActorState(ref)
+        return actor
+
+    def _start_spares(self, budget: int) -> None:
+        idle = sum(1 for a in self.actors.values() if not a.chains)
+        for n in range(1, budget + 1):
+            if idle >= self.settings["spare_actors"] or len(self.actors) >= budget:
+                return
+            if f"period-{n}" not in self.actors:
+                self._actor(f"period-{n}")
+                idle += 1
+
+    async def _call(self, actor: ActorState, method: str, value: Any) -> Any:
+        """Call a period actor. ApiError period_loading if it is away."""
+        from lbactors.cluster import ActorGone
+
+        try:
+            return msgpack.unpackb(await actor.ref.call(method, pack(value), timeout_s=CALL_TIMEOUT_S))
+        except (ActorGone, TimeoutError) as error:
+            self._keep(self.probe(actor.ref.name))
+            raise ApiError("period_loading", f"{actor.ref.name} is away: {error}") from error
+
+    async def host(self, chains: list[ChainState], *, wait: bool) -> None:
+        """Tell actors what to host. An actor that is away hears it when it is back."""
+        by_home: dict[str, list[ChainState]] = {}
+        for chain in chains:
+            by_home.setdefault(chain.home, []).append(chain)
+        for home, group in by_home.items():
+            actor = self.actors[home]
+            versions = {c.chain_id: c.version for c in group}
+            specs = [c.spec().to_wire() for c in group]
+            try:
+                replies = await self._call(actor, "host", [specs, wait])
+            except ApiError:
+                continue
+            for chain, reply in zip(group, replies, strict=True):
+                if reply[0] == VALUE:
+                    actor.hosted[chain.chain_id] = versions[chain.chain_id]
+
+    async def release(self, chains: list[ChainState], *, save: bool) -> None:
+        """Have actors let go of chains."""
+        for chain in chains:
+            actor = self.actors.get(chain.home)
+            if actor is None:
+                continue
+            actor.chains.discard(chain.chain_id)
+            actor.hosted.pop(chain.chain_id, None)
+            await self._call(actor, "release", [[chain.chain_id], save])
+
+    async def report(self, name: bytes) -> bytes:
+        """A gateway found an actor away, or without a chain that it should have: look at once."""
+        await self.start()
+        if name.decode() in self.actors:
+            self._keep(self.probe(name.decode()))
+        return b""
+
+    async def probe(self, name: str) -> None:
+        """Ask an actor who it is; if it is new or lacks anything, tell it what to host."""
+        from lbactors.cluster import ActorGone
+
+        actor = self.actors.get(name)
+        if actor is None or actor.lock.locked():
+            return
+        async with actor.lock:
+            try:
+                ping = msgpack.unpackb(await actor.ref.call("ping", timeout_s=PING_TIMEOUT_S))
+            except ActorGone as error:
+                actor.last_ping = {}
+                if error.for_good and not self.settings.get("stopping"):
+                    log.error("period actor is dead for good; a new one is made", actor=name)
+                    actor.ref = self.cluster.period_actor(name, self.settings)
+                return
+            except TimeoutError:
+                return
+            if ping["incarnation"] != actor.incarnation:
+                actor.incarnation = ping["incarnation"]
+                actor.hosted.clear()
+            actor.last_ping = ping
+            actor.hosted = {c: v for c, v in actor.hosted.items() if c in ping["chains"]}
+            missing = [
+                chain
+                for chain in (self.chains.get(c) for c in sorted(actor.chains))
+                if chain is not None
+                and chain.records
+                and actor.hosted.get(chain.chain_id, -1) < chain.version
+            ]
+            stray = [c for c in ping["chains"] if c not in actor.chains]
+            if missing:
+                await self.host(missing, wait=False)
+            if stray:
+                await self._call(actor, "release", [stray, False])
+
+    async def _watch_actors(self) -> None:
+        while True:
+            for name in list(self.actors):
+                self._keep(self.probe(name))
+            await asyncio.sleep(PING_S)
+
+    # Operations -----------------------------------------------------------------------------------------
+
+    async def status(self) -> bytes:
+        """For operators: actors, their chains and periods, readiness and why not."""
+        await self.start()
+        loading, serving = 0, 0
+        for actor in self.actors.values():
+            for _, periods, _ in actor.last_ping.get("chains", {}).values():
+                for period in periods:
+                    serving += period[1] == "serving"
+                    loading += period[1] != "serving"
+        storage = "ok"
+        try:
+            await self.store.ping()
+        except StoreError as error:
+            storage = str(error)
+        hosted = self._all_hosted()
+        away = [n for n, a in self.actors.items() if a.chains and not a.last_ping]
+        return pack(
+            {
+                "ready": storage == "ok" and hosted and not loading and not away,
+                "storage": storage,
+                "supervisor": {"epoch": self.epoch, "pid": os.getpid(), "trouble": self.trouble},
+                "periods": {"serving": serving, "loading": loading},
+                "leaderboards": len(self.boards),
+                "actors": [
+                    {"name": n, "chains": len(a.chains), **a.last_ping}
+                    for n, a in sorted(self.actors.items())
+                ],
+                "at": time.time(),
+            }
+        )
+
+    async def stop(self) -> bytes:
+        """The end of the server: every period saved, every actor let go."""
+        self.settings["stopping"] = True
+        for task in list(self._tasks):
+            task.cancel()
+
+        async def one(actor: ActorState) -> None:
+            try:
+                await actor.ref.call("stop", timeout_s=CALL_TIMEOUT_S)
+            except Exception as error:  # the journal has everything; a slow actor must not hold up the end
+                log.warning("period actor did not stop in time", actor=actor.ref.name, error=repr(error))
+            self.cluster.kill(actor.ref)
+
+        await asyncio.gather(*(one(a) for a in self.actors.values()))
+        if self.epoch:
+            await self.store.close()
+        return b""

@@ -1,0 +1,111 @@
+"""The data directory and its two lock files.
+
+`server.lock` says that one server uses the directory; it is held for the server's life. `write.lock` is the
+queue of the writers of all its processes; it is held for one transaction. Both are flocks: the kernel frees
+them when their holder dies, however it dies, and wakes who waits at once. They belong to the open file, so
+two stores in one process exclude each other too. The files stay when they are free: deleting one would let
+two processes hold "the" lock on different files. Not for network file systems.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from persistence.store import StoreError, StoreInUse
+
+SERVER_LOCK = "server.lock"
+WRITE_LOCK = "write.lock"
+
+
+def make_directory(path: Path) -> None:
+    """Make the data directory if it is missing. StoreError if there is none afterwards."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise StoreError(f"data directory {path}: is not a directory") from error
+    except OSError as error:
+        raise StoreError(f"data directory {path}: {error.strerror}") from error
+
+
+def _open(path: Path) -> int:
+    """Descriptor of a lock file, made if missing. Child programs must not inherit it: they would hold it."""
+    make_directory(path.parent)
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StoreError(
+            f"data directory {path.parent}: cannot write {path.name}: {error.strerror}"
+        ) from error
+
+
+class DataDirLock:
+    """A server's hold on its data directory; a context manager that lets go at its end."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor: int | None = descriptor
+
+    def release(self) -> None:
+        """Let go. Idempotent."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def __enter__(self) -> DataDirLock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def lock_data_dir(path: str | os.PathLike[str]) -> DataDirLock:
+    """Take a data directory, which is made if missing, for this server.
+
+    StoreInUse, with path and process id, while another server has it; StoreError if it cannot be written.
+    """
+    directory = Path(path)
+    descriptor = _open(directory / SERVER_LOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except BlockingIOError as error:
+        # Empty in the instant between the holder's flock and its write.
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        by = f"process {holder}" if holder else "another process"
+        raise StoreInUse(f"data directory {directory} is in use by {by}") from error
+    except OSError as error:
+        os.close(descriptor)
+        raise StoreError(
+            f"data directory {directory}: cannot lock {SERVER_LOCK}: {error.strerror}"
+        ) from error
+    return DataDirLock(directory, descriptor)
+
+
+class WriteTurn:
+    """The queue of a directory's writers. Used by one thread; `close` when it ends."""
+
+    def __init__(self, directory: Path) -> None:
+        self._descriptor = _open(directory / WRITE_LOCK)
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """Wait, without limit, for this process's turn and keep it. OSError if the system has no locks."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # what was done in the turn is done
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let the file go."""
+        os.close(self._descriptor)

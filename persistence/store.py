@@ -1,0 +1,178 @@
+"""The storage contract: what every backend promises, and nothing about leaderboards.
+
+A store knows three things, all of them opaque bytes under a name:
+
+* **documents** - small records in collections (tenants, keys, definitions, period records, routes…),
+  changed in atomic groups by the one process that holds the `owner` epoch;
+* **journals** - for each period a gapless run of records, appended under an epoch and an expected seq;
+* **snapshots** - for each period named *parts* and a *manifest* that says which version of each part
+  makes up the state at one seq.
+
+Laws that every backend keeps (the contract suite checks them against the real thing):
+
+1. What a call acknowledged survives kill -9 of the process, and power loss as far as the backend's own
+   setting goes.
+2. `take_epoch` gives out rising numbers, for ever. A write under a lower epoch than the highest given out
+   for that name is refused with `Fenced` and changes nothing.
+3. `append` is atomic with its checks. Repeating an append whose outcome was unknown is safe: the same record
+   (epoch, seqs, body) is recognised as already there.
+4. A snapshot becomes visible in one step, by `commit_snapshot`. A crash before it leaves the old snapshot and
+   the whole journal after it; a crash after it leaves the new one.
+5. Damage is found, named and refused (`StoreCorrupt`), never read as data.
+6. An error says whether the change was refused or its outcome is unknown (`StoreUnavailable.unknown`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+
+class StoreError(Exception):
+    """Anything a store refuses or fails to do."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached or cannot write (disk full, I/O error, connection lost).
+
+    `unknown` is true if the change may have been made all the same: the caller must not assume either.
+    """
+
+    def __init__(self, message: str, *, unknown: bool = False) -> None:
+        super().__init__(message)
+        self.unknown = unknown
+
+
+class Fenced(StoreError):
+    """A higher epoch was given out for this name, or this one never was (a store restored from a backup).
+
+    The caller is not the writer, or no longer, and must stop.
+    """
+
+
+class SeqMismatch(StoreError):
+    """The record does not follow the journal's last seq, and is not a repetition of it either."""
+
+
+class StoreCorrupt(StoreError):
+    """Bytes read back fail their checksum, or a journal has a gap. The message names period and place."""
+
+
+class StoreInUse(StoreError):
+    """Another server holds this store's lock."""
+
+
+class StoreTooNew(StoreError):
+    """The files were written by a newer version of the format than this one knows."""
+
+
+class Change(NamedTuple):
+    """One document to put (`body` bytes) or to delete (`body` None)."""
+
+    collection: str
+    doc_id: str
+    body: bytes | None
+
+
+class Record(NamedTuple):
+    """A journal record: inputs `first_seq`..`last_seq` of a period, accepted under `epoch`."""
+
+    epoch: int
+    first_seq: int
+    last_seq: int
+    body: bytes
+
+
+class Part(NamedTuple):
+    """One named part of the state that a snapshot's manifest covers."""
+
+    name: str
+    body: bytes
+
+
+class Recovered(NamedTuple):
+    """The first item of `recover`: the seq that the snapshot covers (0 = no snapshot, no parts)."""
+
+    seq: int
+
+
+class Store(Protocol):
+    """One open store. All methods are coroutines of one event loop; none blocks it."""
+
+    async def open(self) -> None:
+        """Connect; make the format on an empty store. StoreTooNew, StoreUnavailable."""
+
+    async def close(self) -> None:
+        """Finish what was queued, then let go. Idempotent."""
+
+    async def ping(self) -> None:
+        """Raise StoreUnavailable unless the store can take a write now (used by readiness)."""
+
+    # Documents ------------------------------------------------------------------------------------------
+
+    async def commit(self, changes: Sequence[Change], *, owner: str, epoch: int) -> None:
+        """Make all changes or none, if `epoch` is still the highest given out for `owner`. Fenced."""
+
+    async def get(self, collection: str, doc_ids: Sequence[str]) -> list[bytes | None]:
+        """The documents' bodies, in the order asked for; None where there is none."""
+
+    async def scan(
+        self, collection: str, *, prefix: str = "", after: str = "", limit: int = 0
+    ) -> list[tuple[str, bytes]]:
+        """Documents whose id starts with `prefix` and sorts after `after` (code points), in id order.
+
+        At most `limit` of them (0 = all).
+        """
+
+    # Journals -------------------------------------------------------------------------------------------
+
+    async def take_epoch(self, name: str) -> int:
+        """The next epoch (1, 2, …) of a period, or of an owner of documents: fences every earlier one.
+
+        Epochs of a dropped name go on rising: its number is not forgotten.
+        """
+
+    async def append(self, period_id: str, record: Record) -> None:
+        """Append if `record.epoch` is the highest given out and `first_seq` is the journal's last seq + 1.
+
+        Returns once durable. Appends of one event-loop turn may share one commit; those of one period are
+        made in the order of the calls. A repetition of any record that no snapshot covers yet returns like
+        the first. Fenced (checked before the seqs), SeqMismatch, StoreUnavailable (`unknown` says whether it
+        may have happened). A call that is cancelled may happen all the same.
+        """
+
+    async def put_parts(self, period_id: str, epoch: int, seq: int, parts: Mapping[str, bytes]) -> None:
+        """Write parts of the snapshot that will cover `seq`; invisible until `commit_snapshot`. Fenced.
+
+        Of a part put twice under one seq the later version counts, but a snapshot in force keeps the version
+        that it was committed with. Parts not committed need not outlive their epoch.
+        """
+
+    async def commit_snapshot(
+        self, period_id: str, epoch: int, seq: int, manifest: Mapping[str, int]
+    ) -> None:
+        """Make `manifest` (part name -> the seq it was put under) the snapshot at `seq`, in one step.
+
+        Every part that it names must be there (else StoreCorrupt, nothing changes): put under this epoch, or
+        named by the manifest before. `seq` is that of the snapshot before, or a later one that ends a record
+        of the journal (else SeqMismatch). Afterwards the journal up to `seq` and the parts that this manifest
+        does not name are deleted, here or at the next call. Fenced. Repeating it is safe.
+        """
+
+    def recover(self, period_id: str) -> AsyncIterator[Recovered | Part | Record]:
+        """Snapshot and journal of a period: one `Recovered`, its parts (any order), then records after its
+        seq in order. A period never written gives `Recovered(0)` alone. StoreCorrupt on a bad checksum, a
+        gap, a missing part. Does not load everything at once.
+        """
+
+    async def drop_periods(self, period_ids: Sequence[str]) -> None:
+        """Delete journals and snapshots; the epochs stay, and rise by one (fences a writer that goes on).
+
+        Names without an epoch are passed over.
+        """
+
+    async def list_periods(self) -> list[str]:
+        """Every period id that has a journal or a snapshot, sorted."""
+
+    async def last_seq(self, period_id: str) -> int:
+        """The last seq that snapshot or journal hold (0 for none)."""
