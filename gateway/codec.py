@@ -17,7 +17,6 @@ embedded as it stands (`orjson.Fragment`); only MessagePack answers decode it.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
 from typing import Any
 
 import msgpack
@@ -82,9 +81,14 @@ def _parse_json(body: bytes, depth: int) -> Any:
         raise malformed(f"the body is not JSON: {error}") from None
     # A body with few brackets cannot be deep, whether they stand in strings or not.
     if body.count(b"[") + body.count(b"{") > depth:
-        level = [value]
+        level = [value] if type(value) is dict or type(value) is list else []
         for _ in range(depth):
-            level = [c for node in level for c in _children(node) if type(c) is dict or type(c) is list]
+            level = [
+                child
+                for node in level
+                for child in (node.values() if type(node) is dict else node)
+                if type(child) is dict or type(child) is list
+            ]
             if not level:
                 return value
         raise _too_deep(depth)
@@ -116,10 +120,6 @@ def _parse_msgpack(body: bytes, depth: int) -> Any:
     if not all(type(node) in _SCALARS for node in level):
         raise _too_deep(depth)
     return value
-
-
-def _children(node: Any) -> Iterable[Any]:
-    return node.values() if type(node) is dict else node if type(node) is list else ()
 
 
 def _refuse_extension(code: int, data: bytes) -> None:
@@ -157,7 +157,7 @@ def encode_object(value: dict[str, Any], *loc: str | int) -> bytes:
         encoded = orjson.dumps(value)
     except (TypeError, ValueError):
         check_storable(value, *loc)
-        raise malformed("the body holds what JSON cannot carry") from None
+        raise invalid("cannot be written as JSON", *loc) from None
     if b"null" in encoded:  # orjson writes null for infinities and NaN
         check_storable(value, *loc)
     return encoded

@@ -9,6 +9,7 @@ supervisor answers with them too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -18,10 +19,13 @@ from lbactors.timeframe import format_instant
 
 Document = dict[str, Any]
 
+# The times of an entry are shown with every page that it is on.
+_instant_text = lru_cache(maxsize=16_384)(format_instant)
+
 
 def instant(at_ms: int | None) -> str | None:
     """RFC 3339 text, or None for no time."""
-    return None if at_ms is None else format_instant(at_ms)
+    return None if at_ms is None else _instant_text(at_ms)
 
 
 def metadata_reader(packed: bool) -> Callable[[bytes], Any]:
@@ -51,8 +55,8 @@ def entry(row: Row, display_name: str | None, metadata: Callable[[bytes], Any]) 
         "subscore": subscore,
         "metadata": None if stored is None else metadata(stored),
         "submissions": submissions,
-        "first_at": format_instant(first_at_ms),
-        "updated_at": format_instant(updated_at_ms),
+        "first_at": _instant_text(first_at_ms),
+        "updated_at": _instant_text(updated_at_ms),
         "change": change,
     }
 

@@ -102,15 +102,19 @@ async def _page_answer(
 
 
 def _cursors(board: Board, reading: Reading, place: RankingsCursor, limit: int) -> Document:
-    here = place._replace(uid=board.uid, window=reading.period.window, period_key=reading.period.key, until=0)
     extent = reading.total if reading.matched is None else reading.matched
     end = place.offset + len(reading.rows)
     before = min(place.offset, extent)
+
+    def cursor(offset: int, until: int) -> str:
+        period = reading.period
+        return RankingsCursor(
+            board.uid, period.window, period.key, offset, until, place.score_min, place.score_max
+        ).encode()
+
     return {
-        "next_cursor": here._replace(offset=end).encode() if reading.rows and end < extent else None,
-        "prev_cursor": (
-            here._replace(offset=max(before - limit, 0), until=before).encode() if before > 0 else None
-        ),
+        "next_cursor": cursor(end, 0) if reading.rows and end < extent else None,
+        "prev_cursor": cursor(max(before - limit, 0), before) if before > 0 else None,
     }
 
 

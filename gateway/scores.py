@@ -17,7 +17,7 @@ from aiohttp import web
 from gateway.call import Call
 from gateway.documents import Document
 from gateway.submissions import Item, Loc, Standard
-from lbactors.model import ApiError, Board, Outcome, Submission, invalid
+from lbactors.model import ApiError, Board, Outcome, invalid
 
 Verdict = list[Outcome] | ApiError
 RESULTS = ("none", "ranks", "full")
@@ -96,17 +96,10 @@ async def _submit_some(
     verdicts: list[Verdict | None],
 ) -> None:
     """Fills in the verdicts of the items at `indexes` that have none yet; all belong to the board."""
-    judged = call.gateway.submissions.judged
-    submissions: list[Submission] = []
-    sent: list[int] = []
-    for index in indexes:
-        if verdicts[index] is None:
-            submission = judged(items[index], standard, index, loc)
-            if type(submission) is Submission:
-                submissions.append(submission)
-                sent.append(index)
-            else:
-                verdicts[index] = submission  # type: ignore[assignment]
+    pending = [index for index in indexes if verdicts[index] is None]
+    submissions, sent, refused = call.gateway.submissions.several(items, pending, standard, loc)
+    for index, refusal in refused.items():
+        verdicts[index] = refusal
     if not sent:
         return
     try:

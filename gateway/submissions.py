@@ -29,7 +29,6 @@ from lbactors.model import (
     Submission,
     check_number,
     detail,
-    invalid,
     invalid_from,
 )
 from lbactors.timeframe import parse_instant
@@ -99,7 +98,10 @@ class SubmissionReader:
             self._plain[0].validate_python(item)
         except ValidationError as error:
             raise invalid_from(error, "body") from None
-        return self._judged(item, standard, 0, ("body",))
+        try:
+            return self._judged(item, standard, 0)
+        except _Refusal as refusal:
+            raise refusal.as_error("body") from None
 
     def structure(self, items: list[Any], loc: Loc, *, of_boards: bool) -> dict[int, ApiError]:
         """Items whose structure is wrong, by index. `of_boards`: each names its leaderboard."""
@@ -118,75 +120,101 @@ class SubmissionReader:
                 wrong[index] = invalid_from(error, *loc, index)
         return wrong
 
-    def judged(self, item: Item, standard: Standard, index: int, loc: Loc) -> Submission | ApiError:
-        """The submission in an item whose structure is right, or why it is refused."""
-        try:
-            return self._judged(item, standard, index, (*loc, index))
-        except ApiError as error:
-            return error
+    def several(
+        self, items: list[Any], indexes: list[int], standard: Standard, loc: Loc
+    ) -> tuple[list[Submission], list[int], dict[int, ApiError]]:
+        """Submissions of the items at `indexes` (their structure is right), their indexes, and refusals."""
+        submissions: list[Submission] = []
+        sources: list[int] = []
+        refused: dict[int, ApiError] = {}
+        for index in indexes:
+            try:
+                submissions.append(self._judged(items[index], standard, index))
+                sources.append(index)
+            except _Refusal as refusal:
+                refused[index] = refusal.as_error(*loc, index)
+        return submissions, sources, refused
 
-    def _judged(self, item: Item, standard: Standard, index: int, loc: Loc) -> Submission:
+    def _judged(self, item: Item, standard: Standard, index: int) -> Submission:
         get = item.get
         player_id: str = item["player_id"]
         if standard.player_id is not None and player_id != standard.player_id:
-            raise ApiError("forbidden", f"this key may write for player {standard.player_id!r} only")
+            raise _Refusal(
+                "player_id", f"this key may write for player {standard.player_id!r} only", "forbidden"
+            )
         aggregation = get("aggregation")
         if aggregation is not None:
             if aggregation not in AGGREGATIONS:
-                raise invalid(f"must be one of {', '.join(AGGREGATIONS)}", *loc, "aggregation")
+                raise _Refusal("aggregation", f"must be one of {', '.join(AGGREGATIONS)}")
             if not standard.may_override:
-                raise ApiError(
-                    "forbidden",
-                    "aggregation: needs a key with the scope leaderboards:write",
-                    [detail("needs the scope leaderboards:write", *loc, "aggregation")],
-                )
+                raise _Refusal("aggregation", "needs a key with the scope leaderboards:write", "forbidden")
         score = get("score")
         if score is not None:
             if type(score) is not int or not -MAX_EXACT_INTEGER <= score <= MAX_EXACT_INTEGER:
-                score = _number(score, *loc, "score")
+                score = _number(score, "score")
             if standard.score_min is not None and score < standard.score_min:
-                raise invalid(f"must not be less than {standard.score_min}", *loc, "score")
+                raise _Refusal("score", f"must not be less than {standard.score_min}")
             if standard.score_max is not None and score > standard.score_max:
-                raise invalid(f"must not exceed {standard.score_max}", *loc, "score")
+                raise _Refusal("score", f"must not exceed {standard.score_max}")
         elif (aggregation or standard.aggregation) != "count":
-            raise invalid("is required", *loc, "score")
+            raise _Refusal("score", "is required")
         subscore = get("subscore")
         if subscore is None:
             subscore = 0
         elif type(subscore) is not int or not -MAX_EXACT_INTEGER <= subscore <= MAX_EXACT_INTEGER:
-            subscore = _number(subscore, *loc, "subscore")
+            subscore = _number(subscore, "subscore")
         metadata = get("metadata")
         if metadata is not None:
-            metadata = self._metadata(metadata, *loc, "metadata")
+            metadata = self._metadata(metadata)
         occurred_at = get("occurred_at")
         if occurred_at is not None:
-            occurred_at = _occurred_at_ms(occurred_at, standard.arrived_at_ms, *loc, "occurred_at")
+            occurred_at = _occurred_at_ms(occurred_at, standard.arrived_at_ms)
         submission_id = get("submission_id")
         if submission_id is None and standard.idempotency_key is not None:
             submission_id = f"{standard.idempotency_key}:{index}"
         return Submission(player_id, score, subscore, metadata, submission_id, occurred_at, aggregation)
 
-    def _metadata(self, value: Any, *loc: str | int) -> bytes:
+    def _metadata(self, value: Any) -> bytes:
         if type(value) is not dict:
-            raise invalid("must be an object or null", *loc)
-        encoded = encode_object(value, *loc)
+            raise _Refusal("metadata", "must be an object or null")
+        try:
+            encoded = encode_object(value)
+        except ApiError as error:
+            found = error.details[0]
+            raise _Refusal("metadata", found["msg"], path=tuple(found["loc"])) from None
         if len(encoded) > self._metadata_bytes:
-            raise invalid(f"must have at most {self._metadata_bytes} bytes of JSON", *loc)
+            raise _Refusal("metadata", f"must have at most {self._metadata_bytes} bytes of JSON")
         return encoded
 
 
-def _number(value: Any, *loc: str | int) -> int | float:
+class _Refusal(Exception):
+    """Why an item is refused: the field and the path inside it, a finding, a code. Not where the item is."""
+
+    def __init__(self, field: str, finding: str, code: str = "validation_failed", path: Loc = ()) -> None:
+        super().__init__(finding)
+        self.path: Loc = (field, *path)
+        self.finding = finding
+        self.code = code
+
+    def as_error(self, *loc: str | int) -> ApiError:
+        where = (*loc, *self.path)
+        return ApiError(
+            self.code, f"{'.'.join(map(str, where))}: {self.finding}", [detail(self.finding, *where)]
+        )
+
+
+def _number(value: Any, field: str) -> int | float:
     try:
         return check_number(value)
     except PydanticCustomError as error:
-        raise invalid(error.message(), *loc) from None
+        raise _Refusal(field, error.message()) from None
 
 
-def _occurred_at_ms(text: str, now_ms: int, *loc: str | int) -> int:
+def _occurred_at_ms(text: str, now_ms: int) -> int:
     try:
         at_ms = parse_instant(text)
     except ValueError as error:
-        raise invalid(str(error), *loc) from None
+        raise _Refusal("occurred_at", str(error)) from None
     if at_ms > now_ms + AHEAD_MS:
-        raise invalid(f"lies more than {AHEAD_MS // 1000} s ahead of the server's clock", *loc)
+        raise _Refusal("occurred_at", f"lies more than {AHEAD_MS // 1000} s ahead of the server's clock")
     return at_ms

@@ -33,7 +33,8 @@ log = structlog.get_logger("chain")
 class ChainSpec(NamedTuple):
     """What the supervisor wants a chain to be. A higher `version` replaces a lower one.
 
-    `more`: the schedule goes on after the last record. `previous`: the last sealed period that is kept.
+    `more`: the schedule goes on after the last record. `previous`: the last sealed period that is kept,
+    `oldest_serial`: the first.
     """
 
     chain_id: str
@@ -44,17 +45,26 @@ class ChainSpec(NamedTuple):
     more: bool
     records: list[PeriodRecord]
     previous: PeriodRecord | None
+    oldest_serial: int
 
     def to_wire(self) -> list[Any]:
         rows = [list(record) for record in self.records]
-        return [*self[:3], list(self.rules), self.grace_ms, self.more, rows, self.previous]
+        return [
+            *self[:3],
+            list(self.rules),
+            self.grace_ms,
+            self.more,
+            rows,
+            self.previous,
+            self.oldest_serial,
+        ]
 
     @classmethod
     def from_wire(cls, wire: list[Any]) -> ChainSpec:
-        chain_id, window, version, rules, grace_ms, more, rows, previous = wire
+        chain_id, window, version, rules, grace_ms, more, rows, previous, oldest = wire
         records = [PeriodRecord(*row) for row in rows]
         last = PeriodRecord(*previous) if previous is not None else None
-        return cls(chain_id, window, version, Rules(*rules), grace_ms, more, records, last)
+        return cls(chain_id, window, version, Rules(*rules), grace_ms, more, records, last, oldest)
 
 
 class Limits(NamedTuple):
@@ -96,6 +106,8 @@ class Chain:
             if record.serial not in self.closed:
                 self._keep_loaded(record)
         self.open.sort(key=lambda a: (a.record.starts_at_ms or 0, a.record.serial))
+        for serial in [s for s in self.closed if s < spec.oldest_serial]:
+            self._forget(self.closed[serial])
         known = {a.record.serial for a in self.open} | set(self.closed)
         if spec.previous is not None and spec.previous.serial not in known:
             self._read_closed(spec.previous)
@@ -187,15 +199,17 @@ class Chain:
         return None
 
     def _taking(self, occurred_at_ms: int | None, arrived_at_ms: int) -> Activation:
-        """The period that takes a submission: by when it happened, if that is known and not too late.
-
-        Else by when it arrived. A time ahead of the server's is taken as the time of arrival.
+        """The period that takes a submission: the one it happened in, if that is known, else the one it
+        arrived in. period_closed, period_not_open.
         """
-        if occurred_at_ms is not None and occurred_at_ms < arrived_at_ms:
+        if occurred_at_ms is not None:
             found = self._at(occurred_at_ms)
-            grace_ms = self.spec.grace_ms
-            if found is not None and found.record.state(arrived_at_ms, grace_ms) != "closed":
+            state = "closed" if found is None else found.record.state(arrived_at_ms, self.spec.grace_ms)
+            if found is not None and state in ("active", "closing"):
                 return found
+            if occurred_at_ms > arrived_at_ms:
+                raise ApiError("period_not_open", "occurred_at lies in a period that has not begun")
+            raise ApiError("period_closed", "occurred_at lies in a period that takes no more scores")
         found = self._at(arrived_at_ms)
         if found is None or found.state in ("draining", "sealed"):  # it was long on its way
             now_ms = self.clock.now_ms()

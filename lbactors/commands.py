@@ -109,10 +109,18 @@ class Commands:
                         body["key"] = self.access.key_text(f"{tenant_id}/{raw_key}/{digest}")
                     return status, body
             planned = await self._handlers[name](tenant_id, f"{tenant_id}/{raw_key}/{digest}", **args)
-            remembered = planned.remember if planned.remember is not None else planned.body
-            record = msgpack.packb([now_ms, digest, planned.status, remembered])
+
+            def remember(body: dict[str, Any]) -> Change:
+                return Change(
+                    "idempotency", doc_id, bytes(msgpack.packb([now_ms, digest, planned.status, body]))
+                )
+
+            first = planned.remember if planned.remember is not None else planned.body
             forget = await self._expired(tenant_id, now_ms)
-            return await self._carry_out(planned, [Change("idempotency", doc_id, record), *forget])
+            status, body = await self._carry_out(planned, [remember(first), *forget])
+            if planned.remember is None and body != first:  # what was done told more than the plan
+                await self.s.commit([remember(body)])
+            return status, body
 
     async def _carry_out(self, planned: Planned, more: list[Change]) -> Answer:
         if planned.changes or more:

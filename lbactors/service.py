@@ -25,6 +25,7 @@ from lbactors.period_actor import ERROR, NOT_HERE
 from lbactors.planner import goes_on_after
 from lbactors.routes import Catalogue
 from lbactors.settings import ServerSettings
+from lbactors.timeframe import span_at
 from persistence.store import Store, StoreError
 
 WANT = {"none": NO_RANK, "ranks": RANK, "full": FULL}
@@ -190,6 +191,11 @@ class Service:
         """
         want = WANT[results]
         windows = board.windows
+        refused = self._refused(board, submissions, at_ms)
+        if refused:
+            taken = [s for i, s in enumerate(submissions) if i not in refused]
+            rest = iter(await self.submit(board, taken, at_ms, results) if taken else [])
+            return [refused[i] if i in refused else next(rest) for i in range(len(submissions))]
         replies = await asyncio.gather(
             *(self._submit(board, window, submissions, at_ms, want) for window in windows)
         )
@@ -216,6 +222,31 @@ class Service:
                     key, *rest = reply[index]
                     answer.append(Outcome(window, key, submission.player_id, *rest))
         return answers
+
+    @staticmethod
+    def _refused(board: Board, submissions: list[Submission], at_ms: int) -> dict[int, ApiError]:
+        """Submissions whose `occurred_at` lies in a closed or a future period of any window, by index.
+
+        Looked at before anything is sent, so that no window takes what another refuses.
+        """
+        refused: dict[int, ApiError] = {}
+        timeframe = board.definition.timeframe
+        grace_ms = timeframe.late_grace_seconds * 1000
+        for index, submission in enumerate(submissions):
+            occurred_at_ms = submission.occurred_at_ms
+            if occurred_at_ms is None:
+                continue
+            for window in board.windows:
+                span = span_at(timeframe, window, occurred_at_ms)
+                if span is None:
+                    continue  # outside the schedule or by hand: the period actor knows
+                if span.ends_at_ms is not None and at_ms >= span.ends_at_ms + grace_ms:
+                    message = f"occurred_at lies in a closed period of window '{window}'"
+                    refused[index] = ApiError("period_closed", message)
+                elif span.starts_at_ms is not None and at_ms < span.starts_at_ms:
+                    message = f"occurred_at lies in a future period of window '{window}'"
+                    refused[index] = ApiError("period_not_open", message)
+        return refused
 
     async def _submit(
         self, board: Board, window: str, submissions: list[Submission], at_ms: int, want: int
@@ -384,15 +415,17 @@ class Service:
         views = await asyncio.gather(*(self._view(board, window, r, records) for r in shown))
         return list(views), len(chosen)
 
-    async def period(self, board: Board, window: str, period: str) -> PeriodView:
-        """One period. ApiError period_not_found."""
+    async def period(self, board: Board, window: str | None, period: str) -> PeriodView:
+        """One period; by its key alone (`window` None) in whichever window has it. period_not_found."""
         if period in ("current", "previous"):
-            return self._reading(await self._read(board, window, period, "stats", [])).period
-        records = await self._records(board.chain_id(window))
-        record = next((r for r in records if r.key == period), None)
-        if record is None:
-            raise ApiError("period_not_found", f"no period '{period}' in window '{window}'")
-        return await self._view(board, window, record, records)
+            return self._reading(await self._read(board, window or "main", period, "stats", [])).period
+        for name in (window,) if window is not None else board.windows:
+            records = await self._records(board.chain_id(name))
+            record = next((r for r in records if r.key == period), None)
+            if record is not None:
+                return await self._view(board, name, record, records)
+        where = "" if window is None else f" in window '{window}'"
+        raise ApiError("period_not_found", f"no period '{period}'{where}")
 
     # Profiles -------------------------------------------------------------------------------------------
 

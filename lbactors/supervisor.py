@@ -100,6 +100,7 @@ class ChainState:
             more,
             [r for r in self.records if not r.sealed],
             sealed[-1] if sealed else None,
+            self.records[0].serial if self.records else 0,
         )
 
 

@@ -33,10 +33,10 @@ def make_directory(path: Path) -> None:
 
 
 def _open(path: Path) -> int:
-    """Descriptor of a lock file, made if missing. Child programs must not inherit it: they would hold it."""
+    """Descriptor of a lock file, made if missing. As always in Python, child programs do not inherit it."""
     make_directory(path.parent)
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise StoreError(
             f"data directory {path.parent}: cannot write {path.name}: {error.strerror}"

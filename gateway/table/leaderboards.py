@@ -130,7 +130,7 @@ def periods(s: Shared) -> tuple[Route, ...]:
             parameters=(
                 s.board,
                 text("period_key", PERIOD_WORDS, "path", max_length=160),
-                s.window,
+                s.any_window,
                 s.if_none_match,
             ),
             codes=READ_CODES,

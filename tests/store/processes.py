@@ -22,6 +22,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            close_fds=False,  # what is inherited is then a matter of the descriptors alone
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
 

@@ -1,0 +1,204 @@
+"""A naive model of one period: what the native API (sections 2 and 4) says, in the plainest words.
+
+A dictionary of standings, sorted whenever an order is asked for; sums by exact fractions rounded once. Slow,
+and easy to compare with the API's text. It shares no code with the period that it judges.
+
+Where the API is silent it takes the side that `lbactors.period` documents: entries below `min_score` are the
+first to drop out over `max_entries`, and `updated_at` is that of the last submission that was applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import NamedTuple
+
+Number = int | float
+EXACT = 2**53
+
+
+class Options(NamedTuple):
+    """A board's options; field by field those of `lbactors.model.Rules`."""
+
+    aggregation: str = "best"
+    order: str = "desc"
+    subscore_order: str = "desc"
+    tie_breaking: str = "first"
+    rank_style: str = "ordinal"
+    max_entries: int | None = None
+    min_score: Number | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A player's entry. `seq`: of the submission that last changed (score, subscore)."""
+
+    score: Number
+    subscore: Number
+    seq: int
+    submissions: int
+    first_at_ms: int
+    updated_at_ms: int
+    metadata: bytes | None
+
+
+class Told(NamedTuple):
+    """What the answer to an input has to say."""
+
+    applied: bool
+    entry: Standing | None
+    previous: Standing | None
+    rank: int | None
+    previous_rank: int | None
+    seq: int
+    duplicate: bool
+    refused: bool
+
+
+def rounded(exact: Fraction) -> Number | None:
+    """The double nearest to an exact number, as an int where it is integral and within ±2^53; None beyond."""
+    try:
+        nearest = float(exact)
+    except OverflowError:
+        return None
+    return int(nearest) if nearest.is_integer() and abs(nearest) <= EXACT else nearest
+
+
+class Oracle:
+    """One period. Every method is the next input, and takes the next seq."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.seq = 0
+        self.submissions = 0
+        self.standings: dict[str, Standing] = {}
+        self.seen: dict[str, int] = {}
+
+    # What readers see -----------------------------------------------------------------------------------
+
+    def order(self, *, ranked: bool) -> list[str]:
+        """Players best first: those that are ranked, or those below `min_score`."""
+        floor = self.options.min_score
+        players = [p for p, s in self.standings.items() if ranked == (floor is None or s.score >= floor)]
+        return sorted(players, key=self._place)
+
+    def ranks(self) -> dict[str, int]:
+        """The rank of every ranked player, in order."""
+        ranks: dict[str, int] = {}
+        equals: list[tuple[Number, Number]] = []  # (score, subscore) of those before, best first
+        for place, player_id in enumerate(self.order(ranked=True), 1):
+            standing = self.standings[player_id]
+            mine = (standing.score, standing.subscore)
+            if self.options.rank_style == "dense":
+                ranks[player_id] = len(set(equals) | {mine})
+            elif self.options.rank_style == "competition" and mine in equals:
+                ranks[player_id] = equals.index(mine) + 1
+            else:
+                ranks[player_id] = place
+            equals.append(mine)
+        return ranks
+
+    def _place(self, player_id: str) -> tuple[Number, Number, int]:
+        standing, options = self.standings[player_id], self.options
+        return (
+            -standing.score if options.order == "desc" else standing.score,
+            -standing.subscore if options.subscore_order == "desc" else standing.subscore,
+            standing.seq if options.tie_breaking == "first" else -standing.seq,
+        )
+
+    # Inputs ---------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        at_ms: int,
+        player_id: str,
+        score: Number | None,
+        subscore: Number,
+        metadata: bytes | None,
+        submission_id: str | None,
+        aggregation: str | None,
+    ) -> Told:
+        self.seq += 1
+        old = self.standings.get(player_id)
+        rank = self.ranks().get(player_id)
+        if submission_id is not None and submission_id in self.seen:
+            return Told(False, old, old, rank, rank, self.seen[submission_id], True, False)
+        new = self._aggregated(aggregation or self.options.aggregation, old, score, subscore)
+        if new == "refused":
+            return Told(False, old, old, None, None, self.seq, False, True)
+        if submission_id is not None:
+            self.seen[submission_id] = self.seq
+        self.submissions += 1
+        if old is None:
+            assert isinstance(new, tuple)
+            self.standings[player_id] = Standing(*new, self.seq, 1, at_ms, at_ms, metadata)
+            if player_id in self._drop_worst():
+                return Told(False, None, None, None, None, self.seq, False, False)
+        elif isinstance(new, tuple):
+            moved = new != (old.score, old.subscore)
+            seq = self.seq if moved else old.seq
+            count = old.submissions + 1
+            self.standings[player_id] = Standing(*new, seq, count, old.first_at_ms, at_ms, metadata)
+        else:
+            self.standings[player_id] = replace(old, submissions=old.submissions + 1)
+        now = self.standings[player_id]
+        applied = isinstance(new, tuple)
+        return Told(applied, now, old, self.ranks().get(player_id), rank, self.seq, False, False)
+
+    def _aggregated(
+        self, aggregation: str, old: Standing | None, score: Number | None, subscore: Number
+    ) -> tuple[Number, Number] | str:
+        """The new (score, subscore); 'kept' where the rule keeps the old ones, 'refused' for a 422."""
+        if aggregation == "count":
+            total = rounded(Fraction(old.score if old else 0) + 1)
+            assert total is not None
+            return total, subscore
+        assert score is not None
+        if old is None or aggregation == "latest":
+            return score, subscore
+        if aggregation == "sum":
+            total = rounded(Fraction(old.score) + Fraction(score))
+            return "refused" if total is None else (total, subscore)
+        if aggregation == "min":
+            return (score, subscore) if score < old.score else "kept"
+        if aggregation == "max":
+            return (score, subscore) if score > old.score else "kept"
+        up = 1 if self.options.order == "desc" else -1
+        up_sub = 1 if self.options.subscore_order == "desc" else -1
+        better = (up * score, up_sub * subscore) > (up * old.score, up_sub * old.subscore)
+        return (score, subscore) if better else "kept"
+
+    def remove(self, player_id: str) -> Told:
+        self.seq += 1
+        rank = self.ranks().get(player_id)
+        old = self.standings.pop(player_id, None)
+        return Told(old is not None, None, old, None, rank, self.seq, False, False)
+
+    def erase(self, player_id: str, anonymous_id: str | None) -> Told:
+        self.seq += 1
+        old = self.standings.pop(player_id, None)
+        if old is not None and anonymous_id is not None:
+            self.standings[anonymous_id] = replace(old, metadata=None)
+        return Told(old is not None, None, old, None, None, self.seq, False, False)
+
+    def configure(self, options: Options) -> Told:
+        self.seq += 1
+        self.options = options
+        self._drop_worst()
+        return Told(True, None, None, None, None, self.seq, False, False)
+
+    def inherit(self, submission_ids: Iterable[str]) -> Told:
+        self.seq += 1
+        for submission_id in submission_ids:
+            self.seen.setdefault(submission_id, self.seq)
+        return Told(True, None, None, None, None, self.seq, False, False)
+
+    def _drop_worst(self) -> set[str]:
+        limit = self.options.max_entries
+        if limit is None:
+            return set()
+        dropped = set((self.order(ranked=True) + self.order(ranked=False))[limit:])
+        for player_id in dropped:
+            del self.standings[player_id]
+        return dropped

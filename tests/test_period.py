@@ -1,0 +1,456 @@
+"""A period against the naive model of `oracle`, with snapshots and replays at any moment.
+
+The sizes at which buckets split and id segments end are shrunk, so a dozen players see many of both.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import product
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from oracle import Options, Oracle, Told, rounded
+
+from lbactors import period as period_module
+from lbactors.model import Rules, check_number
+from lbactors.period import (
+    CONFIGURE,
+    ERASE,
+    FULL,
+    INHERIT,
+    NO_RANK,
+    RANK,
+    REMOVE,
+    SEEN_IDS_MS,
+    SUBMIT,
+    Applied,
+    Entry,
+    Period,
+    SeenIds,
+)
+
+START_MS = 1_700_000_000_000
+AGGREGATIONS = ("best", "latest", "sum", "min", "max", "count")
+PLAYERS = [f"p{i}" for i in range(10)]
+SCORES: list[int | float] = [0, 1, 2, 3, -1, 2.5, 1.5e300, 1.7e308, -1.7e308]
+IDS = [f"id{i}" for i in range(12)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_sizes() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(period_module, "BUCKET_ENTRIES", 2)
+        patch.setattr(period_module, "ID_SEGMENT", 3)
+        yield
+
+
+class Shown(NamedTuple):
+    """All of a period's state that anybody can see."""
+
+    rules: Rules
+    seq: int
+    submissions: int
+    ranked: list[tuple[int, str]]
+    below: list[str]
+    entries: dict[str, Entry]
+    ids: dict[str, int]
+    segments: list[tuple[int, list[str], list[int]]]
+    distribution: Any
+
+
+def shown(period: Period) -> Shown:
+    ranked = period.ranking.page(0, len(period))
+    below = [player_id for _, player_id in period.below.page(0, len(period))]
+    entries = {p: period.entry(p) for p in [*(p for _, p in ranked), *below]}
+    assert len(entries) == len(period) and None not in entries.values()
+    return Shown(
+        period.rules,
+        period.seq,
+        period.submissions,
+        ranked,
+        below,
+        {p: e for p, e in entries.items() if e is not None},
+        dict(period.ids.by_id),
+        [(n, list(s.ids), list(s.seqs)) for n, s in period.ids.segments.items()],
+        period.ranking.distribution(3),
+    )
+
+
+def tell(oracle: Oracle, item: list[Any]) -> Told:
+    """Give the model the same input."""
+    if item[0] == SUBMIT:
+        return oracle.submit(*item[1:])
+    if item[0] == REMOVE:
+        return oracle.remove(item[2])
+    if item[0] == CONFIGURE:
+        return oracle.configure(Options(*item[2]))
+    if item[0] == ERASE:
+        return oracle.erase(item[2], item[3])
+    return oracle.inherit(item[3])
+
+
+def assert_same_answer(result: Applied, told: Told, kind: int, want: int) -> None:
+    assert (result.applied, result.seq, result.duplicate) == (told.applied, told.seq, told.duplicate)
+    assert (result.error is not None) == told.refused
+    for found, expected in ((result.entry, told.entry), (result.previous, told.previous)):
+        fields = None if expected is None else tuple(vars(expected).values())
+        assert (None if found is None else tuple(found)) == fields
+    if kind == SUBMIT and told.duplicate:
+        assert (result.rank, result.previous_rank) == ((told.rank, told.rank) if want else (None, None))
+    elif kind == SUBMIT:
+        assert result.rank == (told.rank if want else None)
+        assert result.previous_rank == (told.previous_rank if want == FULL else None)
+    elif kind == REMOVE:
+        assert result.previous_rank == told.previous_rank
+
+
+def assert_same_standings(period: Period, oracle: Oracle) -> None:
+    period.check()
+    ranks = oracle.ranks()
+    assert period.ranking.page(0, 1000) == [(rank, player_id) for player_id, rank in ranks.items()]
+    assert [p for _, p in period.below.page(0, 1000)] == oracle.order(ranked=False)
+    assert (period.total, len(period)) == (len(ranks), len(oracle.standings))
+    assert (period.seq, period.submissions) == (oracle.seq, oracle.submissions)
+    for player_id in [*oracle.standings, *PLAYERS]:
+        standing = oracle.standings.get(player_id)
+        entry = period.entry(player_id)
+        assert (entry and tuple(entry)) == (standing and tuple(vars(standing).values()))
+        assert period.rank(player_id) == ranks.get(player_id)
+
+
+def submission(rng: random.Random, at_ms: int) -> list[Any]:
+    submission_id = rng.choice(IDS) if rng.random() < 0.3 else None
+    aggregation = rng.choice(AGGREGATIONS) if rng.random() < 0.1 else None
+    scores = SCORES if rng.random() < 0.3 else SCORES[:6]
+    metadata = rng.choice([None, b"{}"])
+    player_id = rng.choice(PLAYERS)
+    return [SUBMIT, at_ms, player_id, rng.choice(scores), rng.randrange(2), metadata, submission_id, aggregation]
+
+
+@pytest.mark.parametrize("order", ["desc", "asc"])
+@pytest.mark.parametrize("subscore_order", ["desc", "asc"])
+@pytest.mark.parametrize("tie_breaking", ["first", "last"])
+@pytest.mark.parametrize("rank_style", ["ordinal", "competition", "dense"])
+def test_every_combination_of_options(
+    order: str, subscore_order: str, tie_breaking: str, rank_style: str
+) -> None:
+    for aggregation, limit, floor in product(AGGREGATIONS, (None, 4), (None, 1)):
+        options = Options(aggregation, order, subscore_order, tie_breaking, rank_style, limit, floor)
+        rng = random.Random(str(options))  # the parameters are the seed
+        period, oracle = Period(Rules(*options)), Oracle(options)  # type: ignore[arg-type]
+        for step in range(40):
+            item, want = submission(rng, START_MS + step), rng.choice((NO_RANK, RANK, FULL))
+            (result,) = period.apply(START_MS + step, [item], [want])
+            assert_same_answer(result, tell(oracle, item), SUBMIT, want)
+            if step % 8 == 7:
+                assert_same_standings(period, oracle)
+
+
+# Any inputs, with snapshots and replays in between --------------------------------------------------------
+
+players = st.sampled_from(PLAYERS)
+scores = st.sampled_from(SCORES)
+limits = st.none() | st.integers(1, 8)
+floors = st.none() | st.sampled_from([0, 1, 2.5])
+option_sets = st.builds(
+    Options,
+    st.sampled_from(AGGREGATIONS),
+    st.sampled_from(["desc", "asc"]),
+    st.sampled_from(["desc", "asc"]),
+    st.sampled_from(["first", "last"]),
+    st.sampled_from(["ordinal", "competition", "dense"]),
+    limits,
+    floors,
+)
+submissions = st.tuples(
+    players,
+    scores,
+    st.integers(0, 1),
+    st.sampled_from([None, b"{}", b'{"level":7}']),
+    st.none() | st.sampled_from(IDS),
+    st.none() | st.none() | st.sampled_from(AGGREGATIONS),
+)
+
+
+class PeriodMachine(RuleBasedStateMachine):
+    """Inputs in batches; at most one snapshot under way; the parts that a store would hold."""
+
+    @initialize(options=option_sets)
+    def begin(self, options: Options) -> None:
+        self.rules = Rules(*options)  # type: ignore[arg-type]
+        self.period, self.oracle = Period(self.rules), Oracle(options)
+        self.now_ms = START_MS
+        self.journal: list[tuple[int, int, list[Any]]] = []  # first seq, server time, inputs
+        self.parts: dict[tuple[str, int], bytes] = {}
+        self.saved: tuple[Shown, dict[str, int]] | None = None  # what the snapshot in force must show
+        self.under_way: tuple[Shown, Any] | None = None
+        self.anonymous = 0
+
+    def apply(self, inputs: list[Any], want: list[int]) -> None:
+        self.journal.append((self.period.seq + 1, self.now_ms, inputs))
+        results = self.period.apply(self.now_ms, inputs, want)
+        for item, result, wanted in zip(inputs, results, want, strict=True):
+            assert_same_answer(result, tell(self.oracle, item), item[0], wanted)
+
+    @rule(batch=st.lists(st.tuples(submissions, st.sampled_from((NO_RANK, RANK, FULL))), min_size=1, max_size=6))
+    def submit(self, batch: list[Any]) -> None:
+        self.now_ms += 7
+        self.apply([[SUBMIT, self.now_ms - 5, *item] for item, _ in batch], [want for _, want in batch])
+
+    @rule(player_id=players, erase=st.booleans(), named=st.booleans())
+    def take_out(self, player_id: str, erase: bool, named: bool) -> None:
+        self.anonymous += 1
+        name = f"anonymous-{self.anonymous}" if named else None
+        item = [ERASE, self.now_ms, player_id, name] if erase else [REMOVE, self.now_ms, player_id]
+        self.apply([item], [FULL])
+
+    @rule(limit=limits, floor=floors, style=st.sampled_from(["ordinal", "competition", "dense"]))
+    def configure(self, limit: int | None, floor: float | None, style: str) -> None:
+        rules = self.period.rules._replace(max_entries=limit, min_score=floor, rank_style=style)  # type: ignore[arg-type]
+        self.apply([[CONFIGURE, self.now_ms, list(rules)]], [NO_RANK])
+
+    @precondition(lambda self: not len(self.period))
+    @rule(options=option_sets)
+    def reorder(self, options: Options) -> None:
+        self.apply([[CONFIGURE, self.now_ms, list(options)]], [NO_RANK])
+
+    @rule(ids=st.lists(st.sampled_from([*IDS, "old0", "old1"]), unique=True, max_size=5))
+    def inherit(self, ids: list[str]) -> None:
+        self.apply([[INHERIT, self.now_ms, self.now_ms - 1000, ids]], [NO_RANK])
+
+    @precondition(lambda self: self.under_way is None)
+    @rule()
+    def begin_snapshot(self) -> None:
+        snapshot = self.period.begin_snapshot()
+        if snapshot is None:
+            assert self.period.seq == self.period.saved_seq
+        else:
+            assert snapshot.seq == self.period.seq
+            self.under_way = shown(self.period), snapshot
+
+    @precondition(lambda self: self.under_way is not None)
+    @rule(rows=st.integers(1, 6))
+    def next_parts(self, rows: int) -> bool:
+        assert self.under_way is not None
+        parts = self.period.next_parts(rows)
+        self.parts.update({(name, self.under_way[1].seq): body for name, body in parts.items()})
+        return bool(parts)
+
+    @precondition(lambda self: self.under_way is not None)
+    @rule(committed=st.booleans())
+    def end_snapshot(self, committed: bool) -> None:
+        assert self.under_way is not None
+        while committed and self.next_parts(3):
+            pass
+        state, snapshot = self.under_way
+        self.period.end_snapshot(committed)
+        self.under_way = None
+        if committed:
+            self.saved = state, snapshot.manifest
+            kept = set(snapshot.manifest.items())  # a store deletes the parts that no manifest names
+            self.parts = {key: body for key, body in self.parts.items() if key in kept}
+            self.load()
+
+    def load(self) -> Period:
+        assert self.saved is not None
+        state, manifest = self.saved
+        parts = [(name, self.parts[name, seq]) for name, seq in manifest.items()]
+        random.Random(state.seq).shuffle(parts)
+        period = Period.load(parts, state.seq)
+        period.check()
+        assert shown(period) == state
+        assert period.begin_snapshot() is None, "what was just loaded is saved already"
+        return period
+
+    @precondition(lambda self: self.saved is not None)
+    @rule(go_on=st.booleans())
+    def recover(self, go_on: bool) -> None:
+        """Snapshot and the journal after it give the live state; work may go on with the recovered one."""
+        period = self.load()
+        self.replay(period)
+        if go_on:
+            self.period, self.under_way = period, None
+
+    @rule()
+    def replay_everything(self) -> None:
+        self.replay(Period(self.rules))
+
+    def replay(self, period: Period) -> None:
+        for first_seq, now_ms, inputs in self.journal:
+            if first_seq > period.seq:
+                period.apply(now_ms, inputs)
+        period.check()
+        assert shown(period) == shown(self.period)
+
+    @invariant()
+    def like_the_model(self) -> None:
+        if hasattr(self, "period"):
+            assert_same_standings(self.period, self.oracle)
+            assert self.period.ids.by_id == self.oracle.seen
+
+
+TestPeriodMachine = PeriodMachine.TestCase
+TestPeriodMachine.settings = settings(
+    max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+# Snapshots ------------------------------------------------------------------------------------------------
+
+
+def submit_all(period: Period, scores_by_player: dict[str, Any], *, now_ms: int = START_MS) -> list[Applied]:
+    items = [[SUBMIT, now_ms, p, score, 0, None, f"{p}@{now_ms}", None] for p, score in scores_by_player.items()]
+    return period.apply(now_ms, items, [FULL] * len(items))
+
+
+def test_buckets_that_split_under_a_snapshot() -> None:
+    period = Period(Rules(*Options()))  # type: ignore[arg-type]
+    submit_all(period, {f"early{i}": i for i in range(60)})
+    before = shown(period)
+    snapshot = period.begin_snapshot()
+    assert snapshot is not None and len([n for n in snapshot.manifest if n.startswith("e:")]) == 30
+    parts = period.next_parts(10)
+    submit_all(period, {f"late{i}": i for i in range(300)}, now_ms=START_MS + 1)  # each bucket splits again
+    while more := period.next_parts(10):
+        assert not set(parts) & set(more), "a part is written once"
+        parts |= more
+    period.end_snapshot(True)
+    assert set(parts) == set(snapshot.manifest)
+    assert shown(Period.load(parts.items(), snapshot.seq)) == before
+    period.check()
+
+
+def test_a_snapshot_writes_only_what_changed() -> None:
+    period = Period(Rules(*Options()))  # type: ignore[arg-type]
+    submit_all(period, {f"p{i}": i for i in range(100)})
+    first = period.begin_snapshot()
+    parts = {}
+    while more := period.next_parts(1):
+        assert sum(name[0] == "e" for name in more) <= 1
+        parts |= more
+    period.end_snapshot(True)
+    period.apply(START_MS, [[SUBMIT, START_MS, "p7", 1000, 0, None, None, None]])
+    second = period.begin_snapshot()
+    assert first is not None and second is not None
+    written = period.next_parts(1000)
+    assert period.next_parts(1000) == {}
+    period.end_snapshot(True)
+    (bucket,) = set(written) - {"meta"}
+    assert {n for n, seq in second.manifest.items() if seq == second.seq} == {"meta", bucket}
+    assert shown(Period.load((parts | written).items(), second.seq)) == shown(period)
+    with pytest.raises(ValueError, match=f"seq {second.seq}"):
+        Period.load(parts.items(), second.seq)
+
+
+# Numbers --------------------------------------------------------------------------------------------------
+
+exact_integers = st.integers(-(2**53), 2**53)
+numbers = st.one_of(exact_integers, st.floats(allow_nan=False, allow_infinity=False)).map(check_number)
+
+
+@settings(deadline=None)
+@given(st.lists(numbers, min_size=1, max_size=12))
+def test_sums_are_exact_up_to_2_53_and_round_as_doubles_beyond(summands: list[int | float]) -> None:
+    options = Options("sum")
+    period, oracle = Period(Rules(*options)), Oracle(options)  # type: ignore[arg-type]
+    for summand in summands:
+        item = [SUBMIT, START_MS, "p1", summand, 0, None, None, None]
+        (result,) = period.apply(START_MS, [item], [FULL])
+        assert_same_answer(result, tell(oracle, item), SUBMIT, FULL)
+    period.check()
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "first", "second"),
+    [("sum", 2**53, 1), ("sum", 0.5, 0.5), ("sum", -0.5, 0.5), ("count", 2**53, 0), ("count", -1e-300, 0)],
+)
+def test_a_stored_score_is_in_the_form_in_which_it_is_answered(
+    aggregation: str, first: float, second: float
+) -> None:
+    """An int where integral and within ±2^53, else a double: nothing else survives JSON and back."""
+    period = Period(Rules(*Options("latest")))  # type: ignore[arg-type]
+    for score, how in ((first, "latest"), (second, aggregation)):
+        period.apply(START_MS, [[SUBMIT, START_MS, "p1", score, 0, None, None, how]])
+    entry = period.entry("p1")
+    assert entry is not None
+    assert (entry.score, type(entry.score)) == (check_number(float(entry.score)), type(period.ranking.score("p1")))
+    assert entry.score == period.ranking.score("p1")
+
+
+def test_a_sum_out_of_range_is_refused_and_its_id_is_not_used_up() -> None:
+    period = Period(Rules(*Options("sum")))  # type: ignore[arg-type]
+    huge = [SUBMIT, START_MS, "p1", 1.7e308, 0, None, "a", None]
+    again = [SUBMIT, START_MS, "p1", 1.7e308, 0, None, "b", None]
+    smaller = [SUBMIT, START_MS, "p1", -1.7e308, 0, None, "b", None]
+    first, second, third = period.apply(START_MS, [huge, again, smaller], [FULL] * 3)
+    assert (first.error, third.error) == (None, None)
+    assert second.error is not None and not second.applied and second.entry == first.entry
+    assert third.applied and not third.duplicate and third.entry is not None and third.entry.score == 0
+    assert rounded(2 * third.entry.score) == 0 and period.submissions == 2  # type: ignore[arg-type]
+
+
+# Submission ids -------------------------------------------------------------------------------------------
+
+
+def test_ids_are_known_for_a_day_and_forgotten_after_it() -> None:
+    ids = SeenIds(limit=1000)
+    for number in range(6):
+        ids.add(f"old{number}", number + 1, START_MS)
+    for hours in (12, 24):
+        ids.add(f"at{hours}a", 10, START_MS + hours * 3_600_000)
+        ids.add(f"at{hours}b", 10, START_MS + hours * 3_600_000)
+        assert {f"old{n}" for n in range(6)} <= set(ids.by_id), "a day has not passed"
+        ids.check()
+    for number in range(4):
+        ids.add(f"new{number}", 20 + number, START_MS + SEEN_IDS_MS + 1)
+    assert not any(i.startswith("old") for i in ids.by_id)
+    assert {"at12a", "at24b", "new0", "new3"} <= set(ids.by_id)
+    ids.check()
+
+
+@settings(deadline=None)
+@given(limit=st.integers(1, 20), count=st.integers(0, 80))
+def test_the_oldest_ids_go_when_there_are_too_many(limit: int, count: int) -> None:
+    ids = SeenIds(limit)
+    for number in range(count):
+        ids.add(f"id{number}", number + 1, START_MS)
+        ids.check()
+        assert len(ids.by_id) <= limit + 3, "a segment may be begun over the limit, no more"
+    known = sorted(ids.by_id.values())
+    assert known == list(range(count - len(known) + 1, count + 1)), "only the oldest are forgotten"
+    assert len(known) >= min(count, limit - 3)
+
+
+def test_inherited_ids_are_as_old_as_they_were() -> None:
+    period = Period(Rules(*Options("sum")))  # type: ignore[arg-type]
+    late_ms = START_MS + SEEN_IDS_MS - 1000
+    period.apply(late_ms, [[INHERIT, late_ms, START_MS, ["a", "b", "c", "d"]]])
+    repeat = [SUBMIT, late_ms, "p1", 5, 0, None, "c", None]
+    (result,) = period.apply(late_ms, [repeat], [FULL])
+    assert (result.applied, result.duplicate, result.entry, period.submissions) == (False, True, None, 0)
+    period.apply(late_ms + 1, [[INHERIT, late_ms, START_MS, ["b", "c"]]])
+    assert period.ids.by_id == {"a": 1, "b": 1, "c": 1, "d": 1}, "inheriting again changes nothing"
+    for number in range(8):
+        period.apply(late_ms + 2000, [[SUBMIT, late_ms, "p1", 1, 0, None, f"new{number}", None]])
+    assert set(period.ids.by_id) == {f"new{n}" for n in range(8)}
+    period.check()
+
+
+@settings(deadline=None)
+@given(own=st.integers(0, 5), inherited=st.lists(st.integers(1, 4), min_size=1, max_size=6))
+def test_inheriting_over_the_limit_forgets_the_oldest_ids(own: int, inherited: list[int]) -> None:
+    """The ids of the period before are older than all of its successor's, whenever they are handed on."""
+    assume(own + inherited[-1] <= 10)
+    ids = SeenIds(limit=10)
+    for number in range(own):
+        ids.add(f"own{number}", number + 1, START_MS + 1000)
+    for turn, count in enumerate(inherited):
+        fresh = [f"before{turn}.{i}" for i in range(count)]
+        ids.inherit(fresh, 100 + turn, START_MS + turn, START_MS + 2000)
+        ids.check()
+        assert {f"own{n}" for n in range(own)} <= set(ids.by_id), "the newest ids were forgotten"
