@@ -223,7 +223,7 @@ class Chain:
             return ApiError("period_not_open", f"window {self.spec.window} has not begun")
         if self.spec.more:
             return ApiError("period_loading", "the next period is being opened")
-        if not self.open and self.spec.previous is None:
+        if not (self.open or self.closed or self.spec.previous):
             return ApiError("period_not_open", f"window {self.spec.window} has no period yet")
         return ApiError("period_closed", f"window {self.spec.window} takes no more scores")
 

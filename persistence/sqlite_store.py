@@ -97,15 +97,18 @@ def _translated(error: sqlite3.Error, path: Path, *, unknown: bool = False) -> S
     return StoreUnavailable(f"{path}: {error}", unknown=unknown)
 
 
-def _connect(path: Path, *, max_bytes: int = 0) -> sqlite3.Connection:
-    """A connection of this thread, after a check that the file is ours; an empty one gets the format."""
-    conn = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+def _connect(path: Path, *, writes: bool = False, max_bytes: int = 0) -> sqlite3.Connection:
+    """A connection of this thread, after a check that the file is ours. The writer's makes what is missing."""
+    uri = f"{path.absolute().as_uri()}?mode={'rwc' if writes else 'rw'}"
+    conn = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     try:
         ((application_id,),) = conn.execute("PRAGMA application_id").fetchall()
         ((version,),) = conn.execute("PRAGMA user_version").fetchall()
         blank = not (application_id or version or conn.execute("SELECT 1 FROM sqlite_master").fetchall())
         if not blank and application_id != operations.APPLICATION_ID:
             raise StoreCorrupt(f"{path} is a database of another application")
+        if blank and not writes:
+            raise StoreCorrupt(f"{path} is empty")
         if version > operations.FORMAT:
             known = operations.FORMAT
             raise StoreTooNew(f"{path} has format {version}; this version knows formats up to {known}")
@@ -186,7 +189,7 @@ class _Writer(threading.Thread):
                     size_bytes += waiting.size_bytes
 
     def _transaction(self, group: list[_Waiting]) -> list[Any]:
-        conn = self._conn = self._conn or _connect(self._path, max_bytes=self._max_bytes())
+        conn = self._conn = self._conn or _connect(self._path, writes=True, max_bytes=self._max_bytes())
         conn.execute("BEGIN IMMEDIATE")
         self._take(group, wait=False)  # what came while other processes had their turn
         outcomes = [self._attempt(conn, waiting) for waiting in group]
@@ -316,7 +319,6 @@ class SqliteStore:
         self.max_bytes = max_bytes
         self._writer: _Writer | None = None
         self._reader: _Reader | None = None
-        self._streams = asyncio.Semaphore(RECOVER_STREAMS)
         self._waiting_operations = 0
         self._waiting_bytes = 0
         self._waiting_queries = 0
@@ -340,6 +342,7 @@ class SqliteStore:
         writer = await loop.run_in_executor(None, _Writer, self.path, lambda: self.max_bytes, settle)
         self._writer = writer
         self._reader = _Reader(self.path)
+        self._streams = asyncio.Semaphore(RECOVER_STREAMS)
         writer.start()
         try:
             await self._write(lambda conn: None)
@@ -353,7 +356,7 @@ class SqliteStore:
         reader, self._reader = self._reader, None
         if writer is not None and reader is not None:
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(reader.thread, reader.close)
+            await loop.run_in_executor(reader.thread, reader.close)  # the thread ends with its last stream
             writer.queue.put(None)
             await loop.run_in_executor(None, writer.join)
 
@@ -400,9 +403,9 @@ class SqliteStore:
         await self._write(operation, leaves_garbage=True)
 
     async def recover(self, period_id: str) -> AsyncIterator[Recovered | Part | Record]:
+        reader = self._open_reader()
         async with self._streams:
             stream = _stream(self.path, period_id)
-            reader = self._open_reader()
             try:
                 while items := await self._ask(reader, reader.next_chunk, stream):
                     for item in items:

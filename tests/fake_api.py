@@ -46,7 +46,7 @@ class FakeApi:
         self.on_socket: Callable[[web.WebSocketResponse, int], Awaitable[None]] | None = None
         self.sockets = 0
         self.waiting_codes: dict[str, list[str]] = {}  # player_id -> codes of its next refusals, item by item
-        self._failures: list[tuple[Json | None, int, dict[str, str]]] = []
+        self._failures: list[tuple[Json | None, int, dict[str, str]] | None] = []
         self._url: str | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -79,6 +79,10 @@ class FakeApi:
     def fail_with_page(self, status: int) -> None:
         """The next request gets an HTML page, as from a proxy."""
         self._failures.append(({"html": "<h1>no</h1>"}, status, {}))
+
+    def let_pass(self, times: int) -> None:
+        """So many requests are answered as usual, before what is told next."""
+        self._failures += [None] * times
 
     def lose_answer(self) -> None:
         """The next request is carried out, but its connection breaks before the answer."""

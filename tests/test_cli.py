@@ -205,18 +205,10 @@ def test_a_file_s_answer_as_json(api: FakeApi) -> None:
 def test_a_run_that_broke_off_is_repeated_safely(api: FakeApi) -> None:
     api.add_board("total", scoring={"aggregation": "sum"})
     lines = '{"player_id": "a", "score": 1}\n' * 1500
-    api.fail_with_page(200)  # taken for the check that a server is there
-    assert "not as an lbactors server" in refused(1, "submit", "total", "--file", "-", stdin=lines)
-    api.requests.clear()
-    original = api.fail
-
-    def fail_second_batch(*_: Any) -> None:
-        original(403, "forbidden")
-
-    api.on_batch = fail_second_batch
+    api.let_pass(2)  # the check that a server is there, and the first batch
+    api.fail(403, "forbidden")
     message = refused(1, "submit", "total", "--file", "-", stdin=lines)
     assert "forbidden" in message and "after 1000 accepted" in message
-    api.on_batch = None
     prefix = message.rstrip(")\n").split()[-1]
     ok("submit", "total", "--file", "-", "--id-prefix", prefix, stdin=lines)
     assert api.standings("total") == [("a", 1500)]
@@ -330,8 +322,8 @@ def test_an_import_names_lines_that_are_no_entries(api: FakeApi) -> None:
 
 def test_create_from_options(api: FakeApi) -> None:
     ok(
-        "leaderboards", "create", "w", "--timeframe", "weekly", "--timezone", "Europe/Rome", "--aggregation", "sum",
-        "--order", "asc", "--window", "daily", "--window", "all_time", "--score-max", "10", "--max-entries", "7",
+        "leaderboards", "create", "w", "--timeframe", "weekly", "--timezone", "Europe/Rome",
+        "--aggregation", "sum", "--order", "asc", "--window", "daily", "--window", "all_time", "--score-max", "10", "--max-entries", "7",
         "--metadata", '{"a": 1}', "--reset-date", "3", "--every", "60", "--late-grace", "0",
     )  # fmt: skip
     assert api.requests[-1][3] == {
@@ -456,7 +448,7 @@ def test_every_command_explains_itself(name: str, command: click.Command) -> Non
 
 def test_the_table_of_commands_is_true() -> None:
     context = click.Context(cli)
-    for name, place in COMMANDS.items():
+    for name in COMMANDS:
         command = cli.get_command(context, name)
         assert command is not None and command.name == name
         assert command.help
@@ -532,7 +524,8 @@ def test_every_setting_is_option_variable_and_help(
     served: list[ServerSettings], monkeypatch: pytest.MonkeyPatch, field: str
 ) -> None:
     samples = {
-        "host": "::1", "data_dir": "/tmp/x", "store": "redis://127.0.0.1:6379/2", "ray_address": "127.0.0.1:6380",
+        "host": "::1", "data_dir": "/tmp/x", "store": "redis://127.0.0.1:6379/2",
+        "ray_address": "127.0.0.1:6380",
         "root_key": "lb_x", "log_level": "ERROR", "clock_file": "/tmp/clock", "body_limit_bytes": "2048",
     }  # fmt: skip
     sample = samples.get(field, "17")
@@ -553,7 +546,7 @@ def test_every_setting_is_option_variable_and_help(
         ("--port", "65536", "--port: must be less than or equal to 65535, not '65536'"),
         ("--gateways", "0", "--gateways: must be greater than or equal to 1, not '0'"),
         ("--store", "mysql://x", "--store: must be sqlite or redis://host:port/db"),
-        ("--store", "redis://:hunter2@", "--store: must be sqlite or redis://host:port/db"),
+        ("--store", "redis:/:hunter2@x", "--store: must be sqlite or redis://host:port/db"),
         ("--ray-address", "host:99999", "--ray-address: must be local, auto or HOST:PORT, not 'host:99999'"),
         ("--root-key", "a key", "--root-key: must have 1 to 256 visible ASCII characters, no spaces"),
         ("--drain-seconds", "nan", "--drain-seconds: must be a finite number, not 'nan'"),
@@ -562,12 +555,10 @@ def test_every_setting_is_option_variable_and_help(
 def test_an_unsupported_value_is_one_line(
     served: list[ServerSettings], monkeypatch: pytest.MonkeyPatch, option: str, value: str, message: str
 ) -> None:
-    if value != "redis://:hunter2@":
-        assert refused(2, "serve", option, value) == f"error: {message}\n"
+    assert refused(2, "serve", option, value) == f"error: {message}\n"
     name = option.removeprefix("--").replace("-", "_")
     monkeypatch.setenv(env_name(name), value)
-    if value != "redis://:hunter2@":
-        assert refused(2, "serve") == f"error: {message.replace(option, env_name(name))}\n"
+    assert refused(2, "serve") == f"error: {message.replace(option, env_name(name))}\n"
     assert served == []
 
 

@@ -339,8 +339,12 @@ def test_mean_does_not_drift() -> None:
         ranking.upsert("wanderer", (1e16, 1 / 3, 5e-324, -1.5e300, 7)[seq % 5], 0, seq)
     assert ranking.remove("wanderer")
     assert ranking.distribution(1)["mean"] == 0.1
-    ranking.upsert("large", 2**60 + 1, 0, 2000)  # counts as the nearest double, in the key and in the sum
+    # An integer beyond the exact ones counts as the nearest double, in the key and in the sum.
+    ranking.upsert("large", 2**60 + 1, 0, 2000)
     ranking.check()
+    loaded = Ranking()
+    loaded.load([("large", 2**60 + 1, 0, 1)])
+    loaded.check()
 
 
 def test_normal() -> None:

@@ -491,6 +491,6 @@ class StoreContract:
 
     def test_against_the_model(self, new_backend: Callable[[], Backend]) -> None:
         checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
-        often = settings(max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=checks)
+        often = settings(max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=checks)
         machine: Any = lambda: StoreMachine(new_backend())  # noqa: E731 - typed as a class, called like one
         run_state_machine_as_test(machine, settings=often)
