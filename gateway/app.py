@@ -236,6 +236,15 @@ def error_response(error: ApiError, packed: bool) -> web.Response:
     return web.Response(body=codec.encode(document, packed), status=error.status, headers=headers)
 
 
+def outside_response(error: ApiError) -> web.Response:
+    """The answer to what never reached the door; it ends the connection."""
+    response = error_response(error, packed=False)
+    response.headers["X-Request-Id"] = _made_id()
+    response.headers["Server"] = "lbactors"
+    response.force_close()
+    return response
+
+
 # Serving --------------------------------------------------------------------------------------------------
 
 
@@ -270,8 +279,18 @@ class GatewayRunner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         plain = await super()._make_server()
+        handle: Any = plain.request_handler
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            try:
+                answered: web.StreamResponse = await handle(request)
+                return answered
+            except web.HTTPExpectationFailed:
+                # Only where there is no route: those of the table pass unknown expectations over.
+                return outside_response(_api_error(request.match_info.http_exception or web.HTTPNotFound()))
+
         return _Server(
-            plain.request_handler,
+            guarded,
             request_factory=plain.request_factory,
             handler_cancellation=plain.handler_cancellation,
             loop=asyncio.get_running_loop(),
@@ -303,8 +322,4 @@ class _Connection(RequestHandler):
             error = ApiError("internal_error", "internal error")
         else:
             error = ApiError("malformed_body", "the request is not well-formed HTTP")
-        response = error_response(error, packed=False)
-        response.headers["X-Request-Id"] = _made_id()
-        response.headers["Server"] = "lbactors"
-        response.force_close()
-        return response
+        return outside_response(error)

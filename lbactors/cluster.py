@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from lbactors.period_actor import PeriodActor
@@ -76,6 +77,10 @@ class Cluster:
         """Start a Ray of our own, bound to the loopback interface, that ends with this process."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # The only way to make Ray listen on 127.0.0.1 alone: an address given as an argument is replaced by
+        # one that other machines reach. Ray reads the variable when it is imported, its children later.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        ray_constants.ENABLE_RAY_CLUSTER = False
         # Sockets live below this directory, and their paths may have 107 bytes: so not in a deep place.
         self._temp_dir = tempfile.TemporaryDirectory(prefix="lbr-", ignore_cleanup_errors=True)
         context: Any = ray.init(
@@ -87,7 +92,6 @@ class Cluster:
             configure_logging=True,
             logging_level=logging.ERROR,
             object_store_memory=100 * 1024 * 1024,  # calls of less than 100 kB do not touch it
-            _node_ip_address="127.0.0.1",
             _temp_dir=self._temp_dir.name,
         )
         self.address = context.address_info["address"]

@@ -171,6 +171,7 @@ class Supervisor:
             self._actor(actor_name).chains.update(
                 c.chain_id for c in self.chains.values() if c.home == actor_name
             )
+        self._start_spares()
         self._keep(self._tick())
         self._keep(self._watch_actors())
         log.info("supervisor started", epoch=self.epoch, chains=len(self.chains), pid=os.getpid())
@@ -387,7 +388,7 @@ class Supervisor:
 
     def settle(self, chain: ChainState) -> Change:
         """Choose a home for a chain; the change that makes it known."""
-        budget = max(self.cluster.cores() * self.settings["actors_per_core"], 1)
+        budget = self._budget()
         loads = {name: len(a.chains) for name, a in self.actors.items()}
         name = planner.place(loads, budget)
         if name is None:
@@ -395,7 +396,7 @@ class Supervisor:
         actor = self._actor(name)
         actor.chains.add(chain.chain_id)
         chain.home = name
-        self._start_spares(budget)
+        self._start_spares()
         return Change("homes", chain.chain_id, name.encode())
 
     def _actor(self, name: str) -> ActorState:
@@ -405,7 +406,12 @@ class Supervisor:
             actor = self.actors[name] = ActorState(ref)
         return actor
 
-    def _start_spares(self, budget: int) -> None:
+    def _budget(self) -> int:
+        """Period actors that may run at once (law 9)."""
+        return max(self.cluster.cores() * int(self.settings["actors_per_core"]), 1)
+
+    def _start_spares(self) -> None:
+        budget = self._budget()
         idle = sum(1 for a in self.actors.values() if not a.chains)
         for n in range(1, budget + 1):
             if idle >= self.settings["spare_actors"] or len(self.actors) >= budget:
@@ -505,6 +511,7 @@ class Supervisor:
     async def status(self) -> bytes:
         """For operators: actors, their chains and periods, readiness and why not."""
         await self.start()
+        await asyncio.gather(*(self.probe(name) for name in list(self.actors)))
         loading, serving = 0, 0
         for actor in self.actors.values():
             for _, periods, _ in actor.last_ping.get("chains", {}).values():

@@ -9,7 +9,7 @@ Layout (format 1):
     garbage    number -> delete its journal up to `seq`, and parts up to id `mark` that no manifest names
 
 A name that is dropped gets a new number, and the old one becomes garbage: the drop is one small step however
-long the journal is. Garbage is deleted a few rows at a time beside other work, so trimming stops no append. A
+long the journal is. Garbage is deleted a few rows at a time beside other work: trimming stops no append. A
 manifest points at versions by id, so a part put again under the same seq stays invisible until its commit.
 The journal is an ordinary table with an index on (number, last_seq), not clustered by it: measured, that
 appends records of 3 kB 2.7 times faster, and replay is sequential enough.
@@ -30,7 +30,7 @@ from persistence.store import Change, Fenced, Part, Record, Recovered, SeqMismat
 
 APPLICATION_ID = 0x4C424143  # "LBAC", in the header of the file
 FORMAT = 1
-COLLECT_RECORDS = 256  # of garbage deleted in one transaction, about 5 ms
+COLLECT_RECORDS = 128  # of garbage deleted in one transaction, about 3 ms
 COLLECT_PARTS = 16
 PROBE_BYTES = 8192
 MAX_INTEGER = 2**63 - 1

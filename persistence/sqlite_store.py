@@ -98,7 +98,7 @@ def _translated(error: sqlite3.Error, path: Path, *, unknown: bool = False) -> S
 
 
 def _connect(path: Path, *, writes: bool = False, max_bytes: int = 0) -> sqlite3.Connection:
-    """A connection of this thread, after a check that the file is ours. The writer's makes what is missing."""
+    """A connection of this thread, once the file is known to be ours. The writer makes what is missing."""
     uri = f"{path.absolute().as_uri()}?mode={'rwc' if writes else 'rw'}"
     conn = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     try:

@@ -13,6 +13,7 @@ from gateway.settings import GatewaySettings
 from fake_service import FakeService
 from gateway_http import Http
 
+
 @pytest.fixture
 def service() -> FakeService:
     return FakeService()

@@ -108,7 +108,15 @@ class FakeService:
         """Makes the key known at once, and its tenant with it."""
         self.catalogue.all_tenants.setdefault(tenant_id, Tenant(tenant_id, tenant_id, "active", None, NOW_MS))
         key = Key(
-            f"k_{text}", tenant_id, text, frozenset(scopes), sha256(text.encode()).hexdigest(), "active", None, None, NOW_MS
+            f"k_{text}",
+            tenant_id,
+            text,
+            frozenset(scopes),
+            sha256(text.encode()).hexdigest(),
+            "active",
+            None,
+            None,
+            NOW_MS,
         )._replace(**fields)
         self.catalogue.all_keys[key.key_id] = key
         return key

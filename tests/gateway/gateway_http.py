@@ -62,8 +62,11 @@ class Http:
         sent = {"Authorization": f"Bearer {self.key}"} if self.key is not None else {}
         sent |= headers or {}
         params = {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in query.items()}
-        extra: dict[str, Any] = {"data": body} if isinstance(body, bytes) else {}
-        if body is not None and not extra:
+        extra: dict[str, Any] = {}
+        if isinstance(body, bytes):
+            extra = {"data": body}
+            sent.setdefault("Content-Type", JSON)
+        elif body is not None:
             extra = {"json": body}
         url = URL(path, encoded=True)
         if params:

@@ -88,7 +88,22 @@ def test_numbers(written: str, value: float) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ["", "x", "NaN", "Infinity", "1e400", "9007199254740993", "1" * 40, ".5", "5.", "+1", "01", "1_0", "0x1", " 1"],
+    [
+        "",
+        "x",
+        "NaN",
+        "Infinity",
+        "1e400",
+        "9007199254740993",
+        "1" * 40,
+        ".5",
+        "5.",
+        "+1",
+        "01",
+        "1_0",
+        "0x1",
+        " 1",
+    ],
 )
 def test_no_numbers(written: str) -> None:
     with pytest.raises(ValueError):

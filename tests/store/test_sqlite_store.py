@@ -117,7 +117,7 @@ async def test_nothing_acknowledged_is_lost_at_kill(tmp_path: Path) -> None:
 async def test_a_successor_fences_another_process(store: SqliteStore) -> None:
     with Child("append", store.directory, "p") as child:
         assert child.line() == ["epoch", "1"]
-        for _ in range(30):
+        for _ in range(60):
             assert child.line()[0] == "ack"
         epoch = await store.take_epoch("p")
         last_seq = await store.last_seq("p")
@@ -433,7 +433,7 @@ async def test_garbage_is_collected_little_by_little(store: SqliteStore) -> None
     assert await refusal(store.commit_snapshot("p", epoch, 1400, {})) is SeqMismatch, (
         "covered, if still there"
     )
-    for _ in range(30):
+    for _ in range(60):
         await store.ping()
     assert rows(store.directory) == (101, 1)
     await store.commit_snapshot("p", epoch, 1500, {"late": 1500, "part 7": 2})
@@ -453,7 +453,7 @@ async def test_garbage_of_a_process_that_died(tmp_path: Path) -> None:
         await store.drop_periods(["p"])
     assert rows(tmp_path)[1] > 0
     async with opened(tmp_path) as store:
-        for _ in range(20):
+        for _ in range(60):
             await store.ping()
     assert rows(tmp_path) == (0, 0)
 

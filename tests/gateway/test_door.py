@@ -1,0 +1,309 @@
+"""The door: request ids, the error envelope for everything, draining, malformed HTTP, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from fake_service import ROOT_KEY, FakeService
+from gateway_http import MSGPACK, Http
+
+from gateway.app import GATEWAY, GatewayRunner, build_app, drain, metrics_app, request_id_of
+from gateway.settings import GatewaySettings
+from lbactors.model import ApiError
+
+PAGE = "/v1/leaderboards/xp/rankings"
+SCORES = "/v1/leaderboards/xp/scores"
+
+
+@pytest.mark.parametrize("given", ["a", "x" * 128, "req-1/2:3~!"])
+def test_request_ids_are_taken(given: str) -> None:
+    assert request_id_of(given) == given
+
+
+@pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", "a\tb", "é", "\x7f"])
+def test_request_ids_are_made(given: str | None) -> None:
+    made = request_id_of(given)
+    assert made != given and made != request_id_of(given) and 8 < len(made) <= 128
+
+
+async def test_request_id_is_returned_on_success_and_failure(http: Http) -> None:
+    for path in ("/healthz", "/nowhere"):
+        assert (await http.get(path, {"X-Request-Id": "abc"})).headers["X-Request-Id"] == "abc"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/", "/v2/leaderboards", "/v1/events", "/v1/leaderboards/", "/v1/metrics/kills"]
+)
+async def test_unknown_routes(http: Http, path: str) -> None:
+    answer = await http.with_key(None).get(path)
+    assert (answer.status, answer.code) == (404, "route_not_found")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+async def test_wrong_methods(http: Http, method: str) -> None:
+    answer = await http.send(method, PAGE)
+    assert (answer.status, answer.code) == (405, "method_not_allowed")
+    assert set(answer.headers["Allow"].replace(" ", "").split(",")) == {"GET", "HEAD"}
+
+
+async def test_head_is_get_without_a_body(http: Http, service: FakeService) -> None:
+    service.add_board("xp")
+    head, page = await http.send("HEAD", PAGE), await http.get(PAGE)
+    assert (head.status, head.raw) == (200, b"")
+    assert head.headers["Content-Length"] == page.headers["Content-Length"]
+    assert (await http.send("HEAD", "/v1/leaderboards/none/rankings")).status == 404
+
+
+async def test_oversize_bodies(http: Http, service: FakeService, settings: GatewaySettings) -> None:
+    service.add_board("xp")
+    limit = settings.body_limit_bytes
+    assert (await http.post(SCORES, b"[" + b" " * (limit - 2) + b"]")).status == 200
+    for body in (b"[" + b" " * (limit - 1) + b"]", gzip.compress(b"[" + b" " * limit + b"]")):
+        headers = {"Content-Encoding": "gzip"} if len(body) < 1000 else {}
+        answer = await http.post(SCORES, body, headers)
+        assert (answer.status, answer.code) == (413, "body_too_large")
+
+
+async def test_oversize_chunked_body(http: Http, service: FakeService) -> None:
+    service.add_board("xp")
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(12):
+            yield b" " * 10_000
+
+    async with http.client.post(
+        SCORES, data=chunks(), headers={"X-API-Key": ROOT_KEY, "Content-Type": "application/json"}
+    ) as response:
+        assert response.status == 413
+        assert (await response.json())["error"]["code"] == "body_too_large"
+
+
+async def test_gzip_bodies(http: Http, service: FakeService) -> None:
+    service.add_board("xp")
+    body = gzip.compress(json.dumps({"player_id": "p1", "score": 5}).encode())
+    assert (await http.post(SCORES, body, {"Content-Encoding": "gzip"})).body["score"] == 5
+    assert (await http.post(SCORES, body, {"Content-Encoding": "br"})).code == "unsupported_media_type"
+
+
+async def test_media_types(http: Http, service: FakeService) -> None:
+    service.add_board("xp")
+    answer = await http.post(SCORES, b"player_id=p1", {"Content-Type": "application/x-www-form-urlencoded"})
+    assert (answer.status, answer.code) == (415, "unsupported_media_type")
+
+
+async def test_errors_are_msgpack_where_asked_for(http: Http) -> None:
+    for path in ("/nowhere", PAGE):
+        answer = await http.get(path, {"Accept": MSGPACK})
+        assert (answer.status, answer.media_type) == (404, MSGPACK)
+
+
+@pytest.mark.parametrize("path", ["/v1/leaderboards/%ff", "/v1/leaderboards/%zz", "/healthz?a=%", "/%C3%28"])
+async def test_bad_percent_encoding(http: Http, path: str) -> None:
+    answer = await http.get(path)
+    assert (answer.status, answer.code) == (400, "malformed_body")
+
+
+@pytest.mark.parametrize(
+    ("encoded", "player_id"),
+    [("a%2Fb", "a/b"), ("%25", "%"), ("%252F", "%2F"), ("{x}", "{x}"), ("%7Bx%7D", "{x}"), ("a+b", "a+b"),
+     ("%F0%9F%98%80", "😀"), ("a%20b", "a b"), ("a:b@c", "a:b@c"), ("%3F%23", "?#"), ("..%2F..", "../..")],
+)  # fmt: skip
+async def test_path_parameters_hold_anything(
+    http: Http, service: FakeService, encoded: str, player_id: str
+) -> None:
+    service.add_scores(service.add_board("xp"), {player_id: 1})
+    answer = await http.get(f"/v1/leaderboards/xp/players/{encoded}")
+    assert (answer.status, answer.body.get("player_id")) == (200, player_id)
+    assert (await http.get(f"/v1/leaderboards/xp/players/{encoded}/around")).status == 200
+
+
+@pytest.mark.parametrize("encoded", ["%00", "%0A", "a" * 129, "%C2%85"])
+async def test_bad_player_ids_in_paths(http: Http, encoded: str) -> None:
+    answer = await http.get(f"/v1/leaderboards/xp/players/{encoded}")
+    assert (answer.status, answer.loc) == (422, ["path", "player_id"])
+
+
+async def test_crash_is_an_envelope_and_is_logged(
+    http: Http, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.add_board("xp")
+    service.fail = ZeroDivisionError("secret detail")
+    answer = await http.get(PAGE)
+    assert (answer.status, answer.code) == (500, "internal_error")
+    assert b"secret" not in answer.raw
+    logged = "".join(capsys.readouterr())
+    assert "ZeroDivisionError" in logged and answer.headers["X-Request-Id"] in logged
+
+
+async def test_retry_after(http: Http, service: FakeService) -> None:
+    service.add_board("xp")
+    for code, status in (("period_loading", 503), ("overloaded", 429)):
+        service.fail = ApiError(code, "later", retry_after_s=7)
+        answer = await http.get(PAGE)
+        assert (answer.status, answer.headers["Retry-After"]) == (status, "7")
+
+
+async def test_unknown_query_parameters(http: Http, service: FakeService) -> None:
+    service.add_board("xp")
+    answer = await http.get(PAGE, page=2)
+    assert (answer.status, answer.loc) == (422, ["query", "page"])
+    assert (await http.get("/healthz", x=1)).loc == ["query", "x"]
+
+
+async def test_draining(app: web.Application, http: Http, service: FakeService) -> None:
+    service.add_board("xp")
+    arrived, leave = asyncio.Event(), asyncio.Event()
+    page = service.page
+
+    async def slow(*args: Any) -> Any:
+        arrived.set()
+        await leave.wait()
+        return await page(*args)
+
+    service.page = slow  # type: ignore[method-assign]
+    open_request = asyncio.create_task(http.get(PAGE))
+    await arrived.wait()
+    draining = asyncio.create_task(drain(app))
+    while not app[GATEWAY].draining:
+        await asyncio.sleep(0)
+    refused = await http.post(SCORES, {"player_id": "p1", "score": 1})
+    assert (refused.status, refused.headers["Connection"]) == (503, "close")
+    assert refused.headers["Retry-After"]
+    assert (await http.get("/healthz")).status == 200
+    assert (await http.get("/readyz")).status == 503
+    assert not draining.done()
+    leave.set()
+    answer = await open_request
+    assert (answer.status, answer.headers["Connection"]) == (200, "close")
+    assert await draining is True
+    assert service.submitted == []
+
+
+async def test_drain_gives_up(service: FakeService) -> None:
+    app = build_app(service, GatewaySettings(drain_seconds=0.01))  # type: ignore[arg-type]
+    app[GATEWAY].entered()
+    assert await drain(app) is False
+
+
+# Operations -----------------------------------------------------------------------------------------------
+
+
+async def test_operations_need_no_key(http: Http) -> None:
+    anyone = http.with_key(None)
+    assert (await anyone.get("/healthz")).body == {"status": "ok"}
+    assert (await anyone.get("/readyz")).body["ready"] is True
+    assert (await anyone.get("/openapi.json")).body["openapi"] == "3.1.0"
+    docs = await anyone.get("/docs")
+    assert docs.media_type == "text/html" and "default-src 'none'" in docs.headers["Content-Security-Policy"]
+
+
+async def test_not_ready(http: Http, service: FakeService) -> None:
+    service.readiness = {"ready": False, "storage": "ok", "supervisor": "away", "periods": {"loading": 2}}
+    answer = await http.get("/readyz")
+    assert (answer.status, answer.code) == (503, "period_loading")
+    assert {"loc": ["periods"], "msg": "loading 2"} in answer.body["error"]["details"]
+    service.readiness = {"ready": False, "storage": "disk full"}
+    assert (await http.get("/readyz")).code == "storage_unavailable"
+
+
+async def test_metrics(http: Http, service: FakeService) -> None:
+    service.add_board("xp")
+    await http.post(SCORES, [{"player_id": "secret-player", "score": 1}, {"player_id": "p2"}])
+    await http.get("/nowhere")
+    await http.send("TRACE", PAGE)
+    text = (await http.with_key(None).get("/metrics")).raw.decode()
+    route = "/v1/leaderboards/{leaderboard_id}/scores"
+    assert f'lbactors_http_requests_total{{method="POST",route="{route}",status="200"}} 1.0' in text
+    assert 'route="unmatched",status="404"} 1.0' in text and 'method="other"' in text
+    assert 'lbactors_submissions_total{result="accepted"} 1.0' in text
+    assert 'lbactors_submissions_total{result="rejected"} 1.0' in text
+    assert "lbactors_http_requests_in_flight 1.0" in text and "lbactors_build_info{version=" in text
+    assert "secret-player" not in text and "xp" not in text
+    names = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+    assert all(name.startswith("lbactors_") for name in names)
+
+
+async def test_metrics_on_a_port_of_their_own(service: FakeService) -> None:
+    from aiohttp.test_utils import TestClient, TestServer
+
+    app = build_app(service, GatewaySettings(serve_metrics=False))  # type: ignore[arg-type]
+    async with TestClient(TestServer(app)) as main, TestClient(TestServer(metrics_app(app))) as small:
+        assert (await Http(main).get("/metrics")).status == 404
+        assert b"lbactors_http_requests_total" in await (await small.get("/metrics")).read()
+
+
+# Malformed HTTP -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def port(app: web.Application) -> AsyncIterator[int]:
+    runner = GatewayRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield runner.addresses[0][1]
+    await runner.cleanup()
+
+
+async def exchange(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in head[1:] if line)}
+    body = await reader.readexactly(int(headers["content-length"]))
+    writer.close()
+    return int(head[0].split()[1]), headers, body
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"NONSENSE\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /v1/scores HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"GET /\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+async def test_malformed_http(port: int, request_bytes: bytes) -> None:
+    status, headers, body = await exchange(port, request_bytes)
+    assert (status, headers["content-type"]) == (400, "application/json")
+    assert json.loads(body)["error"]["code"] == "malformed_body"
+    assert headers["x-request-id"]
+
+
+async def test_bad_chunks(port: int) -> None:
+    head = (
+        f"POST /v1/scores HTTP/1.1\r\nHost: x\r\nX-API-Key: {ROOT_KEY}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    status, _, body = await exchange(port, head.encode() + b"zz\r\n")
+    assert (status, json.loads(body)["error"]["code"]) == (400, "malformed_body")
+
+
+async def test_expectations(port: int) -> None:
+    unknown = b"GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n"
+    assert (await exchange(port, unknown))[0] == 200
+    status, _, body = await exchange(port, unknown.replace(b"/healthz", b"/nowhere"))
+    assert (status, json.loads(body)["error"]["code"]) == (404, "route_not_found")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"POST /v1/scores HTTP/1.1\r\nHost: x\r\nX-API-Key: lb_root\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    )
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"[]")
+    assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_the_server_header_names_no_versions(port: int) -> None:
+    for request in (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"NONSENSE\r\n\r\n"):
+        assert (await exchange(port, request))[1]["server"] == "lbactors"
