@@ -20,7 +20,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -290,7 +290,7 @@ class GatewayRunner(web.AppRunner):
                 return outside_response(_api_error(request.match_info.http_exception or web.HTTPNotFound()))
 
         return _Server(
-            guarded,
+            cast(Any, guarded),
             request_factory=plain.request_factory,
             handler_cancellation=plain.handler_cancellation,
             loop=asyncio.get_running_loop(),

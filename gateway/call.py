@@ -165,8 +165,10 @@ class Call:
 
     async def document(self) -> tuple[dict[str, Any], Idempotency | None]:
         """A body that is an object fit to be stored, and the `Idempotency-Key`. An absent body is {}."""
+        if not self.request.body_exists:
+            return {}, self._idempotency(b"")
         raw, media_type = await self.raw_body()
-        value = codec.parse(raw, media_type, self.settings.json_depth) if raw else {}
+        value = codec.parse(raw, media_type, self.settings.json_depth)
         if type(value) is not dict:
             raise invalid("must be an object", "body")
         codec.check_storable(value, "body")

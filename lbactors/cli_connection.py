@@ -119,15 +119,15 @@ def talks_to_server(command: Callable[..., Any]) -> Callable[..., Any]:
     )  # fmt: skip
     @click.option("--key", envvar="LBACTORS_KEY", show_envvar=True, help="API key.")
     @click.option(
-        "--tenant", "tenant_id", envvar="LBACTORS_TENANT", show_envvar=True,
+        "--tenant", "acting_tenant", envvar="LBACTORS_TENANT", show_envvar=True,
         help="Tenant to act in; needs a platform key.",
     )  # fmt: skip
     @click.option("--json", "as_json", is_flag=True, help="Print the API's JSON.")
     @functools.wraps(command)
     def connected(
-        *args: Any, url: str, key: str | None, tenant_id: str | None, as_json: bool, **options: Any
+        *args: Any, url: str, key: str | None, acting_tenant: str | None, as_json: bool, **options: Any
     ) -> Any:
-        server = Server(url, key or None, tenant_id or None, as_json)
+        server = Server(url, key or None, acting_tenant or None, as_json)
         try:
             with failures():
                 return command(server, *args, **options)

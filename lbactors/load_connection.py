@@ -17,6 +17,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from typing import cast
 
 import orjson
 
@@ -73,8 +74,7 @@ class LoadConnection(asyncio.Protocol):
         self.ended: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, but not by its class
 
     def send(self) -> None:
         """Send the next request, or end."""

@@ -217,7 +217,7 @@ class FakeApi:
                 many["errors"].append({"index": index, "code": refused.code, "message": refused.message})
         return answer(many)
 
-    def _apply(self, board: Json, item: Json) -> Json:
+    def _apply(self, board: Json, item: Json, ranks: bool = True) -> Json:
         player_id, score, submission_id = item["player_id"], item.get("score"), item.get("submission_id")
         if self.waiting_codes.get(player_id):
             raise Refused(503, self.waiting_codes[player_id].pop(0), "not now")
@@ -229,7 +229,7 @@ class FakeApi:
         if isinstance(score, bool) or not isinstance(score, int | float):
             raise Refused(422, "validation_failed", "score: must be a number")
         before = board["entries"].get(player_id)
-        old_rank = self._rank(board, player_id)
+        old_rank = self._rank(board, player_id) if ranks else None
         applied = before is None or aggregation != "best" or self._leads(board, score, before["score"])
         board["seq"] += 1
         if applied:
@@ -243,7 +243,7 @@ class FakeApi:
         result = {
             "period_key": PERIOD["period_key"], "player_id": player_id, "applied": applied,
             "score": board["entries"][player_id]["score"], "subscore": 0,
-            "previous_score": before and before["score"], "rank": self._rank(board, player_id),
+            "previous_score": before and before["score"], "rank": self._rank(board, player_id) if ranks else None,
             "previous_rank": old_rank, "seq": board["seq"],
         }  # fmt: skip
         if submission_id is not None:

@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 
 from lbactors import planner
 from lbactors.model import PeriodRecord
-from lbactors.planner import LEAD_MS, LINGER_MS, Plan, goes_on_after, new_record, place, plan_chain, unique_key
+from lbactors.planner import (
+    LEAD_MS,
+    LINGER_MS,
+    Plan,
+    goes_on_after,
+    new_record,
+    place,
+    plan_chain,
+    unique_key,
+)
 from lbactors.timeframe import Span, Timeframe, span_at, span_from
 
 SECOND_MS, HOUR_MS, DAY_MS = 1000, 3_600_000, 86_400_000
@@ -182,7 +191,9 @@ def test_what_was_missed_is_caught_up_in_order_and_once(retain: int, missed: int
     assert [r.sealed for r in add] == [True] * (len(add) - 1) + [False]
     line.run(now_ms)
     kept = [r.serial for r in line.records]
-    assert kept == list(range(missed + 3 - len(kept), missed + 3)) and len(kept) == min(missed + 1, retain) + 1
+    assert (
+        kept == list(range(missed + 3 - len(kept), missed + 3)) and len(kept) == min(missed + 1, retain) + 1
+    )
     assert line.run(now_ms) == []
 
 
@@ -317,7 +328,14 @@ def test_an_archived_board_lets_its_period_run_out() -> None:
 
 # A year ---------------------------------------------------------------------------------------------------
 
-ZONES = ["UTC", "Europe/Rome", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Santiago"]
+ZONES = [
+    "UTC",
+    "Europe/Rome",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Asia/Kathmandu",
+    "America/Santiago",
+]
 KINDS = ["daily", "weekly", "monthly", "yearly", "cron"]
 
 

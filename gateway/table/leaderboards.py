@@ -130,7 +130,7 @@ def periods(s: Shared) -> tuple[Route, ...]:
             parameters=(
                 s.board,
                 text("period_key", PERIOD_WORDS, "path", max_length=160),
-                s.any_window,
+                s.any_window.described("The window; default: whichever has a period of this key."),
                 s.if_none_match,
             ),
             codes=READ_CODES,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from fake_service import FakeService
+from gateway_http import Http
 
 from gateway.app import build_app
 from gateway.settings import GatewaySettings
-
-from fake_service import FakeService
-from gateway_http import Http
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """An in-memory stand-in for `lbactors.service.Service`: what the gateway's tests need of it, and naively.
 
-It sorts on every read and knows one open period a window. Administrative bodies are judged by the very models that
-the supervisor uses, so that documents and errors have their real shapes.
+It sorts on every read and knows one open period a window. Administrative bodies are judged by the very models
+that the supervisor uses, so that documents and errors have their real shapes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PERIOD_KEY = "2026-W47"
 
 
 class FakeCatalogue:
-    """Tenants, keys and boards in dictionaries. `synced` counts the calls of `sync`, `arriving` come with the next."""
+    """In dictionaries. `synced` counts the calls of `sync`; the keys in `arriving` come with the next."""
 
     def __init__(self) -> None:
         self.all_tenants: dict[str, Tenant] = {}
@@ -84,7 +84,7 @@ class FakeCatalogue:
 
 
 class FakeService:
-    """`rows` holds the entries: (tenant, leaderboard) -> player -> Row without a rank. `fail` fails the next calls."""
+    """`rows`: (tenant, leaderboard) -> player -> Row without a rank. `fail`, once set, is raised by calls."""
 
     def __init__(self) -> None:
         self.catalogue = FakeCatalogue()
@@ -411,8 +411,8 @@ class FakeService:
         views = [self._view(board, window)] if window in board.windows and state in (None, "active") else []
         return views[offset : offset + limit], len(views)
 
-    async def period(self, board: Board, window: str, period: str) -> PeriodView:
-        return self._checked_view(board, window, period)
+    async def period(self, board: Board, window: str | None, period: str) -> PeriodView:
+        return self._checked_view(board, window or "main", period)
 
     async def profiles(self, tenant_id: str, player_ids: list[str]) -> dict[str, dict[str, Any]]:
         found = {player_id: self.profile_of.get((tenant_id, player_id)) for player_id in player_ids}

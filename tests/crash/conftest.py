@@ -1,0 +1,74 @@
+"""Fixtures of the crash tests: servers to be killed, one that several tests share, a seed, figures.
+
+Every server is ended with all its processes when its fixture ends, whatever the test did to it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from .server_process import Server
+from .writers import Api
+
+SEED = os.environ.get("LBACTORS_CRASH_SEED") or secrets.token_hex(4)
+
+_figures: list[str] = []
+MakeServer = Callable[..., Server]
+Note = Callable[[str], None]
+
+
+@pytest.fixture
+def make_server() -> Iterator[MakeServer]:
+    """Servers of this test alone, not started yet. Arguments: see `Server`."""
+    made: list[Server] = []
+
+    def make(*arguments: str | None) -> Server:
+        made.append(Server(*arguments))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def _shared() -> Iterator[Server]:
+    server = Server("lb_" + secrets.token_hex(16))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+async def server(_shared: Server) -> Server:
+    """A server that lives over several tests, which may kill all of its processes but its own."""
+    if not _shared.ready_at_s:
+        await _shared.start()
+    return _shared
+
+
+@pytest.fixture
+async def api(server: Server) -> AsyncIterator[Api]:
+    async with Api(server.url, server.key) as api:
+        yield api
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    return random.Random(f"{SEED}/{request.node.name}")
+
+
+@pytest.fixture
+def note() -> Note:
+    """Keeps a measured figure, to be shown at the end of the run."""
+    return _figures.append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(f"crash tests: LBACTORS_CRASH_SEED={SEED}")
+    for figure in _figures:
+        terminalreporter.write_line(f"  {figure}")

@@ -1,0 +1,210 @@
+"""A server that is to be killed: its process, every process that it started, its restarts.
+
+Owns a folder with a short path (the sockets of the processes below it have long names), the port, which stays
+the same over restarts, and all processes of the server's session. Nothing outlives `close`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import psutil
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+READY_WITHIN_S = 90.0
+STOPPED_WITHIN_S = 40.0
+LOOK_EVERY_S = 0.05
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This process's environment without a developer's own settings."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("LBACTORS_", "RAY_"))}
+    return {**plain, "PYTHONUNBUFFERED": "1", **variables}
+
+
+class Server:
+    """`start`, then kill what you like, then `start` again. `key`: None lets the server make its own."""
+
+    def __init__(self, key: str | None, *options: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="lbc-", dir="/tmp"))
+        self.data_dir = self.folder / "data"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.key = key or ""
+        self.ready_at_s = 0.0  # on the monotonic clock, when the line was read
+        self.lines: list[str] = []  # stdout of the last start
+        self._own_key = key is None
+        self._options = options
+        self._stderr = self.folder / "stderr.log"
+        self._process: subprocess.Popen[str] | None = None
+        self._sessions: list[int] = []
+
+    @property
+    def command(self) -> list[str]:
+        where = ["--port", str(self.port), "--data-dir", str(self.data_dir)]
+        return [sys.executable, "-m", "lbactors", "serve", *where, *self._options]
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    # Starting -------------------------------------------------------------------------------------------
+
+    async def start(self) -> float:
+        """Start, and wait for the line `ready: URL`; the seconds that it took."""
+        variables = {"TMPDIR": str(self.folder)}
+        if not self._own_key:
+            variables["LBACTORS_ROOT_KEY"] = self.key
+        began_s = time.monotonic()
+        self.lines = []
+        with self._stderr.open("a") as stderr:
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=REPOSITORY,
+                env=environment(**variables),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                start_new_session=True,
+            )
+        self._sessions.append(self._process.pid)
+        loop, seen = asyncio.get_running_loop(), asyncio.Event()
+        arguments = (self._process, self.lines, loop, seen)
+        threading.Thread(target=self._read_stdout, args=arguments, daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(seen.wait(), READY_WITHIN_S)
+        assert f"ready: {self.url}" in self.lines, f"not ready; {self.tail()}"
+        if self._own_key and not self.key:
+            self.key = self.root_keys()[0]
+        return self.ready_at_s - began_s
+
+    def _read_stdout(
+        self,
+        process: subprocess.Popen[str],
+        lines: list[str],
+        loop: asyncio.AbstractEventLoop,
+        seen: asyncio.Event,
+    ) -> None:
+        """Drains stdout to its end, so that the server never blocks on a full pipe."""
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("ready: "):
+                self.ready_at_s = time.monotonic()
+            lines.append(line.strip())
+            if line.startswith("ready: "):
+                loop.call_soon_threadsafe(seen.set)
+        with contextlib.suppress(RuntimeError):  # the test's loop is closed: nobody waits
+            loop.call_soon_threadsafe(seen.set)
+
+    def root_keys(self) -> list[str]:
+        """The keys that the last start printed."""
+        prefix = "root key: "
+        return [line.removeprefix(prefix) for line in self.lines if line.startswith(prefix)]
+
+    # Processes ------------------------------------------------------------------------------------------
+
+    def processes(self) -> list[psutil.Process]:
+        """Every living process of the last start: those of its session and those below it."""
+        found = {p for p in psutil.process_iter() if _session_of(p) == self.pid}
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.update(psutil.Process(self.pid).children(recursive=True))
+        return sorted((p for p in found if alive(p)), key=lambda p: p.pid)
+
+    def kill_everything(self) -> list[psutil.Process]:
+        """SIGKILL to every process of the server at once; who they were."""
+        victims = self.processes()
+        for process in victims:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._reap()
+        return victims
+
+    def kill_main(self) -> list[psutil.Process]:
+        """SIGKILL to the server's own process alone; all that were there before."""
+        before = self.processes()
+        os.kill(self.pid, signal.SIGKILL)
+        self._reap()
+        return before
+
+    def kill_one(self, pid: int) -> None:
+        """SIGKILL to one process, which must be the server's."""
+        assert pid in {p.pid for p in self.processes()}, f"{pid} is no process of the server"
+        os.kill(pid, signal.SIGKILL)
+
+    def terminate(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+
+    async def exit_code(self) -> int:
+        """Wait for the end of the server's own process."""
+        assert self._process is not None
+        try:
+            return await asyncio.to_thread(self._process.wait, STOPPED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"alive {STOPPED_WITHIN_S:.0f} s after SIGTERM; {self.tail()}") from None
+
+    def _reap(self) -> None:
+        assert self._process is not None
+        self._process.wait(timeout=STOPPED_WITHIN_S)
+
+    def close(self) -> None:
+        """End everything that is left of all starts, and remove the folder."""
+        for process in psutil.process_iter():
+            if _session_of(process) in self._sessions:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        if self._process is not None:
+            self._reap()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def tail(self) -> str:
+        stderr = self._stderr.read_text(errors="replace")[-3000:] if self._stderr.exists() else ""
+        return "stdout: " + " | ".join(self.lines[-20:]) + "\nstderr: " + stderr
+
+
+def _session_of(process: psutil.Process) -> int:
+    try:
+        return os.getsid(process.pid)
+    except ProcessLookupError:
+        return -1
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs; a dead one that nobody reaped does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def name_of(process: psutil.Process) -> str:
+    try:
+        return f"{process.pid} {' '.join(process.cmdline())[:80]}"
+    except psutil.NoSuchProcess:
+        return f"{process.pid} (gone)"
+
+
+async def survivors(processes: list[psutil.Process], until_s: float) -> list[str]:
+    """Names of those that still live at an instant of the monotonic clock; returns early if none does."""
+    while any(alive(p) for p in processes) and time.monotonic() < until_s:
+        await asyncio.sleep(LOOK_EVERY_S)
+    return [name_of(p) for p in processes if alive(p)]

@@ -1,0 +1,59 @@
+"""kill -9 of a whole server under load, and of its own process alone; a restart on the same data and port."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+from .conftest import MakeServer, Note
+from .readers import Preloaded, live_reader, settle_and_audit
+from .server_process import survivors
+from .writers import DISCONNECTED, Api, Ledger, Load
+
+PRELOADED = 100_000
+SERVES_WITHIN_S = 10.0  # the target is 3; a busy test machine is slower
+GONE_WITHIN_S = 10.0
+ROOT_KEY = "lb_a-key-for-crash-tests"
+
+
+async def test_two_kills_under_load(make_server: MakeServer, rng: random.Random, note: Note) -> None:
+    """First every process dies at once, then the server's own alone, and its successor starts beside orphans."""
+    server = make_server(ROOT_KEY)
+    note(f"kill everything: first start {await server.start():.1f} s")
+    async with Api(server.url, server.key) as api:
+        total, best = Ledger(api, "sum", rng), Ledger(api, "best", rng)
+        preloaded = Preloaded(api, rng, PRELOADED)
+        await preloaded.fill()
+        await total.create(windows=["daily"])
+        await best.create()
+        readers = [live_reader(total), live_reader(total, "daily"), live_reader(best)]
+        many = preloaded.reader()
+        async with readers[0], readers[1], readers[2], many:
+            for kill in (server.kill_everything, server.kill_main):
+                async with Load(total, best):
+                    await asyncio.sleep(rng.uniform(0.5, 2.0))
+                    killed_at_s = time.monotonic()
+                    old = kill()
+                assert total.unknown, "the server was not busy"
+                start_s = await server.start()
+                first_s = await many.events.success_after(server.ready_at_s, 60)
+                for ledger, reader in zip((total, total, best), readers, strict=True):
+                    await reader.events.success_after(server.ready_at_s, 60)
+                    assert not ledger.refused
+                serving_at_s = time.monotonic()
+                note(
+                    f"{kill.__name__}: {len(old)} processes, {len(total.unknown) + len(best.unknown)} unknown;"
+                    f" ready after {start_s:.1f} s, {PRELOADED} entries served {first_s:.2f} s after that"
+                )
+                assert first_s < SERVES_WITHIN_S
+                await settle_and_audit(total, "main", "daily")
+                await settle_and_audit(best)
+                for reader in (*readers, many):
+                    reader.check()
+                    outage = reader.events.kinds(killed_at_s, serving_at_s)
+                    assert outage <= {DISCONNECTED, "period_loading"}, outage
+                    assert not reader.events.kinds(serving_at_s)
+                left = await survivors(old, killed_at_s + GONE_WITHIN_S)
+                assert not left, f"alive {GONE_WITHIN_S:.0f} s after the kill: {left}"
+    assert not server.root_keys(), "LBACTORS_ROOT_KEY was printed"

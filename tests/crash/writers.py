@@ -1,0 +1,260 @@
+"""Writers under fire, and the ledger of what they were told.
+
+A ledger belongs to one board. It makes submissions with unique ids and known contributions, and notes how
+each ended: acknowledged (a 2xx answer: it is in), unknown (`storage_unavailable`, or the connection was lost:
+it may be in, and is sent again under the same id), refused (any other error: it is not in, and never sent
+again). From these three sets follows which states of a player are possible at all: `possible`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import time
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import aiohttp
+
+RETRY_S = 0.05
+REQUEST_TIMEOUT_S = 40.0  # longer than the server's own: it answers first
+DISCONNECTED = "disconnected"
+OK = "ok"
+
+Item = dict[str, Any]
+_numbers = itertools.count(1)
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{next(_numbers)}-{random.SystemRandom().getrandbits(24):06x}"
+
+
+def zone_at_noon() -> str:
+    """A zone in which it is about noon, so that no day ends during a test."""
+    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
+
+
+class Disconnected(Exception):
+    """The connection could not be made, or was lost before the answer was complete."""
+
+
+class Api:
+    """A client of one server with one key. `async with`."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = url
+        self._headers = {"X-API-Key": key}
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+        connector = aiohttp.TCPConnector(limit=0)
+        self._session = aiohttp.ClientSession(
+            self._url, headers=self._headers, timeout=timeout, connector=connector
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def call(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, Any]:
+        """Status and decoded body. Disconnected."""
+        try:
+            async with self._session.request(method, path, json=body, params=query) as answer:
+                return answer.status, await answer.json()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Disconnected(repr(error)) from error
+
+    async def ok(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        """The body of a 2xx answer; `period_loading` is waited out, nothing else is accepted."""
+        deadline_s = time.monotonic() + 30
+        while True:
+            status, found = await self.call(method, path, body, **query)
+            if status < 300:
+                return found
+            loading = status == 503 and found["error"]["code"] == "period_loading"
+            assert loading and time.monotonic() < deadline_s, f"{method} {path}: {status} {found}"
+            await asyncio.sleep(RETRY_S)
+
+
+class Event(NamedTuple):
+    """One request: when it was sent, when it ended (monotonic seconds), and how: `ok`, an error's code,
+    `disconnected`.
+    """
+
+    sent_s: float
+    ended_s: float
+    how: str
+
+
+class Events:
+    """What happened to a group of requests, in order of their ends; others can wait for a success."""
+
+    def __init__(self) -> None:
+        self.all: list[Event] = []
+        self._news = asyncio.Event()
+
+    def add(self, sent_s: float, how: str) -> None:
+        self.all.append(Event(sent_s, time.monotonic(), how))
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def errors(self) -> list[Event]:
+        return [e for e in self.all if e.how != OK]
+
+    def kinds(self, since_s: float = 0.0, until_s: float = float("inf")) -> set[str]:
+        """How requests sent between two instants ended, successes apart."""
+        return {e.how for e in self.errors() if since_s <= e.sent_s < until_s}
+
+    async def success_after(self, instant_s: float, within_s: float) -> float:
+        """Wait for a success that was sent after an instant; seconds from there to its end."""
+        async with asyncio.timeout(within_s):
+            seen = 0
+            while True:
+                for event in self.all[seen:]:
+                    if event.how == OK and event.sent_s >= instant_s:
+                        return event.ended_s - instant_s
+                seen = len(self.all)
+                await self._news.wait()
+
+
+class Ledger:
+    """Everything that one board was sent. aggregation: sum or best, both with positive scores only."""
+
+    def __init__(self, api: Api, aggregation: str, rng: random.Random, players: int = 200) -> None:
+        self.api = api
+        self.board_id = unique(aggregation)
+        self.path = f"/v1/leaderboards/{self.board_id}"
+        self.aggregation = aggregation
+        self.players = [f"player-{n:03}" for n in range(players)]
+        self.sent: dict[str, tuple[str, int]] = {}  # id -> player, contribution
+        self.acknowledged: dict[str, None] = {}
+        self.unknown: dict[str, None] = {}
+        self.refused: dict[str, str] = {}  # id -> code
+        self.floor: dict[str, int] = {}  # the least score that a reader may see from now on
+        self.events = Events()
+        self._rng = rng
+
+    async def create(self, **definition: Any) -> None:
+        body = {"leaderboard_id": self.board_id, "scoring": {"aggregation": self.aggregation}, **definition}
+        body.setdefault("timeframe", {"type": "permanent", "timezone": zone_at_noon()})
+        status, answer = await self.api.call("POST", "/v1/leaderboards", body)
+        assert status == 201, answer
+
+    def combine(self, score: int | None, contribution: int) -> int:
+        if score is None:
+            return contribution
+        return score + contribution if self.aggregation == "sum" else max(score, contribution)
+
+    # Writing --------------------------------------------------------------------------------------------
+
+    def make(self, count: int) -> list[Item]:
+        items = []
+        for _ in range(count):
+            player_id, contribution = self._rng.choice(self.players), self._rng.randint(1, 1_000_000)
+            submission_id = f"{self.board_id}:{len(self.sent)}"
+            self.sent[submission_id] = (player_id, contribution)
+            items.append({"player_id": player_id, "score": contribution, "submission_id": submission_id})
+        return items
+
+    async def post(self, items: list[Item], *, single: bool) -> list[Item]:
+        """Send items once and note how each ended; those whose outcome is unknown."""
+        earlier = self.unknown.keys() | self.acknowledged.keys()
+        again = {item["submission_id"] for item in items if item["submission_id"] in earlier}
+        for item in items:
+            self.unknown[item["submission_id"]] = None  # from here on it may be in
+        sent_s = time.monotonic()
+        try:
+            status, answer = await self.api.call(
+                "POST", f"{self.path}/scores", items[0] if single else {"submissions": items}
+            )
+        except Disconnected:
+            self.events.add(sent_s, DISCONNECTED)
+            return items
+        codes: dict[int, str] = {}
+        if status != 200:
+            codes = dict.fromkeys(range(len(items)), str(answer["error"]["code"]))
+        elif not single:
+            codes = {error["index"]: error["code"] for error in answer["errors"]}
+            assert answer["accepted"] == len(items) - len(codes), answer
+        for index, item in enumerate(items):
+            code, submission_id = codes.get(index), item["submission_id"]
+            if code is None:
+                self._acknowledge(submission_id)
+            elif code != "storage_unavailable" and submission_id not in again:
+                del self.unknown[submission_id]
+                self.refused[submission_id] = code
+        for how in sorted(set(codes.values())) or [OK]:
+            self.events.add(sent_s, how)
+        return [item for item in items if item["submission_id"] in self.unknown]
+
+    def _acknowledge(self, submission_id: str) -> None:
+        del self.unknown[submission_id]
+        if submission_id not in self.acknowledged:
+            self.acknowledged[submission_id] = None
+            player_id, contribution = self.sent[submission_id]
+            self.floor[player_id] = self.combine(self.floor.get(player_id), contribution)
+
+    async def write(self, stop: asyncio.Event, count: int) -> None:
+        """Submit `count` at a time until told to stop; what is unknown is sent again and again."""
+        while not stop.is_set():
+            items = self.make(count)
+            pending = await self.post(items, single=count == 1)
+            while pending and not stop.is_set():
+                await asyncio.sleep(RETRY_S)
+                pending = await self.post(pending, single=count == 1)
+            if all(item["submission_id"] in self.refused for item in items):
+                await asyncio.sleep(RETRY_S)
+
+    async def resend(self, acknowledged: int = 200) -> None:
+        """Send what is unknown again, and some of what was acknowledged: nothing may be counted twice."""
+        again = self._rng.sample(list(self.acknowledged), min(acknowledged, len(self.acknowledged)))
+        ids = [*self.unknown, *again]
+        for start in range(0, len(ids), 50):
+            pending = [self._item(i) for i in ids[start : start + 50]]
+            async with asyncio.timeout(30):
+                while pending := await self.post(pending, single=False):
+                    await asyncio.sleep(RETRY_S)
+
+    def _item(self, submission_id: str) -> Item:
+        player_id, contribution = self.sent[submission_id]
+        return {"player_id": player_id, "score": contribution, "submission_id": submission_id}
+
+    # What may be there ----------------------------------------------------------------------------------
+
+    def possible(self) -> dict[str, set[tuple[int | None, int]]]:
+        """For each player the pairs (score, submissions) that the acknowledged submissions allow together
+        with any subset of the unknown ones; (None, 0): no entry.
+        """
+        states: dict[str, set[tuple[int | None, int]]] = {p: {(None, 0)} for p in self.players}
+        for submission_id in self.acknowledged:
+            player_id, contribution = self.sent[submission_id]
+            ((score, count),) = states[player_id]
+            states[player_id] = {(self.combine(score, contribution), count + 1)}
+        for submission_id in self.unknown:
+            player_id, contribution = self.sent[submission_id]
+            more = {(self.combine(score, contribution), n + 1) for score, n in states[player_id]}
+            states[player_id] |= more
+        return states
+
+
+class Load:
+    """Writers of a board, two with single scores and one with batches of 50, inside `async with`."""
+
+    def __init__(self, *ledgers: Ledger, counts: tuple[int, ...] = (1, 1, 50)) -> None:
+        self._work = [(ledger, count) for ledger in ledgers for count in counts]
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [asyncio.create_task(ledger.write(self._stop, n)) for ledger, n in self._work]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        await asyncio.gather(*self._tasks)

@@ -1,0 +1,74 @@
+"""The structure that the design promises: imports run one way, and each foreign system has one door."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("gateway", "lbactors", "persistence")
+PURE = ("timeframe", "ranking", "period", "planner")
+FILES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
+
+# The command line starts the server, so it is above all packages; it imports the server only when asked to.
+ABOVE = {ROOT / "lbactors" / "cli_serve.py"}
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file names in an import, wherever in the file."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def tops(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imported(path)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_one_way(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    above = {"persistence": {"lbactors", "gateway"}, "lbactors": {"gateway"}, "gateway": set()}[package]
+    if path not in ABOVE:
+        assert not tops(path) & above
+
+
+@pytest.mark.parametrize(
+    ("module", "doors"),
+    [
+        ("ray", {"lbactors/cluster.py"}),
+        ("sqlite3", {"persistence/sqlite_store.py"}),
+        ("redis", set()),
+        ("sortedcontainers", {"lbactors/ranking.py"}),
+        ("cronsim", {"lbactors/timeframe.py"}),
+    ],
+)
+def test_each_foreign_system_has_one_door(module: str, doors: set[str]) -> None:
+    users = {str(p.relative_to(ROOT)) for p in FILES if module in tops(p)}
+    assert users == doors
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_the_core_has_no_io_and_no_clock(name: str) -> None:
+    forbidden = {"asyncio", "time", "os", "socket", "pathlib", "random", "secrets", "structlog", "aiohttp", "ray"}
+    path = ROOT / "lbactors" / f"{name}.py"
+    assert not tops(path) & forbidden
+    calls = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    assert not calls & {"datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_says_what_it_is(path: Path) -> None:
+    text = path.read_text()
+    assert not text or ast.get_docstring(ast.parse(text)), "a module opens with its idea"
