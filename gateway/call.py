@@ -164,9 +164,7 @@ class Call:
         return codec.parse(raw, media_type, self.settings.json_depth)
 
     async def document(self) -> tuple[dict[str, Any], Idempotency | None]:
-        """A body that is an object fit to be stored, and the `Idempotency-Key`. An absent body is {}."""
-        if not self.request.body_exists:
-            return {}, self._idempotency(b"")
+        """A body that is an object fit to be stored, and the `Idempotency-Key`."""
         raw, media_type = await self.raw_body()
         value = codec.parse(raw, media_type, self.settings.json_depth)
         if type(value) is not dict:
@@ -176,6 +174,8 @@ class Call:
 
     async def empty_document(self) -> Idempotency | None:
         """For routes that take no fields: the body must be absent or {}. The request's `Idempotency-Key`."""
+        if not self.request.body_exists:
+            return self._idempotency(b"")
         document, idempotency = await self.document()
         for name in document:
             raise invalid("unknown field", "body", name)

@@ -125,18 +125,18 @@ def text(
     description: str,
     where: Where = "query",
     default: str | None = None,
-    max_length: int = 512,
+    max_length: int | None = None,
     **schema: Any,
 ) -> Parameter:
-    """Any text up to a length; what it means is judged by the handler. `schema` adds to the JSON schema."""
+    """Any text (up to a length); what it means is judged by the handler. `schema` adds to the JSON schema."""
 
     def parse(value: str) -> str:
-        if len(value) > max_length:
+        if max_length is not None and len(value) > max_length:
             raise ValueError(f"must have at most {max_length} characters")
         return value
 
     properties: dict[str, Any] = {"type": "string", **schema}
-    if "pattern" not in schema:
+    if max_length is not None and "pattern" not in schema:
         properties["maxLength"] = max_length
     if default is not None:
         properties["default"] = default

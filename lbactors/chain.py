@@ -13,65 +13,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgpack
 import structlog
 
 from lbactors import reading
 from lbactors.activation import READABLE, Activation
+from lbactors.chain_spec import ChainSpec, Limits
 from lbactors.clock import Clock
-from lbactors.model import ApiError, PeriodRecord, PeriodView, Row, Rules
+from lbactors.model import ApiError, PeriodRecord, PeriodView, Row
 from lbactors.period import ERASE, FULL, NO_RANK, REMOVE, SUBMIT, Applied
 from persistence.store import Store, StoreCorrupt, StoreError
 
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # pauses between attempts to load; the last one repeats
 
 log = structlog.get_logger("chain")
-
-
-class ChainSpec(NamedTuple):
-    """What the supervisor wants a chain to be. A higher `version` replaces a lower one.
-
-    `more`: the schedule goes on after the last record. `previous`: the last sealed period that is kept,
-    `oldest_serial`: the first.
-    """
-
-    chain_id: str
-    window: str
-    version: int
-    rules: Rules
-    grace_ms: int
-    more: bool
-    records: list[PeriodRecord]
-    previous: PeriodRecord | None
-    oldest_serial: int
-
-    def to_wire(self) -> list[Any]:
-        rows = [list(record) for record in self.records]
-        return [
-            *self[:3],
-            list(self.rules),
-            self.grace_ms,
-            self.more,
-            rows,
-            self.previous,
-            self.oldest_serial,
-        ]
-
-    @classmethod
-    def from_wire(cls, wire: list[Any]) -> ChainSpec:
-        chain_id, window, version, rules, grace_ms, more, rows, previous, oldest = wire
-        records = [PeriodRecord(*row) for row in rows]
-        last = PeriodRecord(*previous) if previous is not None else None
-        return cls(chain_id, window, version, Rules(*rules), grace_ms, more, records, last, oldest)
-
-
-class Limits(NamedTuple):
-    """Limits of a period actor (settings)."""
-
-    seen_ids: int
-    queue_inputs: int
 
 
 class Chain:
@@ -247,25 +204,8 @@ class Chain:
         self, arrived_at_ms: int, want: int, items: Sequence[Sequence[Any]]
     ) -> list[tuple[str, Applied] | ApiError]:
         """Submissions (as lists of `Submission`'s fields) in order; period key and result of each."""
-        groups: dict[int, tuple[Activation, list[int], list[list[Any]]]] = {}
         results: list[Any] = [None] * len(items)
-        for index, item in enumerate(items):
-            player_id, score, subscore, metadata, submission_id, occurred_at_ms, aggregation = item
-            try:
-                activation = self._taking(occurred_at_ms, arrived_at_ms)
-                if submission_id is not None and len(self.open) > 1:
-                    results[index] = await self._seen_elsewhere(activation, submission_id, player_id, want)
-                    if results[index] is not None:
-                        continue
-            except ApiError as error:
-                results[index] = error
-                continue
-            at_ms = arrived_at_ms if occurred_at_ms is None else min(occurred_at_ms, arrived_at_ms)
-            group = groups.get(activation.record.serial)
-            if group is None:
-                group = groups[activation.record.serial] = (activation, [], [])
-            group[1].append(index)
-            group[2].append([SUBMIT, at_ms, player_id, score, subscore, metadata, submission_id, aggregation])
+        groups = await self._by_period(arrived_at_ms, want, items, results)
         for activation, indexes, inputs in groups.values():
             try:
                 if activation.waiting_inputs + len(inputs) > self.limits.queue_inputs:
@@ -286,6 +226,39 @@ class Chain:
                 else:
                     results[index] = (key, result)
         return results
+
+    async def _by_period(
+        self, arrived_at_ms: int, want: int, items: Sequence[Sequence[Any]], results: list[Any]
+    ) -> dict[int, tuple[Activation, Sequence[int], list[list[Any]]]]:
+        """Inputs by the period that takes them, with their indexes; `results` gets refusals and repeats."""
+        if len(self.open) == 1 and all(item[5] is None for item in items):  # nearly always
+            try:
+                activation = self._taking(None, arrived_at_ms)
+            except ApiError as error:
+                results[:] = [error] * len(items)
+                return {}
+            inputs = [
+                [SUBMIT, arrived_at_ms, player_id, score, subscore, metadata, submission_id, aggregation]
+                for player_id, score, subscore, metadata, submission_id, _, aggregation in items
+            ]
+            return {activation.record.serial: (activation, range(len(items)), inputs)}
+        groups: dict[int, tuple[Activation, list[int], list[list[Any]]]] = {}
+        for index, item in enumerate(items):
+            player_id, score, subscore, metadata, submission_id, occurred_at_ms, aggregation = item
+            try:
+                activation = self._taking(occurred_at_ms, arrived_at_ms)
+                if submission_id is not None and len(self.open) > 1:
+                    results[index] = await self._seen_elsewhere(activation, submission_id, player_id, want)
+                    if results[index] is not None:
+                        continue
+            except ApiError as error:
+                results[index] = error
+                continue
+            at_ms = arrived_at_ms if occurred_at_ms is None else min(occurred_at_ms, arrived_at_ms)
+            group = groups.setdefault(activation.record.serial, (activation, [], []))
+            group[1].append(index)
+            group[2].append([SUBMIT, at_ms, player_id, score, subscore, metadata, submission_id, aggregation])
+        return dict(groups)
 
     async def _seen_elsewhere(
         self, activation: Activation, submission_id: str, player_id: str, want: int

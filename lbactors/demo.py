@@ -82,12 +82,11 @@ async def _show(
     console: Console, server: OwnServer, players: int, rate: int, seconds: float | None, plain: bool
 ) -> None:
     """Make the boards, let the game play, look at it; ends after `seconds` or with the first failure."""
-    picture, traffic = Picture(), Traffic()
     async with Client(server.url, server.key, patience_s=PATIENCE_S) as client:
         for board in BOARDS:
             await client.create_leaderboard(board)
         click.echo(introduction(server.url, server.key))
-        game = Game(players)
+        picture, traffic, game = Picture(), Traffic(), Game(players)
         show = _plain_lines(picture, traffic) if plain else _live(console, picture, traffic)
         work = [play(client, game, traffic, rate), _look(client, server, picture), show]
         tasks = [asyncio.create_task(part) for part in work]
@@ -99,7 +98,7 @@ async def _show(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    click.echo(f"{traffic.scores} scores, {traffic.errors} errors, {picture.rollovers} rollovers")
+        click.echo(f"{traffic.scores} scores, {traffic.errors} errors, {picture.rollovers} rollovers")
 
 
 async def _look(client: Client, server: OwnServer, picture: Picture) -> None:

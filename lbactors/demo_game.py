@@ -45,6 +45,7 @@ BOARDS: tuple[Json, ...] = (
 
 GAME_SERVERS = 4
 TICK_S = 0.1
+LONGEST_BATCH_S = 1.0
 SINGLES_PER_S = 20
 REMEMBERED_S = 10.0
 
@@ -159,13 +160,17 @@ class Traffic:
 async def play(client: Client, game: Game, traffic: Traffic, rate: int) -> None:
     """Send `rate` scores a second until cancelled."""
     singles_per_s = min(SINGLES_PER_S, max(1, rate // 10))
-    per_server = (rate - singles_per_s) * TICK_S / GAME_SERVERS
+    per_server_s = (rate - singles_per_s) / GAME_SERVERS
     posts: set[asyncio.Task[None]] = set()
 
     async def game_server() -> None:
-        due = 0.0
+        due, booked_s = 0.0, time.monotonic()
         async for _ in ticks(TICK_S):
-            due += per_server
+            now_s = time.monotonic()
+            # After a slow answer the next batch is larger, up to a second's worth; what is beyond is never
+            # played.
+            due += min(now_s - booked_s, LONGEST_BATCH_S) * per_server_s
+            booked_s = now_s
             items, due = game.submissions(int(due)), due % 1
             if items:
                 await traffic.timed(client.submit_across(items), len(items), single=False)

@@ -27,7 +27,8 @@ from typing import Any
 import msgpack
 import structlog
 
-from lbactors.chain import Chain, ChainSpec, Limits
+from lbactors.chain import Chain
+from lbactors.chain_spec import ChainSpec, Limits
 from lbactors.clock import Clock
 from lbactors.logs import configure_logs
 from lbactors.model import ApiError

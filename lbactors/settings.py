@@ -75,7 +75,7 @@ class ServerSettings(BaseSettings):
         60, description="Longest time between two snapshots of a period that changes."
     )
     snapshot_inputs: int = Field(
-        50_000, ge=1, description="Journaled inputs of a period after which a snapshot is due at once."
+        200_000, ge=1, description="Journaled inputs of a period after which a snapshot is due at once."
     )
     seen_ids_limit: int = Field(
         1_000_000, ge=1, description="Submission ids remembered per period, to recognise repeats."

@@ -24,7 +24,7 @@ import msgpack
 import structlog
 
 from lbactors import planner
-from lbactors.chain import ChainSpec
+from lbactors.chain_spec import ChainSpec
 from lbactors.clock import Clock
 from lbactors.documents import unpack_board
 from lbactors.logs import configure_logs

@@ -201,16 +201,13 @@ class FakeApi:
         if isinstance(body, dict) and "submissions" not in body:
             return answer(self._apply(self._board(request), body))
         many: Json = {"accepted": 0, "rejected": 0, "errors": [], "results": []}
+        full = request.query.get("results") == "full"
         for index, item in enumerate(body["submissions"] if isinstance(body, dict) else body):
             try:
-                board = (
-                    self._board_of(item["leaderboard_id"])
-                    if "leaderboard_id" in item
-                    else self._board(request)
-                )
-                result = self._apply(board, item)
+                leaderboard_id = item.get("leaderboard_id") or request.match_info["board"]
+                result = self._apply(self._board_of(leaderboard_id), item, ranks=full)
                 many["accepted"] += 1
-                if request.query.get("results") == "full":
+                if full:
                     many["results"].append({"index": index, **result})
             except Refused as refused:
                 many["rejected"] += 1
@@ -243,7 +240,8 @@ class FakeApi:
         result = {
             "period_key": PERIOD["period_key"], "player_id": player_id, "applied": applied,
             "score": board["entries"][player_id]["score"], "subscore": 0,
-            "previous_score": before and before["score"], "rank": self._rank(board, player_id) if ranks else None,
+            "previous_score": before and before["score"],
+            "rank": self._rank(board, player_id) if ranks else None,
             "previous_rank": old_rank, "seq": board["seq"],
         }  # fmt: skip
         if submission_id is not None:

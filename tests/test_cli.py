@@ -323,8 +323,9 @@ def test_an_import_names_lines_that_are_no_entries(api: FakeApi) -> None:
 def test_create_from_options(api: FakeApi) -> None:
     ok(
         "leaderboards", "create", "w", "--timeframe", "weekly", "--timezone", "Europe/Rome",
-        "--aggregation", "sum", "--order", "asc", "--window", "daily", "--window", "all_time", "--score-max", "10", "--max-entries", "7",
-        "--metadata", '{"a": 1}', "--reset-date", "3", "--every", "60", "--late-grace", "0",
+        "--aggregation", "sum", "--order", "asc", "--window", "daily", "--window", "all_time",
+        "--score-max", "10", "--max-entries", "7", "--metadata", '{"a": 1}', "--reset-date", "3",
+        "--every", "60", "--late-grace", "0",
     )  # fmt: skip
     assert api.requests[-1][3] == {
         "leaderboard_id": "w",

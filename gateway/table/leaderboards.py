@@ -73,7 +73,7 @@ def leaderboards(s: Shared) -> tuple[Route, ...]:
             scopes=write,
             parameters=(
                 s.board,
-                text("If-Match", "The ETag of the version to change.", "header", max_length=8190),
+                text("If-Match", "The ETag of the version to change.", "header"),
             ),
             body=Body("DefinitionPatch", example.DEFINITION_PATCH),
             codes=("leaderboard_not_found", "version_mismatch"),

@@ -48,15 +48,13 @@ def shared_parameters(settings: GatewaySettings) -> Shared:
         period=text("period", PERIOD_WORDS, default="current", max_length=160),
         limit=integer("limit", "Most items of the answer.", 1, most, min(20, most)),
         offset=integer("offset", "Items to skip; not with `cursor`.", 0, MAX_EXACT_INTEGER, 0),
-        cursor=text("cursor", "Where an earlier answer said to go on.", max_length=1024),
+        cursor=text("cursor", "Where an earlier answer said to go on.", format="cursor"),
         idempotency_key=text(
             "Idempotency-Key",
             "A repeat with the same key gets the first answer; the same key with another body is a 409.",
             "header",
             pattern="^[!-~]{1,120}$",
         ),
-        if_none_match=text(
-            "If-None-Match", "Tags of answers that the client has.", "header", max_length=8190
-        ),
+        if_none_match=text("If-None-Match", "Tags of answers that the client has.", "header"),
         settings=settings,
     )

@@ -68,7 +68,7 @@ class Reader:
         """Fail if anything wrong was shown, or nothing was read at all."""
         shown = "\n".join(self.problems[:PROBLEMS_SHOWN])
         assert not self.problems, f"{len(self.problems)} wrong answers:\n{shown}"
-        assert len(self.events.all) > len(self.events.errors()), "nothing was read"
+        assert any(event.how == OK for event in self.events.all), "nothing was read"
 
 
 def order_problems(page: Page, offset: int, limit: int) -> list[str]:
@@ -150,7 +150,9 @@ class Preloaded:
                 for rank, n in enumerate(self._order[offset : offset + limit], offset + 1)
             ]
             if (page["total"], found) != (total, expected):
-                reader.problems.append(f"page at {offset} of {page['total']}: {found[:3]}, not {expected[:3]}")
+                reader.problems.append(
+                    f"page at {offset} of {page['total']}: {found[:3]}, not {expected[:3]}"
+                )
                 return
             rank, player_id, _ = self._rng.choice(expected)
             entry = await reader.get(self.api, f"{self.path}/players/{player_id}")

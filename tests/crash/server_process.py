@@ -71,22 +71,9 @@ class Server:
 
     async def start(self) -> float:
         """Start, and wait for the line `ready: URL`; the seconds that it took."""
-        variables = {"TMPDIR": str(self.folder)}
-        if not self._own_key:
-            variables["LBACTORS_ROOT_KEY"] = self.key
         began_s = time.monotonic()
         self.lines = []
-        with self._stderr.open("a") as stderr:
-            self._process = subprocess.Popen(
-                self.command,
-                cwd=REPOSITORY,
-                env=environment(**variables),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                start_new_session=True,
-            )
+        self._process = self._spawn()
         self._sessions.append(self._process.pid)
         loop, seen = asyncio.get_running_loop(), asyncio.Event()
         arguments = (self._process, self.lines, loop, seen)
@@ -97,6 +84,22 @@ class Server:
         if self._own_key and not self.key:
             self.key = self.root_keys()[0]
         return self.ready_at_s - began_s
+
+    def _spawn(self) -> subprocess.Popen[str]:
+        variables = {"TMPDIR": str(self.folder)}
+        if not self._own_key:
+            variables["LBACTORS_ROOT_KEY"] = self.key
+        with self._stderr.open("a") as stderr:
+            return subprocess.Popen(
+                self.command,
+                cwd=REPOSITORY,
+                env=environment(**variables),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                start_new_session=True,
+            )
 
     def _read_stdout(
         self,
@@ -198,13 +201,15 @@ def alive(process: psutil.Process) -> bool:
 
 def name_of(process: psutil.Process) -> str:
     try:
-        return f"{process.pid} {' '.join(process.cmdline())[:80]}"
+        return f"{process.pid} {' '.join(process.cmdline())[:80].strip()}"
     except psutil.NoSuchProcess:
         return f"{process.pid} (gone)"
 
 
 async def survivors(processes: list[psutil.Process], until_s: float) -> list[str]:
     """Names of those that still live at an instant of the monotonic clock; returns early if none does."""
-    while any(alive(p) for p in processes) and time.monotonic() < until_s:
+    while True:
+        left = [name_of(p) for p in processes if alive(p)]
+        if not left or time.monotonic() >= until_s:
+            return left
         await asyncio.sleep(LOOK_EVERY_S)
-    return [name_of(p) for p in processes if alive(p)]

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Self
 import aiohttp
 
 RETRY_S = 0.05
+RESENT_WITHIN_S = 30.0
 REQUEST_TIMEOUT_S = 40.0  # longer than the server's own: it answers first
 DISCONNECTED = "disconnected"
 OK = "ok"
@@ -95,6 +96,7 @@ class Events:
 
     def __init__(self) -> None:
         self.all: list[Event] = []
+        self._judged = 0
         self._news = asyncio.Event()
 
     def add(self, sent_s: float, how: str) -> None:
@@ -102,12 +104,17 @@ class Events:
         self._news.set()
         self._news = asyncio.Event()
 
-    def errors(self) -> list[Event]:
-        return [e for e in self.all if e.how != OK]
-
-    def kinds(self, since_s: float = 0.0, until_s: float = float("inf")) -> set[str]:
-        """How requests sent between two instants ended, successes apart."""
-        return {e.how for e in self.errors() if since_s <= e.sent_s < until_s}
+    def strange(self, began_s: float, ended_s: float, *allowed: str) -> list[Event]:
+        """Failures since the last call that are none of `allowed`, or were neither sent nor answered in the
+        outage between two instants.
+        """
+        new, self._judged = self.all[self._judged :], len(self.all)
+        return [
+            event
+            for event in new
+            if event.how != OK
+            and not (event.how in allowed and event.ended_s >= began_s and event.sent_s < ended_s)
+        ]
 
     async def success_after(self, instant_s: float, within_s: float) -> float:
         """Wait for a success that was sent after an instant; seconds from there to its end."""
@@ -215,9 +222,10 @@ class Ledger:
         ids = [*self.unknown, *again]
         for start in range(0, len(ids), 50):
             pending = [self._item(i) for i in ids[start : start + 50]]
-            async with asyncio.timeout(30):
-                while pending := await self.post(pending, single=False):
-                    await asyncio.sleep(RETRY_S)
+            deadline_s = time.monotonic() + RESENT_WITHIN_S
+            while pending:
+                assert time.monotonic() < deadline_s, f"still unknown: {pending[:3]}"
+                pending = await self.post(pending, single=False)
 
     def _item(self, submission_id: str) -> Item:
         player_id, contribution = self.sent[submission_id]

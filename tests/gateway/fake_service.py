@@ -37,6 +37,7 @@ from lbactors.model import (
     Row,
     Submission,
     Tenant,
+    invalid,
     invalid_from,
 )
 from lbactors.service import AdminAnswer, Idempotency
@@ -225,8 +226,8 @@ class FakeService:
         return AdminAnswer(201, tenant_json(made))
 
     def _patch_tenant(self, _: str, tenant_id: str, patch: Any) -> AdminAnswer:
-        body = parse(TenantPatch, patch)
-        new = self.catalogue.all_tenants[tenant_id]._replace(**body.model_dump(exclude_unset=True))
+        fields = changes(TenantPatch, patch, "name", "status")
+        new = self.catalogue.all_tenants[tenant_id]._replace(**fields)
         self.catalogue.all_tenants[tenant_id] = new
         return AdminAnswer(200, tenant_json(new))
 
@@ -252,7 +253,7 @@ class FakeService:
         return AdminAnswer(200, key_json(new))
 
     def _patch_key(self, _: str, key_id: str, patch: Any) -> AdminAnswer:
-        return self._change_key(key_id, **parse(KeyPatch, patch).model_dump(exclude_unset=True))
+        return self._change_key(key_id, **changes(KeyPatch, patch, "name", "status"))
 
     def _delete_key(self, _: str, key_id: str) -> AdminAnswer:
         return self._change_key(key_id, status="deleted")
@@ -423,6 +424,15 @@ class FakeService:
 
     async def status(self) -> dict[str, Any]:
         return {**self.readiness, "leaderboards": len(self.catalogue.all_boards)}
+
+
+def changes(model: type[BaseModel], patch: Any, *never_null: str) -> dict[str, Any]:
+    """The fields that a patch sets."""
+    fields: dict[str, Any] = parse(model, patch).model_dump(exclude_unset=True)
+    for name in never_null:
+        if name in fields and fields[name] is None:
+            raise invalid("must not be null", "body", name)
+    return fields
 
 
 def parse(model: type[BaseModel], data: Any) -> Any:

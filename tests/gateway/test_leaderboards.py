@@ -27,7 +27,7 @@ async def test_create_and_get(http: Http) -> None:
     ("body", "status", "loc"),
     [
         (b"[]", 422, ["body"]),
-        (b"", 422, ["body", "leaderboard_id"]),
+        (b"{}", 422, ["body", "leaderboard_id"]),
         (b'{"leaderboard_id":"x","metadata":{"a":1e400}}', 422, ["body", "metadata", "a"]),
         (b'{"leaderboard_id":"x","metadata":{"a":99999999999999999999}}', 422, ["body", "metadata", "a"]),
         (b'{"leaderboard_id":"x","colour":1}', 422, ["body", "colour"]),
@@ -36,6 +36,13 @@ async def test_create_and_get(http: Http) -> None:
 async def test_bad_definitions(http: Http, body: bytes, status: int, loc: list[str]) -> None:
     answer = await http.post(BOARDS, body)
     assert (answer.status, answer.loc) == (status, loc)
+
+
+async def test_absent_bodies(http: Http, service: FakeService) -> None:
+    service.add_board("xp")
+    for method, path in (("POST", BOARDS), ("PATCH", f"{BOARDS}/xp"), ("PUT", "/v1/players/p")):
+        answer = await http.send(method, path, b"")
+        assert (answer.status, answer.code) == (400, "malformed_body"), path
 
 
 async def test_idempotency_keys(http: Http, service: FakeService) -> None:

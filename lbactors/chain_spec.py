@@ -1,0 +1,51 @@
+"""What the supervisor tells a period actor of a chain, and the limits that the actor keeps."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from lbactors.model import PeriodRecord, Rules
+
+
+class ChainSpec(NamedTuple):
+    """What the supervisor wants a chain to be. A higher `version` replaces a lower one.
+
+    `more`: the schedule goes on after the last record. `previous`: the last sealed period that is kept,
+    `oldest_serial`: the first.
+    """
+
+    chain_id: str
+    window: str
+    version: int
+    rules: Rules
+    grace_ms: int
+    more: bool
+    records: list[PeriodRecord]
+    previous: PeriodRecord | None
+    oldest_serial: int
+
+    def to_wire(self) -> list[Any]:
+        rows = [list(record) for record in self.records]
+        return [
+            *self[:3],
+            list(self.rules),
+            self.grace_ms,
+            self.more,
+            rows,
+            self.previous,
+            self.oldest_serial,
+        ]
+
+    @classmethod
+    def from_wire(cls, wire: list[Any]) -> ChainSpec:
+        chain_id, window, version, rules, grace_ms, more, rows, previous, oldest = wire
+        records = [PeriodRecord(*row) for row in rows]
+        last = PeriodRecord(*previous) if previous is not None else None
+        return cls(chain_id, window, version, Rules(*rules), grace_ms, more, records, last, oldest)
+
+
+class Limits(NamedTuple):
+    """Limits of a period actor (settings)."""
+
+    seen_ids: int
+    queue_inputs: int

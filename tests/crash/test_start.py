@@ -1,0 +1,216 @@
+"""Starts and ends as the command line promises them: refusals, the root key, SIGTERM under load."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import random
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from persistence.sqlite_store import DATABASE_NAME, SqliteStore
+from persistence.store import Record
+
+from .conftest import MakeServer, Note
+from .readers import live_reader, settle_and_audit
+from .server_process import Server, environment, free_port, survivors
+from .writers import DISCONNECTED, Api, Ledger, Load
+
+REFUSED_WITHIN_S = 15.0  # on a busy test machine; the target is 2
+LEFT_AFTER_EXIT_S = 3.0
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2  # linux/capability.h
+PR_CAPBSET_DROP = 24  # linux/prctl.h
+
+
+def without_privilege() -> None:
+    """In a child before exec: modes of files count for root, too."""
+    if os.geteuid() == 0:
+        libc = ctypes.CDLL(None, use_errno=True)
+        for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+            if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
+                raise OSError(ctypes.get_errno(), "prctl")
+
+
+def refusal(server: Server) -> str:
+    """The one line of a start that must fail: exit code 2, nothing on stdout, no process left."""
+    began_s = time.monotonic()
+    with subprocess.Popen(
+        server.command,
+        cwd=Path(__file__).resolve().parents[2],
+        env=environment(TMPDIR=str(server.folder)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=without_privilege,  # nothing but a system call happens in it
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=REFUSED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            raise
+    took_s = time.monotonic() - began_s
+    left = [p for p in psutil.process_iter() if p.pid != os.getpid() and _in_session(p.pid, process.pid)]
+    assert (process.returncode, stdout, left) == (2, "", []), (process.returncode, stdout, stderr, left)
+    lines = stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("error: "), f"after {took_s:.1f} s: {stderr}"
+    return lines[0]
+
+
+def _in_session(pid: int, session: int) -> bool:
+    try:
+        return os.getsid(pid) == session
+    except ProcessLookupError:
+        return False
+
+
+@pytest.fixture
+def candidate(make_server: MakeServer) -> Server:
+    """A server that a test gives a reason not to start."""
+    return make_server(None)
+
+
+def test_a_port_in_use(candidate: Server) -> None:
+    with socket.create_server(("127.0.0.1", candidate.port)):
+        assert str(candidate.port) in refusal(candidate)
+    assert not candidate.data_dir.exists()
+
+
+async def test_a_data_directory_in_use(candidate: Server, server: Server, api: Api) -> None:
+    await api.ok("POST", "/v1/leaderboards", {"leaderboard_id": "unharmed"})
+    candidate.data_dir = server.data_dir
+    line = await asyncio.to_thread(refusal, candidate)
+    assert str(server.data_dir) in line and str(server.pid) in line
+    answer = await api.ok("POST", "/v1/leaderboards/unharmed/scores", {"player_id": "p", "score": 1})
+    assert answer["rank"] == 1
+
+
+def _newer(data_dir: Path) -> None:
+    asyncio.run(_make_store(data_dir))
+    with sqlite3.connect(data_dir / DATABASE_NAME) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+
+
+async def _make_store(data_dir: Path) -> None:
+    store = SqliteStore(data_dir)
+    await store.open()
+    await store.close()
+
+
+def _damaged(data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / DATABASE_NAME).write_bytes(b"no database" * 1000)
+
+
+def _of_another(data_dir: Path) -> None:
+    data_dir.mkdir()
+    with sqlite3.connect(data_dir / DATABASE_NAME) as database:
+        database.execute("CREATE TABLE something (x)")
+    database.close()
+
+
+def _read_only(data_dir: Path) -> None:
+    data_dir.mkdir(mode=0o555)
+
+
+def _file(data_dir: Path) -> None:
+    data_dir.write_text("a file")
+
+
+@pytest.fixture(
+    params=[(_newer, "99"), (_damaged, ""), (_of_another, ""), (_read_only, ""), (_file, "")],
+    ids=lambda case: case[0].__name__.strip("_"),
+)
+def spoiled(request: pytest.FixtureRequest, candidate: Server) -> Iterator[tuple[Server, str]]:
+    """A server whose data directory is no good, and a word that the refusal must contain."""
+    spoil, word = request.param
+    spoil(candidate.data_dir)
+    yield candidate, word
+    if candidate.data_dir.is_dir():
+        candidate.data_dir.chmod(0o755)
+
+
+def test_a_data_directory_that_is_no_good(spoiled: tuple[Server, str]) -> None:
+    server, word = spoiled
+    before = sorted(p.name for p in server.data_dir.iterdir()) if server.data_dir.is_dir() else []
+    line = refusal(server)
+    assert str(server.data_dir) in line and word in line
+    if server.data_dir.is_dir():
+        added = {p.name for p in server.data_dir.iterdir()} - set(before)
+        assert added <= {"server.lock", "write.lock"}, added
+
+
+def test_a_store_that_cannot_be_reached(make_server: MakeServer) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    line = refusal(make_server(None, "--store", f"redis://user:secret@{address}/0"))
+    assert address in line and "unknown scheme" not in line
+    assert "secret" not in line
+
+
+async def records_left(data_dir: Path) -> int:
+    """Journal records that no snapshot covers."""
+    store = SqliteStore(data_dir)
+    await store.open()
+    try:
+        items = [item for name in await store.list_periods() async for item in store.recover(name)]
+    finally:
+        await store.close()
+    return sum(isinstance(item, Record) for item in items)
+
+
+async def test_sigterm_under_load_and_the_root_key(
+    make_server: MakeServer, rng: random.Random, note: Note
+) -> None:
+    """What was answered is there after the next start; the key that the first start made, and it alone
+    printed, still works.
+    """
+    server = make_server(None)
+    await server.start()
+    assert len(server.root_keys()) == 1 and server.key.startswith("lb_")
+    async with Api(server.url, server.key) as api:
+        total, best = Ledger(api, "sum", rng), Ledger(api, "best", rng)
+        await total.create(windows=["daily"])
+        await best.create()
+        readers = [live_reader(total), live_reader(best)]
+        async with readers[0], readers[1]:
+            async with Load(total, best):
+                await asyncio.sleep(rng.uniform(0.5, 2.0))
+                old = server.processes()
+                asked_at_s = time.monotonic()
+                server.terminate()
+                code = await server.exit_code()
+            stop_s = time.monotonic() - asked_at_s
+            assert code == 0, server.tail()
+            left = await survivors(old, time.monotonic() + LEFT_AFTER_EXIT_S)
+            assert not left, left
+            records = await records_left(server.data_dir)
+            note(f"SIGTERM under load: exit after {stop_s:.2f} s, {records} journal records left")
+            assert not records, "not everything was snapshotted"
+            await server.start()
+            for reader in readers:
+                await reader.events.success_after(server.ready_at_s, 30)
+            again_at_s = time.monotonic()
+        assert not server.root_keys()
+        for reader in readers:
+            reader.check()
+            told = reader.events.strange(asked_at_s, again_at_s, DISCONNECTED, "period_loading")
+            assert not told, told[:5]
+        for ledger in (total, best):
+            told = ledger.events.strange(asked_at_s, again_at_s, DISCONNECTED, "period_loading")
+            assert not told, told[:5]
+            unanswered = [e for e in ledger.events.all if e.how == DISCONNECTED and e.sent_s < asked_at_s]
+            assert not unanswered, f"open requests that got no answer: {unanswered[:5]}"
+        await settle_and_audit(total, "main", "daily")
+        await settle_and_audit(best)
+    server.terminate()
+    assert await server.exit_code() == 0
