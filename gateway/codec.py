@@ -154,7 +154,8 @@ def check_storable(value: Any, *loc: str | int) -> None:
 def encode_object(value: dict[str, Any], *loc: str | int) -> bytes:
     """A JSON object as compact JSON; 422 where `check_storable` finds something."""
     try:
-        encoded = orjson.dumps(value)
+        # Copied to its size: orjson's buffer has 1 KiB, and keeping a thousand of them shrunk takes 3 ms.
+        encoded = b"%b" % orjson.dumps(value)
     except (TypeError, ValueError):
         check_storable(value, *loc)
         raise invalid("cannot be written as JSON", *loc) from None

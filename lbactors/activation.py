@@ -93,6 +93,7 @@ class Activation:
         self.state = "loading"
         self.reason = ""  # why it is gone or suspended
         self.epoch = 0
+        self.sealing = False  # draining for good, not to move
         self.period = Period(rules, seen_ids_limit)
         self.ended = asyncio.Event()  # set when it will never be written again: lost, fenced, failed
         self.last_used_ms = clock.now_ms()
@@ -136,12 +137,9 @@ class Activation:
             raise StoreCorrupt(f"{self.period_id}: {REPLAY_ERROR}: {error}") from error
         if self.state == "gone":
             return
+        if self.period.seq == 0:
+            self.period = Period(self.rules, self.seen_ids_limit)
         self._turn("loaded_sealed" if self.record.sealed else "loaded")
-        if not self.record.sealed and self.period.rules != self.rules:
-            if self.period.seq == 0:
-                self.period = Period(self.rules, self.seen_ids_limit)
-            else:
-                await self.configure(self.rules)
 
     def _rebuild(self, seq: int, parts: list[tuple[str, bytes]], records: list[Record]) -> Period:
         if seq:
@@ -160,17 +158,23 @@ class Activation:
 
     async def submit(self, inputs: Sequence[Sequence[Any]], want: int) -> list[Applied]:
         """Journal, apply, answer. ApiError period_loading, period_closed or storage_unavailable."""
+        return await self.enqueue(inputs, want)
+
+    def enqueue(self, inputs: Sequence[Sequence[Any]], want: int) -> asyncio.Future[list[Applied]]:
+        """Like `submit`, with the place in the journal's order taken on return. ApiError."""
         self.require_writable()
         waiting = _Waiting(inputs, want)
         self._waiting.append(waiting)
         self.waiting_inputs += len(inputs)
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
-        return await waiting.done
+        return waiting.done
 
     def require_writable(self) -> None:
         if self.state == "serving":
             return
+        if self.state == "draining" and not self.sealing:
+            raise ApiError("period_loading", f"period {self.record.key} is moving")
         if self.state in ("draining", "sealed"):
             raise ApiError("period_closed", f"period {self.record.key} is closed")
         if self.state == "loading":
@@ -301,6 +305,7 @@ class Activation:
 
     async def drain(self, event: str = "drain") -> None:
         """Take no more inputs, finish those that wait. `event`: drain or seal."""
+        self.sealing = self.sealing or event == "seal"
         if self.state == "serving":
             self._turn(event)
         if self._flusher is not None:

@@ -46,6 +46,7 @@ class Chain:
         self.closed: dict[int, Activation] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}  # serial -> who keeps its activation loaded
         self._stopped = False
+        self._ordering = asyncio.Lock()
 
     # What it is -----------------------------------------------------------------------------------------
 
@@ -77,8 +78,11 @@ class Chain:
         """Wait until every open period serves, or cannot: then its StoreError."""
         for activation in list(self.open):
             task = self._tasks.get(activation.record.serial)
-            while self._find(activation.record.serial).state == "loading" and task and not task.done():
-                await asyncio.wait([task], timeout=0.05)
+            while task and not task.done():
+                now = self._find(activation.record.serial)
+                if now.state != "loading" and (now.state != "serving" or now.period.rules == self.spec.rules):
+                    break
+                await asyncio.wait([task], timeout=0.02)
 
     def _find(self, serial: int) -> Activation:
         for activation in self.open:
@@ -122,11 +126,22 @@ class Chain:
                 current.discard()
                 current = loading
             attempt = 0
+            await self._apply_rules(current)
             await current.ended.wait()
             if current.state == "gone":
                 self.gone(self.spec.chain_id)
                 return
             loading = self._new(current.record)
+
+    async def _apply_rules(self, activation: Activation) -> None:
+        """Journal rules that were changed before this activation could be told."""
+        attempt = 0
+        while activation.state == "serving" and activation.period.rules != self.spec.rules:
+            try:
+                await activation.configure(self.spec.rules)
+            except ApiError:
+                await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+                attempt += 1
 
     def _replace(self, old: Activation, new: Activation) -> None:
         new.record = old.record
@@ -164,6 +179,9 @@ class Chain:
             state = "closed" if found is None else found.record.state(arrived_at_ms, self.spec.grace_ms)
             if found is not None and state in ("active", "closing"):
                 return found
+            last = self.open[-1].record if self.open else self.spec.previous
+            if found is None and self.spec.more and last and occurred_at_ms >= (last.ends_at_ms or 0):
+                raise ApiError("period_loading", "the next period is being opened")
             if occurred_at_ms > arrived_at_ms:
                 raise ApiError("period_not_open", "occurred_at lies in a period that has not begun")
             raise ApiError("period_closed", "occurred_at lies in a period that takes no more scores")
@@ -176,7 +194,7 @@ class Chain:
         return found
 
     def _not_open(self, now_ms: int) -> ApiError:
-        if self.open and now_ms < (self.open[0].record.starts_at_ms or 0):
+        if any(now_ms < (a.record.starts_at_ms or 0) for a in self.open):
             return ApiError("period_not_open", f"window {self.spec.window} has not begun")
         if self.spec.more:
             return ApiError("period_loading", "the next period is being opened")
@@ -205,17 +223,27 @@ class Chain:
     ) -> list[tuple[str, Applied] | ApiError]:
         """Submissions (as lists of `Submission`'s fields) in order; period key and result of each."""
         results: list[Any] = [None] * len(items)
-        groups = await self._by_period(arrived_at_ms, want, items, results)
-        for activation, indexes, inputs in groups.values():
+        sent: list[tuple[Activation, Sequence[int], asyncio.Future[list[Applied]]]] = []
+        # Looking for repeats in other periods and taking a place in the queue are one step: else two
+        # submissions with one id, into two periods, could each miss the other.
+        async with self._ordering:
+            groups = await self._by_period(arrived_at_ms, want, items, results)
+            for activation, indexes, inputs in groups.values():
+                try:
+                    if activation.waiting_inputs + len(inputs) > self.limits.queue_inputs:
+                        raise ApiError("overloaded", "too many submissions wait for this period")
+                    sent.append((activation, indexes, activation.enqueue(inputs, want)))
+                except ApiError as error:
+                    for index in indexes:
+                        results[index] = error
+        for activation, indexes, done in sent:
+            key = activation.record.key
             try:
-                if activation.waiting_inputs + len(inputs) > self.limits.queue_inputs:
-                    raise ApiError("overloaded", "too many submissions wait for this period")
-                applied = await activation.submit(inputs, want)
+                applied = await done
             except ApiError as error:
                 for index in indexes:
                     results[index] = error
                 continue
-            key = activation.record.key
             for index, result in zip(indexes, applied, strict=True):
                 if result.error is not None:
                     results[index] = ApiError(
@@ -267,9 +295,11 @@ class Chain:
         for other in self.open:
             if other is activation:
                 continue
+            if other.state == "loading" and self.clock.now_ms() < (other.record.starts_at_ms or 0):
+                continue  # opened ahead: it has taken nothing yet
             await other.settle()
             if other.state == "loading":
-                raise ApiError("period_loading", "the period before is loading")
+                raise ApiError("period_loading", f"period {other.record.key} is loading")
             seq = other.period.ids.by_id.get(submission_id)
             if seq is not None and submission_id not in activation.period.ids.by_id:
                 entry = other.period.entry(player_id)
@@ -301,22 +331,29 @@ class Chain:
                 await activation.submit([[ERASE, self.clock.now_ms(), player_id, None]], NO_RANK)
                 count += 1
             await activation.snapshot()  # trims the journal, which may still name the player
-        for record in await self._sealed_records():
+        sealed = {r.serial: r for r in await self._sealed_records()}
+        sealed |= {serial: a.record for serial, a in self.closed.items()}
+        for record in sealed.values():
             count += await self._erase_sealed(record, player_id, anonymous_id)
         return count
 
     async def _erase_sealed(self, record: PeriodRecord, player_id: str, anonymous_id: str) -> int:
         reader = await self._closed(record)
-        if reader.period.entry(player_id) is None:
+        journaled = reader.period.seq != reader.period.saved_seq  # an erasure that was interrupted
+        if reader.period.entry(player_id) is None and not journaled:
             return 0
         writer = self._new(record._replace(sealed=False))
+        writer.rules = reader.period.rules  # those at its end
         await writer.load()
-        await writer.submit([[ERASE, self.clock.now_ms(), player_id, anonymous_id]], NO_RANK)
+        count = 0
+        if writer.period.entry(player_id) is not None:
+            await writer.submit([[ERASE, self.clock.now_ms(), player_id, anonymous_id]], NO_RANK)
+            count = 1
         await writer.seal()
         writer.record = record
         self.closed[record.serial] = writer
         reader.discard()
-        return 1
+        return count
 
     # Ends -----------------------------------------------------------------------------------------------
 
@@ -326,11 +363,12 @@ class Chain:
             return self._sealed_record(self.closed[serial])
         activation = self._find(serial)
         activation.require_loaded()
+        successor = next((a for a in self.open if a.record.serial > serial), None)
+        if successor is not None:
+            successor.require_writable()
         await activation.drain("seal")
-        for successor in self.open:
-            if successor.record.serial > serial and successor.state == "serving":
-                await successor.inherit_ids(activation)
-                break
+        if successor is not None:
+            await successor.inherit_ids(activation)
         await activation.seal()
         if activation.state != "sealed":
             raise StoreError(f"{activation.period_id}: {activation.state} while being sealed")
@@ -390,9 +428,7 @@ class Chain:
         """
         found = self._named(ref)
         if found is None:
-            found = next((r for r in await self._sealed_records() if r.key == ref), None)
-            if found is None:
-                raise ApiError("period_not_found", f"no period '{ref}' in window {self.spec.window}")
+            found = await self._stored(ref)
         activation = found if isinstance(found, Activation) else await self._closed(found)
         before = await self._before(activation) if kind in ("page", "entry", "around", "lookup") else None
         activation.require_loaded()
@@ -401,12 +437,27 @@ class Chain:
         view = self.view(activation)
         return [view, activation.period.total, activation.period.seq, rows, offset, matched, missing]
 
+    async def _stored(self, ref: str) -> PeriodRecord:
+        """A sealed period that only the store knows: by key, or the one before the current one."""
+        records = await self._sealed_records()
+        if ref == "previous":
+            current = self.current(self.clock.now_ms())
+            serial = (current.record if isinstance(current, Activation) else current).serial
+            chosen = [r for r in records if r.serial < serial]
+        else:
+            chosen = [r for r in records if r.key == ref]
+        if not chosen:
+            raise ApiError("period_not_found", f"no period '{ref}' in window {self.spec.window}")
+        return chosen[-1]
+
     def view(self, activation: Activation) -> PeriodView:
         following = [a for a in self.open if a.record.serial > activation.record.serial]
         if following:
             next_ms = following[0].record.starts_at_ms
         else:
-            next_ms = activation.record.ends_at_ms if self.spec.more or activation.record.sealed else None
+            last = self.spec.previous
+            follows = self.spec.more or (last is not None and activation.record.serial < last.serial)
+            next_ms = activation.record.ends_at_ms if follows else None
         return reading.view_of(activation, self.spec.window, self.clock.now_ms(), self.spec.grace_ms, next_ms)
 
     def _named(self, ref: str) -> Activation | PeriodRecord | None:
@@ -419,9 +470,11 @@ class Chain:
             before = [a for a in self.open if a.record.serial < record.serial]
             if before:
                 return before[-1]
-            if self.spec.previous is None or self.spec.previous.serial >= record.serial:
+            if self.spec.previous is not None and self.spec.previous.serial < record.serial:
+                return self._loaded_or(self.spec.previous)
+            if record.serial == self.spec.oldest_serial:
                 raise ApiError("period_not_found", "there is no previous period")
-            return self._loaded_or(self.spec.previous)
+            return None
         for activation in [*self.open, *self.closed.values()]:
             if activation.record.key == ref:
                 return activation

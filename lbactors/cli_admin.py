@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -16,7 +16,7 @@ from lbactors.cli_connection import (
     period_options,
     talks_to_server,
 )
-from lbactors.cli_tables import bytes_text, duration_text, flattened, instant_text, print_fields, print_table
+from lbactors.cli_tables import bytes_text, duration_text, instant_text, print_fields, print_table
 from lbactors.client import ApiError
 
 Json = dict[str, Any]
@@ -213,7 +213,8 @@ def delete_tenant(server: Server, tenant_id: str, yes: bool) -> None:
 def status(server: Server) -> None:
     """Show health, readiness, actors with their periods, load and memory.
 
-    Exit code 1 if the server is not ready. Without a key that may see them, actors are left out.
+    Rates are means since an actor's start. Exit code 1 if the server is not ready. Without a key that may
+    see them, actors are left out.
     """
     answer: Json = {"health": server.client.health(), "ready": server.client.ready()}
     try:
@@ -224,52 +225,54 @@ def status(server: Server) -> None:
         answer["status"] = None
 
     def render() -> None:
-        _print_status({"health": answer["health"], "ready": _without_envelope(answer["ready"])})
-        if answer["status"] is not None:
-            _print_status(answer["status"])
+        found = answer["status"] or {}
+        rest = {name: value for name, value in found.items() if name not in TOLD_ELSEWHERE}
+        print_fields({"health": answer["health"], "ready": _readiness(answer["ready"]), **rest})
+        if found.get("actors"):
+            click.echo()
+            print_table(ACTOR_COLUMNS, [_actor_row(actor, found.get("at")) for actor in found["actors"]])
 
     server.show(answer, render)
     if not answer["ready"].get("ready"):
         raise click.exceptions.Exit(1)
 
 
-def _without_envelope(ready: Json) -> Json:
+TOLD_ELSEWHERE = ("actors", "at", "ready", "storage", "periods")  # in the table, and by readiness
+ACTOR_COLUMNS = (
+    "actor", "pid", "memory", "up", "periods", "loading", "entries", "waiting", "inputs",
+    "inputs/s", "reads", "reads/s",
+)  # fmt: skip
+
+
+def _actor_row(actor: Json, at_s: float | None) -> list[Any]:
+    """One period actor. An actor that has not reported yet has a name and nothing else.
+
+    actor["chains"]: name of a chain -> [version, [[period key, state, epoch, entries, waiting], …], closed
+    periods].
+    """
+    open_periods = [period for chain in actor.get("chains", {}).values() for period in chain[1]]
+    up_s = at_s - actor["started_at"] if at_s is not None and "started_at" in actor else None
+    inputs, reads = actor.get("inputs"), actor.get("reads")
+    return [
+        actor["name"],
+        actor.get("pid"),
+        None if "resident_bytes" not in actor else bytes_text(actor["resident_bytes"]),
+        None if up_s is None else duration_text(max(0, int(up_s))),
+        len(open_periods),
+        sum(1 for period in open_periods if period[1] != "serving"),
+        sum(period[3] for period in open_periods),
+        sum(period[4] for period in open_periods),
+        inputs,
+        None if inputs is None or not up_s else f"{inputs / up_s:.1f}",
+        reads,
+        None if reads is None or not up_s else f"{reads / up_s:.1f}",
+    ]
+
+
+def _readiness(ready: Json) -> Json:
     """Readiness as fields, also where it is an error: `{"ready": False, "storage": "…"}`."""
     if "error" not in ready:
         return ready
     error = ready["error"]
     found = {".".join(map(str, item["loc"])): item["msg"] for item in error.get("details", [])}
     return {"ready": False, "why": error["message"], **found}
-
-
-def _print_status(part: Mapping[str, Any]) -> None:
-    """Fields first, then each list of objects as a table. Units are known by the ends of names."""
-    tables = {name: value for name, value in part.items() if _is_table(value)}
-    fields = {name: value for name, value in flattened(part) if name not in tables}
-    print_fields({name: _with_unit(name, value) for name, value in fields.items()})
-    for title, rows in tables.items():
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        click.echo()
-        cells = [[_with_unit(name, row.get(name)) for name in columns] for row in rows]
-        print_table([_without_unit(name) for name in columns], cells, title)
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(row, Mapping) for row in value)
-
-
-def _with_unit(name: str, value: Any) -> Any:
-    if isinstance(value, Mapping) or _is_table(value):
-        return len(value)  # inside a table: how many there are must do
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if name.endswith("_bytes"):
-            return bytes_text(value)
-        if name.endswith(("_seconds", "_s")) and value >= 1:
-            return duration_text(int(value))
-    return round(value, 2) if isinstance(value, float) else value
-
-
-def _without_unit(name: str) -> str:
-    for unit in ("_bytes", "_seconds", "_s"):
-        name = name.removesuffix(unit)
-    return name.replace("_", " ")

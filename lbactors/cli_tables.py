@@ -69,18 +69,17 @@ def _numeric(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[boo
 
 def print_fields(fields: Mapping[str, Any]) -> None:
     """Print one object as lines `name  value`; nested objects as `outer.inner`."""
-    flat = flattened(fields)
+    flat = _flattened(fields)
     width = max((len(name) for name, _ in flat), default=0)
     for name, value in flat:
         click.echo(f"{name.ljust(width)}  {text_of(value)}")
 
 
-def flattened(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """(name, value) of all leaves, the names of nested ones joined by dots."""
+def _flattened(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     flat: list[tuple[str, Any]] = []
     for name, value in fields.items():
         if isinstance(value, Mapping) and value:
-            flat += flattened(value, f"{prefix}{name}.")
+            flat += _flattened(value, f"{prefix}{name}.")
         else:
             flat.append((prefix + name, value))
     return flat

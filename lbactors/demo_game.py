@@ -13,7 +13,8 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from lbactors.client import ApiError, Client, Unreachable
@@ -37,7 +38,7 @@ BOARDS: tuple[Json, ...] = (
     },
     {
         "leaderboard_id": LAPS,
-        "name": "Lap times in ms, a new race every two minutes",
+        "name": "Lap times in ms, two-minute races",
         "timeframe": {"type": "every", "every_seconds": LAP_SECONDS, "late_grace_seconds": 2},
         "ranking": {"order": "asc"},
     },
@@ -118,11 +119,11 @@ class Traffic:
         self._started_s = time.monotonic()
         self._recent: deque[tuple[float, int, float, bool]] = deque()  # when, scores, latency_ms, single
 
-    async def timed(self, request: Coroutine[Any, Any, Json], scores: int, single: bool) -> None:
-        """Await one request and book it; its failure is counted and never raised."""
+    async def timed(self, request: Callable[[], Awaitable[Json]], scores: int, single: bool) -> None:
+        """Make one request and book it; its failure is counted and never raised."""
         started_s = time.perf_counter()
         try:
-            answer = await request
+            answer = await request()
         except (ApiError, Unreachable) as error:
             self.errors += 1
             self.last_error = str(error)
@@ -173,19 +174,18 @@ async def play(client: Client, game: Game, traffic: Traffic, rate: int) -> None:
             booked_s = now_s
             items, due = game.submissions(int(due)), due % 1
             if items:
-                await traffic.timed(client.submit_across(items), len(items), single=False)
+                await traffic.timed(partial(client.submit_across, items), len(items), single=False)
 
     async def devices() -> None:
         async for _ in ticks(1 / singles_per_s):
             (item,) = game.submissions(1)
             if len(posts) < 10 * singles_per_s:
-                post = asyncio.create_task(traffic.timed(client.submit(**item), 1, single=True))
+                post = group.create_task(traffic.timed(partial(client.submit, **item), 1, single=True))
                 posts.add(post)
                 post.add_done_callback(posts.discard)
 
-    workers: list[Callable[[], Coroutine[Any, Any, None]]] = [*[game_server] * GAME_SERVERS, devices]
     async with asyncio.TaskGroup() as group:
-        for worker in workers:
+        for worker in [*[game_server] * GAME_SERVERS, devices]:
             group.create_task(worker())
 
 

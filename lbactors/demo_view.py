@@ -76,7 +76,7 @@ def figures(picture: Picture, traffic: Traffic) -> list[str]:
         f"{traffic.scores:,} scores",
         _latency("single", traffic, single=True),
         _latency("batch", traffic, single=False),
-        f"{picture.rollovers} rollovers",
+        f"{picture.rollovers} rollover{'' if picture.rollovers == 1 else 's'}",
     ]
     if left_s is not None:
         parts.append(f"next in {duration_text(left_s)}")

@@ -90,7 +90,7 @@ class SeenIds:
         """Remember an id that is not known yet."""
         number = self.next_segment - 1
         segment = self.segments.get(number)
-        if segment is None or len(segment.ids) >= ID_SEGMENT:
+        if segment is None or segment.closed or len(segment.ids) >= ID_SEGMENT:
             number, segment = self._new_segment(now_ms)
         segment.newest_ms = max(segment.newest_ms, now_ms)
         segment.ids.append(submission_id)
@@ -105,11 +105,11 @@ class SeenIds:
             return
         number, segment = self._new_segment(now_ms)
         segment.newest_ms = newest_ms
+        segment.closed = True
         segment.ids = fresh
         segment.seqs = array("Q", [seq] * len(fresh))
         self.by_id.update(dict.fromkeys(fresh, seq))
         self.dirty.add(number)
-        self._new_segment(now_ms)
 
     def _new_segment(self, now_ms: int) -> tuple[int, IdSegment]:
         self._forget(now_ms)
@@ -121,7 +121,8 @@ class SeenIds:
 
     def _forget(self, now_ms: int) -> None:
         while self.segments:
-            number, segment = next(iter(self.segments.items()))
+            number = min(self.segments, key=lambda n: self.segments[n].newest_ms)
+            segment = self.segments[number]
             if segment.newest_ms >= now_ms - SEEN_IDS_MS and len(self.by_id) <= self.limit:
                 return
             for submission_id in segment.ids:
@@ -131,8 +132,9 @@ class SeenIds:
 
     def unpack(self, number: int, body: bytes) -> None:
         """Take a saved segment back (`IdSegment.pack`). Segments must come in rising order."""
-        newest_ms, ids, seqs = msgpack.unpackb(body)
+        newest_ms, ids, seqs, closed = msgpack.unpackb(body)
         segment = self.segments[number] = IdSegment(newest_ms)
+        segment.closed = closed
         segment.ids, segment.seqs = ids, array("Q", seqs)
         self.by_id.update(zip(ids, seqs, strict=True))
         self.next_segment = max(self.next_segment, number + 1)
@@ -146,18 +148,20 @@ class SeenIds:
 
 
 class IdSegment:
-    """Some thousand submission ids in the order they came; grows at its end only, and then no more."""
+    """Some thousand submission ids in the order they came; grows at its end only, and once closed no more."""
 
-    __slots__ = ("ids", "newest_ms", "seqs")
+    __slots__ = ("closed", "ids", "newest_ms", "seqs")
 
     def __init__(self, newest_ms: int) -> None:
         self.newest_ms = newest_ms
+        self.closed = False
         self.ids: list[str] = []
         self.seqs = array("Q")
 
     def pack(self, count: int) -> bytes:
         """The first `count` ids: the segment as it was when it had so many."""
-        return bytes(msgpack.packb([self.newest_ms, self.ids[:count], list(self.seqs[:count])]))
+        seqs = list(self.seqs[:count])
+        return bytes(msgpack.packb([self.newest_ms, self.ids[:count], seqs, self.closed]))
 
 
 class Snapshot:
@@ -289,16 +293,17 @@ class Period:
     ) -> tuple[bool, Any, str | None]:
         """Whether the entry changes, its new score, and why not if the submission must be refused."""
         if aggregation == "count":
-            return True, (old.score + 1 if old is not None else 1), None
+            score = 1
         if old is None:
             return True, score, None
         if aggregation == "best":
             better = self.ranking.better(score, subscore, old.score, old.subscore) > 0
             return better, (score if better else old.score), None
-        if aggregation == "sum":
+        if aggregation in ("sum", "count"):
             total = old.score + score
-            if type(total) is int:
-                return True, (total if abs(total) <= MAX_EXACT_INTEGER else float(total)), None
+            if type(total) is int and -MAX_EXACT_INTEGER <= total <= MAX_EXACT_INTEGER:
+                return True, total, None
+            total = float(total)
             if total - total != 0.0:
                 return False, old.score, "the sum must stay finite"
             return True, normal(total), None

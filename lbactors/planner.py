@@ -6,6 +6,7 @@ asked again before it was carried out, the plan is the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from lbactors.timeframe import Span, Timeframe, last_span, span_from
 
 LEAD_MS = 30_000  # a period is opened this long before it begins (or half the length of the one before)
 LINGER_MS = 1_000  # after the grace, until sealing: for submissions that are on their way inside the server
+_YEAR_OR_MONTH = re.compile(r"\d{4}(-\d{2})?")
 CATCH_UP_SPANS = 20_000  # missed periods that are looked at one by one; beyond, the schedule is entered anew
 
 
@@ -73,7 +75,9 @@ def _to_add(
 ) -> list[PeriodRecord]:
     """The periods that should exist by now and do not; missed ones are born sealed and empty."""
     if not records:
-        span = span_from(timeframe, window, now_ms) or last_span(timeframe, window)
+        span = span_from(timeframe, window, now_ms)
+        if span is None and next_serial == 1:  # a season that is over already; but not one that was deleted
+            span = last_span(timeframe, window)
         if span is None:
             return []
         return [new_record(span, next_serial, now_ms, [], None)]
@@ -141,7 +145,8 @@ def unique_key(key: str, keys: Iterable[str]) -> str:
             highest = max(highest, 1)
         elif other.startswith(f"{key}-") and other[len(key) + 1 :].isdigit():
             digits = other[len(key) + 1 :]
-            if len(digits) < 6 and not digits.startswith("0"):  # `2026-05` is a month, no repetition of 2026
+            date = len(digits) == 2 and _YEAR_OR_MONTH.fullmatch(key) and key not in taken
+            if len(digits) < 6 and not digits.startswith("0") and not date:  # 2026-12 does not repeat 2026
                 highest = max(highest, int(digits))
     if highest == 0:
         return key

@@ -318,10 +318,13 @@ class FakeApi:
         if request.path.endswith("/close"):
             return answer({"closed": {**period, "state": "closed"}, "current": period})
         if request.path == "/v1/status":
+            chains = {"default/xp~1/main": [4, [["a", "serving", 1, 30, 2], ["b", "loading", 1, 4, 0]], 7]}
             actors = [
-                {"name": "period-1", "periods": 2, "resident_bytes": 64 * 2**20, "reads": 7, "chains": {}}
-            ]
-            return answer({"ready": True, "actors": actors, "supervisor": {"epoch": 4}})
+                {"name": "period-1", "pid": 7, "resident_bytes": 64 * 2**20, "started_at": 1000.0,
+                 "inputs": 500, "reads": 20, "chains": chains},
+                {"name": "period-2", "chains": {}},
+            ]  # fmt: skip
+            return answer({"ready": self.ready, "actors": actors, "supervisor": {"epoch": 4}, "at": 1100.0})
         if request.method == "GET":
             return answer({"items": [], "total": 0, "next_cursor": None})
         return answer({**(request[BODY] or {}), "key_id": "k_1", "key": "lb_new", **PERIOD, "entries": 0,

@@ -1,8 +1,8 @@
-"""The command line against the fake server: output, exit codes, help, settings.
+"""The command line against the fake server: output, exit codes, help.
 
 Verified: what each command asks of the server and shows of the answer, for people and as JSON; one line and
-the right exit code for every kind of failure; that every command and option explains itself; where a
-setting's value comes from. Not verified: the drawing on a terminal, and the server.
+the right exit code for every kind of failure; that every command and option explains itself. Not
+verified: the drawing on a terminal, and the server.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from command import ok, ok_json, refused, run
 from fake_api import KEY, FakeApi
 
 from lbactors import cli as cli_module
@@ -26,7 +25,6 @@ from lbactors.cli import COMMANDS, cli
 from lbactors.cli_admin import SCOPES
 from lbactors.model import SCOPES as MODEL_SCOPES
 from lbactors.model import Definition
-from lbactors.settings import ServerSettings, env_name, option_name
 
 
 @pytest.fixture
@@ -45,29 +43,6 @@ def scores(api: FakeApi) -> FakeApi:
     assert run("submit", "xp", "--file", "-", stdin=lines).exit_code == 0
     api.requests.clear()
     return api
-
-
-def run(*arguments: str, stdin: str | None = None) -> Result:
-    return CliRunner().invoke(cli, list(arguments), input=stdin, prog_name="lbactors")
-
-
-def ok(*arguments: str, stdin: str | None = None) -> str:
-    result = run(*arguments, stdin=stdin)
-    assert result.exit_code == 0, result.output
-    return str(result.stdout)
-
-
-def ok_json(*arguments: str) -> Any:
-    return json.loads(ok(*arguments, "--json"))
-
-
-def refused(code: int, *arguments: str, stdin: str | None = None) -> str:
-    """stderr of a command that must fail with this exit code, and print nothing on stdout."""
-    result = run(*arguments, stdin=stdin)
-    assert result.exit_code == code, result.output
-    assert isinstance(result.exception, SystemExit), result.exception
-    assert result.stdout == ""
-    return str(result.stderr)
 
 
 # Scores ---------------------------------------------------------------------------------------------------
@@ -411,7 +386,10 @@ def test_players_keys_tenants_reach_their_routes(api: FakeApi) -> None:
 def test_status(api: FakeApi) -> None:
     output = ok("status")
     assert "ready.ready yes" in " ".join(output.split())
-    assert "period-1" in output and "64.0 MiB" in output and "supervisor.epoch  4" in output
+    assert "supervisor.epoch 4" in " ".join(output.split())
+    table = [" ".join(line.split()) for line in output.splitlines()[-2:]]
+    assert table[0] == "period-1 7 64.0 MiB 1 min 40 s 2 1 34 2 500 5.0 20 0.2"
+    assert table[1] == "period-2 - - - 0 0 0 0 - - - -"
     assert set(ok_json("status")) == {"health", "ready", "status"}
     assert ok_json("status", "--key", "lb_wrong")["status"] is None
     api.ready = False
@@ -484,83 +462,6 @@ def test_version() -> None:
     assert ok("--version") == f"lbactors {cli_module.version()}\n"
     done = subprocess.run([sys.executable, "-m", "lbactors", "--version"], capture_output=True, text=True)
     assert done.stdout == f"lbactors {cli_module.version()}\n"
-
-
-# Settings of serve ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
-    """`serve` ends at once with exit code 7; the settings that it would have run with are in this list."""
-    settings: list[ServerSettings] = []
-
-    def run_server(given: ServerSettings) -> int:
-        settings.append(given)
-        return 7
-
-    server = types.ModuleType("gateway.server")
-    server.run = run_server  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "gateway.server", server)
-    for field in ServerSettings.model_fields:
-        monkeypatch.delenv(env_name(field), raising=False)
-    return settings
-
-
-def test_an_option_beats_the_environment_beats_the_default(
-    served: list[ServerSettings], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LBACTORS_PORT", "9001")
-    monkeypatch.setenv("LBACTORS_GATEWAYS", "3")
-    monkeypatch.setenv("LBACTORS_DATA_DIR", "")  # set but empty: as if unset
-    assert run("serve", "--port", "9002", "--root-key", "lb_secret").exit_code == 7
-    (settings,) = served
-    assert (settings.port, settings.gateways, settings.host) == (9002, 3, "127.0.0.1")
-    assert settings.data_dir == Path("lbactors-data")
-    assert settings.root_key is not None and settings.root_key.get_secret_value() == "lb_secret"
-    assert "lb_secret" not in repr(settings)
-
-
-@pytest.mark.parametrize("field", list(ServerSettings.model_fields))
-def test_every_setting_is_option_variable_and_help(
-    served: list[ServerSettings], monkeypatch: pytest.MonkeyPatch, field: str
-) -> None:
-    samples = {
-        "host": "::1", "data_dir": "/tmp/x", "store": "redis://127.0.0.1:6379/2",
-        "ray_address": "127.0.0.1:6380",
-        "root_key": "lb_x", "log_level": "ERROR", "clock_file": "/tmp/clock", "body_limit_bytes": "2048",
-    }  # fmt: skip
-    sample = samples.get(field, "17")
-    assert run("serve", option_name(field), sample).exit_code == 7
-    monkeypatch.setenv(env_name(field), sample)
-    assert run("serve").exit_code == 7
-    by_option, by_environment = (getattr(settings, field) for settings in served)
-    assert by_option == by_environment != ServerSettings.model_fields[field].default
-    text = " ".join(ok("serve", "--help").split())
-    description = ServerSettings.model_fields[field].description
-    assert description and f"{option_name(field)} " in text and env_name(field) in text
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "message"),
-    [
-        ("--port", "x", "--port: must be an integer, not 'x'"),
-        ("--port", "65536", "--port: must be less than or equal to 65535, not '65536'"),
-        ("--gateways", "0", "--gateways: must be greater than or equal to 1, not '0'"),
-        ("--store", "mysql://x", "--store: must be sqlite or redis://host:port/db"),
-        ("--store", "redis:/:hunter2@x", "--store: must be sqlite or redis://host:port/db"),
-        ("--ray-address", "host:99999", "--ray-address: must be local, auto or HOST:PORT, not 'host:99999'"),
-        ("--root-key", "a key", "--root-key: must have 1 to 256 visible ASCII characters, no spaces"),
-        ("--drain-seconds", "nan", "--drain-seconds: must be a finite number, not 'nan'"),
-    ],
-)
-def test_an_unsupported_value_is_one_line(
-    served: list[ServerSettings], monkeypatch: pytest.MonkeyPatch, option: str, value: str, message: str
-) -> None:
-    assert refused(2, "serve", option, value) == f"error: {message}\n"
-    name = option.removeprefix("--").replace("-", "_")
-    monkeypatch.setenv(env_name(name), value)
-    assert refused(2, "serve") == f"error: {message.replace(option, env_name(name))}\n"
-    assert served == []
 
 
 # Texts ------------------------------------------------------------------------------------------------------

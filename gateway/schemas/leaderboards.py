@@ -21,7 +21,7 @@ from gateway.schemas.words import (
     said,
 )
 from gateway.submissions import AGGREGATIONS
-from lbactors.model import LEADERBOARD_ID, WINDOWS
+from lbactors.model import LEADERBOARD_ID
 from lbactors.timeframe import TimeframeType, Weekday
 
 
@@ -36,26 +36,6 @@ def _only_for(type_: str, field: str) -> Schema:
         "then": {"required": [field], "properties": {field: {"not": {"type": "null"}}}},
         "else": {"properties": {field: {"type": "null"}}},
     }
-
-
-def _distinct_windows() -> list[Schema]:
-    """The main type is no further window; a timeframe that names no type is `permanent`, which is `all_time`."""
-    rules = []
-    for window in WINDOWS[1:]:
-        types = list(get_args(TimeframeType)) if window == "all_time" else [window]
-        if window == "all_time":
-            types.remove("permanent")
-        typed = {"properties": {"type": {"enum": types}}, "required": ["type"]}
-        others = [name for name in WINDOWS[1:] if name != window]
-        rules.append(
-            {
-                "if": {"properties": {"timeframe": typed}, "required": ["timeframe"]},
-                "else" if window == "all_time" else "then": {
-                    "properties": {"windows": {"items": {"enum": others}}}
-                },
-            }
-        )
-    return rules
 
 
 def definitions() -> dict[str, Schema]:
@@ -80,9 +60,7 @@ def definitions() -> dict[str, Schema]:
         {"type": "string", "pattern": LEADERBOARD_ID.replace(r"\Z", "$")}, "Unique in the tenant, immutable."
     )
     return {
-        "Definition": closed(
-            {"leaderboard_id": leaderboard_id, **fields}, ("leaderboard_id",), allOf=_distinct_windows()
-        ),
+        "Definition": closed({"leaderboard_id": leaderboard_id, **fields}, ("leaderboard_id",)),
         "DefinitionPatch": closed(
             {"leaderboard_id": said(leaderboard_id, "Must be the leaderboard's own."), **fields},
             description="What is absent stays. `timeframe`, `scoring` and `ranking` are merged by field, "

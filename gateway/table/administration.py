@@ -16,8 +16,8 @@ def administration(s: Shared) -> tuple[Route, ...]:
     """Tenants, keys, status."""
     platform, keys = ("platform",), ("keys:write", "platform")
     pattern = TENANT_ID.replace(r"\Z", "$")
-    tenant = text("tenant_id", "Id of a tenant.", "path", max_length=63)
-    key = text("key_id", "Id of a key.", "path", max_length=128)
+    tenant = text("tenant_id", "Id of a tenant.", "path")
+    key = text("key_id", "Id of a key.", "path")
     status = choice("status", "Only with this status.", admin.STATUSES, None)
     paging = (s.limit, s.offset, s.cursor, s.if_none_match)
     return (

@@ -129,7 +129,7 @@ def periods(s: Shared) -> tuple[Route, ...]:
             scopes=("rankings:read",),
             parameters=(
                 s.board,
-                text("period_key", PERIOD_WORDS, "path", max_length=160),
+                text("period_key", PERIOD_WORDS, "path"),
                 s.any_window.described("The window; default: whichever has a period of this key."),
                 s.if_none_match,
             ),

@@ -128,30 +128,32 @@ class Server:
 
     def processes(self) -> list[psutil.Process]:
         """Every living process of the last start: those of its session and those below it."""
-        found = {p for p in psutil.process_iter() if _session_of(p) == self.pid}
+        found = {p for p in psutil.process_iter() if session_of(p.pid) == self.pid}
         with contextlib.suppress(psutil.NoSuchProcess):
             found.update(psutil.Process(self.pid).children(recursive=True))
         return sorted((p for p in found if alive(p)), key=lambda p: p.pid)
 
-    def kill_everything(self) -> list[psutil.Process]:
+    # Looking for processes takes a while, in which the load must go on: so in threads.
+
+    async def kill_everything(self) -> list[psutil.Process]:
         """SIGKILL to every process of the server at once; who they were."""
-        victims = self.processes()
+        victims = await asyncio.to_thread(self.processes)
         for process in victims:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        self._reap()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+        await self.exit_code()
         return victims
 
-    def kill_main(self) -> list[psutil.Process]:
+    async def kill_main(self) -> list[psutil.Process]:
         """SIGKILL to the server's own process alone; all that were there before."""
-        before = self.processes()
+        before = await asyncio.to_thread(self.processes)
         os.kill(self.pid, signal.SIGKILL)
-        self._reap()
+        await self.exit_code()
         return before
 
     def kill_one(self, pid: int) -> None:
         """SIGKILL to one process, which must be the server's."""
-        assert pid in {p.pid for p in self.processes()}, f"{pid} is no process of the server"
+        assert session_of(pid) == self.pid, f"{pid} is no process of the server"
         os.kill(pid, signal.SIGKILL)
 
     def terminate(self) -> None:
@@ -163,20 +165,16 @@ class Server:
         try:
             return await asyncio.to_thread(self._process.wait, STOPPED_WITHIN_S)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"alive {STOPPED_WITHIN_S:.0f} s after SIGTERM; {self.tail()}") from None
-
-    def _reap(self) -> None:
-        assert self._process is not None
-        self._process.wait(timeout=STOPPED_WITHIN_S)
+            raise AssertionError(f"alive {STOPPED_WITHIN_S:.0f} s after the signal; {self.tail()}") from None
 
     def close(self) -> None:
         """End everything that is left of all starts, and remove the folder."""
         for process in psutil.process_iter():
-            if _session_of(process) in self._sessions:
+            if session_of(process.pid) in self._sessions:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
         if self._process is not None:
-            self._reap()
+            self._process.wait(STOPPED_WITHIN_S)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def tail(self) -> str:
@@ -184,9 +182,10 @@ class Server:
         return "stdout: " + " | ".join(self.lines[-20:]) + "\nstderr: " + stderr
 
 
-def _session_of(process: psutil.Process) -> int:
+def session_of(pid: int) -> int:
+    """Id of a process's session, which is that of the process that began it; -1 if it is gone."""
     try:
-        return os.getsid(process.pid)
+        return os.getsid(pid)
     except ProcessLookupError:
         return -1
 
