@@ -9,7 +9,7 @@ Answers are the API's JSON as Python dictionaries, nothing renamed. Every write 
 twice; see `client_transport` for what is retried and how long. Errors: `ApiError` (the server said no) and
 `Unreachable` (no answer; the outcome of a write is unknown).
 
-`SyncClient` is the same for programs without an event loop. `client_stream` has the WebSocket routes.
+`SyncClient` is the same for programs without an event loop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from lbactors.client_stream import ScoreStream, live_messages
 from lbactors.client_transport import (
     DEFAULT_URL,
     NOT_TAKEN,
@@ -97,22 +96,6 @@ class Client(Transport):
     async def submit_across(self, submissions: Sequence[Mapping[str, Any]], results: str = "none") -> Json:
         """Like `submit_many`, for any leaderboards: each item has a `leaderboard_id`."""
         return await self._submit_all("/v1/scores", submissions, results)
-
-    async def submit_metric(
-        self, metric: str, submissions: Sequence[Mapping[str, Any]], results: str = "none"
-    ) -> Json:
-        """Like `submit_many`, for every leaderboard whose source is this metric."""
-        return await self._submit_all(f"/v1/metrics/{segment(metric)}", submissions, results)
-
-    async def send_events(self, events: Sequence[Mapping[str, Any]]) -> Json:
-        """Game events for leaderboards with `source: events`; each gets an `event_id` if it has none."""
-        run = new_id()
-        named = [{"event_id": f"{run}:{index}", **event} for index, event in enumerate(events)]
-        return await self._json("POST", "/v1/events", body={"events": named})
-
-    def stream(self, producer: str) -> ScoreStream:
-        """A WebSocket for a game server that sends scores all the time; see `ScoreStream`."""
-        return ScoreStream(self, producer)
 
     async def _submit_all(self, path: str, submissions: Sequence[Mapping[str, Any]], results: str) -> Json:
         run = new_id()
@@ -240,18 +223,6 @@ class Client(Transport):
         params = {"buckets": buckets, "period": period, "window": window}
         return await self._json("GET", f"{_board(leaderboard_id)}/distribution", params=params)
 
-    def live(
-        self,
-        leaderboard_id: str,
-        *,
-        top: int | None = None,
-        around: str | None = None,
-        limit: int | None = None,
-    ) -> AsyncIterator[Json]:
-        """Snapshots and updates as they happen: `async for message in client.live("xp", top=10): …`."""
-        params = {"top": top, "around": around, "limit": limit}
-        return live_messages(self, f"{_board(leaderboard_id)}/live", params)
-
     async def delete_entry(self, leaderboard_id: str, player_id: str, *, window: str | None = None) -> Json:
         """Take an entry out of the current periods. Not repeated if the answer is lost."""
         path = _player(leaderboard_id, player_id)
@@ -376,7 +347,7 @@ class SyncClient:
             client.submit("xp", "maya", 5100)
 
     It runs its own event loop inside each call, so it cannot be used where one runs already. Async iterators
-    (`all_rankings`, `live`) become plain ones.
+    (`all_rankings`) become plain ones.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

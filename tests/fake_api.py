@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 Json = dict[str, Any]
 
@@ -43,8 +42,6 @@ class FakeApi:
         self.boards: dict[str, Json] = {}
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self.ready = True
-        self.on_socket: Callable[[web.WebSocketResponse, int], Awaitable[None]] | None = None
-        self.sockets = 0
         self.waiting_codes: dict[str, list[str]] = {}  # player_id -> codes of its next refusals, item by item
         self._failures: list[tuple[Json | None, int, dict[str, str]] | None] = []
         self._url: str | None = None
@@ -93,8 +90,6 @@ class FakeApi:
         board = "/v1/leaderboards/{board}"
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/v1/stream", self._socket)
-        app.router.add_get(board + "/live", self._socket)
         app.router.add_post("/v1/leaderboards", self._create)
         app.router.add_get("/v1/leaderboards", self._list)
         app.router.add_get(board, self._definition)
@@ -102,7 +97,6 @@ class FakeApi:
         app.router.add_delete(board, self._remove)
         app.router.add_post(board + "/scores", self._scores)
         app.router.add_post("/v1/scores", self._scores)
-        app.router.add_post("/v1/metrics/{board}", self._scores)
         app.router.add_get(board + "/rankings", self._rankings)
         app.router.add_get(board + "/players/{player}", self._entry)
         app.router.add_get(board + "/players/{player}/around", self._around)
@@ -330,16 +324,6 @@ class FakeApi:
         return answer({**(request[BODY] or {}), "key_id": "k_1", "key": "lb_new", **PERIOD, "entries": 0,
                        "submissions": 0}, 201 if request.method == "POST" else 200)  # fmt: skip
 
-    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
-        """A WebSocket; the test says what happens on it. Its number counts the connections from 1."""
-        socket = web.WebSocketResponse(protocols=("lbactors.v1.msgpack",))
-        await socket.prepare(request)
-        assert self.on_socket is not None
-        self.sockets += 1
-        await self.on_socket(socket, self.sockets)
-        await socket.close()
-        return socket
-
 
 def answer(body: Json, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.json_response(body, status=status, headers=headers)
@@ -347,11 +331,3 @@ def answer(body: Json, status: int = 200, headers: dict[str, str] | None = None)
 
 def envelope(status: int, code: str, message: str) -> Json:
     return {"error": {"code": code, "message": message, "status": status, "details": []}}
-
-
-async def received(socket: web.WebSocketResponse) -> bytes:
-    """The next binary frame of a client."""
-    message = await socket.receive(timeout=10)
-    assert message.type == WSMsgType.BINARY, message
-    data: bytes = message.data
-    return data

@@ -1,7 +1,7 @@
 """The client against a fake server that fails, loses answers and closes sockets on command.
 
 Verified: which route every method calls; that a score is counted once however often it had to be sent; what
-is retried, for how long, and what is not; the stream's numbering over reconnects. Not verified: the server.
+is retried, for how long, and what is not. Not verified: the server.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import msgpack
 import pytest
-from fake_api import KEY, FakeApi, received
+from fake_api import KEY, FakeApi
 
 from lbactors import client as client_module
 from lbactors import client_transport
@@ -47,7 +46,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return lengths
 
 
-# Every method and the request it makes; "live" and "stream" open WebSockets and have tests of their own.
+# Every method and the request it makes.
 CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "submit": (("xp", "maya", 1), {}, "POST /v1/leaderboards/xp/scores"),
     "submit_many": (
@@ -60,12 +59,6 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
         {},
         "POST /v1/scores?results=none",
     ),
-    "submit_metric": (
-        ("xp", [{"player_id": "maya", "score": 1}]),
-        {},
-        "POST /v1/metrics/xp?results=none",
-    ),
-    "send_events": (([{"event_type": "kill", "player_id": "maya"}],), {}, "POST /v1/events"),
     "rankings": (
         ("xp",),
         {"limit": 5, "window": "daily", "period": "previous"},
@@ -324,90 +317,3 @@ def test_the_sync_client_is_the_same(api: FakeApi) -> None:
         assert [page["as_of_seq"] for page in client.all_rankings("xp", page=2)] == [5, 5, 5]
         with pytest.raises(ApiError, match="leaderboard_not_found"):
             client.rankings("nope")
-
-
-# WebSockets -----------------------------------------------------------------------------------------------
-
-
-async def test_the_stream_sends_again_what_was_not_acknowledged(api: FakeApi, client: Client) -> None:
-    frames: list[list[tuple[int, Any]]] = []
-
-    async def serve(socket: Any, number: int) -> None:
-        hello = msgpack.unpackb(await received(socket))
-        assert hello["t"] == "hello" and hello["producer"] == "shard-7"
-        acked = (0, 2)[number - 1]
-        await socket.send_bytes(msgpack.packb({"t": "welcome", "acked": acked, "credit": 64}))
-        seen: list[tuple[int, Any]] = []
-        frames.append(seen)
-        while len(seen) < 3:
-            frame = msgpack.unpackb(await received(socket))
-            seen.append((frame["n"], frame["s"]))
-            if number == 1 and frame["n"] == 3:
-                return  # lost with 1..3 sent, of which the server has taken 1 and 2
-            if number == 2:
-                rejected = [[0, "validation_failed"]] if frame["n"] == 4 else []
-                ack = {"t": "ack", "n": frame["n"], "rejected": rejected, "credit": 64}
-                await socket.send_bytes(msgpack.packb(ack))
-
-    api.on_socket = serve
-    async with client.stream("shard-7") as stream:
-        done = [await stream.send([["xp", "maya", score]]) for score in (1, 2, 3)]
-        await done[1]
-        done += [await stream.send([["xp", "maya", score]]) for score in (4, 5)]
-        await stream.drain()
-    assert [await future for future in done] == [[], [], [], [[0, "validation_failed"]], []]
-    assert [[n for n, _ in seen] for seen in frames] == [[1, 2, 3], [3, 4, 5]]
-    assert frames[1][0] == (3, [["xp", "maya", 3]])
-
-
-async def test_a_new_process_goes_on_with_the_numbers_of_its_producer(api: FakeApi, client: Client) -> None:
-    async def serve(socket: Any, _number: int) -> None:
-        await received(socket)
-        await socket.send_bytes(msgpack.packb({"t": "welcome", "acked": 41, "credit": 1}))
-        for _ in range(2):
-            frame = msgpack.unpackb(await received(socket))
-            numbers.append(frame["n"])
-            await socket.send_bytes(msgpack.packb({"t": "ack", "n": frame["n"], "rejected": [], "credit": 1}))
-
-    numbers: list[int] = []
-    api.on_socket = serve
-    async with client.stream("shard-7") as stream:
-        await stream.send([["xp", "maya", 1]])
-        second = await stream.send([["xp", "maya", 2]])  # credit 1: only after the first is acknowledged
-        assert await second == []
-    assert numbers == [42, 43]
-
-
-async def test_a_stream_that_the_server_refuses(api: FakeApi, client: Client) -> None:
-    async def serve(socket: Any, _number: int) -> None:
-        await received(socket)
-        await socket.send_bytes(msgpack.packb({"t": "welcome", "acked": 0, "credit": 64}))
-        await received(socket)
-        await socket.close(code=1008)
-
-    api.on_socket = serve
-    with pytest.raises(ApiError, match="stream_refused"):
-        async with client.stream("shard-7") as stream:
-            await stream.send([["xp", "maya", 1]])
-    assert api.sockets == 1
-    async with Client(api.url, "lb_wrong") as stranger:
-        with pytest.raises(ApiError) as failure:
-            async with stranger.stream("shard-7"):
-                pass
-    assert failure.value.status == 401
-
-
-async def test_live_messages_go_on_over_a_lost_connection(api: FakeApi, client: Client) -> None:
-    async def serve(socket: Any, number: int) -> None:
-        await socket.send_json({"type": "snapshot", "as_of_seq": number})
-        await socket.send_json({"type": "heartbeat"})
-        await socket.send_json({"type": "update", "as_of_seq": number})
-
-    api.on_socket = serve
-    messages = []
-    async for message in client.live("xp", top=10):
-        messages.append((message["type"], message["as_of_seq"]))
-        if len(messages) == 4:
-            break
-    assert messages == [("snapshot", 1), ("update", 1), ("snapshot", 2), ("update", 2)]
-    assert api.paths()[-1] == "GET /v1/leaderboards/xp/live?top=10"
