@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import os
 import secrets
@@ -31,6 +32,7 @@ from persistence.store import Store, StoreError
 CHILD_FD, CHILD_ADDRESS = "LBACTORS_CHILD_FD", "LBACTORS_CHILD_ADDRESS"
 BACKLOG = 1024
 RESPAWN_S = 1.0
+GC_THRESHOLDS = (20_000, 20, 50)  # batches make thousands of objects that reference counting frees
 
 log = structlog.get_logger("server")
 
@@ -191,6 +193,10 @@ async def _gateway(settings: ServerSettings, cluster: Any, supervisor: Any, list
         app = build_app(service, GatewaySettings.of(settings))
         runner = GatewayRunner(app, shutdown_timeout=1.0)
         await runner.setup()
+        # What was built so far, Ray included, stays: no collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         await web.SockSite(runner, listener, backlog=BACKLOG).start()
         metrics = await _metrics_site(app, settings) if settings.metrics_port else None
         yield

@@ -1,7 +1,8 @@
 """Natural batching of calls to period actors (law 8).
 
-For each actor there is one channel for writes and one for reads. A channel has at most two calls in flight;
-what arrives meanwhile waits and forms the next call. So an idle system answers at once, and a busy one packs
+For each actor there is one channel for writes and one for reads. A channel has one call in flight; what
+arrives meanwhile waits and forms the next call (with two, many calls would carry a single operation, and a
+call costs as much as dozens of them). So an idle system answers at once, and a busy one packs
 more into each call without any timer. Reads that are equal and wait share one answer; one that was already
 sent is not joined, so a client that reads after its write was acknowledged sees that write.
 """
@@ -17,25 +18,24 @@ import msgpack
 
 from lbactors.model import ApiError
 
-CALLS_IN_FLIGHT = 2
+CALLS_IN_FLIGHT = 1
 CALL_TIMEOUT_S = 30.0  # far beyond any healthy call; an actor's death is noticed much earlier
 
 
 class Caller(Protocol):
-    """An actor that can be called (`lbactors.cluster.ActorRef`)."""
+    """An actor that can be called (`lbactors.line.Line`)."""
 
-    name: str
-
-    async def call(self, method: str, *payload: bytes, timeout_s: float | None = None) -> bytes: ...
+    async def call(self, method: str, payload: bytes) -> bytes: ...
 
 
 class _Op:
-    __slots__ = ("done", "op", "weight")
+    __slots__ = ("done", "op", "value", "weight")
 
     def __init__(self, op: list[Any], weight: int) -> None:
         self.op = op
         self.weight = weight
         self.done: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self.value: Any = None  # what the first of those who share the reply made of it
 
 
 class Channel:
@@ -70,14 +70,20 @@ class Channel:
         item = self._enqueue(op, weight)
         return await item.done
 
-    async def send_shared(self, key: Any, op: list[Any]) -> list[Any]:
-        """Like `send`, but equal keys that wait share one operation. The reply must not be changed."""
+    async def send_shared(self, key: Any, op: list[Any], convert: Callable[[list[Any]], Any]) -> Any:
+        """Like `send`, but equal keys that wait share one operation, and what `convert` makes of its reply.
+
+        The value must not be changed. `convert` may raise; then each caller has it raised anew.
+        """
         item = self._shared.get(key)
         if item is None:
             if self._weight >= self._weight_limit:
                 raise ApiError("overloaded", "too many reads wait for this period")
             item = self._shared[key] = self._enqueue(op, 1)
-        return await asyncio.shield(item.done)
+        reply = await asyncio.shield(item.done)
+        if item.value is None:
+            item.value = convert(reply)
+        return item.value
 
     def _enqueue(self, op: list[Any], weight: int) -> _Op:
         item = _Op(op, weight)
@@ -107,8 +113,8 @@ class Channel:
         self._shared.clear()  # what is sent now is not joined any more
         try:
             payload = bytes(msgpack.packb([item.op for item in batch]))
-            reply = await self._actor.call(self._method, payload, timeout_s=CALL_TIMEOUT_S)
-            replies = msgpack.unpackb(reply)
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                replies = msgpack.unpackb(await self._actor.call(self._method, payload))
         except Exception as error:
             for item in batch:
                 if not item.done.done():

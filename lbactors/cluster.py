@@ -120,7 +120,7 @@ class Cluster:
     def period_actor(self, name: str, settings: dict[str, Any]) -> ActorRef:
         """The period actor of this name, created if there is none; Ray restarts it when it dies."""
         options = _options(name, max_concurrency=CALLS_AT_ONCE)
-        return ActorRef(name, ray.remote(PeriodActor).options(**options).remote(name, settings))
+        return ActorRef(name, ray.remote(PeriodActor).options(**options).remote(name, settings, node_address))
 
     def find(self, name: str) -> ActorRef | None:
         """An actor that exists under this name."""
@@ -136,6 +136,11 @@ class Cluster:
 
 def _resources() -> dict[str, float]:
     return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
+
+
+def node_address() -> str:
+    """The address under which other processes of the cluster reach this node."""
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
 
 def connect() -> Cluster:

@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -227,16 +228,17 @@ class Definition(_Strict):
     def _windows_list(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
-    @model_validator(mode="after")
-    def _windows_distinct(self) -> Definition:
-        if len(set(self.windows)) != len(self.windows):
-            raise PydanticCustomError("windows", "windows: a window may be named once")
-        main = "all_time" if self.timeframe.type == "permanent" else self.timeframe.type
-        if main in self.windows:
-            raise PydanticCustomError(
-                "windows", "windows: '{main}' is the main timeframe already", {"main": main}
-            )
-        return self
+    @field_validator("windows")
+    @classmethod
+    def _windows_distinct(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise PydanticCustomError("windows", "a window may be named once")
+        timeframe = info.data.get("timeframe")  # missing where it is invalid itself
+        main = timeframe.type if timeframe is not None else None
+        main = "all_time" if main == "permanent" else main
+        if main in value:
+            raise PydanticCustomError("windows", "'{main}' is the main timeframe already", {"main": main})
+        return value
 
 
 class Rules(NamedTuple):
@@ -398,6 +400,7 @@ class Reading(NamedTuple):
     """Entries of one period at one seq. `offset` is 0-based, of the first row in the total order.
 
     `matched`: rows inside the asked score range (None without one). `missing`: players looked up in vain.
+    `spread`: a distribution, where that was asked for.
     """
 
     period: PeriodView
@@ -407,6 +410,7 @@ class Reading(NamedTuple):
     offset: int
     matched: int | None = None
     missing: tuple[str, ...] = ()
+    spread: dict[str, Any] | None = None
 
 
 class Outcome(NamedTuple):

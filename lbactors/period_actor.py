@@ -9,6 +9,7 @@ Calls
   release([[chain ids], save])        -> let chains go, with or without a last snapshot
   seal([chain_id, serial])            -> the sealed record
   erase([chain_id, player_id, anonymous_id]) -> number of periods that had an entry
+  endpoint()                          -> host, port and secret, by which gateways call the next three
   write([[chain_id, kind, at_ms, want, items]…]), read([[chain_id, ref, kind, args]…]) -> a reply for each
 Every reply is [0, value], [1, error] or [2]: this chain is not (or no longer) hosted here.
 """
@@ -20,7 +21,7 @@ import gc
 import os
 import secrets
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ import structlog
 from lbactors.chain import Chain
 from lbactors.chain_spec import ChainSpec, Limits
 from lbactors.clock import Clock
+from lbactors.line import Switchboard
 from lbactors.logs import configure_logs
 from lbactors.model import ApiError
 from lbactors.period import NO_RANK
@@ -51,8 +53,11 @@ class PeriodActor:
     idle_unload_seconds, log_level. The constructor neither loads nor raises (law 5).
     """
 
-    def __init__(self, name: str, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, name: str, settings: dict[str, Any], node_address: Callable[[], str] = lambda: "127.0.0.1"
+    ) -> None:
         self.name = name
+        self._node_address = node_address
         self.settings = settings
         self.incarnation = secrets.token_hex(8)
         self.chains: dict[str, Chain] = {}
@@ -62,6 +67,7 @@ class PeriodActor:
         self._store: Store | None = None
         self._starting: asyncio.Lock | None = None
         self._upkeep: asyncio.Task[None] | None = None
+        self._switchboard: Switchboard | None = None
 
     async def _start(self) -> Store:
         """Open the store at the first call that needs it. StoreError."""
@@ -80,6 +86,14 @@ class PeriodActor:
                 self._store = store
                 self._upkeep = asyncio.create_task(self._look_after())
         return self._store
+
+    async def endpoint(self) -> bytes:
+        """Where, and under which secret, gateways reach `write`, `read` and `load` (`lbactors.line`)."""
+        await self._start()
+        if self._switchboard is None:
+            self._switchboard = Switchboard({"write": self.write, "read": self.read, "load": self.load})
+            await self._switchboard.open(self._node_address())
+        return self._switchboard.endpoint()
 
     # Hosting --------------------------------------------------------------------------------------------
 
@@ -174,6 +188,8 @@ class PeriodActor:
         replies = msgpack.unpackb(await self.release(pack([list(self.chains), True])))
         if self._upkeep is not None:
             self._upkeep.cancel()
+        if self._switchboard is not None:
+            self._switchboard.close()
         if self._store is not None:
             await self._store.close()
             self._store = None

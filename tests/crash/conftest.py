@@ -33,6 +33,7 @@ def make_server() -> Iterator[MakeServer]:
 
     yield make
     for server in made:
+        print(server.tail())  # shown if the test failed
         server.close()
 
 
@@ -44,11 +45,12 @@ def _shared() -> Iterator[Server]:
 
 
 @pytest.fixture
-async def server(_shared: Server) -> Server:
+async def server(_shared: Server) -> AsyncIterator[Server]:
     """A server that lives over several tests, which may kill all of its processes but its own."""
     if not _shared.ready_at_s:
         await _shared.start()
-    return _shared
+    yield _shared
+    print(_shared.tail())  # shown if the test failed
 
 
 @pytest.fixture

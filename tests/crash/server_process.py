@@ -25,6 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 90.0
 STOPPED_WITHIN_S = 40.0
 LOOK_EVERY_S = 0.05
+TAIL_CHARACTERS = 2500
 
 
 def free_port() -> int:
@@ -178,8 +179,13 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def tail(self) -> str:
-        stderr = self._stderr.read_text(errors="replace")[-3000:] if self._stderr.exists() else ""
-        return "stdout: " + " | ".join(self.lines[-20:]) + "\nstderr: " + stderr
+        """The last lines of the server, and of its actors in the last start."""
+        told = "stdout: " + " | ".join(self.lines[-20:])
+        logs = [self._stderr, *sorted(self.folder.glob("lbr-*/session_latest/logs/worker-*.err"))]
+        for log in logs:
+            if log.exists() and (text := log.read_text(errors="replace")[-TAIL_CHARACTERS:].strip()):
+                told += f"\n{log.name}: {text}"
+        return told
 
 
 def session_of(pid: int) -> int:

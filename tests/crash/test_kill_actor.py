@@ -36,7 +36,7 @@ async def test_kill_the_actor_of_a_busy_board(
     await elsewhere.post(elsewhere.make(50), single=False)
     calm = live_reader(elsewhere)
     readers = {window: live_reader(busy, window) for window in ("main", "daily")}
-    async with calm, readers["main"], readers["daily"], Load(busy, elsewhere):
+    async with calm, readers["main"], readers["daily"], Load(busy, elsewhere, hasty=(1, 1)):
         for window in ("main", "daily"):
             await asyncio.sleep(rng.uniform(0.5, 1.5))
             victim = (await homes_of(api, busy))[window]

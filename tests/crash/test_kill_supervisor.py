@@ -63,7 +63,7 @@ async def test_kill_the_supervisor(server: Server, api: Api, rng: random.Random,
     for ledger in (total, best):
         await ledger.post(ledger.make(50), single=False)
     readers = [live_reader(total), live_reader(total, "daily"), live_reader(best)]
-    async with readers[0], readers[1], readers[2], Load(total, best), Load(rolling, counts=(1, 50)):
+    async with readers[0], readers[1], readers[2], Load(total, best), Load(rolling, patient=(1, 50)):
         await asyncio.sleep(rng.uniform(0.5, 0.5 + EVERY_S))
         victim = await supervisor_pid(api)
         killed_at_s = time.monotonic()

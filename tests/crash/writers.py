@@ -12,6 +12,7 @@ import asyncio
 import itertools
 import random
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -118,14 +119,18 @@ class Events:
 
     async def success_after(self, instant_s: float, within_s: float) -> float:
         """Wait for a success that was sent after an instant; seconds from there to its end."""
-        async with asyncio.timeout(within_s):
-            seen = 0
-            while True:
-                for event in self.all[seen:]:
-                    if event.how == OK and event.sent_s >= instant_s:
-                        return event.ended_s - instant_s
-                seen = len(self.all)
-                await self._news.wait()
+        deadline_s = time.monotonic() + within_s
+        seen = 0
+        while True:
+            for event in self.all[seen:]:
+                if event.how == OK and event.sent_s >= instant_s:
+                    return event.ended_s - instant_s
+            seen, news = len(self.all), self._news
+            try:
+                await asyncio.wait_for(news.wait(), deadline_s - time.monotonic())
+            except TimeoutError:
+                told = Counter(event.how for event in self.all if event.sent_s >= instant_s)
+                raise AssertionError(f"no success within {within_s:.0f} s, but {dict(told)}") from None
 
 
 class Ledger:
@@ -205,15 +210,17 @@ class Ledger:
             player_id, contribution = self.sent[submission_id]
             self.floor[player_id] = self.combine(self.floor.get(player_id), contribution)
 
-    async def write(self, stop: asyncio.Event, count: int) -> None:
-        """Submit `count` at a time until told to stop; what is unknown is sent again and again."""
+    async def write(self, stop: asyncio.Event, count: int, patient: bool) -> None:
+        """Submit `count` at a time until told to stop. A patient writer sends what is unknown again and
+        again; the other kind goes on with new submissions, and so meets every state of a period's return.
+        """
         while not stop.is_set():
             items = self.make(count)
             pending = await self.post(items, single=count == 1)
-            while pending and not stop.is_set():
+            while patient and pending and not stop.is_set():
                 await asyncio.sleep(RETRY_S)
                 pending = await self.post(pending, single=count == 1)
-            if all(item["submission_id"] in self.refused for item in items):
+            if all(item["submission_id"] not in self.acknowledged for item in items):
                 await asyncio.sleep(RETRY_S)
 
     async def resend(self, acknowledged: int = 200) -> None:
@@ -250,15 +257,20 @@ class Ledger:
 
 
 class Load:
-    """Writers of a board, two with single scores and one with batches of 50, inside `async with`."""
+    """Writers of boards inside `async with`: for each board, patient ones that submit so many at a time as
+    `patient` says, and others by `hasty`.
+    """
 
-    def __init__(self, *ledgers: Ledger, counts: tuple[int, ...] = (1, 1, 50)) -> None:
-        self._work = [(ledger, count) for ledger in ledgers for count in counts]
+    def __init__(
+        self, *ledgers: Ledger, patient: tuple[int, ...] = (1, 1, 50), hasty: tuple[int, ...] = ()
+    ) -> None:
+        kinds = [(count, True) for count in patient] + [(count, False) for count in hasty]
+        self._work = [(ledger, *kind) for ledger in ledgers for kind in kinds]
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(ledger.write(self._stop, n)) for ledger, n in self._work]
+        self._tasks = [asyncio.create_task(ledger.write(self._stop, *kind)) for ledger, *kind in self._work]
         return self
 
     async def __aexit__(

@@ -73,8 +73,8 @@ async def test_default_limit_and_offset(http: Http, board: Board) -> None:
     assert ids(await http.get(PAGE, offset=24)) == ["p24"]
     beyond = await http.get(PAGE, offset=1000)
     assert (ids(beyond), beyond.body["next_cursor"]) == ([], None)
-    back = await http.get(PAGE, cursor=beyond.body["prev_cursor"], limit=5)
-    assert ids(back) == ["p20", "p21", "p22", "p23", "p24"] or ids(back)[0] == "p5"
+    back = await http.get(PAGE, cursor=beyond.body["prev_cursor"])
+    assert ids(back) == [f"p{i}" for i in range(5, 25)]
 
 
 @pytest.mark.parametrize("limit", [1, 4, 7, 25, 26])
