@@ -163,7 +163,8 @@ def _door(gateway: Gateway, by_endpoint: dict[Any, Route]) -> Any:
         template = route.path if route is not None else "unmatched"
         method = request.method if request.method in _METHODS else "other"
         metrics.request(method, template, response.status, seconds)
-        if response.status >= 500 or seconds > SLOW_S or debug or (route is not None and route.logged):
+        broken = response.status >= 500 and gateway.worth_logging(response.status)
+        if broken or seconds > SLOW_S or debug or (route is not None and route.logged):
             _log_request(gateway, request, response, route, call_id, seconds, error)
         return response
 

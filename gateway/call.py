@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping
 from hashlib import blake2b, sha256
 from typing import TYPE_CHECKING, Any
@@ -45,8 +46,19 @@ class Gateway:
         self.pages = PageMemo()
         self.submissions = SubmissionReader(settings)
         self._open = 0
+        self._logged_503_at = 0.0
         self._idle = asyncio.Event()
         self.metrics.in_flight.set_function(lambda: self._open)
+
+    def worth_logging(self, status: int) -> bool:
+        """Every 500, but of the 503s of an outage (thousands a second) one a second; metrics count them."""
+        if status != 503:
+            return True
+        now = time.monotonic()
+        if now - self._logged_503_at < 1.0:
+            return False
+        self._logged_503_at = now
+        return True
 
     def entered(self) -> None:
         """A request came in."""

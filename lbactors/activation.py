@@ -64,12 +64,13 @@ log = structlog.get_logger("activation")
 class _Waiting:
     """Inputs that wait for the next append, with the ranks wanted and who waits for the results."""
 
-    __slots__ = ("done", "inputs", "want")
+    __slots__ = ("done", "inputs", "settled", "want")
 
     def __init__(self, inputs: Sequence[Sequence[Any]], want: int) -> None:
         self.inputs = inputs
         self.want = want
         self.done: asyncio.Future[list[Applied]] = asyncio.get_running_loop().create_future()
+        self.settled = asyncio.Event()  # apart from `done`, which a caller that gives up cancels
 
 
 class Activation:
@@ -193,7 +194,7 @@ class Activation:
         """Wait until what was submitted before this call is applied or refused."""
         last = self._waiting[-1] if self._waiting else self._in_flight
         if last is not None:
-            await asyncio.wait([last.done])
+            await last.settled.wait()
 
     async def _flush(self) -> None:
         """Append and apply whatever waits, batch after batch, until nothing does."""
@@ -224,6 +225,7 @@ class Activation:
             for item in batch:
                 if not item.done.done():
                     item.done.set_result(results[start : start + len(item.inputs)])
+                item.settled.set()
                 start += len(item.inputs)
         self._in_flight = None
         if self._waiting:
@@ -234,6 +236,7 @@ class Activation:
     @staticmethod
     def _fail(batch: list[_Waiting], error: ApiError) -> None:
         for item in batch:
+            item.settled.set()
             if not item.done.done():
                 item.done.set_exception(error)
 

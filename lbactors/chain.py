@@ -326,11 +326,14 @@ class Chain:
         """Forget a player in every period that is kept, journals included; how many had an entry."""
         count = 0
         for activation in list(self.open):
-            activation.require_writable()
+            if activation.state != "serving":
+                raise ApiError("period_loading", f"period {activation.record.key} is {activation.state}")
             if activation.period.entry(player_id) is not None:
                 await activation.submit([[ERASE, self.clock.now_ms(), player_id, None]], NO_RANK)
                 count += 1
             await activation.snapshot()  # trims the journal, which may still name the player
+            if activation.state != "serving":
+                raise ApiError("storage_unavailable", "the journal could not be trimmed; ask again")
         sealed = {r.serial: r for r in await self._sealed_records()}
         sealed |= {serial: a.record for serial, a in self.closed.items()}
         for record in sealed.values():
@@ -451,13 +454,15 @@ class Chain:
         return chosen[-1]
 
     def view(self, activation: Activation) -> PeriodView:
-        following = [a for a in self.open if a.record.serial > activation.record.serial]
-        if following:
+        serial = activation.record.serial
+        following = [a for a in self.open if a.record.serial > serial]
+        last = self.spec.previous
+        if last is not None and serial < last.serial:  # others lie between it and the open ones
+            next_ms = activation.record.ends_at_ms
+        elif following:
             next_ms = following[0].record.starts_at_ms
         else:
-            last = self.spec.previous
-            follows = self.spec.more or (last is not None and activation.record.serial < last.serial)
-            next_ms = activation.record.ends_at_ms if follows else None
+            next_ms = activation.record.ends_at_ms if self.spec.more else None
         return reading.view_of(activation, self.spec.window, self.clock.now_ms(), self.spec.grace_ms, next_ms)
 
     def _named(self, ref: str) -> Activation | PeriodRecord | None:

@@ -36,7 +36,7 @@ from lbactors.ranking import Ranking, normal
 #   REMOVE     at_ms, player_id
 #   CONFIGURE  at_ms, rules
 #   ERASE      at_ms, player_id, anonymous_id (None: the entry goes)
-#   INHERIT    newest_ms, [submission ids] of the period before, so that a repeat is known across a boundary
+#   INHERIT    at_ms, newest_ms, [submission ids] of the period before, so that a repeat is known across a boundary
 SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT = range(5)
 
 BUCKET_ENTRIES = 2048  # mean entries of a bucket before another is split off: about 1 ms to serialise

@@ -211,7 +211,7 @@ class PeriodActor:
             key, row = await chain.remove(items[0])
             return [VALUE, [key, row]]
         results = await chain.submit(at_ms, want, items)
-        if chain_id not in self.chains:
+        if chain_id not in self.chains and all(isinstance(r, ApiError) for r in results):
             return [NOT_HERE]
         if want == NO_RANK:  # only what went wrong travels
             return [VALUE, [[i, r.to_wire()] for i, r in enumerate(results) if isinstance(r, ApiError)]]

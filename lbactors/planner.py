@@ -52,6 +52,8 @@ def plan_chain(
     closed = [r.serial for r in everything if r.sealed or r.serial in seal]
     # A period that is being sealed must be so before it can go: it is deleted at the next look.
     surplus = closed[: max(len(closed) - timeframe.retain_periods, 0)]
+    if everything and surplus and surplus[-1] == everything[-1].serial:
+        surplus.pop()  # the last one of a schedule stays: its standings are `current`
     sealed = {r.serial for r in everything if r.sealed}
     delete = [s for s in surplus if s in sealed]
     open_records = [r for r in everything if not r.sealed and r.serial not in seal]
@@ -75,9 +77,7 @@ def _to_add(
 ) -> list[PeriodRecord]:
     """The periods that should exist by now and do not; missed ones are born sealed and empty."""
     if not records:
-        span = span_from(timeframe, window, now_ms)
-        if span is None and next_serial == 1:  # a season that is over already; but not one that was deleted
-            span = last_span(timeframe, window)
+        span = span_from(timeframe, window, now_ms) or last_span(timeframe, window)
         if span is None:
             return []
         return [new_record(span, next_serial, now_ms, [], None)]
@@ -145,7 +145,7 @@ def unique_key(key: str, keys: Iterable[str]) -> str:
             highest = max(highest, 1)
         elif other.startswith(f"{key}-") and other[len(key) + 1 :].isdigit():
             digits = other[len(key) + 1 :]
-            date = len(digits) == 2 and _YEAR_OR_MONTH.fullmatch(key) and key not in taken
+            date = len(digits) == 2 and _YEAR_OR_MONTH.fullmatch(key)
             if len(digits) < 6 and not digits.startswith("0") and not date:  # 2026-12 does not repeat 2026
                 highest = max(highest, int(digits))
     if highest == 0:

@@ -65,6 +65,16 @@ def lost_read(error: Exception) -> ApiError:
     return ApiError("period_loading", "the period actor went away and is being started again")
 
 
+def _same_fate(replies: list[Any]) -> list[Any]:
+    """Where one window was away and another took the scores, nobody may be told that nothing was taken."""
+    lost = [r for r in replies if isinstance(r, ApiError)]
+    if not lost or len(lost) == len(replies):
+        return replies
+    message = f"not every window took it ({lost[0].message}); send the same submission_id again"
+    unknown = ApiError("storage_unavailable", message)
+    return [unknown if isinstance(r, ApiError) else r for r in replies]
+
+
 class Service:
     """One for each gateway process; `start` before use, `close` at the end."""
 
@@ -207,6 +217,8 @@ class Service:
         replies = await asyncio.gather(
             *(self._submit(board, window, submissions, at_ms, want) for window in windows)
         )
+        if len(windows) > 1:
+            replies = _same_fate(replies)
         if want == NO_RANK:
             nothing: list[Outcome] = []
             answers: list[list[Outcome] | ApiError] = [nothing] * len(submissions)

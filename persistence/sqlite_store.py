@@ -116,6 +116,7 @@ def _connect(path: Path, *, writes: bool = False, max_bytes: int = 0) -> sqlite3
         if mode != "wal":
             raise StoreError(f"{path}: no write-ahead log is possible on this file system")
         conn.execute("PRAGMA synchronous = FULL")
+        conn.execute("PRAGMA secure_delete = ON")  # what was deleted (an erased player, say) leaves no bytes
         conn.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         conn.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
         if blank:
