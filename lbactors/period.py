@@ -36,12 +36,14 @@ from lbactors.ranking import Ranking, normal
 #   REMOVE     at_ms, player_id
 #   CONFIGURE  at_ms, rules
 #   ERASE      at_ms, player_id, anonymous_id (None: the entry goes)
-#   INHERIT    at_ms, newest_ms, [submission ids] of the period before, so that a repeat is known across a boundary
+#   INHERIT    at_ms, newest_ms, [submission ids] of the period before: repeats are known across a boundary
 SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT = range(5)
 
 BUCKET_ENTRIES = 2048  # mean entries of a bucket before another is split off: about 1 ms to serialise
 ID_SEGMENT = 4096  # submission ids a segment: the unit in which ids are saved and forgotten
 SEEN_IDS_MS = 24 * 3600 * 1000
+
+_new = tuple.__new__
 
 # What `apply` should find out about ranks, by input: not at all, afterwards, before and afterwards.
 NO_RANK, RANK, FULL = range(3)
@@ -242,51 +244,52 @@ class Period:
         return results
 
     def _submit(self, now_ms: int, item: Sequence[Any], want: int) -> Applied:
+        # The hottest function of a period actor. `_new` makes a named tuple without its Python constructor.
         _, at_ms, player_id, score, subscore, metadata, submission_id, aggregation = item
-        number = self._bucket(player_id)
-        old = self._buckets[number].get(player_id)
-        seen = self.ids.by_id.get(submission_id) if submission_id is not None else None
-        if seen is not None:
-            rank = self.ranking.rank(player_id) if want else None
-            return Applied(False, old, old, rank, rank, seen, True, None)
+        number = crc32(player_id.encode()) & self._wide  # `_bucket`, written out
+        if number >= len(self._buckets):
+            number &= self._narrow
+        bucket = self._buckets[number]
+        old = bucket.get(player_id)
+        seq = self.seq
+        if submission_id is not None:
+            seen = self.ids.by_id.get(submission_id)
+            if seen is not None:
+                rank = self.ranking.rank(player_id) if want else None
+                return Applied(False, old, old, rank, rank, seen, True, None)
         changes, score, error = self._aggregate(aggregation or self.rules.aggregation, old, score, subscore)
         if error is not None:
-            return Applied(False, old, old, None, None, self.seq, False, error)
+            return Applied(False, old, old, None, None, seq, False, error)
         previous_rank = self.ranking.rank(player_id) if want == FULL and old is not None else None
         if submission_id is not None:
-            self.ids.add(submission_id, self.seq, now_ms)
+            self.ids.add(submission_id, seq, now_ms)
         self.submissions += 1
-        self._touch(number)
-        bucket = self._buckets[number]
+        if self._snapshot is not None:
+            self._touch(number)
+        else:
+            self._dirty.add(number)
         if old is None:
-            entry = Entry(score, subscore, self.seq, 1, at_ms, at_ms, metadata)
-            bucket[player_id] = entry
+            entry = bucket[player_id] = Entry(score, subscore, seq, 1, at_ms, at_ms, metadata)
             self._count += 1
             self._place(player_id, entry)
             if self._evict_over_limit() == player_id:
-                return Applied(False, None, None, None, None, self.seq, False, None)
+                return Applied(False, None, None, None, None, seq, False, None)
             if self._count > BUCKET_ENTRIES * len(self._buckets):
                 self._split_bucket()
-        elif changes:
-            moved = score != old.score or subscore != old.subscore
-            seq = self.seq if moved else old.seq
-            entry = Entry(score, subscore, seq, old.submissions + 1, old.first_at_ms, at_ms, metadata)
-            bucket[player_id] = entry
-            if moved:
-                self._place(player_id, entry)
         else:
-            entry = Entry(
-                old.score,
-                old.subscore,
-                old.seq,
-                old.submissions + 1,
-                old.first_at_ms,
-                old.updated_at_ms,
-                old.metadata,
-            )
-            bucket[player_id] = entry
+            old_score, old_subscore, old_seq, count, first_at_ms, updated_at_ms, old_metadata = old
+            if not changes:
+                row = (old_score, old_subscore, old_seq, count + 1, first_at_ms, updated_at_ms, old_metadata)
+                entry = bucket[player_id] = _new(Entry, row)
+            elif score != old_score or subscore != old_subscore:
+                row = (score, subscore, seq, count + 1, first_at_ms, at_ms, metadata)
+                entry = bucket[player_id] = _new(Entry, row)
+                self._place(player_id, entry)
+            else:  # the same standing: it was reached when it was first reached
+                row = (score, subscore, old_seq, count + 1, first_at_ms, at_ms, metadata)
+                entry = bucket[player_id] = _new(Entry, row)
         rank = self.ranking.rank(player_id) if want else None
-        return Applied(changes, entry, old, rank, previous_rank, self.seq, False, None)
+        return _new(Applied, (changes, entry, old, rank, previous_rank, seq, False, None))
 
     def _aggregate(
         self, aggregation: str, old: Entry | None, score: Any, subscore: Any

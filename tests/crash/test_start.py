@@ -24,7 +24,7 @@ from .readers import live_reader, settle_and_audit
 from .server_process import Server, environment, free_port, session_of, survivors
 from .writers import DISCONNECTED, Api, Ledger, Load
 
-REFUSED_WITHIN_S = 15.0  # on a busy test machine; the target is 2
+REFUSED_WITHIN_S = 30.0  # a test machine may be very busy; else it takes 1 to 2
 LEFT_AFTER_EXIT_S = 3.0
 ON_THE_WIRE_S = 0.05  # a request sent so shortly before SIGTERM may not have arrived yet
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2  # linux/capability.h
@@ -169,7 +169,7 @@ async def test_sigterm_under_load_and_the_root_key(
     printed, still works.
     """
     server = make_server(None)
-    await server.start()
+    first_s = await server.start()
     assert len(server.root_keys()) == 1 and server.key.startswith("lb_")
     async with Api(server.url, server.key) as api:
         total, best = Ledger(api, "sum", rng), Ledger(api, "best", rng)
@@ -190,7 +190,8 @@ async def test_sigterm_under_load_and_the_root_key(
             records = await records_left(server.data_dir)
             note(f"SIGTERM under load: exit after {stop_s:.2f} s, {records} journal records left")
             assert not records, "not everything was snapshotted"
-            await server.start()
+            second_s = await server.start()
+            note(f"SIGTERM: first start {first_s:.1f} s, second {second_s:.1f} s")
             for reader in readers:
                 await reader.events.success_after(server.ready_at_s, 30)
             again_at_s = time.monotonic()
