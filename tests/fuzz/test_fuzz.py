@@ -1,0 +1,60 @@
+"""A fuzzer over the OpenAPI document finds no 500, no undocumented status, no answer that breaks its schema.
+
+The server is one of its own, since the fuzzer deletes what it finds. LBACTORS_FUZZ_EXAMPLES sets how many
+requests it makes for each operation (default 12), LBACTORS_TEST_SEED the seed.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from lbactors.own_server import OwnServer
+
+HERE = Path(__file__).parent
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
+    "negative_data_rejection,positive_data_acceptance,unsupported_method"
+)
+
+
+async def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
+    async with OwnServer() as server:
+        create_board(server.url, server.key)
+        command = [
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml")),
+            *("run", f"{server.url}/openapi.json", "--header", f"Authorization: Bearer {server.key}"),
+            *("--checks", CHECKS, "--phases", "examples,coverage,fuzzing"),
+            *("--max-examples", os.environ.get("LBACTORS_FUZZ_EXAMPLES", "12")),
+            *("--seed", os.environ.get("LBACTORS_TEST_SEED", "11"), "--request-timeout", "20"),
+        ]
+        environment = {
+            **os.environ,
+            "SCHEMATHESIS_HOOKS": "schemathesis_hooks",
+            "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
+        }
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
+        )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert "Test cases:" in done.stdout and "generated" in done.stdout
+
+
+def create_board(url: str, key: str) -> None:
+    """A leaderboard with a few entries, so that reads have something to find."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    entries = [{"player_id": f"p{n}", "score": n * 100} for n in range(30)]
+    for path, body in (
+        ("/v1/leaderboards", {"leaderboard_id": "fuzz", "windows": ["daily"]}),
+        ("/v1/leaderboards/fuzz/scores", entries),
+    ):
+        connection.request("POST", path, json.dumps(body), headers)
+        response = connection.getresponse()
+        assert response.status in (200, 201), response.read()
+        response.read()
+    connection.close()
