@@ -198,7 +198,8 @@ async def _gateway(settings: ServerSettings, cluster: Any, supervisor: Any, list
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         await web.SockSite(runner, listener, backlog=BACKLOG).start()
-        metrics = await _metrics_site(app, settings) if settings.metrics_port else None
+        own_port = settings.metrics_port and CHILD_FD not in os.environ  # a port can be one process's only
+        metrics = await _metrics_site(app, settings) if own_port else None
         yield
         await drain(app)
         await runner.cleanup()
@@ -216,7 +217,6 @@ async def _gateway(settings: ServerSettings, cluster: Any, supervisor: Any, list
 async def _child(settings: ServerSettings, address: str, listener: socket.socket) -> Any:
     """Keep one further gateway process alive."""
     environment = {**os.environ, CHILD_FD: str(listener.fileno()), CHILD_ADDRESS: address}
-    settings = settings.model_copy(update={"metrics_port": 0})  # each process has its own figures
     for field, value in settings.model_dump(mode="json", exclude={"root_key"}).items():
         if value is not None:
             environment[f"LBACTORS_{field.upper()}"] = str(value)
