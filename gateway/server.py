@@ -32,6 +32,7 @@ from persistence.store import Store, StoreError
 CHILD_FD, CHILD_ADDRESS = "LBACTORS_CHILD_FD", "LBACTORS_CHILD_ADDRESS"
 BACKLOG = 1024
 RESPAWN_S = 1.0
+WATCH_RAY_S = 0.5
 GC_THRESHOLDS = (20_000, 20, 50)  # batches make thousands of objects that reference counting frees
 
 log = structlog.get_logger("server")
@@ -149,14 +150,28 @@ async def _main(settings: ServerSettings, cluster: Any, listener: socket.socket,
             await serving.enter_async_context(_child(settings, cluster.address, listener))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         print(f"ready: http://{host}:{port}", flush=True)
-        await stopping.wait()
+        lost = await _until_stopped(cluster, stopping)
         log.info("draining")
+    if lost:
+        log.error("Ray died; the journal has everything, start the server again", processes=lost)
+        return 1
     try:
         await supervisor.call("stop", timeout_s=settings.drain_seconds)
         cluster.kill(supervisor)
     except Exception as error:  # what is journaled is safe even if the last snapshots fail
         log.warning("last snapshots failed", error=repr(error))
     return 0
+
+
+async def _until_stopped(cluster: Any, stopping: asyncio.Event) -> list[str]:
+    """Wait for a signal, or for the death of a process that Ray cannot do without: which ones died."""
+    while not stopping.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), WATCH_RAY_S)
+        lost: list[str] = cluster.lost_processes()
+        if lost and not stopping.is_set():
+            return lost
+    return []
 
 
 async def _metrics_site(app: web.Application, settings: ServerSettings) -> web.AppRunner:

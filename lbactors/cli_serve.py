@@ -42,7 +42,7 @@ def setting_options() -> list[click.Parameter]:
     epilog=examples(
         "lbactors serve",
         "lbactors serve --port 9000 --data-dir /var/lib/lbactors",
-        "lbactors serve --store redis://127.0.0.1:6379/0 --gateways 4",
+        "lbactors serve --data-dir /var/lib/lbactors --gateways 2",
         "LBACTORS_PORT=9000 lbactors serve",
     ),
 )

@@ -95,6 +95,10 @@ class Cluster:
             _temp_dir=self._temp_dir.name,
         )
         self.address = context.address_info["address"]
+        # If this process is killed, Ray's agents want to tell the head, which is dead too, and try for 60 s.
+        # They do not where the raylet's log says that its end is in order.
+        with (Path(context.address_info["session_dir"]) / "logs" / "raylet.out").open("a") as log:
+            log.write("Raylet received SIGTERM\n")
 
     def join(self, address: str) -> None:
         """Join a running cluster: `auto`, or HOST:PORT. ConnectionError."""
@@ -107,6 +111,13 @@ class Cluster:
         ray.shutdown()
         if self._temp_dir is not None:
             self._temp_dir.cleanup()
+
+    def lost_processes(self) -> list[str]:
+        """Raylet or head, if we started them and they died: no actor can be started or found any more."""
+        node = getattr(ray._private.worker, "_global_node", None)
+        if self._temp_dir is None or node is None:
+            return []
+        return [kind for kind, _ in node.dead_processes() if kind in ("raylet", "gcs_server")]
 
     def cores(self) -> int:
         """Cores of all nodes together."""

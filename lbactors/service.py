@@ -65,14 +65,28 @@ def lost_read(error: Exception) -> ApiError:
     return ApiError("period_loading", "the period actor went away and is being started again")
 
 
-def _same_fate(replies: list[Any]) -> list[Any]:
-    """Where one window was away and another took the scores, nobody may be told that nothing was taken."""
-    lost = [r for r in replies if isinstance(r, ApiError)]
-    if not lost or len(lost) == len(replies):
-        return replies
-    message = f"not every window took it ({lost[0].message}); send the same submission_id again"
-    unknown = ApiError("storage_unavailable", message)
-    return [unknown if isinstance(r, ApiError) else r for r in replies]
+def _refusals(reply: Any, count: int, want: int) -> dict[int, ApiError]:
+    """Which submissions a window refused, by index: all of them, or some."""
+    if isinstance(reply, ApiError):
+        return dict.fromkeys(range(count), reply)
+    if want == NO_RANK:
+        return {index: ApiError.from_wire(wire) for index, wire in reply}
+    return {index: ApiError.from_wire(row[0]) for index, row in enumerate(reply) if len(row) == 1}
+
+
+def _verdict(errors: list[ApiError], windows: int) -> ApiError:
+    """The answer to a submission that some windows refused, in their order.
+
+    An unknown outcome outweighs every refusal; and where one window was away and another took the score,
+    nobody may be told that nothing was taken.
+    """
+    for error in errors:
+        if error.code == "storage_unavailable":
+            return error
+    if len(errors) < windows and any(error.status in (429, 503) for error in errors):
+        message = f"not every window took it ({errors[0].message}); send the same submission_id again"
+        return ApiError("storage_unavailable", message)
+    return errors[0]
 
 
 class Service:
@@ -217,30 +231,22 @@ class Service:
         replies = await asyncio.gather(
             *(self._submit(board, window, submissions, at_ms, want) for window in windows)
         )
-        if len(windows) > 1:
-            replies = _same_fate(replies)
-        if want == NO_RANK:
+        if want == NO_RANK and not any(replies):  # nothing was refused anywhere
             nothing: list[Outcome] = []
-            answers: list[list[Outcome] | ApiError] = [nothing] * len(submissions)
-            for reply in reversed(replies):
-                if isinstance(reply, ApiError):
-                    return [reply] * len(submissions)
-                for index, wire in reply:
-                    answers[index] = ApiError.from_wire(wire)
-            return answers
-        answers = [[] for _ in submissions]
-        for window, reply in zip(windows, replies, strict=True):
-            for index, submission in enumerate(submissions):
-                answer = answers[index]
-                if isinstance(answer, ApiError):
-                    continue
-                if isinstance(reply, ApiError):
-                    answers[index] = reply
-                elif len(reply[index]) == 1:
-                    answers[index] = ApiError.from_wire(reply[index][0])
-                else:
-                    key, *rest = reply[index]
-                    answer.append(Outcome(window, key, submission.player_id, *rest))
+            return [nothing for _ in submissions]
+        refusals = [_refusals(reply, len(submissions), want) for reply in replies]
+        answers: list[list[Outcome] | ApiError] = []
+        for index, submission in enumerate(submissions):
+            errors = [refused[index] for refused in refusals if index in refused]
+            if errors:
+                answers.append(_verdict(errors, len(windows)))
+            elif want == NO_RANK:
+                answers.append([])
+            else:
+                rows = ((window, reply[index]) for window, reply in zip(windows, replies, strict=True))
+                answers.append(
+                    [Outcome(window, key, submission.player_id, *rest) for window, (key, *rest) in rows]
+                )
         return answers
 
     @staticmethod

@@ -40,7 +40,9 @@ class ServerSettings(BaseSettings):
         Path("lbactors-data"), description="Directory of the SQLite store; made if it does not exist."
     )
     store: str = Field(
-        "sqlite", repr=False, description="Where everything is kept: sqlite, or redis://host:port/db."
+        "sqlite",
+        repr=False,
+        description="Where everything is kept: sqlite. A redis:// URL is refused until there is that store.",
     )
     ray_address: str = Field(
         "local",
@@ -60,7 +62,7 @@ class ServerSettings(BaseSettings):
         8,
         ge=1,
         le=256,
-        description="Budget of period actors a node, per core; beyond it periods share actors.",
+        description="Budget of period actors for each core of the cluster; beyond it they share.",
     )
     spare_actors: int = Field(
         1,
@@ -69,7 +71,7 @@ class ServerSettings(BaseSettings):
         description="Idle period actors kept ready, so that a new period need not wait for one.",
     )
     idle_unload_seconds: Seconds = Field(
-        300, description="A period that nobody wrote to or read for so long is unloaded from memory."
+        300, description="A closed period that nobody read for so long is unloaded from memory."
     )
     snapshot_seconds: Seconds = Field(
         60, description="Longest time between two snapshots of a period that changes."

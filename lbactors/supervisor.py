@@ -117,7 +117,7 @@ class ActorState:
 
 
 class Supervisor:
-    """`settings`: see `ServerSettings.for_actors`. The constructor neither loads nor raises (law 5)."""
+    """`settings`: plain values, see `gateway.server.actor_settings`. The constructor neither loads nor raises (law 5)."""
 
     def __init__(self, settings: dict[str, Any], connect: Callable[[], Actors]) -> None:
         self.settings = settings

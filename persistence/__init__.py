@@ -5,6 +5,7 @@ This package knows keys, epochs, seqs and bytes, not leaderboards.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from persistence.store import Store, StoreError
@@ -29,5 +30,6 @@ def open_store(url: str) -> Store:
     scheme, colon, rest = url.partition(":")
     if not colon or scheme not in _BACKENDS:
         known = ", ".join(f"{name}:" for name in sorted(_BACKENDS))
-        raise StoreError(f"store URL {url!r}: unknown scheme {scheme!r} (known: {known})")
+        shown = re.sub(r"//[^/@]*@", "//***@", url)  # no password into a log
+        raise StoreError(f"store {shown!r}: this version has no store {scheme!r} (known: {known})")
     return _BACKENDS[scheme](rest)

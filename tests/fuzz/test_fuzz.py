@@ -6,6 +6,7 @@ requests it makes for each operation (default 12), LBACTORS_TEST_SEED the seed.
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -37,8 +38,14 @@ async def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
             "SCHEMATHESIS_HOOKS": "schemathesis_hooks",
             "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
         }
-        done = subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300
+        done = await asyncio.to_thread(
+            subprocess.run,
+            command,
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "Test cases:" in done.stdout and "generated" in done.stdout

@@ -1,0 +1,199 @@
+"""Writes the reference documents that follow from the code: `python docs/generate.py`.
+
+    settings.md    from the fields of `ServerSettings`
+    metrics.md     from what `Metrics` registers
+    cli.md         from the commands of the command line
+    openapi.json   from the table of routes
+
+Each is a pure function of the code: nothing is started, and the environment has no say. `tests/test_docs.py`
+compares the texts with the files, so nothing of this can change without its document.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from inspect import cleandoc
+from pathlib import Path
+from typing import get_args
+
+import click
+from pydantic import ValidationError
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent))
+
+from gateway import metrics, openapi, operations, schemas, table  # noqa: E402
+from gateway.settings import GatewaySettings  # noqa: E402
+from lbactors import cli, settings  # noqa: E402
+from persistence import _BACKENDS  # noqa: E402
+
+# A label's values. A metric with another label cannot be described before it is added here.
+LABELS = {
+    "method": "the request's method; `other` if it is none of HTTP's usual ones",
+    "route": "the route as in [openapi.json](openapi.json), never with ids; `unmatched` if there is none",
+    "status": "the answer's HTTP status",
+    "result": "`accepted` or `rejected`",
+    "version": "the server's version",
+}
+CONNECTION = "#options-of-the-connection"
+
+
+def title(words: str, source: str) -> str:
+    return f"# {words}\n\n_Written by `docs/generate.py` from `{source}`: change it there._"
+
+
+def rows(titles: Iterable[str], cells: Iterable[Iterable[str]]) -> str:
+    lines = [list(titles), *(list(line) for line in cells)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+
+
+def code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def settings_text() -> str:
+    names = (settings.option_name, settings.env_name, settings.default_text)
+    lines = [
+        [*(code(name(field)) for name in names), limits(field), str(info.description)]
+        for field, info in settings.ServerSettings.model_fields.items()
+    ]
+    return f"""{title("Settings", "lbactors/settings.py")}
+
+Every setting of `lbactors serve` is an option and an environment variable. The option beats the variable, the
+variable beats the default; a variable that is set but empty counts as unset. A value that is not taken is one
+line on stderr and exit code 2. Stores of this version: {", ".join(map(code, sorted(_BACKENDS)))}.
+
+{rows(["Option", "Variable", "Default", "Limits", "Meaning"], lines)}
+
+The commands that talk to a server have [variables of their own](cli.md{CONNECTION}).
+"""
+
+
+def limits(field: str) -> str:
+    """A setting's limits in words: its values, its bounds, or what its own check says of nonsense."""
+    info = settings.ServerSettings.model_fields[field]
+    values = get_args(info.annotation)
+    if values and all(isinstance(value, str) for value in values):
+        return ", ".join(map(code, values))
+    words = {"ge": "at least", "gt": "more than", "le": "at most", "min_length": "characters: at least"}
+    bounds = [(word, getattr(item, kind, None)) for item in info.metadata for kind, word in words.items()]
+    if found := [f"{word} {bound}" for word, bound in bounds if bound is not None]:
+        return ", ".join(found)
+    try:
+        settings.ServerSettings.model_validate({field: "\x00"})
+    except ValidationError as error:
+        said = "".join(item["msg"] for item in error.errors() if item["loc"] == (field,))
+        return said.removeprefix("must be ").removeprefix("must have ")
+    return ""
+
+
+def metrics_text() -> str:
+    counted = metrics.Metrics()
+    counted.request("GET", "/", 200, 0.0)  # labels and buckets show in samples only
+    lines, used, buckets = [], [], []
+    for family in counted.registry.collect():
+        samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+        labels = [label for label in samples[0].labels if label != "le"]
+        used += [label for label in labels if label not in used]
+        buckets += [sample.labels["le"] for sample in samples if "le" in sample.labels]
+        name = samples[0].name if family.type == "counter" else family.name
+        lines.append([code(name), family.type, ", ".join(map(code, labels)), family.documentation])
+    return f"""{title("Metrics", "gateway/metrics.py")}
+
+`GET /metrics` in Prometheus' text format, without a key; `--metrics-port` moves it to a port of its own.
+A histogram has the usual series `_bucket`, `_sum` and `_count`; every counter and histogram has `_created`
+beside them (seconds since the epoch).
+
+{rows(["Metric", "Type", "Labels", "Meaning"], lines)}
+
+{rows(["Label", "Values"], [[code(label), LABELS[label]] for label in used])}
+
+Buckets of the histogram, in seconds: {", ".join(buckets)}.
+
+Each gateway process counts for itself: with `--gateways` above 1 a look shows the one process that it meets,
+and the port of its own is the first one's. Actors, periods, memory and load are in `GET /v1/status`
+(a platform key) and in [`lbactors status`](cli.md#lbactors-status).
+"""
+
+
+def commands(context: click.Context | None = None) -> Iterator[click.Context]:
+    """The context of every command, groups before what is in them."""
+    context = context or click.Context(cli.cli, info_name="lbactors", terminal_width=110)
+    if isinstance(group := context.command, click.Group):
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            inner = click.Context(command, info_name=name, parent=context, terminal_width=110)
+            yield inner
+            yield from commands(inner)
+
+
+def options(context: click.Context) -> list[list[str]]:
+    """Options with what their help says, without `--help`."""
+    chosen = [p for p in context.command.params if isinstance(p, click.Option) and not p.is_eager]
+    records = [p.get_help_record(context) or ("", "") for p in chosen]
+    return [[code(names.replace(" RANGE", "")), said.replace("  [", " [")] for names, said in records]
+
+
+def cli_text() -> str:
+    contexts = list(commands())
+    connection = next(options(c) for c in contexts if c.info_name == "status")
+    exit_codes = next(p for p in cleandoc(cli.__doc__ or "").split("\n\n") if p.startswith("Exit codes:"))
+    texts = "\n\n".join(command_text(context, connection) for context in contexts)
+    return f"""{title("Command line", "lbactors/cli.py")}
+
+In a source tree `./run` stands for `lbactors`: `./run status` is `lbactors status`. Every command explains
+itself with `--help`; `lbactors --version` shows the version.
+
+{exit_codes}
+
+## Options of the connection
+
+The commands that talk to a server have these:
+
+{rows(["Option", "Meaning"], connection)}
+
+{texts}
+"""
+
+
+def command_text(context: click.Context, connection: list[list[str]]) -> str:
+    """One command: help, usage, options, examples."""
+    command, path = context.command, context.command_path
+    usage = command.get_usage(context).removeprefix("Usage: ")
+    parts = [f"#{'#' * path.count(' ')} {path}", cleandoc(command.help or ""), f"```\n{usage}\n```"]
+    if isinstance(command, click.Group):
+        links = [f"[{n}](#{path.replace(' ', '-')}-{n})" for n in command.list_commands(context)]
+        parts.append(f"Commands: {', '.join(links)}.")
+    command.get_params(context)  # `serve` makes its options when they are asked for
+    given = options(context)
+    connects = all(line in given for line in connection)
+    if own := [line for line in given if not (connects and line in connection)]:
+        parts.append(rows(["Option", "Meaning"], own))
+    parts += [f"{'And the' if own else 'The'} [options of the connection]({CONNECTION})."] if connects else []
+    examples = (command.epilog or "").partition("Examples:")[2]
+    parts.append(f"```sh\n{cleandoc(examples)}\n```")
+    return "\n\n".join(parts)
+
+
+def openapi_text() -> str:
+    """The document under the default limits; its version is that of the source, installed or not."""
+    defaults = GatewaySettings()
+    source = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())
+    info = {**table.INFO, "version": source["project"]["version"]}
+    described = table.routes(defaults, operations.Reference())
+    found = openapi.document(described, schemas.components(defaults), info, table.TAGS)
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+
+
+TEXTS: dict[str, Callable[[], str]] = {"settings.md": settings_text, "metrics.md": metrics_text}
+TEXTS |= {"cli.md": cli_text, "openapi.json": openapi_text}
+
+if __name__ == "__main__":
+    for name, text in TEXTS.items():
+        (DOCS / name).write_text(text(), encoding="utf-8")
+        print(f"docs/{name}")
