@@ -2,8 +2,8 @@
 
 A `Route` is everything that is known about a route: where it lies, who may call it, what it takes, what it
 answers. The door registers the routes with aiohttp, checks keys and parameters by them, and `document`
-describes them; so a route that is not described does not exist. The table itself is `gateway/table`, the shapes
-are in `gateway/schemas`.
+describes them; so a route that is not described does not exist. The table itself is `gateway/table`, the
+shapes are in `gateway/schemas`.
 """
 
 from __future__ import annotations

@@ -117,7 +117,10 @@ class ActorState:
 
 
 class Supervisor:
-    """`settings`: plain values, see `gateway.server.actor_settings`. The constructor neither loads nor raises (law 5)."""
+    """`settings`: plain values, see `gateway.server.actor_settings`.
+
+    The constructor neither loads nor raises: an actor whose constructor fails is dead for good (law 5).
+    """
 
     def __init__(self, settings: dict[str, Any], connect: Callable[[], Actors]) -> None:
         self.settings = settings
