@@ -16,7 +16,7 @@ import secrets
 import signal
 import socket
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiohttp import web
@@ -29,10 +29,15 @@ from persistence import open_store
 from persistence.data_dir import DataDirLock, lock_data_dir
 from persistence.store import Store, StoreError
 
+if TYPE_CHECKING:
+    from lbactors.service import Service
+
 CHILD_FD, CHILD_ADDRESS = "LBACTORS_CHILD_FD", "LBACTORS_CHILD_ADDRESS"
 BACKLOG = 1024
 RESPAWN_S = 1.0
 WATCH_RAY_S = 0.5
+LOADED_WITHIN_S = 10.0  # `ready` is printed then at the latest; a very large server goes on loading
+LOADED_POLL_S = 0.1
 GC_THRESHOLDS = (20_000, 20, 50)  # batches make thousands of objects that reference counting frees
 
 log = structlog.get_logger("server")
@@ -145,10 +150,11 @@ async def _main(settings: ServerSettings, cluster: Any, listener: socket.socket,
     supervisor = cluster.supervisor(actor_settings(settings, key_hash))
     port = listener.getsockname()[1]
     async with contextlib.AsyncExitStack() as serving:
-        await serving.enter_async_context(_gateway(settings, cluster, supervisor, listener))
+        service = await serving.enter_async_context(_gateway(settings, cluster, supervisor, listener))
         for _ in range(settings.gateways - 1):
             await serving.enter_async_context(_child(settings, cluster.address, listener))
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        await _until_loaded(service, stopping)
         print(f"ready: http://{host}:{port}", flush=True)
         lost = await _until_stopped(cluster, stopping)
         log.info("draining")
@@ -161,6 +167,15 @@ async def _main(settings: ServerSettings, cluster: Any, listener: socket.socket,
     except Exception as error:  # what is journaled is safe even if the last snapshots fail
         log.warning("last snapshots failed", error=repr(error))
     return 0
+
+
+async def _until_loaded(service: Service, stopping: asyncio.Event) -> None:
+    """Requests are served already, with 503 for what is loading; wait a while until nothing is."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LOADED_WITHIN_S):
+            while not stopping.is_set() and not (await service.ready())["ready"]:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), LOADED_POLL_S)
 
 
 async def _until_stopped(cluster: Any, stopping: asyncio.Event) -> list[str]:
@@ -215,7 +230,7 @@ async def _gateway(settings: ServerSettings, cluster: Any, supervisor: Any, list
         await web.SockSite(runner, listener, backlog=BACKLOG).start()
         own_port = settings.metrics_port and CHILD_FD not in os.environ  # a port can be one process's only
         metrics = await _metrics_site(app, settings) if own_port else None
-        yield
+        yield service
         await drain(app)
         await runner.cleanup()
         if metrics is not None:

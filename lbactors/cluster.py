@@ -130,6 +130,10 @@ class Cluster:
 
     def period_actor(self, name: str, settings: dict[str, Any]) -> ActorRef:
         """The period actor of this name, created if there is none; Ray restarts it when it dies."""
+
+        def node_address() -> str:  # nested, so that it travels by value and spares the actor this module
+            return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+
         options = _options(name, max_concurrency=CALLS_AT_ONCE)
         return ActorRef(name, ray.remote(PeriodActor).options(**options).remote(name, settings, node_address))
 
@@ -147,11 +151,6 @@ class Cluster:
 
 def _resources() -> dict[str, float]:
     return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
-
-
-def node_address() -> str:
-    """The address under which other processes of the cluster reach this node."""
-    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
 
 def connect() -> Cluster:

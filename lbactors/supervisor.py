@@ -174,7 +174,6 @@ class Supervisor:
             self._actor(actor_name).chains.update(
                 c.chain_id for c in self.chains.values() if c.home == actor_name
             )
-        self._start_spares()
         self._keep(self._tick())
         self._keep(self._watch_actors())
         log.info("supervisor started", epoch=self.epoch, chains=len(self.chains), pid=os.getpid())
@@ -301,7 +300,9 @@ class Supervisor:
                 running.add(chain_id)
                 task = self._keep(self._advance_guarded(chain))
                 task.add_done_callback(partial(_discard, running, chain_id))
-            self.reconciled = self.reconciled or (not running and self._all_hosted())
+            if not self.reconciled and not running and self._all_hosted():
+                self.reconciled = True
+                self._start_spares()  # not before: what has players waiting starts first
             await asyncio.sleep(TICK_S)
 
     def _all_hosted(self) -> bool:
