@@ -22,7 +22,8 @@ import structlog
 
 from lbactors.clock import Clock
 from lbactors.model import ApiError, PeriodRecord, Rules
-from lbactors.period import CONFIGURE, INHERIT, SEEN_IDS_MS, Applied, Period
+from lbactors.period import CONFIGURE, INHERIT, Applied, Period
+from lbactors.seen_ids import SEEN_IDS_MS
 from persistence.store import (
     Fenced,
     Part,

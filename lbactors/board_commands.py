@@ -15,11 +15,12 @@ from lbactors import planner
 from lbactors.documents import METADATA_BYTES, PeriodBody, board_json, pack_board, period_json, view_of_record
 from lbactors.model import ApiError, Board, Definition, PeriodRecord, Rules, invalid
 from lbactors.planned import Planned, parse, require_tenant
+from lbactors.supervised import ChainState
 from lbactors.timeframe import Span, format_instant, last_span, next_span, span_at, span_from
 from persistence.store import Change
 
 if TYPE_CHECKING:
-    from lbactors.supervisor import ChainState, Supervisor
+    from lbactors.supervisor import Supervisor
 
 
 class BoardCommands:
@@ -52,7 +53,7 @@ class BoardCommands:
         board = Board(tenant_id, secrets.token_hex(4), parsed, 1, now_ms, now_ms)
         chains, changes = [], [Change("leaderboards", doc_id, pack_board(board))]
         for window in board.windows:
-            chain = self._new_chain(board, window)
+            chain = ChainState(board, window)
             chains.append(chain)
             changes.extend(self._open(chain))
         self.s.boards[doc_id] = board
@@ -65,11 +66,6 @@ class BoardCommands:
                 self.s.schedule(chain, 0)
 
         return Planned(201, board_json(board), changes, act)
-
-    def _new_chain(self, board: Board, window: str) -> ChainState:
-        from lbactors.supervisor import ChainState
-
-        return ChainState(board, window)
 
     def _open(self, chain: ChainState) -> list[Change]:
         """The first periods of a chain, and its home."""
@@ -124,7 +120,7 @@ class BoardCommands:
             for window in board.windows:
                 chain_of = self.s.chains.get(board.chain_id(window))
                 if chain_of is None:
-                    chain_of = self._new_chain(board, window)
+                    chain_of = ChainState(board, window)
                     self.s.chains[chain_of.chain_id] = chain_of
                     chains.append(chain_of)
                     await chain_of.lock.acquire()

@@ -21,7 +21,6 @@ if that bucket is not split yet; so growth never rehashes everything at once.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -30,6 +29,7 @@ import msgpack
 
 from lbactors.model import MAX_EXACT_INTEGER, Rules
 from lbactors.ranking import Ranking, normal
+from lbactors.seen_ids import IdSegment, SeenIds
 
 # Kinds of input, the first item of each; then
 #   SUBMIT     at_ms, player_id, score, subscore, metadata, submission_id, aggregation
@@ -40,8 +40,6 @@ from lbactors.ranking import Ranking, normal
 SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT = range(5)
 
 BUCKET_ENTRIES = 2048  # mean entries of a bucket before another is split off: about 1 ms to serialise
-ID_SEGMENT = 4096  # submission ids a segment: the unit in which ids are saved and forgotten
-SEEN_IDS_MS = 24 * 3600 * 1000
 
 _new = tuple.__new__
 
@@ -72,98 +70,6 @@ class Applied(NamedTuple):
     seq: int
     duplicate: bool
     error: str | None
-
-
-class SeenIds:
-    """Submission ids with the seq they came under, oldest forgotten first, in segments of `ID_SEGMENT`.
-
-    Forgetting depends on the inputs' times alone: a segment goes when its newest id is older than a day, or
-    when there are more than `limit` ids.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.by_id: dict[str, int] = {}
-        self.segments: dict[int, IdSegment] = {}
-        self.next_segment = 0
-        self.dirty: set[int] = set()
-
-    def add(self, submission_id: str, seq: int, now_ms: int) -> None:
-        """Remember an id that is not known yet."""
-        number = self.next_segment - 1
-        segment = self.segments.get(number)
-        if segment is None or segment.closed or len(segment.ids) >= ID_SEGMENT:
-            number, segment = self._new_segment(now_ms)
-        segment.newest_ms = max(segment.newest_ms, now_ms)
-        segment.ids.append(submission_id)
-        segment.seqs.append(seq)
-        self.by_id[submission_id] = seq
-        self.dirty.add(number)
-
-    def inherit(self, ids: Iterable[str], seq: int, newest_ms: int, now_ms: int) -> None:
-        """Remember the ids of another period's segment, as old as they are there."""
-        fresh = [i for i in ids if i not in self.by_id]
-        if not fresh:
-            return
-        number, segment = self._new_segment(now_ms)
-        segment.newest_ms = newest_ms
-        segment.closed = True
-        segment.ids = fresh
-        segment.seqs = array("Q", [seq] * len(fresh))
-        self.by_id.update(dict.fromkeys(fresh, seq))
-        self.dirty.add(number)
-
-    def _new_segment(self, now_ms: int) -> tuple[int, IdSegment]:
-        self._forget(now_ms)
-        number = self.next_segment
-        self.next_segment += 1
-        segment = self.segments[number] = IdSegment(now_ms)
-        self.dirty.add(number)
-        return number, segment
-
-    def _forget(self, now_ms: int) -> None:
-        while self.segments:
-            number = min(self.segments, key=lambda n: self.segments[n].newest_ms)
-            segment = self.segments[number]
-            if segment.newest_ms >= now_ms - SEEN_IDS_MS and len(self.by_id) <= self.limit:
-                return
-            for submission_id in segment.ids:
-                del self.by_id[submission_id]
-            del self.segments[number]
-            self.dirty.discard(number)
-
-    def unpack(self, number: int, body: bytes) -> None:
-        """Take a saved segment back (`IdSegment.pack`). Segments must come in rising order."""
-        newest_ms, ids, seqs, closed = msgpack.unpackb(body)
-        segment = self.segments[number] = IdSegment(newest_ms)
-        segment.closed = closed
-        segment.ids, segment.seqs = ids, array("Q", seqs)
-        self.by_id.update(zip(ids, seqs, strict=True))
-        self.next_segment = max(self.next_segment, number + 1)
-
-    def check(self) -> None:
-        """Assert that dictionary and segments tell the same."""
-        listed = {i: q for s in self.segments.values() for i, q in zip(s.ids, s.seqs, strict=True)}
-        assert listed == self.by_id, "segments and dictionary differ"
-        assert sum(len(s.ids) for s in self.segments.values()) == len(listed), "an id stands twice"
-        assert list(self.segments) == sorted(self.segments)
-
-
-class IdSegment:
-    """Some thousand submission ids in the order they came; grows at its end only, and once closed no more."""
-
-    __slots__ = ("closed", "ids", "newest_ms", "seqs")
-
-    def __init__(self, newest_ms: int) -> None:
-        self.newest_ms = newest_ms
-        self.closed = False
-        self.ids: list[str] = []
-        self.seqs = array("Q")
-
-    def pack(self, count: int) -> bytes:
-        """The first `count` ids: the segment as it was when it had so many."""
-        seqs = list(self.seqs[:count])
-        return bytes(msgpack.packb([self.newest_ms, self.ids[:count], seqs, self.closed]))
 
 
 class Snapshot:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import OrderedDict
 from typing import Any, NamedTuple, cast
 
 import msgpack
@@ -24,13 +23,13 @@ from lbactors.model import ApiError, Board, Outcome, PeriodRecord, PeriodView, R
 from lbactors.period import FULL, NO_RANK, RANK
 from lbactors.period_actor import ERROR, NOT_HERE
 from lbactors.planner import goes_on_after
+from lbactors.profiles import Profiles
 from lbactors.routes import Catalogue
 from lbactors.settings import ServerSettings
 from lbactors.timeframe import span_at
 from persistence.store import Store, StoreError
 
 WANT = {"none": NO_RANK, "ranks": RANK, "full": FULL}
-PROFILES_KEPT = 200_000  # players whose profile (or lack of one) a gateway remembers
 READS_WAITING = 20_000
 READS_AT_ONCE = 512
 COMMAND_TIMEOUT_S = 60.0
@@ -100,12 +99,11 @@ class Service:
         self._store = store
         self._settings = settings
         self._clock = Clock(str(settings.clock_file) if settings.clock_file else None)
-        self.catalogue = Catalogue(supervisor, self._profile_changed)
+        self._profiles = Profiles(store)
+        self.catalogue = Catalogue(supervisor, self._profiles.changed)
         self._writes: dict[str, Channel] = {}
         self._reads: dict[str, Channel] = {}
         self._lines: dict[str, Line] = {}
-        self._profiles: OrderedDict[tuple[str, str], dict[str, Any] | None] = OrderedDict()
-        self._profile_changes = 0
         self._reports: dict[str, asyncio.Task[None]] = {}
         self._last_status: dict[str, Any] = {}
 
@@ -454,38 +452,9 @@ class Service:
         where = "" if window is None else f" in window '{window}'"
         raise ApiError("period_not_found", f"no period '{period}'{where}")
 
-    # Profiles -------------------------------------------------------------------------------------------
-
-    def _profile_changed(self, tenant_id: str, player_id: str) -> None:
-        self._profile_changes += 1
-        if tenant_id:
-            self._profiles.pop((tenant_id, player_id), None)
-        else:
-            self._profiles.clear()
-
     async def profiles(self, tenant_id: str, player_ids: list[str]) -> dict[str, dict[str, Any]]:
         """Profiles of those players that have one (JSON-ready, as `PUT /v1/players/{id}` answers)."""
-        known = self._profiles
-        missing = [p for p in player_ids if (tenant_id, p) not in known]
-        fetched: dict[str, dict[str, Any] | None] = {}
-        if missing:
-            changes = self._profile_changes
-            try:
-                bodies = await self._store.get("profiles", [f"{tenant_id}/{p}" for p in missing])
-            except StoreError as error:
-                raise ApiError("storage_unavailable", str(error)) from error
-            for player_id, body in zip(missing, bodies, strict=True):
-                fetched[player_id] = None if body is None else msgpack.unpackb(body)
-            if changes == self._profile_changes:  # else what was read may be older than a change
-                known.update(((tenant_id, p), profile) for p, profile in fetched.items())
-                while len(known) > PROFILES_KEPT:
-                    known.popitem(last=False)
-        found = {}
-        for player_id in player_ids:
-            profile = fetched[player_id] if player_id in fetched else known.get((tenant_id, player_id))
-            if profile is not None:
-                found[player_id] = profile
-        return found
+        return await self._profiles.get(tenant_id, player_ids)
 
     # Operations -----------------------------------------------------------------------------------------
 

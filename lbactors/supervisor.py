@@ -24,12 +24,12 @@ import msgpack
 import structlog
 
 from lbactors import planner
-from lbactors.chain_spec import ChainSpec
 from lbactors.clock import Clock
 from lbactors.documents import unpack_board
 from lbactors.logs import configure_logs
-from lbactors.model import ApiError, Board, PeriodRecord, Rules
+from lbactors.model import ApiError, Board, PeriodRecord
 from lbactors.period_actor import NOT_HERE, VALUE, pack
+from lbactors.supervised import ActorState, ChainState
 from persistence import open_store
 from persistence.store import Change, Fenced, Store, StoreError
 
@@ -50,14 +50,6 @@ def _discard(running: set[str], chain_id: str, _: Any) -> None:
     running.discard(chain_id)
 
 
-class Actor(Protocol):
-    """A handle to a period actor (`lbactors.cluster.ActorRef`)."""
-
-    name: str
-
-    async def call(self, method: str, *payload: bytes, timeout_s: float | None = None) -> bytes: ...
-
-
 class Actors(Protocol):
     """Where actors come from (`lbactors.cluster.Cluster`)."""
 
@@ -66,54 +58,6 @@ class Actors(Protocol):
     def period_actor(self, name: str, settings: dict[str, Any]) -> Any: ...
 
     def kill(self, ref: Any) -> None: ...
-
-
-class ChainState:
-    """A chain as the supervisor knows it. `records`: all that are kept, by serial."""
-
-    def __init__(self, board: Board, window: str) -> None:
-        self.board = board
-        self.window = window
-        self.chain_id = board.chain_id(window)
-        self.records: list[PeriodRecord] = []
-        self.next_serial = 1
-        self.version = 0
-        self.home = ""
-        self.due_ms: int | None = None
-        self.lock = asyncio.Lock()
-
-    @property
-    def wanted(self) -> bool:
-        """Whether new periods are wanted."""
-        return self.board.definition.status != "archived" and self.window in self.board.windows
-
-    def spec(self) -> ChainSpec:
-        definition = self.board.definition
-        sealed = [r for r in self.records if r.sealed]
-        more = self.wanted and planner.goes_on_after(definition.timeframe, self.window, self.records)
-        return ChainSpec(
-            self.chain_id,
-            self.window,
-            self.version,
-            Rules.of(definition),
-            definition.timeframe.late_grace_seconds * 1000,
-            more,
-            [r for r in self.records if not r.sealed],
-            sealed[-1] if sealed else None,
-            self.records[0].serial if self.records else 0,
-        )
-
-
-class ActorState:
-    """A period actor as the supervisor knows it."""
-
-    def __init__(self, ref: Actor) -> None:
-        self.ref = ref
-        self.incarnation = ""
-        self.chains: set[str] = set()
-        self.last_ping: dict[str, Any] = {}
-        self.lock = asyncio.Lock()
-        self.hosted: dict[str, int] = {}  # chain -> version of the spec that it took
 
 
 class Supervisor:

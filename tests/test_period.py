@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from oracle import Options, Oracle, Told
 
 from lbactors import period as period_module
+from lbactors import seen_ids as seen_ids_module
 from lbactors.model import Rules, check_number
 from lbactors.period import (
     CONFIGURE,
@@ -26,12 +27,11 @@ from lbactors.period import (
     NO_RANK,
     RANK,
     REMOVE,
-    SEEN_IDS_MS,
     SUBMIT,
     Applied,
     Period,
-    SeenIds,
 )
+from lbactors.seen_ids import SEEN_IDS_MS, SeenIds
 
 START_MS = 1_700_000_000_000
 AGGREGATIONS = ("best", "latest", "sum", "min", "max", "count")
@@ -46,7 +46,7 @@ PLAIN: list[Any] = [None, None, None]  # no metadata, no id, the board's aggrega
 def _small_sizes() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(period_module, "BUCKET_ENTRIES", 2)
-        patch.setattr(period_module, "ID_SEGMENT", 3)
+        patch.setattr(seen_ids_module, "ID_SEGMENT", 3)
         yield
 
 
