@@ -101,21 +101,21 @@ def _listen(settings: ServerSettings) -> socket.socket:
     return listener
 
 
-async def _first_key(settings: ServerSettings) -> tuple[str | None, bool]:
-    """The root key's hash, and whether a key was made here (then it is printed). StoreError."""
+async def _first_key(settings: ServerSettings) -> str | None:
+    """The root key's hash, if there is to be one; an empty store gets a key, printed here. StoreError."""
     store: Store = open_store(store_url(settings))
     await store.open()
     try:
         if settings.root_key is not None:
             text = settings.root_key.get_secret_value()
-            return hashlib.sha256(text.encode()).hexdigest(), False
+            return hashlib.sha256(text.encode()).hexdigest()
         if await store.scan("keys", limit=1):
-            return None, False
+            return None
     finally:
         await store.close()
     text = f"lb_{secrets.token_hex(24)}"
     print(f"root key: {text}", flush=True)
-    return hashlib.sha256(text.encode()).hexdigest(), True
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -130,7 +130,7 @@ def _serve(settings: ServerSettings, listener: socket.socket) -> int:
     from lbactors.cluster import Cluster
 
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        key_hash, _ = runner.run(_first_key(settings))
+        key_hash = runner.run(_first_key(settings))
         cluster = Cluster()
         try:
             if settings.ray_address == "local":

@@ -23,6 +23,7 @@ from lbactors.documents import (
     unpack_key,
 )
 from lbactors.model import ApiError, Key, Tenant, invalid
+from lbactors.period_actor import value_of
 from lbactors.planned import Planned, parse, require_tenant
 from lbactors.timeframe import format_instant
 from persistence.store import Change
@@ -155,9 +156,7 @@ class AccessCommands:
             async with chain.lock:
                 actor = self.s.actors[chain.home]
                 reply = await self.s._call(actor, "erase", [chain.chain_id, player_id, anonymous_id])
-            if reply[0] != 0:
-                raise ApiError.from_wire(reply[1]) if len(reply) > 1 else ApiError("period_loading", "moving")
-            erased += reply[1]
+            erased += value_of(reply)
         if profile is None and erased == 0:
             raise ApiError("player_not_found", f"no player '{player_id}'")
         body = {"player_id": player_id, "erased_entries": erased}

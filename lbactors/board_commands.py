@@ -69,14 +69,7 @@ class BoardCommands:
 
     def _open(self, chain: ChainState) -> list[Change]:
         """The first periods of a chain, and its home."""
-        plan = planner.plan_chain(
-            chain.board.definition.timeframe,
-            chain.window,
-            chain.records,
-            chain.next_serial,
-            self.s.clock.now_ms(),
-            goes_on=chain.wanted,
-        )
+        plan = chain.plan(self.s.clock.now_ms())
         if not plan.add:
             return []
         self.s.take_records(chain, plan.add)
@@ -305,7 +298,7 @@ class BoardCommands:
 def _current(open_records: list[PeriodRecord], now_ms: int) -> PeriodRecord | None:
     """The open record that contains an instant; else the next one; else the last."""
     for record in reversed(open_records):
-        if (record.starts_at_ms or 0) <= now_ms and (record.ends_at_ms is None or now_ms < record.ends_at_ms):
+        if record.contains(now_ms):
             return record
     later = [r for r in open_records if (r.starts_at_ms or 0) > now_ms]
     return later[0] if later else (open_records[-1] if open_records else None)

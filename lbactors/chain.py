@@ -31,6 +31,11 @@ RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # pauses between attempts to load; th
 log = structlog.get_logger("chain")
 
 
+async def _pause(attempt: int) -> None:
+    """Wait before the next attempt; `attempt` counts those that failed before this one."""
+    await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+
+
 class Chain:
     """See the module's docstring. `gone` is called when another activation was found to have taken over."""
 
@@ -113,7 +118,7 @@ class Chain:
                 log.error("period does not load", period=loading.period_id, error=str(error))
                 return
             except StoreError:
-                await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+                await _pause(attempt)
                 attempt += 1
                 fresh = self._new(current.record)
                 if current is loading:  # nothing readable yet
@@ -140,7 +145,7 @@ class Chain:
             try:
                 await activation.configure(self.spec.rules)
             except ApiError:
-                await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+                await _pause(attempt)
                 attempt += 1
 
     def _replace(self, old: Activation, new: Activation) -> None:
@@ -163,10 +168,7 @@ class Chain:
     def _at(self, at_ms: int) -> Activation | None:
         """The open period that contains an instant, the newest if there are several."""
         for activation in reversed(self.open):
-            record = activation.record
-            if (record.starts_at_ms is None or record.starts_at_ms <= at_ms) and (
-                record.ends_at_ms is None or at_ms < record.ends_at_ms
-            ):
+            if activation.record.contains(at_ms):
                 return activation
         return None
 

@@ -171,9 +171,3 @@ def _options(name: str, max_concurrency: int) -> dict[str, Any]:
         "max_task_retries": 0,  # a repeated call could apply a score twice
         "max_concurrency": max_concurrency,
     }
-
-
-def temp_dir_of_session() -> Path | None:
-    """Where Ray's own logs of a local session are."""
-    node = getattr(ray._private.worker, "_global_node", None)
-    return Path(node.get_session_dir_path()) if node is not None else None

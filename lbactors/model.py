@@ -300,6 +300,12 @@ class PeriodRecord(NamedTuple):
     last_seq: int = 0
     forced: bool = False  # closed by hand: takes no late submissions
 
+    def contains(self, at_ms: int) -> bool:
+        """Whether an instant lies in [start, end)."""
+        return (self.starts_at_ms is None or self.starts_at_ms <= at_ms) and (
+            self.ends_at_ms is None or at_ms < self.ends_at_ms
+        )
+
     def state(self, now_ms: int, grace_ms: int) -> str:
         """`pending`, `active`, `closing` or `closed`: a function of the clock alone."""
         if self.forced:

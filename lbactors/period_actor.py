@@ -48,6 +48,13 @@ def pack(value: Any) -> bytes:
     return bytes(msgpack.packb(value))
 
 
+def value_of(reply: list[Any]) -> Any:
+    """What a reply says. ApiError: the error that it is, or period_loading for a chain that is not here."""
+    if reply[0] == VALUE:
+        return reply[1]
+    raise ApiError.from_wire(reply[1]) if reply[0] == ERROR else ApiError("period_loading", "moving")
+
+
 class PeriodActor:
     """`settings`: store_url, clock_file, seen_ids_limit, queue_limit, snapshot_inputs, snapshot_seconds,
     idle_unload_seconds, log_level. The constructor neither loads nor raises (law 5).

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lbactors.activation import Activation
+from lbactors.documents import view_of_record
 from lbactors.model import ApiError, PeriodView, Row
 from lbactors.period import Entry, Period
 
@@ -39,18 +40,9 @@ def row_of(before: Period | None, rank: int | None, player_id: str, entry: Entry
 def view_of(
     activation: Activation, window: str, now_ms: int, grace_ms: int, next_starts_at_ms: int | None
 ) -> PeriodView:
-    record, period = activation.record, activation.period
-    return PeriodView(
-        record.serial,
-        record.key,
-        window,
-        record.state(now_ms, grace_ms),
-        record.starts_at_ms if record.starts_at_ms is not None else record.opened_at_ms,
-        record.ends_at_ms,
-        next_starts_at_ms,
-        period.total,
-        period.submissions,
-    )
+    period = activation.period
+    record = activation.record._replace(entries=period.total, submissions=period.submissions)
+    return view_of_record(record, window, now_ms, grace_ms, next_starts_at_ms)
 
 
 def _rows(period: Period, before: Period | None, ranked: Iterable[tuple[int, str]]) -> list[Row]:

@@ -37,6 +37,17 @@ class ChainState:
         """Whether new periods are wanted."""
         return self.board.definition.status != "archived" and self.window in self.board.windows
 
+    def plan(self, now_ms: int) -> planner.Plan:
+        """What is to be opened, sealed and deleted now."""
+        return planner.plan_chain(
+            self.board.definition.timeframe,
+            self.window,
+            self.records,
+            self.next_serial,
+            now_ms,
+            goes_on=self.wanted,
+        )
+
     def spec(self) -> ChainSpec:
         definition = self.board.definition
         sealed = [r for r in self.records if r.sealed]

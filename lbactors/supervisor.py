@@ -28,7 +28,7 @@ from lbactors.clock import Clock
 from lbactors.documents import unpack_board
 from lbactors.logs import configure_logs
 from lbactors.model import ApiError, Board, PeriodRecord
-from lbactors.period_actor import NOT_HERE, VALUE, pack
+from lbactors.period_actor import NOT_HERE, VALUE, pack, value_of
 from lbactors.supervised import ActorState, ChainState
 from persistence import open_store
 from persistence.store import Change, Fenced, Store, StoreError
@@ -272,14 +272,7 @@ class Supervisor:
         if self.chains.get(chain.chain_id) is not chain:
             return
         while True:
-            plan = planner.plan_chain(
-                chain.board.definition.timeframe,
-                chain.window,
-                chain.records,
-                chain.next_serial,
-                self.clock.now_ms(),
-                goes_on=chain.wanted,
-            )
+            plan = chain.plan(self.clock.now_ms())
             changes = [self.record_change(chain, r) for r in plan.add]
             if plan.add:
                 self.take_records(chain, plan.add)
@@ -315,9 +308,7 @@ class Supervisor:
         if reply[0] == NOT_HERE:
             await self.host([chain], wait=True)
             reply = await self._call(actor, "seal", [chain.chain_id, serial])
-        if reply[0] != VALUE:
-            raise ApiError.from_wire(reply[1]) if len(reply) > 1 else ApiError("period_loading", "moving")
-        sealed = PeriodRecord(*reply[1])._replace(key=record.key)
+        sealed = PeriodRecord(*value_of(reply))._replace(key=record.key)
         self.take_records(chain, [sealed])
         await self.commit([self.record_change(chain, sealed)])
         await self.host([chain], wait=False)
