@@ -1,16 +1,23 @@
 """What the SQLite backend keeps in its file, and what each operation does to it inside one transaction.
 
 Layout (format 1):
-    names      name -> the epoch given out last, and a number that stands for the name in the tables below
+    names      period -> the epoch given out last, and a number that stands for it in the tables below
+    owners     owner of documents -> the epoch given out last
+    identity   one row: the id that was made with the store
     documents  collection, doc_id -> body
     journal    number, last_seq -> one record
     parts      one version of one snapshot part; `id` only ever rises
     snapshots  number -> seq, epoch, manifest: JSON [[part name, seq it was put under, id of that version], …]
     garbage    number -> delete its journal up to `seq`, and parts up to id `mark` that no manifest names
 
-A name that is dropped gets a new number, and the old one becomes garbage: the drop is one small step however
-long the journal is. Garbage is deleted a few rows at a time beside other work: trimming stops no append. A
-manifest points at versions by id, so a part put again under the same seq stays invisible until its commit.
+The first files of format 1 have no `owners` and no `identity`: owners were among the names. The next writer
+adds both tables and copies the epoch of every name that has neither journal nor snapshot; that some of those
+are periods does no harm. The version before goes on with such a file, and counts owners where it did.
+
+A period that is dropped gets a new number, and the old one becomes garbage: the drop is one small step,
+however long the journal is. Garbage is deleted a few rows at a time beside other work: trimming stops no
+append. A manifest points at versions by id, so a part put again under the same seq stays invisible until its
+commit.
 The journal is an ordinary table with an index on (number, last_seq), not clustered by it: measured, that
 appends records of 3 kB 2.7 times faster, and replay is sequential enough.
 
@@ -22,11 +29,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import zlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from persistence.store import Change, Fenced, Part, Record, Recovered, SeqMismatch, StoreCorrupt
+from persistence.checksum import checksum
+from persistence.store import (
+    Change,
+    Fenced,
+    Part,
+    Record,
+    Recovered,
+    SeqMismatch,
+    StoreCorrupt,
+    StoreWentBack,
+)
 
 APPLICATION_ID = 0x4C424143  # "LBAC", in the header of the file
 FORMAT = 1
@@ -52,6 +68,18 @@ CREATE TABLE garbage (num INTEGER PRIMARY KEY, seq INTEGER NOT NULL, mark INTEGE
 CREATE TABLE probe (body BLOB);
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT};
+COMMIT;
+"""
+
+# What came to format 1 later. Made once, whoever comes first: the copy must not be repeated.
+ADDITIONS = """
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS owners (name TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
+INSERT INTO owners SELECT name, epoch FROM names WHERE NOT EXISTS (SELECT 1 FROM identity)
+    AND NOT EXISTS (SELECT 1 FROM journal WHERE num = names.num)
+    AND NOT EXISTS (SELECT 1 FROM snapshots WHERE num = names.num);
+INSERT INTO identity SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT 1 FROM identity);
 COMMIT;
 """
 
@@ -87,14 +115,6 @@ class Connection(Protocol):
         """Run one statement for each row of parameters."""
 
 
-Stream = Generator[Recovered | Part | Record, None, None]
-
-
-def _checksum(body: bytes, *header: str | int) -> int:
-    """CRC-32 over header fields and body: a sound row in the wrong place is damage too."""
-    return zlib.crc32(body, zlib.crc32("\n".join(map(str, header)).encode()))
-
-
 # Operations: each runs in the writer's transaction and leaves nothing behind if it raises ---------------
 
 
@@ -111,22 +131,31 @@ def _savepoint(conn: Connection) -> Iterator[None]:
     conn.execute("RELEASE operation")
 
 
-def _number(conn: Connection, name: str, epoch: int) -> int:
-    """The number of a name whose highest epoch is `epoch`, else Fenced."""
-    rows: list[tuple[int, int]] = conn.execute(
-        "SELECT num, epoch FROM names WHERE name = ?", (name,)
-    ).fetchall()
-    num, highest = rows[0] if rows else (0, 0)
-    if epoch != highest or not rows:
+def _fence(name: str, epoch: int, highest: int) -> None:
+    """Fenced unless `epoch` is the highest given out; 0 for none."""
+    if epoch != highest or not highest:
         what = "is over" if epoch < highest else "was never given out"
-        raise Fenced(f"{name!r}: epoch {epoch} {what}, the highest is {highest}")
+        raise Fenced(f"{name!r}: epoch {epoch} {what}, the highest is {highest}", highest)
+
+
+def _number(conn: Connection, period_id: str, epoch: int) -> int:
+    """The number of a period whose highest epoch is `epoch`, else Fenced."""
+    num, highest = number_and_epoch(conn, period_id)
+    _fence(period_id, epoch, highest)
     return num
 
 
-def take_epoch(conn: Connection, name: str) -> int:
-    """The next epoch of a name; a name is made by its first one."""
+def take_ownership(conn: Connection, owner: str) -> int:
+    """The next epoch of an owner of documents."""
+    upsert = "INSERT INTO owners VALUES (?, 1) ON CONFLICT DO UPDATE SET epoch = epoch + 1 RETURNING epoch"
+    ((epoch,),) = conn.execute(upsert, (owner,)).fetchall()
+    return int(epoch)
+
+
+def take_epoch(conn: Connection, period_id: str) -> int:
+    """The next epoch of a period, which is made by its first one."""
     upsert = "INSERT INTO names (name, epoch) VALUES (?, 1) ON CONFLICT DO UPDATE SET epoch = epoch + 1"
-    ((num, epoch),) = conn.execute(f"{upsert} RETURNING num, epoch", (name,)).fetchall()
+    ((num, epoch),) = conn.execute(f"{upsert} RETURNING num, epoch", (period_id,)).fetchall()
     if epoch > 1 and conn.execute("SELECT 1 FROM parts WHERE num = ? LIMIT 1", (num,)).fetchall():
         _discard(conn, num, 0)  # parts of the epoch before, whose snapshot will never be committed
     return int(epoch)
@@ -142,7 +171,7 @@ def _discard(conn: Connection, num: int, seq: int) -> None:
 def append(conn: Connection, period_id: str, record: Record) -> None:
     """Append, or find that the very same record is there already. Fenced, SeqMismatch."""
     epoch, first_seq, last_seq, body = record
-    crc = _checksum(body, period_id, epoch, first_seq, last_seq)
+    crc = checksum(body, period_id, epoch, first_seq, last_seq)
     if first_seq <= last_seq:
         row = (period_id, last_seq, first_seq, epoch, crc, body)
         if conn.execute(APPEND, row).rowcount == 1:
@@ -158,7 +187,7 @@ def put_parts(conn: Connection, period_id: str, epoch: int, seq: int, parts: Map
     """Add a version of each part, which no manifest names yet. Fenced."""
     with _savepoint(conn):
         num = _number(conn, period_id, epoch)
-        rows = [(num, name, seq, _checksum(body, period_id, name, seq), body) for name, body in parts.items()]
+        rows = [(num, name, seq, checksum(body, period_id, name, seq), body) for name, body in parts.items()]
         conn.executemany("INSERT INTO parts (num, name, seq, crc, body) VALUES (?, ?, ?, ?, ?)", rows)
 
 
@@ -171,28 +200,49 @@ def commit_snapshot(
     """
     with _savepoint(conn):
         num = _number(conn, period_id, epoch)
-        old_seq, _ = _manifest(conn, num, period_id)
-        boundary = conn.execute("SELECT 1 FROM journal WHERE num = ? AND last_seq = ?", (num, seq)).fetchall()
-        if seq < 1 or (seq != old_seq and (seq < old_seq or not boundary)):
+        old_seq, old_entries = manifest_of(conn, num, period_id)
+        if seq < 1 or seq < old_seq or not _ends_at(conn, num, old_seq, seq):
             raise SeqMismatch(f"period {period_id!r}: no record ends at seq {seq} (snapshot at {old_seq})")
+        live = {part_id for _, _, part_id in old_entries}
+        ((mark,),) = conn.execute("SELECT max(mark) FROM garbage WHERE num = ?", (num,)).fetchall()
         versions: dict[tuple[str, int], int] = {}
         for name, put_at, part_id in conn.execute("SELECT name, seq, id FROM parts WHERE num = ?", (num,)):
-            versions[name, put_at] = max(part_id, versions.get((name, put_at), 0))
+            if part_id > (mark or 0) or part_id in live:
+                versions[name, put_at] = max(part_id, versions.get((name, put_at), 0))
         entries = [[name, put_at, versions.get((name, put_at))] for name, put_at in manifest.items()]
         for name, put_at, part_id in entries:
             if part_id is None:
                 raise StoreCorrupt(f"period {period_id!r}: part {name!r} of seq {put_at} is missing")
         body = json.dumps(entries).encode()
-        row = (num, seq, epoch, _checksum(body, period_id, seq, epoch), body)
+        row = (num, seq, epoch, checksum(body, period_id, seq, epoch), body)
         conn.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", row)
         _discard(conn, num, seq)
 
 
+def cut(conn: Connection, period_id: str, epoch: int, seq: int) -> None:
+    """Delete the records after `seq`, and parts that no manifest names. Fenced, SeqMismatch."""
+    with _savepoint(conn):
+        num = _number(conn, period_id, epoch)
+        covered = snapshot_seq(conn, num)
+        if seq < covered or not _ends_at(conn, num, covered, seq):
+            raise SeqMismatch(f"period {period_id!r}: no record ends at seq {seq} (snapshot at {covered})")
+        conn.execute("DELETE FROM journal WHERE num = ? AND last_seq > ?", (num, seq))
+        _discard(conn, num, 0)  # they may be of what was cut
+
+
+def _ends_at(conn: Connection, num: int, covered: int, seq: int) -> bool:
+    """Whether the snapshot or a record of the journal ends at `seq`."""
+    row = (num, seq)
+    found = "SELECT 1 FROM journal WHERE num = ? AND last_seq = ?"
+    return seq == covered or bool(conn.execute(found, row).fetchall())
+
+
 def drop_periods(conn: Connection, period_ids: Sequence[str]) -> None:
-    """Give each name a new number and epoch. Names never heard of are passed over."""
+    """Give each period a new number and epoch. Those never heard of are passed over."""
     with _savepoint(conn):
         for name in period_ids:
-            for num, epoch in conn.execute("SELECT num, epoch FROM names WHERE name = ?", (name,)).fetchall():
+            num, epoch = number_and_epoch(conn, name)
+            if num:
                 conn.execute("DELETE FROM snapshots WHERE num = ?", (num,))
                 conn.execute("DELETE FROM names WHERE num = ?", (num,))
                 conn.execute("INSERT INTO names (name, epoch) VALUES (?, ?)", (name, epoch + 1))
@@ -202,13 +252,13 @@ def drop_periods(conn: Connection, period_ids: Sequence[str]) -> None:
 def commit(conn: Connection, changes: Sequence[Change], owner: str, epoch: int) -> None:
     """Put and delete documents in the order given. Fenced."""
     with _savepoint(conn):
-        _number(conn, owner, epoch)
+        _fence(owner, epoch, ownership(conn, owner))
         for collection, doc_id, body in changes:
             if body is None:
                 key = (collection, doc_id)
                 conn.execute("DELETE FROM documents WHERE collection = ? AND doc_id = ?", key)
             else:
-                row = (collection, doc_id, _checksum(body, collection, doc_id), body)
+                row = (collection, doc_id, checksum(body, collection, doc_id), body)
                 conn.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)", row)
 
 
@@ -225,7 +275,7 @@ def collect(conn: Connection) -> bool:
         more = False
         names = conn.execute("SELECT name FROM names WHERE num = ?", (num,)).fetchall()
         with contextlib.suppress(StoreCorrupt):  # then nothing of it is deleted; reading it will complain
-            _, entries = _manifest(conn, num, names[0][0] if names else "")
+            _, entries = manifest_of(conn, num, names[0][0] if names else "")
             live = {part_id for _, _, part_id in entries}
             ids = conn.execute("SELECT id FROM parts WHERE num = ? AND id <= ?", (num, mark)).fetchall()
             dead = [row for row in ids if row[0] not in live]
@@ -242,11 +292,44 @@ def collect(conn: Connection) -> bool:
 # Reading ------------------------------------------------------------------------------------------------
 
 
-def _manifest(conn: Connection, num: int, period_id: str) -> tuple[int, list[tuple[str, int, int]]]:
+def identity(conn: Connection) -> str:
+    """The id that was made with the store. StoreCorrupt if it is gone."""
+    rows = conn.execute("SELECT id FROM identity").fetchall()
+    if len(rows) != 1:
+        raise StoreCorrupt(f"the store has {len(rows)} ids, not one")
+    return str(rows[0][0])
+
+
+def ownership(conn: Connection, owner: str) -> int:
+    """The highest epoch given out to an owner of documents; 0 for none."""
+    rows = conn.execute("SELECT epoch FROM owners WHERE name = ?", (owner,)).fetchall()
+    return int(rows[0][0]) if rows else 0
+
+
+def number_and_epoch(conn: Connection, period_id: str) -> tuple[int, int]:
+    """A period's number and the highest epoch given out for it; 0, 0 if it was never heard of."""
+    rows: list[tuple[int, int]] = conn.execute(
+        "SELECT num, epoch FROM names WHERE name = ?", (period_id,)
+    ).fetchall()
+    return rows[0] if rows else (0, 0)
+
+
+def epochs(conn: Connection, period_ids: Sequence[str]) -> list[int]:
+    """The highest epoch given out for each period, in the order asked for; 0 for none."""
+    return [number_and_epoch(conn, period_id)[1] for period_id in period_ids]
+
+
+def snapshot_seq(conn: Connection, num: int) -> int:
+    """The seq of the snapshot in force, whether it is sound or not; 0 without one."""
+    rows = conn.execute("SELECT seq FROM snapshots WHERE num = ?", (num,)).fetchall()
+    return int(rows[0][0]) if rows else 0
+
+
+def manifest_of(conn: Connection, num: int, period_id: str) -> tuple[int, list[tuple[str, int, int]]]:
     """Seq and entries (part name, seq it was put under, id) of the snapshot in force; 0, [] without one."""
     rows = conn.execute("SELECT seq, epoch, crc, manifest FROM snapshots WHERE num = ?", (num,)).fetchall()
     for seq, epoch, crc, body in rows:
-        if crc != _checksum(body, period_id, seq, epoch):
+        if crc != checksum(body, period_id, seq, epoch):
             raise StoreCorrupt(f"period {period_id!r}: snapshot at seq {seq}: checksum differs")
         return seq, [(name, put_at, part_id) for name, put_at, part_id in json.loads(body)]
     return 0, []
@@ -263,7 +346,7 @@ def get(conn: Connection, collection: str, doc_ids: Sequence[str]) -> list[bytes
 
 
 def _sound(collection: str, doc_id: str, crc: int, body: bytes) -> bytes:
-    if crc != _checksum(body, collection, doc_id):
+    if crc != checksum(body, collection, doc_id):
         raise StoreCorrupt(f"document {collection!r} {doc_id!r}: checksum differs")
     return body
 
@@ -292,27 +375,65 @@ def list_periods(conn: Connection) -> list[str]:
     return [name for (name,) in conn.execute(LIST_PERIODS).fetchall()]
 
 
-def replay(conn: Connection, period_id: str) -> Stream:
-    """Everything of one period, checked, from one view: the caller has begun a transaction. StoreCorrupt."""
-    rows = conn.execute("SELECT num FROM names WHERE name = ?", (period_id,)).fetchall()
-    num = rows[0][0] if rows else 0
-    seq, entries = _manifest(conn, num, period_id)
-    yield Recovered(seq)
+def parts_of(
+    conn: Connection, num: int, period_id: str, entries: Sequence[tuple[str, int, int]]
+) -> Iterator[tuple[Part, str]]:
+    """Parts that a manifest names, each with what is wrong with it ("" for nothing)."""
     for name, put_at, part_id in entries:
+        place = f"period {period_id!r}: part {name!r} of seq {put_at}"
         query = "SELECT crc, body FROM parts WHERE id = ? AND num = ? AND name = ? AND seq = ?"
         found = conn.execute(query, (part_id, num, name, put_at)).fetchall()
         if not found:
-            raise StoreCorrupt(f"period {period_id!r}: part {name!r} of seq {put_at} is missing")
-        ((crc, body),) = found
-        if crc != _checksum(body, period_id, name, put_at):
-            raise StoreCorrupt(f"period {period_id!r}: part {name!r} of seq {put_at}: checksum differs")
-        yield Part(name, body)
+            yield Part(name, b""), f"{place} is missing"
+        else:
+            ((crc, body),) = found
+            sound = crc == checksum(body, period_id, name, put_at)
+            yield Part(name, body), "" if sound else f"{place}: checksum differs"
+
+
+def records_of(
+    conn: Connection, num: int, period_id: str, seq: int
+) -> Iterator[tuple[Record, bool, list[str]]]:
+    """Records after a seq, each with whether its checksum is right, and all that is wrong with it."""
     query = "SELECT epoch, first_seq, last_seq, body, crc FROM journal WHERE num = ? AND last_seq > ?"
     for epoch, first_seq, last_seq, body, crc in conn.execute(f"{query} ORDER BY last_seq", (num, seq)):
         place = f"period {period_id!r}: record {first_seq}..{last_seq}"
-        if crc != _checksum(body, period_id, epoch, first_seq, last_seq):
-            raise StoreCorrupt(f"{place}: checksum differs")
+        sound = crc == checksum(body, period_id, epoch, first_seq, last_seq)
+        faults = [] if sound else [f"{place}: checksum differs"]
         if first_seq != seq + 1:
-            raise StoreCorrupt(f"{place} comes after seq {seq}: a gap")
+            faults.append(f"{place} comes after seq {seq}: a gap")
         seq = last_seq
-        yield Record(epoch, first_seq, last_seq, body)
+        yield Record(epoch, first_seq, last_seq, body), sound, faults
+
+
+def replay(conn: Connection, period_id: str) -> Generator[Recovered | Part | Record, None, None]:
+    """Everything of one period, checked, from one view: the caller has begun a transaction. StoreCorrupt."""
+    num, _ = number_and_epoch(conn, period_id)
+    seq, entries = manifest_of(conn, num, period_id)
+    yield Recovered(seq)
+    for part, fault in parts_of(conn, num, period_id, entries):
+        if fault:
+            raise StoreCorrupt(fault)
+        yield part
+    yield from _sound_records(conn, num, period_id, seq)
+
+
+def _sound_records(conn: Connection, num: int, period_id: str, seq: int) -> Generator[Record, None, None]:
+    for record, _, faults in records_of(conn, num, period_id, seq):
+        if faults:
+            raise StoreCorrupt(faults[0])
+        yield record
+
+
+def records_after(conn: Connection, period_id: str, seq: int) -> Generator[Record, None, None]:
+    """The records after a seq, checked, from one view. StoreWentBack, SeqMismatch, StoreCorrupt."""
+    num, _ = number_and_epoch(conn, period_id)
+    covered, _ = manifest_of(conn, num, period_id)
+    last = last_seq(conn, period_id)
+    if seq > last:
+        raise StoreWentBack(f"period {period_id!r}: the journal ends at seq {last}, but had reached {seq}")
+    if seq < covered:
+        raise SeqMismatch(f"period {period_id!r}: the snapshot covers seq {covered}, more than {seq}")
+    if not _ends_at(conn, num, covered, seq):
+        raise SeqMismatch(f"period {period_id!r}: no record ends at seq {seq}")
+    yield from _sound_records(conn, num, period_id, seq)

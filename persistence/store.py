@@ -12,8 +12,8 @@ Laws that every backend keeps (the contract suite checks them against the real t
 
 1. What a call acknowledged survives kill -9 of the process, and power loss as far as the backend's own
    setting goes.
-2. `take_epoch` gives out rising numbers, for ever. A write under a lower epoch than the highest given out
-   for that name is refused with `Fenced` and changes nothing.
+2. `take_epoch` and `take_ownership` give out rising numbers. A write under another epoch than the highest
+   given out for that period or owner is refused with `Fenced` and changes nothing.
 3. `append` is atomic with its checks. Repeating an append whose outcome was unknown is safe: the same record
    (epoch, seqs, body) is recognised as already there.
 4. A snapshot becomes visible in one step, by `commit_snapshot`. A crash before it leaves the old snapshot and
@@ -44,14 +44,27 @@ class StoreUnavailable(StoreError):
 
 
 class Fenced(StoreError):
-    """A higher epoch was given out for this name, or this one never was (a store restored from a backup).
+    """Another epoch than the caller's is the highest that was given out. It is not the writer and must stop.
 
-    The caller is not the writer, or no longer, and must stop.
+    `highest` is above the caller's epoch if another writer took over, and below it if the store went back: it
+    was emptied, replaced, or restored from an older copy.
     """
+
+    def __init__(self, message: str, highest: int = 0) -> None:
+        super().__init__(message)
+        self.highest = highest
 
 
 class SeqMismatch(StoreError):
     """The record does not follow the journal's last seq, and is not a repetition of it either."""
+
+
+class StoreWentBack(StoreError):
+    """The store holds less than it acknowledged, or is another store under the same address.
+
+    It was emptied, replaced, or restored from an older copy. Whoever knows more must not go on as if nothing
+    had been.
+    """
 
 
 class StoreCorrupt(StoreError):
@@ -96,14 +109,51 @@ class Recovered(NamedTuple):
     seq: int
 
 
+class Examined(NamedTuple):
+    """What a look at every byte of a period found; reading goes on after damage, unlike in `recover`.
+
+    `records`: (epoch, first_seq, last_seq, size in bytes, whether its checksum is right) of each journal
+    record after the snapshot, by last_seq. `damage`: what is wrong with manifest, parts or records, gaps and a
+    lost end included, each in a sentence that names the place; empty if all is well. `snapshot_sound`: manifest
+    and every part that it names are there and right.
+    """
+
+    epoch: int
+    snapshot_seq: int
+    last_seq: int
+    parts: int
+    snapshot_sound: bool
+    records: list[tuple[int, int, int, int, bool]]
+    damage: list[str]
+
+
 class Store(Protocol):
     """One open store. All methods are coroutines of one event loop; none blocks it."""
 
+    def expect(self, identity: str) -> None:
+        """Before `open`: refuse, with StoreWentBack, any store but the one with this identity ("": any)."""
+
     async def open(self) -> None:
-        """Connect; make the format on an empty store. StoreTooNew, StoreUnavailable."""
+        """Connect; make the format on an empty store. StoreTooNew, StoreUnavailable, StoreWentBack."""
 
     async def close(self) -> None:
         """Finish what was queued, then let go. Idempotent."""
+
+    async def identity(self) -> str:
+        """An id made with the store when it was empty, which stays: a store under the same address with
+        another one is another store.
+        """
+
+    async def cautions(self) -> list[str]:
+        """What an operator should know about how this store keeps data (nothing on disk, say); sentences."""
+
+    async def claim(self, holder: str, description: str, lease_s: float) -> None:
+        """Say that one server uses the store, for `lease_s` from now; repeated to go on. StoreInUse, with the
+        other's description, while another holder's claim runs. `holder`: an id that survives restarts.
+        """
+
+    async def disclaim(self, holder: str) -> None:
+        """Let go of the claim, if it is this holder's."""
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless the store can take a write now (used by readiness)."""
@@ -124,13 +174,22 @@ class Store(Protocol):
         At most `limit` of them (0 = all).
         """
 
+    async def take_ownership(self, owner: str) -> int:
+        """The next epoch (1, 2, …) of an owner of documents: fences every earlier one."""
+
+    async def ownership(self, owner: str) -> int:
+        """The highest epoch given out to an owner of documents; 0 for none."""
+
     # Journals -------------------------------------------------------------------------------------------
 
-    async def take_epoch(self, name: str) -> int:
-        """The next epoch (1, 2, …) of a period, or of an owner of documents: fences every earlier one.
+    async def take_epoch(self, period_id: str) -> int:
+        """The next epoch (1, 2, …) of a period: fences every earlier one.
 
-        Epochs of a dropped name go on rising: its number is not forgotten.
+        Epochs of a dropped period go on rising, for a week at least: longer than any writer of it lives.
         """
+
+    async def epochs(self, period_ids: Sequence[str]) -> list[int]:
+        """The highest epoch given out for each period, in the order asked for; 0 for none."""
 
     async def append(self, period_id: str, record: Record) -> None:
         """Append if `record.epoch` is the highest given out and `first_seq` is the journal's last seq + 1.
@@ -165,10 +224,26 @@ class Store(Protocol):
         gap, a missing part. Does not load everything at once.
         """
 
+    def records_after(self, period_id: str, seq: int) -> AsyncIterator[Record]:
+        """The journal's records after a seq, for someone who has the state at that seq already.
+
+        StoreWentBack if journal and snapshot end before it; SeqMismatch if a snapshot covers more, so that
+        records after it are gone, or if no record ends there; StoreCorrupt as in `recover`.
+        """
+
+    async def examine(self, period_id: str) -> Examined:
+        """Read everything of a period and say what is wrong with it. StoreUnavailable."""
+
+    async def cut(self, period_id: str, epoch: int, seq: int) -> None:
+        """Take the journal's records that end after `seq` away, sound or not (repair). Fenced.
+
+        SeqMismatch if `seq` is before the snapshot's, or inside a record. Afterwards `last_seq` is `seq`.
+        """
+
     async def drop_periods(self, period_ids: Sequence[str]) -> None:
         """Delete journals and snapshots; the epochs stay, and rise by one (fences a writer that goes on).
 
-        Names without an epoch are passed over.
+        Periods without an epoch are passed over.
         """
 
     async def list_periods(self) -> list[str]:
@@ -176,3 +251,8 @@ class Store(Protocol):
 
     async def last_seq(self, period_id: str) -> int:
         """The last seq that snapshot or journal hold (0 for none)."""
+
+    async def strays(self) -> list[str]:
+        """What takes up room and belongs to no period, document or owner that the store knows, each in a
+        sentence that names the place. Garbage that is still to be collected is none.
+        """

@@ -1,8 +1,10 @@
 """A process beside the test's own, for what only real processes show. One line per event on stdout.
 
-child.py append DIRECTORY PERIOD   epoch E / ack SEQ… until it is killed; `fenced` at the end of its epoch
+child.py append STORE PERIOD       epoch E / ack SEQ… until it is killed; `fenced` at the end of its epoch
 child.py full DIRECTORY            appends into a file size limit, then without it: ack, refused, ack…
 child.py hold DIRECTORY            locks the data directory: `locked`, until stdin ends
+
+STORE is a store's URL, or the directory of an SQLite store.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import sys
 from collections import deque
 from pathlib import Path
 
+from persistence import open_store
 from persistence.sqlite_store import DATABASE_NAME, SqliteStore, lock_data_dir
 from persistence.store import Fenced, Record, StoreUnavailable
 
@@ -29,8 +32,17 @@ def say(*words: object) -> None:
     print(*words, flush=True)
 
 
-async def append(directory: str, period_id: str) -> None:
-    store = SqliteStore(directory)
+def check_child_records(seq: int, parts: dict[str, bytes], records: list[Record]) -> int:
+    """Assert that snapshot and journal, as recovered, are what `append` wrote; the last seq."""
+    assert parts == ({"low": body_of(seq), "high": b"x" * seq} if seq else {})
+    for record in records:
+        assert record[1:] == (seq + 1, seq + 1, body_of(seq + 1))
+        seq += 1
+    return seq
+
+
+async def append(place: str, period_id: str) -> None:
+    store = open_store(place if ":" in place else f"sqlite:{place}")
     await store.open()
     epoch = await store.take_epoch(period_id)
     seq = await store.last_seq(period_id)

@@ -1,5 +1,7 @@
-"""The contract suite is not collected by its name, so its asserts are rewritten on request."""
+"""The contract suite and its like are not collected by name, so their asserts are rewritten on request."""
 
 import pytest
 
-pytest.register_assert_rewrite(f"{__package__}.contract", f"{__package__}.model")
+ASSERTING = ("child", "contract", "model", "redis_backend")
+
+pytest.register_assert_rewrite(*(f"{__package__}.{name}" for name in ASSERTING))

@@ -159,7 +159,7 @@ class StoreContract:
     # Documents ----------------------------------------------------------------------------------------------
 
     async def test_documents(self, store: Store, other: Store) -> None:
-        epoch = await store.take_epoch("owner")
+        epoch = await store.take_ownership("owner")
         puts = [Change("c", "1", b"one"), Change("c", "2", b""), Change("d", "1", b"other collection")]
         await store.commit(puts, owner="owner", epoch=epoch)
         for view in (store, other):
@@ -177,9 +177,9 @@ class StoreContract:
         await store.commit([], owner="owner", epoch=epoch)
 
     async def test_commit_is_fenced_and_changes_nothing(self, store: Store, other: Store) -> None:
-        old = await store.take_epoch("owner")
+        old = await store.take_ownership("owner")
         await store.commit([Change("c", "1", b"old")], owner="owner", epoch=old)
-        new = await other.take_epoch("owner")
+        new = await other.take_ownership("owner")
         for epoch in (old, new + 1, 0):
             changes = [Change("c", "1", b"new"), Change("c", "2", b"new")]
             with pytest.raises(Fenced, match="owner"):
@@ -191,7 +191,7 @@ class StoreContract:
         assert await store.scan("c") == [("1", b"new")]
 
     async def test_a_failed_commit_makes_none_of_its_changes(self, store: Store) -> None:
-        epoch = await store.take_epoch("owner")
+        epoch = await store.take_ownership("owner")
         wrong = [Change("c", "1", b"x"), Change("c", "2", "no bytes")]  # type: ignore[arg-type]
         good = store.commit([Change("c", "3", b"x")], owner="owner", epoch=epoch)
         bad = store.commit(wrong, owner="owner", epoch=epoch)
@@ -199,7 +199,7 @@ class StoreContract:
         assert await store.scan("c") == [("3", b"x")]
 
     async def test_scan(self, store: Store) -> None:
-        epoch = await store.take_epoch("owner")
+        epoch = await store.take_ownership("owner")
         ids = [*ODD_IDS, *(f"k{number:03}" for number in range(300)), "k", "k\U0010ffff", "k\U0010ffffx", "l"]
         changes = [Change("c", doc_id, doc_id.encode()) for doc_id in reversed(ids)]
         await store.commit(changes, owner="owner", epoch=epoch)
@@ -219,7 +219,7 @@ class StoreContract:
                     assert all(body == doc_id.encode() for doc_id, body in found)
 
     async def test_damaged_document(self, store: Store, backend: Backend) -> None:
-        epoch = await store.take_epoch("owner")
+        epoch = await store.take_ownership("owner")
         changes = [Change("c", doc_id, b"body of " + doc_id.encode()) for doc_id in ("1", "2", "3")]
         await store.commit(changes, owner="owner", epoch=epoch)
         await backend.damage_document("c", "2")
@@ -326,7 +326,7 @@ class StoreContract:
         body = bytes(range(256)) * (8 << 12)
         assert len(body) == 8 << 20
         epoch = await store.take_epoch("p")
-        owner = await store.take_epoch("owner")
+        owner = await store.take_ownership("owner")
         await store.append("p", Record(epoch, 1, 1, b"small"))
         await store.put_parts("p", epoch, 1, {"big": body})
         await store.commit_snapshot("p", epoch, 1, {"big": 1})

@@ -109,7 +109,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.stores[handle] = self.backend.handle()
         self.runner.run(self.stores[handle].open())
 
-    @rule(handle=HANDLES, name=PERIODS | st.just("owner"))
+    @rule(handle=HANDLES)
+    def take_ownership(self, handle: int) -> None:
+        self.epochs["owner"] = self.epochs.get("owner", 0) + 1
+        assert self.runner.run(self.stores[handle].take_ownership("owner")) == self.epochs["owner"]
+        assert self.runner.run(self.stores[1 - handle].ownership("owner")) == self.epochs["owner"]
+
+    @rule(handle=HANDLES, name=PERIODS)
     def take_epoch(self, handle: int, name: str) -> None:
         self.epochs[name] = self.epochs.get(name, 0) + 1
         self.period(name).staged = {}

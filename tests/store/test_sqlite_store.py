@@ -219,7 +219,7 @@ async def test_the_loop_lends_the_interpreter(store: SqliteStore, monkeypatch: p
 
 async def test_file_at_its_limit(store: SqliteStore) -> None:
     epoch, _ = await journal(store, "p", 3)
-    owner = await store.take_epoch("owner")
+    owner = await store.take_ownership("owner")
     await store.close()
     store.max_bytes = 300_000
     await store.open()
