@@ -28,7 +28,6 @@ sys.path.insert(0, str(DOCS.parent))
 from gateway import metrics, openapi, operations, schemas, table  # noqa: E402
 from gateway.settings import GatewaySettings  # noqa: E402
 from lbactors import cli, settings  # noqa: E402
-from persistence import _BACKENDS  # noqa: E402
 
 # A label's values. A metric with another label cannot be described before it is added here.
 LABELS = {
@@ -65,7 +64,8 @@ def settings_text() -> str:
 
 Every setting of `lbactors serve` is an option and an environment variable. The option beats the variable, the
 variable beats the default; a variable that is set but empty counts as unset. A value that is not taken is one
-line on stderr and exit code 2. Stores of this version: {", ".join(map(code, sorted(_BACKENDS)))}.
+line on stderr and exit code 2. A flag's option stands alone, its variable takes `yes` and `no`. All forms of
+a Redis URL with their options: [Redis](redis.md#urls).
 
 {rows(["Option", "Variable", "Default", "Limits", "Meaning"], lines)}
 
@@ -76,6 +76,8 @@ The commands that talk to a server have [variables of their own](cli.md{CONNECTI
 def limits(field: str) -> str:
     """A setting's limits in words: its values, its bounds, or what its own check says of nonsense."""
     info = settings.ServerSettings.model_fields[field]
+    if info.annotation is bool:
+        return f"{code('yes')}, {code('no')}"
     values = get_args(info.annotation)
     if values and all(isinstance(value, str) for value in values):
         return ", ".join(map(code, values))

@@ -4,8 +4,8 @@
 help, and imports a command's module only when it runs or shows its own help. Neither Ray nor aiohttp nor
 pydantic is imported before that.
 
-Exit codes: 0 success; 1 the server said no, did not answer, or part of the work failed; 2 the command line
-or a setting is wrong, or a server cannot start.
+Exit codes: 0 success; 1 the server said no, did not answer, part of the work failed, or a store is damaged; 2
+the command line or a setting is wrong, or a server or a tool cannot start.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ COMMANDS: dict[str, _Place] = {
     "keys": _Place("lbactors.cli_admin", "keys", "List, create, disable and delete API keys."),
     "tenants": _Place("lbactors.cli_admin", "tenants", "List, create, disable and delete tenants."),
     "status": _Place("lbactors.cli_admin", "status", "Show health, actors, periods, load and memory."),
+    "verify": _Place("lbactors.cli_store", "verify", "Check a store from end to end."),
+    "migrate": _Place("lbactors.cli_store", "migrate", "Copy a store into another one."),
+    "repair": _Place("lbactors.cli_store", "repair", "Cut damaged journal ends off."),
     "bench": _Place("lbactors.cli_serve", "bench", "Measure a running server over HTTP."),
 }
 

@@ -29,6 +29,18 @@ from lbactors.timeframe import format_instant, parse_instant
 
 METADATA_BYTES = 4096
 
+# Every collection of documents that a server writes; who reads or copies a whole store goes by this list.
+COLLECTIONS = (
+    "tenants",
+    "keys",
+    "leaderboards",
+    "periods",
+    "homes",
+    "profiles",
+    "idempotency",
+    "secrets",
+)
+
 
 def pack_board(board: Board) -> bytes:
     definition = board.definition.model_dump(mode="json")

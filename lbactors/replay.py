@@ -1,0 +1,153 @@
+"""From a period's stored bytes to its state, in one place: activations, checks and repairs read them alike.
+
+What is stored of a period (the store knows it as opaque bytes):
+
+* journal record: MessagePack `[rules, now_ms, inputs]`; `rules` is None except in the first record of all,
+  and `inputs` are those of `lbactors.period`, one for each seq of the record;
+* snapshot: the parts of `Period.next_parts`, of which `meta` names all others with the seq they were put
+  under.
+
+Pure but for `read_period`, which reads a store, and `build_period`, which leaves the work to a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgpack
+
+from lbactors.model import Rules
+from lbactors.period import ERASE, REMOVE, SUBMIT, Period
+from persistence.store import Part, Record, Recovered, Store, StoreCorrupt
+
+META = "meta"
+
+
+class Contents(NamedTuple):
+    """How many inputs of each kind a run of records holds; `others`: rules, submission ids handed on."""
+
+    submissions: int
+    removals: int
+    erasures: int
+    others: int
+
+
+def rebuild(
+    seq: int, parts: Iterable[tuple[str, bytes]], records: Sequence[Record], seen_ids_limit: int
+) -> Period:
+    """The state that a snapshot at `seq` (0: none) and the records after it make.
+
+    ValueError, KeyError, TypeError or another exception of decoding if they make none.
+    """
+    if seq:
+        period = Period.load(parts, seq, seen_ids_limit)
+    elif records:
+        rules, _, _ = unpack_record(records[0])
+        period = Period(Rules(*rules), seen_ids_limit)
+    else:
+        raise ValueError("there is neither a snapshot nor a journal")
+    for record in records:
+        apply_record(period, record)
+    return period
+
+
+def apply_record(period: Period, record: Record) -> None:
+    """Apply the record that follows the state. ValueError, before anything is applied, if it does not follow;
+    an exception of decoding.
+    """
+    _, now_ms, inputs = unpack_record(record)
+    if record.first_seq != period.seq + 1 or record.last_seq != period.seq + len(inputs):
+        raise ValueError(f"record {record.first_seq}..{record.last_seq} does not follow {period.seq}")
+    period.apply(now_ms, inputs)
+
+
+def unpack_record(record: Record) -> tuple[Any, int, list[Any]]:
+    """Rules (None except in a period's first record), server time, inputs. ValueError."""
+    rules, now_ms, inputs = msgpack.unpackb(record.body)
+    return rules, now_ms, inputs
+
+
+def contents(records: Iterable[Record]) -> Contents:
+    """What records hold. ValueError or another exception of decoding."""
+    kinds = [item[0] for record in records for item in unpack_record(record)[2]]
+    submissions, removals, erasures = (kinds.count(kind) for kind in (SUBMIT, REMOVE, ERASE))
+    return Contents(submissions, removals, erasures, len(kinds) - submissions - removals - erasures)
+
+
+def part_seqs(meta: bytes) -> dict[str, int]:
+    """Part name -> the seq it was put under, as the part `meta` of a snapshot says. ValueError."""
+    manifest = msgpack.unpackb(meta)[4]
+    if not isinstance(manifest, dict) or META not in manifest:
+        raise ValueError(f"the part {META!r} names no parts")
+    return manifest
+
+
+class Stored(NamedTuple):
+    """A period's stored state as far as it could be read. `damage`: what ended the reading, if it did."""
+
+    seq: int
+    parts: list[tuple[str, bytes]]
+    records: list[Record]
+    damage: StoreCorrupt | None
+
+    @property
+    def is_blank(self) -> bool:
+        return not (self.seq or self.records)
+
+
+async def read_period(store: Store, period_id: str) -> Stored:
+    """Snapshot and journal, up to their end or to damage. StoreUnavailable."""
+    seq = 0
+    parts: list[tuple[str, bytes]] = []
+    records: list[Record] = []
+    try:
+        async for item in store.recover(period_id):
+            if isinstance(item, Recovered):
+                seq = item.seq
+            elif isinstance(item, Part):
+                parts.append((item.name, item.body))
+            else:
+                records.append(item)
+    except StoreCorrupt as error:
+        return Stored(seq, parts, records, error)
+    return Stored(seq, parts, records, None)
+
+
+async def build_period(
+    period_id: str, stored: Stored, seen_ids_limit: int, *, check: bool = False
+) -> Period | None:
+    """The state that was read, built in a thread; None if it is blank. `check`: assert every invariant, too.
+
+    StoreCorrupt if the bytes make no state.
+    """
+    if stored.is_blank:
+        return None
+
+    def build() -> Period:
+        period = rebuild(stored.seq, stored.parts, stored.records, seen_ids_limit)
+        if check:
+            period.check()
+        return period
+
+    try:
+        return await asyncio.to_thread(build)  # what else the process does goes on meanwhile
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever it is, these bytes make no state
+        why = str(error) or type(error).__name__
+        raise StoreCorrupt(f"period {period_id!r}: the stored state does not load: {why}") from error
+
+
+async def load_period(
+    store: Store, period_id: str, seen_ids_limit: int, *, check: bool = False
+) -> Period | None:
+    """A period's state; None if nothing was ever written. `check` as in `build_period`.
+
+    StoreCorrupt for damage, and for sound bytes that do not make a state; StoreUnavailable.
+    """
+    stored = await read_period(store, period_id)
+    if stored.damage is not None:
+        raise stored.damage
+    return await build_period(period_id, stored, seen_ids_limit, check=check)
