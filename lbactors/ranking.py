@@ -1,28 +1,9 @@
 """The sorted ranking of one period: who stands where, and what lies around.
 
-Idea: a dictionary player -> key, and an ordered index of the same keys. A key is one integer that carries all
-that the order depends on, so the index compares plain integers. Ascending key means best first:
-
-    bits      207..144        143..80            79..32        31..0
-    field     score, 64 bits  subscore, 64 bits  seq, 48 bits  slot, 32 bits
-
-The slot is an index into the list of player ids: it leads from a key back to its player. It decides no order
-as long as every change has its own seq. Slots of removed players are reused.
-
-A double becomes an integer of the same order by its bits: read as a signed integer, non-negative doubles are
-in order and negative ones in reverse (IEEE 754), so the lower 63 bits of negative ones are flipped. Where
-more is better the number is negated first; tie_breaking 'last' inverts the seq.
-
-Worked example: order and subscore_order desc, tie_breaking first; score 5100, subscore 3, seq 7, slot 2.
-
-    -5100.0   bits 0xc0b3ec0000000000 are negative: lower 63 flipped   0xbf4c13ffffffffff
-              raised by 2**63, so that keys are positive               0x3f4c13ffffffffff
-    -3.0      0xc008000000000000 -> 0xbff7ffffffffffff ->              0x3ff7ffffffffffff
-    key       0x 3f4c13ffffffffff 3ff7ffffffffffff 000000000007 00000002
-
-Score 5101 begins with 0x3f4c12ff, is less, and leads. `key >> 80` is the prefix: the same for all entries
-equal in (score, subscore). A prefix shifted back is not above any key that has it, so competition ranks,
-score ranges and distributions bisect the index with one.
+Idea: a dictionary player -> key, and an ordered index of the same keys. A key is one integer that carries
+all that the order depends on (`lbactors.rank_keys` says how), so the index compares plain integers; ascending
+key means best first. The lowest bits of a key are its slot, an index into the list of player ids: it leads
+from a key back to its player. Slots of removed players are reused.
 
 Owns the order, the ranks and the exact sum of the scores. Does not own entries (metadata, times), windows,
 min_score or max_entries: the period decides who is ranked and asks `worst()` whom to drop. No I/O, no clock.
@@ -37,29 +18,37 @@ import struct
 from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
+from itertools import islice
 from math import isfinite
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from sortedcontainers import SortedList
+
+from lbactors.rank_keys import (
+    EXACT_MAX,
+    LOWER_63,
+    POSITIVE_PREFIX,
+    PREFIX_SHIFT,
+    SCORE_SHIFT,
+    SEQ_MAX,
+    SIGN,
+    SLOT_BITS,
+    SLOT_MASK,
+    Number,
+    sum_of_two,
+)
+from lbactors.sorted_runs import SortedRuns
 
 Order = Literal["desc", "asc"]
 TieBreaking = Literal["first", "last"]
 RankStyle = Literal["ordinal", "competition", "dense"]
-Number = int | float
 Row = tuple[int, str]  # (rank, player_id)
 
-EXACT_MAX = 2**53  # up to here every integer is a double of its own
-SEQ_MAX = 2**48 - 1
-BLOCK_LENGTH = (
-    1000  # a block of the index holds half to twice as many keys; measured at 100 k and 1 M entries
-)
+# A block of the index holds half to twice as many keys; measured at 100 k and 1 M entries.
+BLOCK_LENGTH = 1000
+LOADED_ROWS = 4096  # sorted at once by `load`: about 5 ms
 
-_SLOT_BITS, _PREFIX_SHIFT, _SCORE_SHIFT = 32, 80, 144
-_SLOT_MASK = (1 << _SLOT_BITS) - 1
-_LOWER_63 = (1 << 63) - 1
-_SIGN = 1 << 63
-_POSITIVE_PREFIX = (_SIGN << 64) + _SIGN  # raises both numbers of a prefix by 2**63 in one addition
-_POSITIVE = _POSITIVE_PREFIX << _PREFIX_SHIFT
+_POSITIVE = POSITIVE_PREFIX << PREFIX_SHIFT
 
 _pack_doubles = struct.Struct(">dd").pack
 _unpack_signed = struct.Struct(">qq").unpack
@@ -106,7 +95,7 @@ class Ranking:
 
     n is the number of entries. An O(log n) step bisects the index; a change also moves half a block.
 
-    * change: `upsert`, `remove` O(log n) · `load` (fills an empty ranking) O(n log n)
+    * change: `upsert`, `remove` O(log n) · `load`, `take` (fill an empty ranking) O(n log n)
     * a player: `rank`, `offset`, `percentile` O(log n) · `score`, `in` O(1)
     * a stretch: `page`, `around` O(log n + rows) · `score_range` O(log n) · `best`, `worst`, `len` O(1)
     * a score: `rank_of` O(log n) · `better` O(1) · `distribution` O(buckets * log n)
@@ -136,6 +125,7 @@ class Ranking:
         self._keys: dict[str, int] = {}
         self._slots: list[str] = []
         self._free_slots: list[int] = []
+        self._block_length = block_length
         self._index = SortedList()
         self._index._reset(block_length)
         # Dense ranks count groups of equals: their prefixes in order, and the entries in each.
@@ -155,17 +145,17 @@ class Ranking:
         one. Raises ValueError, and changes nothing, if score or subscore is not finite or seq out of range.
         """
         if not (isfinite(score) and isfinite(subscore) and 0 <= seq <= SEQ_MAX):
-            raise ValueError(f"no standing: score {score!r}, subscore {subscore!r}, seq {seq!r}")
+            raise _no_standing(score, subscore, seq)
         # The hot path: `_prefix` and `_score_of` are written out here to spare their calls.
         score_bits, subscore_bits = _unpack_signed(
             _pack_doubles(self._score_sign * score + 0.0, self._subscore_sign * subscore + 0.0)
         )
         if score_bits < 0:
-            score_bits ^= _LOWER_63
+            score_bits ^= LOWER_63
         if subscore_bits < 0:
-            subscore_bits ^= _LOWER_63
-        key = (score_bits << _SCORE_SHIFT) + (subscore_bits << _PREFIX_SHIFT) + _POSITIVE
-        key += (seq ^ self._seq_flip) << _SLOT_BITS
+            subscore_bits ^= LOWER_63
+        key = (score_bits << SCORE_SHIFT) + (subscore_bits << PREFIX_SHIFT) + _POSITIVE
+        key += (seq ^ self._seq_flip) << SLOT_BITS
         old_key = self._keys.get(player_id)
         old_score: Number = 0
         if old_key is None:
@@ -177,13 +167,13 @@ class Ranking:
                 self._slots.append(player_id)
             key += slot
         else:
-            key += old_key & _SLOT_MASK
+            key += old_key & SLOT_MASK
             if key == old_key:
                 return
             self._index.remove(old_key)
-            old_bits = (old_key >> _SCORE_SHIFT) - _SIGN
+            old_bits = (old_key >> SCORE_SHIFT) - SIGN
             if old_bits < 0:
-                old_bits ^= _LOWER_63
+                old_bits ^= LOWER_63
             (old_score,) = _unpack_double(_pack_signed(old_bits))
             old_score *= self._score_sign
             if old_score.is_integer():
@@ -204,7 +194,7 @@ class Ranking:
         if key is None:
             return False
         self._index.remove(key)
-        slot = key & _SLOT_MASK
+        slot = key & SLOT_MASK
         self._slots[slot] = ""
         self._free_slots.append(slot)
         self._add_to_sum(-self._score_of(key))
@@ -214,45 +204,51 @@ class Ranking:
             self._regroup(key, None)
         return True
 
+    def runs(self) -> SortedRuns:
+        """What gathers entries in this ranking's order, for `take`."""
+        return SortedRuns(
+            falling=self.order == "desc",
+            subscores_falling=self.subscore_order == "desc",
+            last_leads=self.tie_breaking == "last",
+        )
+
+    def take(self, runs: SortedRuns) -> None:
+        """Fill an empty ranking with what was gathered, which is used up. O(n log n), in short steps.
+
+        Raises ValueError, and stays empty, if a player comes twice; also if the ranking is not empty.
+        """
+        if self._keys:
+            raise ValueError("only an empty ranking can be loaded")
+        if len(runs.keys) != len(runs.slots):
+            raise ValueError("a player comes twice")
+        blocks = list(runs.blocks(self._block_length))
+        self._keys, self._slots, self._free_slots = runs.keys, runs.slots, []
+        self._sum, self._sum_shift = runs.sum, runs.sum_shift
+        _fill(self._index, blocks)
+        if self._groups is not None:
+            sizes = Counter[int]()
+            for block in blocks:
+                sizes.update([key >> PREFIX_SHIFT for key in block])
+            self._group_sizes = dict(sizes)
+            prefixes = iter(sizes)  # in the order in which they were met: ascending
+            groups = iter(lambda: list(islice(prefixes, self._block_length)), [])
+            _fill(self._groups, list(groups))
+
     def load(self, rows: Iterable[tuple[str, Number, Number, int]]) -> None:
-        """Fill an empty ranking from (player_id, score, subscore, seq) in any order. O(n log n), one sort.
+        """Fill an empty ranking from (player_id, score, subscore, seq) in any order. O(n log n).
 
         Raises ValueError, and stays empty, if a player comes twice or a row is one that `upsert` refuses;
         also if the ranking is not empty.
         """
-        if self._keys:
-            raise ValueError("only an empty ranking can be loaded")
-        players: list[str] = []
-        keys: list[int] = []
-        total = 0
-        others: list[Number] = []
-        prefix_of, seq_flip = self._prefix, self._seq_flip
-        for player_id, score, subscore, seq in rows:
-            if not (isfinite(score) and isfinite(subscore) and 0 <= seq <= SEQ_MAX):
-                raise ValueError(f"no standing: score {score!r}, subscore {subscore!r}, seq {seq!r}")
-            prefix = prefix_of(score, subscore)
-            keys.append((((prefix << 48) + (seq ^ seq_flip)) << _SLOT_BITS) + len(players))
-            players.append(player_id)
-            if type(score) is int and -EXACT_MAX <= score <= EXACT_MAX:
-                total += score
-            else:
-                others.append(score)
-        # Slots and key objects are made anew in rank order: what is compared together then lies together in
-        # memory, which a bisection of a large board feels.
-        keys.sort()
-        slots = [players[key & _SLOT_MASK] for key in keys]
-        keys = [key - (key & _SLOT_MASK) + slot for slot, key in enumerate(keys)]
-        by_player = dict(zip(slots, keys, strict=True))
-        if len(by_player) != len(slots):
-            raise ValueError("a player comes twice")
-        self._keys, self._slots, self._free_slots = by_player, slots, []
-        self._index.update(keys)
-        self._sum = total
-        for score in others:
-            self._add_to_sum(score)
-        if self._groups is not None:
-            self._group_sizes = dict(Counter(key >> _PREFIX_SHIFT for key in keys))
-            self._groups.update(self._group_sizes)
+        runs = self.runs()
+        rows = iter(rows)
+        while some := list(islice(rows, LOADED_ROWS)):
+            for _, score, subscore, seq in some:
+                if not (isfinite(score) and isfinite(subscore) and 0 <= seq <= SEQ_MAX):
+                    raise _no_standing(score, subscore, seq)
+            player_ids, scores, subscores, seqs = zip(*some, strict=True)
+            runs.add(player_ids, [*map(normal, scores)], subscores, seqs)
+        self.take(runs)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -291,16 +287,16 @@ class Ranking:
         slots = self._slots
         keys = list(self._index.islice(offset, offset + limit))
         if self.rank_style == "ordinal" or not keys:
-            return [(place, slots[key & _SLOT_MASK]) for place, key in enumerate(keys, offset + 1)]
+            return [(place, slots[key & SLOT_MASK]) for place, key in enumerate(keys, offset + 1)]
         # Only the first row's equals may have begun before the page.
-        rank, prefix = self._rank_at(keys[0]), keys[0] >> _PREFIX_SHIFT
+        rank, prefix = self._rank_at(keys[0]), keys[0] >> PREFIX_SHIFT
         dense = self.rank_style == "dense"
         rows: list[Row] = []
         for place, key in enumerate(keys, offset + 1):
-            if key >> _PREFIX_SHIFT != prefix:
-                prefix = key >> _PREFIX_SHIFT
+            if key >> PREFIX_SHIFT != prefix:
+                prefix = key >> PREFIX_SHIFT
                 rank = rank + 1 if dense else place
-            rows.append((rank, slots[key & _SLOT_MASK]))
+            rows.append((rank, slots[key & SLOT_MASK]))
         return rows
 
     def around(self, player_id: str, limit: int, fill: bool = True) -> tuple[int, list[Row]] | None:
@@ -337,11 +333,11 @@ class Ranking:
 
     def best(self) -> str | None:
         """The player at offset 0, None on an empty board. O(1)."""
-        return self._slots[self._index[0] & _SLOT_MASK] if self._keys else None
+        return self._slots[self._index[0] & SLOT_MASK] if self._keys else None
 
     def worst(self) -> str | None:
         """The player at the last offset, None on an empty board. O(1)."""
-        return self._slots[self._index[-1] & _SLOT_MASK] if self._keys else None
+        return self._slots[self._index[-1] & SLOT_MASK] if self._keys else None
 
     def rank_of(self, score: Number, subscore: Number = 0) -> int:
         """The rank that a player who is not ranked yet would take with this result now. O(log n).
@@ -351,7 +347,7 @@ class Ranking:
         prefix = self._prefix(score, subscore)
         if self.rank_style == "ordinal" and self.tie_breaking == "first":
             prefix += 1
-        return self._rank_at(prefix << _PREFIX_SHIFT)
+        return self._rank_at(prefix << PREFIX_SHIFT)
 
     def better(self, score: Number, subscore: Number, other_score: Number, other_subscore: Number) -> int:
         """1 if the first result is better by the board's orders, -1 if it is worse, 0 if they are equal."""
@@ -397,17 +393,17 @@ class Ranking:
         assert keys == sorted(set(keys)), "keys are not strictly ascending"
         assert keys == sorted(self._keys.values()), "dictionary and index differ"
         assert not keys or (keys[0] >= 0 and keys[-1] >> 208 == 0), "a key is out of range"
-        taken = [key & _SLOT_MASK for key in keys]
+        taken = [key & SLOT_MASK for key in keys]
         assert sorted(taken + self._free_slots) == list(range(len(self._slots))), (
             "a slot is lost or used twice"
         )
         assert not any(self._slots[slot] for slot in self._free_slots), "a removed player is still named"
         for player_id, key in self._keys.items():
-            assert self._slots[key & _SLOT_MASK] == player_id, f"the slot of {player_id!r} is another's"
+            assert self._slots[key & SLOT_MASK] == player_id, f"the slot of {player_id!r} is another's"
         exact_sum = sum((Fraction(self._score_of(key)) for key in keys), Fraction(0))
         assert exact_sum * 2**self._sum_shift == self._sum, "the sum has drifted"
         assert keys or not self._sum_shift, "an empty board still counts in fractions"
-        sizes = Counter(key >> _PREFIX_SHIFT for key in keys) if self._groups is not None else {}
+        sizes = Counter(key >> PREFIX_SHIFT for key in keys) if self._groups is not None else {}
         assert self._group_sizes == sizes, "group sizes differ from the index"
         if self._groups is not None:
             self._groups._check()
@@ -420,29 +416,29 @@ class Ranking:
             _pack_doubles(self._score_sign * score + 0.0, self._subscore_sign * subscore + 0.0)
         )
         if score_bits < 0:
-            score_bits ^= _LOWER_63
+            score_bits ^= LOWER_63
         if subscore_bits < 0:
-            subscore_bits ^= _LOWER_63
-        return int((score_bits << 64) + subscore_bits + _POSITIVE_PREFIX)
+            subscore_bits ^= LOWER_63
+        return int((score_bits << 64) + subscore_bits + POSITIVE_PREFIX)
 
     def _score_of(self, key: int) -> Number:
         """The score in a key, in normal form."""
-        bits = (key >> _SCORE_SHIFT) - _SIGN
+        bits = (key >> SCORE_SHIFT) - SIGN
         if bits < 0:
-            bits ^= _LOWER_63
+            bits ^= LOWER_63
         return normal(self._score_sign * _unpack_double(_pack_signed(bits))[0])
 
     def _rank_at(self, key: int) -> int:
         """The rank of a key, or of a prefix shifted back."""
         if self._groups is not None:
-            return int(self._groups.bisect_left(key >> _PREFIX_SHIFT)) + 1
+            return int(self._groups.bisect_left(key >> PREFIX_SHIFT)) + 1
         if self.rank_style == "competition":
-            key = key >> _PREFIX_SHIFT << _PREFIX_SHIFT
+            key = key >> PREFIX_SHIFT << PREFIX_SHIFT
         return int(self._index.bisect_left(key)) + 1
 
     def _offset_of_score(self, score: Number, *, beyond: bool) -> int:
         """Where the entries with this score begin in the order, or with `beyond` where they have ended."""
-        return int(self._index.bisect_left(((self._prefix(score, 0) >> 64) + beyond) << _SCORE_SHIFT))
+        return int(self._index.bisect_left(((self._prefix(score, 0) >> 64) + beyond) << SCORE_SHIFT))
 
     def _ascending(self, place: int) -> Number:
         """The score at a 1-based place counted from the lowest score up, whatever the board's order."""
@@ -454,17 +450,14 @@ class Ranking:
         return len(self._keys) - self._offset_of_score(score, beyond=True)
 
     def _add_to_sum(self, score: Number) -> None:
-        numerator, denominator = float(score).as_integer_ratio()
+        units, denominator = float(score).as_integer_ratio()
         shift = denominator.bit_length() - 1
-        if shift > self._sum_shift:
-            self._sum <<= shift - self._sum_shift
-            self._sum_shift = shift
-        self._sum += numerator << self._sum_shift - shift
+        self._sum, self._sum_shift = sum_of_two(self._sum, self._sum_shift, units, shift)
 
     def _regroup(self, old_key: int | None, new_key: int | None) -> None:
         """Style 'dense': move an entry between groups of equals; an emptied group goes, a new one comes."""
-        old_prefix = None if old_key is None else old_key >> _PREFIX_SHIFT
-        new_prefix = None if new_key is None else new_key >> _PREFIX_SHIFT
+        old_prefix = None if old_key is None else old_key >> PREFIX_SHIFT
+        new_prefix = None if new_key is None else new_key >> PREFIX_SHIFT
         if old_prefix == new_prefix or self._groups is None:
             return
         sizes = self._group_sizes
@@ -477,6 +470,18 @@ class Ranking:
             sizes[new_prefix] = size = sizes.get(new_prefix, 0) + 1
             if size == 1:
                 self._groups.add(new_prefix)
+
+
+def _no_standing(score: Number, subscore: Number, seq: int) -> ValueError:
+    return ValueError(f"no standing: score {score!r}, subscore {subscore!r}, seq {seq!r}")
+
+
+def _fill(index: Any, blocks: list[list[int]]) -> None:
+    """Make sorted blocks the content of an empty sorted list, as its `update` would, but without a sort."""
+    index._lists.extend(blocks)
+    index._maxes.extend(block[-1] for block in blocks)
+    index._len = sum(map(len, blocks))
+    del index._index[:]
 
 
 def _edges(low: Number, high: Number, buckets: int) -> list[Number]:

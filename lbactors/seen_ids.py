@@ -74,13 +74,19 @@ class SeenIds:
             self.dirty.discard(number)
 
     def unpack(self, number: int, body: bytes) -> None:
-        """Take a saved segment back (`IdSegment.pack`). Segments must come in rising order."""
+        """Take a saved segment back (`IdSegment.pack`), in any order; then `loaded`. ValueError."""
+        if number in self.segments:
+            raise ValueError(f"segment {number} of the submission ids came twice")
         newest_ms, ids, seqs, closed = msgpack.unpackb(body)
         segment = self.segments[number] = IdSegment(newest_ms)
         segment.closed = closed
         segment.ids, segment.seqs = ids, array("Q", seqs)
         self.by_id.update(zip(ids, seqs, strict=True))
-        self.next_segment = max(self.next_segment, number + 1)
+
+    def loaded(self, next_segment: int) -> None:
+        """All saved segments are back; the next one gets this number."""
+        self.segments = dict(sorted(self.segments.items()))
+        self.next_segment = next_segment
 
     def check(self) -> None:
         """Assert that dictionary and segments tell the same."""

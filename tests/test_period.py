@@ -31,6 +31,7 @@ from lbactors.period import (
     Applied,
     Period,
 )
+from lbactors.period_parts import PeriodLoader
 from lbactors.seen_ids import SEEN_IDS_MS, SeenIds
 
 START_MS = 1_700_000_000_000
@@ -227,34 +228,44 @@ class PeriodMachine(RuleBasedStateMachine):
             self.parts = {key: body for key, body in self.parts.items() if key in kept}
             self.load()
 
-    def load(self) -> Period:
+    def loaded(self) -> Period:
+        """What the snapshot's parts show, not ranked yet."""
         assert self.saved is not None
-        saved_seq, state, manifest = self.saved
+        saved_seq, _, manifest = self.saved
         parts = [(name, self.parts[name, seq]) for name, seq in manifest.items()]
         random.Random(saved_seq).shuffle(parts)
-        period = Period.load(parts, saved_seq)
+        loader = PeriodLoader()
+        for part in parts:
+            loader.add(*part)
+        return Period.loaded(loader.finish(saved_seq))
+
+    def load(self) -> Period:
+        period = self.loaded()
+        period.rank_entries()
         period.check()
-        assert shown(period) == state
+        assert self.saved is not None and shown(period) == self.saved[1]
         assert period.begin_snapshot() is None, "what was just loaded is saved already"
         return period
 
     @precondition(lambda self: self.saved is not None)
-    @rule(go_on=st.booleans())
-    def recover(self, go_on: bool) -> None:
+    @rule(ranked=st.booleans(), go_on=st.booleans())
+    def recover(self, ranked: bool, go_on: bool) -> None:
         """Snapshot and the journal after it give the live state; work may go on with the recovered one."""
-        period = self.load()
+        period = self.load() if ranked else self.loaded()
         self.replay(period)
         if go_on:
             self.period, self.under_way = period, None
 
-    @rule()
-    def replay_everything(self) -> None:
-        self.replay(Period(rules_of(self.first_options)))
+    @rule(ranked=st.booleans())
+    def replay_everything(self, ranked: bool) -> None:
+        rules = rules_of(self.first_options)
+        self.replay(Period(rules) if ranked else Period.unranked(rules))
 
     def replay(self, period: Period) -> None:
         for first_seq, now_ms, inputs in self.journal:
             if first_seq > period.seq:
                 period.apply(now_ms, inputs)
+        period.rank_entries()
         period.check()
         assert shown(period) == shown(self.period)
 
