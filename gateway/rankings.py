@@ -23,14 +23,6 @@ from lbactors.model import ApiError, Board, Reading, Row, invalid
 Name = str | None
 
 
-async def display_names(call: Call, tenant_id: str, player_ids: list[str]) -> list[Name]:
-    """Display names of the players, in their order."""
-    profiles = await call.service.profiles(tenant_id, player_ids)
-    if not profiles:
-        return [None] * len(player_ids)
-    return [profiles[p]["display_name"] if p in profiles else None for p in player_ids]
-
-
 # Pages ----------------------------------------------------------------------------------------------------
 
 
@@ -83,7 +75,7 @@ async def _page_answer(
     call: Call, board: Board, reading: Reading, place: RankingsCursor, limit: int
 ) -> web.Response:
     rows = reading.rows
-    names = await display_names(call, board.tenant_id, [row.player_id for row in rows]) if rows else []
+    names = await call.service.names(board.tenant_id, [row.player_id for row in rows]) if rows else []
     memo = call.gateway.pages
     variant = (place.offset, limit, call.packed)
     rendered = memo.get(reading, variant, names)
@@ -136,7 +128,7 @@ async def lookup(call: Call) -> web.Response:
     player_ids = _player_ids(call, await call.body())
     query = call.query
     reading = await call.service.lookup(board, query["window"], query["period"], player_ids)
-    names = await display_names(call, board.tenant_id, [row.player_id for row in reading.rows])
+    names = await call.service.names(board.tenant_id, [row.player_id for row in reading.rows])
     entries = documents.entries(reading.rows, names, call.packed)
     return call.answer(
         {
@@ -175,7 +167,7 @@ async def entry(call: Call) -> web.Response:
     query = call.query
     reading = await call.service.entry(board, query["window"], query["period"], call.path["player_id"])
     row = reading.rows[0]
-    (name,) = await display_names(call, board.tenant_id, [row.player_id])
+    (name,) = await call.service.names(board.tenant_id, [row.player_id])
     return call.reading(
         {
             **documents.page_head(board, reading),
@@ -213,7 +205,7 @@ async def player_entries(call: Call) -> web.Response:
     found = await call.service.player_entries(
         call.tenant_id, player_id, call.query["window"], call.query["period"]
     )
-    (name,) = await display_names(call, call.tenant_id, [player_id]) if found else (None,)
+    (name,) = await call.service.names(call.tenant_id, [player_id]) if found else (None,)
     metadata = documents.metadata_reader(call.packed)
     items: list[Document] = []
     for board, reading in found:
@@ -247,7 +239,7 @@ async def remove_entry(call: Call) -> web.Response:
     )
     if not removed:
         raise ApiError("entry_not_found", f"player {player_id!r} has no entry")
-    (name,) = await display_names(call, board.tenant_id, [player_id])
+    (name,) = await call.service.names(board.tenant_id, [player_id])
     metadata = documents.metadata_reader(call.packed)
     return call.answer(
         {

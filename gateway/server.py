@@ -1,8 +1,10 @@
-"""The server process: lock, store, Ray, supervisor, HTTP, and an orderly end.
+"""The server process: data directory, store, Ray, supervisor, HTTP, and an orderly end.
 
 One process starts everything and serves HTTP itself; with `--gateways n` it starts n - 1 further gateway
 processes that accept on the same socket. Whatever keeps the server from starting is one line on stderr and
-exit code 2.
+exit code 2. A server that may not go on (Ray died, another server has the store) ends with exit code 1.
+
+The data directory is locked whatever the store: it holds what the server knows about its store.
 """
 
 from __future__ import annotations
@@ -16,26 +18,29 @@ import secrets
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiohttp import web
 
 from gateway.app import GatewayRunner, build_app, drain, metrics_app
+from gateway.held_store import HeldStore, hold_store
+from gateway.known_store import KnownStores
 from gateway.settings import GatewaySettings
 from lbactors.logs import configure_logs
 from lbactors.settings import ServerSettings
 from persistence import open_store
-from persistence.data_dir import DataDirLock, lock_data_dir
+from persistence.data_dir import lock_data_dir
 from persistence.store import Store, StoreError
 
 if TYPE_CHECKING:
     from lbactors.service import Service
 
-CHILD_FD, CHILD_ADDRESS = "LBACTORS_CHILD_FD", "LBACTORS_CHILD_ADDRESS"
+CHILD_FD, CHILD_ADDRESS, CHILD_STORE_ID = (f"LBACTORS_CHILD_{what}" for what in ("FD", "ADDRESS", "STORE_ID"))
 BACKLOG = 1024
 RESPAWN_S = 1.0
-WATCH_RAY_S = 0.5
+WATCH_S = 0.5  # how often Ray's processes and the claim on the store are looked at
 LOADED_WITHIN_S = 10.0  # `ready` is printed then at the latest; a very large server goes on loading
 LOADED_POLL_S = 0.1
 GC_THRESHOLDS = (20_000, 20, 50)  # batches make thousands of objects that reference counting frees
@@ -53,10 +58,16 @@ def store_url(settings: ServerSettings) -> str:
     return settings.store
 
 
-def actor_settings(settings: ServerSettings, root_key_hash: str | None) -> dict[str, Any]:
-    """What supervisor and period actors need to know, as plain values."""
+def actor_settings(settings: ServerSettings, root_key_hash: str | None, held: HeldStore) -> dict[str, Any]:
+    """What supervisor and period actors need to know, as plain values.
+
+    `store_id`: the store that they must find under the URL. `server_id`: who has claimed it.
+    """
     return {
         "store_url": store_url(settings),
+        "store_id": held.store_id,
+        "server_id": held.server_id,
+        "lease_seconds": settings.lease_seconds,
         "clock_file": str(settings.clock_file.resolve()) if settings.clock_file else None,
         "seen_ids_limit": settings.seen_ids_limit,
         "queue_limit": settings.queue_limit,
@@ -75,18 +86,14 @@ def run(settings: ServerSettings) -> int:
     configure_logs(settings.log_level)
     if CHILD_FD in os.environ:
         return _run_child(settings)
-    lock: DataDirLock | None = None
     try:
         listener = _listen(settings)
-        if settings.store == "sqlite":
-            lock = lock_data_dir(settings.data_dir)
-        return _serve(settings, listener)
+        with lock_data_dir(settings.data_dir):
+            return _serve(settings, listener, KnownStores(settings.data_dir))
     except (StartError, StoreError) as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        own = getattr(error, "cause", error)  # of what an actor raised, without the story how
+        print(f"error: {own}", file=sys.stderr, flush=True)
         return 2
-    finally:
-        if lock is not None:
-            lock.release()
 
 
 def _listen(settings: ServerSettings) -> socket.socket:
@@ -101,18 +108,13 @@ def _listen(settings: ServerSettings) -> socket.socket:
     return listener
 
 
-async def _first_key(settings: ServerSettings) -> str | None:
+async def _first_key(settings: ServerSettings, store: Store) -> str | None:
     """The root key's hash, if there is to be one; an empty store gets a key, printed here. StoreError."""
-    store: Store = open_store(store_url(settings))
-    await store.open()
-    try:
-        if settings.root_key is not None:
-            text = settings.root_key.get_secret_value()
-            return hashlib.sha256(text.encode()).hexdigest()
-        if await store.scan("keys", limit=1):
-            return None
-    finally:
-        await store.close()
+    if settings.root_key is not None:
+        text = settings.root_key.get_secret_value()
+        return hashlib.sha256(text.encode()).hexdigest()
+    if await store.scan("keys", limit=1):
+        return None
     text = f"lb_{secrets.token_hex(24)}"
     print(f"root key: {text}", flush=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -126,47 +128,78 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def _serve(settings: ServerSettings, listener: socket.socket) -> int:
+def _serve(settings: ServerSettings, listener: socket.socket, known: KnownStores) -> int:
     from lbactors.cluster import Cluster
 
+    accept_older = settings.accept_older_store
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        key_hash = runner.run(_first_key(settings))
+        held = runner.run(hold_store(store_url(settings), known, accept_older=accept_older))
         cluster = Cluster()
         try:
-            if settings.ray_address == "local":
-                cluster.start_local()
-            else:
-                cluster.join(settings.ray_address)
-        except (ConnectionError, OSError, RuntimeError) as error:
-            raise StartError(f"Ray cannot be reached at {settings.ray_address}: {error}") from error
-        try:
-            return runner.run(_main(settings, cluster, listener, key_hash))
+            key_hash = runner.run(_first_key(settings, held.store))
+            try:
+                if settings.ray_address == "local":
+                    cluster.start_local()
+                else:
+                    cluster.join(settings.ray_address)
+            except (ConnectionError, OSError, RuntimeError) as error:
+                raise StartError(f"Ray cannot be reached at {settings.ray_address}: {error}") from error
+            return runner.run(_main(settings, cluster, listener, held, key_hash))
         finally:
             cluster.close()
+            runner.run(held.let_go())
 
 
-async def _main(settings: ServerSettings, cluster: Any, listener: socket.socket, key_hash: str | None) -> int:
+async def _main(
+    settings: ServerSettings, cluster: Any, listener: socket.socket, held: HeldStore, key_hash: str | None
+) -> int:
     stopping = _stop_event()
-    supervisor = cluster.supervisor(actor_settings(settings, key_hash))
-    port = listener.getsockname()[1]
-    async with contextlib.AsyncExitStack() as serving:
-        service = await serving.enter_async_context(_gateway(settings, cluster, supervisor, listener))
-        for _ in range(settings.gateways - 1):
-            await serving.enter_async_context(_child(settings, cluster.address, listener))
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        await _until_loaded(service, stopping)
-        print(f"ready: http://{host}:{port}", flush=True)
-        lost = await _until_stopped(cluster, stopping)
-        log.info("draining")
-    if lost:
-        log.error("Ray died; the journal has everything, start the server again", processes=lost)
-        return 1
+    async with held.kept():
+        await held.claim()  # nothing was renewed while Ray started
+        held.is_written = True
+        await _replace_supervisor(settings, cluster)
+        supervisor = cluster.supervisor(actor_settings(settings, key_hash, held))
+        port = listener.getsockname()[1]
+        async with contextlib.AsyncExitStack() as serving:
+            gateway = _gateway(settings, cluster, supervisor, listener, held.store)
+            service = await serving.enter_async_context(gateway)
+            held.supervisor_epoch = lambda: service.catalogue.epoch
+            for _ in range(settings.gateways - 1):
+                await serving.enter_async_context(_child(settings, cluster.address, listener, held.store_id))
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            await _until_loaded(service, stopping)
+            print(f"ready: http://{host}:{port}", flush=True)
+            orderly = await _until_stopped(cluster, held, stopping)
+            log.info("draining")
+        if not orderly:
+            return 1
+        try:
+            await supervisor.call("stop", timeout_s=settings.drain_seconds)
+            cluster.kill(supervisor)
+            held.is_written = False
+        except Exception as error:  # what is journaled is safe even if the last snapshots fail
+            log.warning("last snapshots failed", error=repr(error))
+        return 0
+
+
+async def _replace_supervisor(settings: ServerSettings, cluster: Any) -> None:
+    """On a cluster that was there before: end the supervisor of a server that was killed. It has the settings
+    of that one, and its period actors too.
+    """
+    from lbactors.cluster import SUPERVISOR
+
+    old = cluster.find(SUPERVISOR) if settings.ray_address != "local" else None
+    if old is None:
+        return
+    log.warning("a supervisor of an earlier server is there; it is replaced")
     try:
-        await supervisor.call("stop", timeout_s=settings.drain_seconds)
-        cluster.kill(supervisor)
-    except Exception as error:  # what is journaled is safe even if the last snapshots fail
-        log.warning("last snapshots failed", error=repr(error))
-    return 0
+        await old.call("stop", timeout_s=settings.drain_seconds)
+    except Exception as error:  # what is journaled is safe
+        log.warning("it did not stop in time", error=repr(error))
+    cluster.kill(old)
+    async with asyncio.timeout(settings.drain_seconds):
+        while cluster.find(SUPERVISOR) is not None:  # noqa: ASYNC110 - Ray has no event for it
+            await asyncio.sleep(LOADED_POLL_S)
 
 
 async def _until_loaded(service: Service, stopping: asyncio.Event) -> None:
@@ -178,15 +211,20 @@ async def _until_loaded(service: Service, stopping: asyncio.Event) -> None:
                     await asyncio.wait_for(stopping.wait(), LOADED_POLL_S)
 
 
-async def _until_stopped(cluster: Any, stopping: asyncio.Event) -> list[str]:
-    """Wait for a signal, or for the death of a process that Ray cannot do without: which ones died."""
+async def _until_stopped(cluster: Any, held: HeldStore, stopping: asyncio.Event) -> bool:
+    """Wait for a signal (true), or for something that the server cannot do without to be lost (false)."""
     while not stopping.is_set():
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), WATCH_RAY_S)
-        lost: list[str] = cluster.lost_processes()
-        if lost and not stopping.is_set():
-            return lost
-    return []
+            await asyncio.wait_for(stopping.wait(), WATCH_S)
+        if stopping.is_set():
+            break
+        if dead := cluster.lost_processes():
+            log.error("Ray died; the journal has everything, start the server again", processes=dead)
+            return False
+        if held.lost:
+            log.error("another server has the store; this one ends", reason=held.lost)
+            return False
+    return True
 
 
 async def _metrics_site(app: web.Application, settings: ServerSettings) -> web.AppRunner:
@@ -211,12 +249,12 @@ def _stop_event() -> asyncio.Event:
 
 
 @contextlib.asynccontextmanager
-async def _gateway(settings: ServerSettings, cluster: Any, supervisor: Any, listener: socket.socket) -> Any:
+async def _gateway(
+    settings: ServerSettings, cluster: Any, supervisor: Any, listener: socket.socket, store: Store
+) -> AsyncIterator[Service]:
     """Serve HTTP on the listener; at the end no new requests, open ones answered."""
     from lbactors.service import Service
 
-    store: Store = open_store(store_url(settings))
-    await store.open()
     service = Service(cluster, supervisor, store, settings)
     try:
         await service.start()
@@ -237,16 +275,18 @@ async def _gateway(settings: ServerSettings, cluster: Any, supervisor: Any, list
             await metrics.cleanup()
     finally:
         await service.close()
-        await store.close()
 
 
 # Further gateway processes --------------------------------------------------------------------------------
 
 
 @contextlib.asynccontextmanager
-async def _child(settings: ServerSettings, address: str, listener: socket.socket) -> Any:
+async def _child(
+    settings: ServerSettings, address: str, listener: socket.socket, store_id: str
+) -> AsyncIterator[None]:
     """Keep one further gateway process alive."""
-    environment = {**os.environ, CHILD_FD: str(listener.fileno()), CHILD_ADDRESS: address}
+    own = {CHILD_FD: str(listener.fileno()), CHILD_ADDRESS: address, CHILD_STORE_ID: store_id}
+    environment = {**os.environ, **own}
     for field, value in settings.model_dump(mode="json", exclude={"root_key"}).items():
         if value is not None:
             environment[f"LBACTORS_{field.upper()}"] = str(value)
@@ -284,10 +324,16 @@ def _run_child(settings: ServerSettings) -> int:
         supervisor = cluster.find(SUPERVISOR)
         if supervisor is None:
             raise StartError("the supervisor is not there")
-        async with _gateway(settings, cluster, supervisor, listener):
-            while not stopping.is_set() and os.getppid() == parent:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), RESPAWN_S)
+        store = open_store(store_url(settings))
+        store.expect(os.environ[CHILD_STORE_ID])
+        try:
+            await store.open()
+            async with _gateway(settings, cluster, supervisor, listener, store):
+                while not stopping.is_set() and os.getppid() == parent:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(stopping.wait(), RESPAWN_S)
+        finally:
+            await store.close()
         return 0
 
     with asyncio.Runner(loop_factory=_new_loop) as runner:

@@ -4,8 +4,16 @@ Theory of operation. An activation takes a higher epoch than any before it, load
 journal, and serves. Submissions that arrive while an append is on its way wait and form the next one:
 journal, apply, answer, in that order, one append in flight. Whatever makes the journal's end uncertain (an
 append with an unknown outcome) or says that another writer exists (`Fenced`) ends the activation: it never
-writes again. Its last state stays readable while a successor with a higher epoch loads, since it shows only
-what was acknowledged.
+writes again. Its last state stays readable while a successor with a higher epoch takes over, since it shows
+only what was acknowledged. A successor in the same process takes the state over too, and reads no more than
+the records after it: so a store that was away is no reason to load a million entries again.
+
+The lease. What makes an acknowledgement safe is the fence in the store, not a clock. But an activation that
+has not reached the store for `lease_s` cannot know whether it is still the one, and it would only collect
+requests: it refuses them at once until an append or a renewal gets through.
+
+A store may go back: emptied, replaced, restored from an older copy. An activation that notices (its epoch is
+above the highest, the journal ends before what it applied) keeps its state for readers and writes no more.
 
 The life of an activation is this table; anything that is not in it is a bug and raises.
 """
@@ -13,6 +21,7 @@ The life of an activation is this table; anything that is not in it is a bug and
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -34,6 +43,7 @@ from persistence.store import (
     StoreCorrupt,
     StoreError,
     StoreUnavailable,
+    StoreWentBack,
 )
 
 TRANSITIONS = {
@@ -44,6 +54,8 @@ TRANSITIONS = {
     ("serving", "drain"): "draining",
     ("serving", "lost"): "suspended",  # the journal's end is uncertain: readable, never written again
     ("draining", "lost"): "suspended",
+    ("serving", "went_back"): "suspended",  # the store lost what it had acknowledged
+    ("draining", "went_back"): "suspended",
     ("draining", "sealed"): "sealed",
     ("draining", "drained"): "gone",
     ("serving", "fenced"): "gone",  # another writer exists: answers nothing any more
@@ -54,10 +66,12 @@ TRANSITIONS = {
     ("loading", "unload"): "gone",
 }
 READABLE = frozenset(("serving", "draining", "suspended", "sealed"))
+WRITABLE = frozenset(("serving", "draining"))
 
 APPEND_INPUTS = 4096  # inputs in one journal record at most
 SNAPSHOT_ROWS = 2048  # entries serialised between two batches: a pause of about 2 ms
 REPLAY_ERROR = "the stored state does not load"
+WENT_BACK = "the store lost what it had acknowledged (emptied, replaced or restored from an older copy)"
 
 log = structlog.get_logger("activation")
 
@@ -85,6 +99,8 @@ class Activation:
         record: PeriodRecord,
         rules: Rules,
         seen_ids_limit: int,
+        lease_s: float = float("inf"),
+        floor_seq: int = 0,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -92,6 +108,8 @@ class Activation:
         self.rules = rules
         self.period_id = f"{chain_id}/{record.serial}"
         self.seen_ids_limit = seen_ids_limit
+        self.lease_s = lease_s
+        self.floor_seq = floor_seq  # what a predecessor acknowledged: a journal that ends before it went back
         self.state = "loading"
         self.reason = ""  # why it is gone or suspended
         self.epoch = 0
@@ -105,14 +123,44 @@ class Activation:
         self._in_flight: _Waiting | None = None  # the last of those whose append is on its way
         self._flusher: asyncio.Task[None] | None = None
         self._snapshot_lock = asyncio.Lock()
+        self._sound = True  # false: the state may be half applied, nobody may take it over
+        self.reached_store()
+
+    def reached_store(self) -> None:
+        """Note that the store was reached, and this is the period's one activation: the lease begins anew."""
+        self._reached_at_s = time.monotonic()
+
+    @property
+    def unreached_s(self) -> float:
+        """For how long the store was not reached."""
+        return time.monotonic() - self._reached_at_s
 
     def _turn(self, event: str, reason: str = "") -> None:
         self.state = TRANSITIONS[self.state, event]
         if reason:
             self.reason = reason
-        if event in ("lost", "fenced", "failed"):
+        if event in ("lost", "fenced", "failed", "went_back"):
             log.warning("activation ended", period=self.period_id, epoch=self.epoch, why=event, reason=reason)
             self.ended.set()
+
+    def renewed(self, highest: int) -> None:
+        """What the store says is the highest epoch: this one's lease begins anew, or it is over."""
+        if highest == self.epoch:
+            self.reached_store()
+        else:
+            why = f"{self.period_id!r}: epoch {self.epoch}, and the highest given out is {highest}"
+            self._fenced(Fenced(why, highest))
+
+    def _fenced(self, error: Fenced) -> None:
+        if error.highest < self.epoch:
+            self._lose("went_back", f"{WENT_BACK}: {error}")
+        else:
+            self._lose("fenced", str(error))
+
+    def _lose(self, event: str, reason: str) -> None:
+        """Stop writing, unless something else was a reason to before."""
+        if self.state in WRITABLE:
+            self._turn(event, reason)
 
     # Loading --------------------------------------------------------------------------------------------
 
@@ -129,7 +177,11 @@ class Activation:
                     parts.append((item.name, item.body))
                 else:
                     records.append(item)
-            if seq or records:  # in a thread: other periods of this process go on meanwhile
+            last_seq = records[-1].last_seq if records else seq
+            if last_seq < self.floor_seq:
+                ends = f"the journal ends at seq {last_seq}, and seq {self.floor_seq} was acknowledged"
+                raise StoreWentBack(f"{self.period_id!r}: {WENT_BACK}: {ends}")
+            if last_seq:  # in a thread: other periods of this process go on meanwhile
                 self.period = await asyncio.to_thread(self._rebuild, seq, parts, records)
         except StoreError as error:
             self._turn("failed", str(error))
@@ -141,7 +193,46 @@ class Activation:
             return
         if self.period.seq == 0:
             self.period = Period(self.rules, self.seen_ids_limit)
+        self.reached_store()
         self._turn("loaded_sealed" if self.record.sealed else "loaded")
+
+    async def take_over(self, other: Activation) -> None:
+        """Like `load`, with the state of a suspended activation of this process and the records after it.
+
+        StoreError (state: gone), after which the other one is as readable as before.
+        """
+        self.floor_seq = max(self.floor_seq, other.floor_seq, other.period.seq)
+        try:
+            (highest,) = await self.store.epochs([self.period_id])
+            if highest < other.epoch:
+                raise StoreWentBack(f"{self.period_id!r}: {WENT_BACK}: epoch {highest} after {other.epoch}")
+            if not other._sound:
+                raise SeqMismatch(f"{self.period_id!r}: its state is not to be taken over")
+            self.epoch = await self.store.take_epoch(self.period_id)
+            async with other._snapshot_lock:  # one that is under way fails, since its epoch is over
+                period = other.period
+                async for record in self.store.records_after(self.period_id, period.seq):
+                    _, now_ms, inputs = msgpack.unpackb(record.body)
+                    other._sound = False  # until they are all in
+                    period.apply(now_ms, inputs)
+                    other._sound = True
+        except SeqMismatch:  # someone else wrote meanwhile
+            await self.load()
+            return
+        except StoreWentBack as error:
+            self._turn("failed", str(error) if WENT_BACK in str(error) else f"{WENT_BACK}: {error}")
+            raise
+        except StoreError as error:
+            self._turn("failed", str(error))
+            raise
+        except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
+            self._turn("failed", str(error))
+            raise StoreCorrupt(f"{self.period_id}: {REPLAY_ERROR}: {error}") from error
+        if self.state == "gone":
+            return
+        self.period = period
+        self.reached_store()
+        self._turn("loaded")
 
     def _rebuild(self, seq: int, parts: list[tuple[str, bytes]], records: list[Record]) -> Period:
         if seq:
@@ -174,6 +265,9 @@ class Activation:
 
     def require_writable(self) -> None:
         if self.state == "serving":
+            if self.unreached_s > self.lease_s:
+                unreached = f"the store was not reached for {self.unreached_s:.0f} s"
+                raise ApiError("storage_unavailable", unreached)
             return
         if self.state == "draining" and not self.sealing:
             raise ApiError("period_loading", f"period {self.record.key} is moving")
@@ -199,7 +293,7 @@ class Activation:
 
     async def _flush(self) -> None:
         """Append and apply whatever waits, batch after batch, until nothing does."""
-        while self._waiting and self.state in ("serving", "draining"):
+        while self._waiting and self.state in WRITABLE:
             batch: list[_Waiting] = []
             inputs: list[Sequence[Any]] = []
             want: list[int] = []
@@ -219,7 +313,8 @@ class Activation:
                 continue
             except Exception as error:  # a bug: the state may be half applied, so it is built anew
                 log.exception("apply failed", period=self.period_id)
-                self._turn("lost", repr(error))
+                self._sound = False
+                self._lose("lost", repr(error))
                 self._fail(batch, ApiError("storage_unavailable", "the period is being loaded again"))
                 continue
             start = 0
@@ -250,15 +345,21 @@ class Activation:
         try:
             await self.store.append(self.period_id, record)
         except Fenced as error:
-            self._turn("fenced", str(error))
-            raise ApiError("storage_unavailable", "another activation took over") from error
+            self._fenced(error)
+            raise ApiError("storage_unavailable", self.reason) from error
+        except StoreWentBack as error:
+            self._lose("went_back", f"{WENT_BACK}: {error}")
+            raise ApiError("storage_unavailable", self.reason) from error
         except SeqMismatch as error:
-            self._turn("lost", str(error))
+            self._lose("lost", str(error))
             raise ApiError("storage_unavailable", "the journal's end is being read again") from error
         except StoreUnavailable as error:
             if error.unknown:
-                self._turn("lost", str(error))
+                self._lose("lost", str(error))
             raise ApiError("storage_unavailable", str(error)) from error
+        if self.state not in WRITABLE:  # another activation was noticed meanwhile: that one answers
+            raise ApiError("storage_unavailable", self.reason)
+        self.reached_store()
         return self.period.apply(now_ms, inputs, want)
 
     async def configure(self, rules: Rules) -> None:
@@ -300,8 +401,7 @@ class Activation:
                 await self.store.commit_snapshot(self.period_id, self.epoch, snapshot.seq, snapshot.manifest)
                 committed = True
             except Fenced as error:
-                if self.state in ("serving", "draining"):
-                    self._turn("fenced", str(error))
+                self._fenced(error)
                 raise
             finally:
                 period.end_snapshot(committed)

@@ -15,18 +15,19 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-import msgpack
 import structlog
 
 from lbactors import reading
 from lbactors.activation import READABLE, Activation
 from lbactors.chain_spec import ChainSpec, Limits
 from lbactors.clock import Clock
+from lbactors.closed_periods import ClosedPeriods
 from lbactors.model import ApiError, PeriodRecord, PeriodView, Row
 from lbactors.period import ERASE, FULL, NO_RANK, REMOVE, SUBMIT, Applied
-from persistence.store import Store, StoreCorrupt, StoreError
+from persistence.store import Store, StoreCorrupt, StoreError, StoreWentBack
 
-RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # pauses between attempts to load; the last one repeats
+RETRY_S = (0.05, 0.1, 0.2, 0.5)  # pauses between attempts to load; the last one repeats
+WENT_BACK_RETRY_S = 2.0  # between looks at a store that lost what it had acknowledged
 
 log = structlog.get_logger("chain")
 
@@ -48,7 +49,7 @@ class Chain:
         self.spec = spec
         self.gone = gone
         self.open: list[Activation] = []
-        self.closed: dict[int, Activation] = {}
+        self.closed = ClosedPeriods(store, spec.chain_id, self._new)
         self._tasks: dict[int, asyncio.Task[None]] = {}  # serial -> who keeps its activation loaded
         self._stopped = False
         self._ordering = asyncio.Lock()
@@ -70,10 +71,10 @@ class Chain:
                 self._keep_loaded(record)
         self.open.sort(key=lambda a: (a.record.starts_at_ms or 0, a.record.serial))
         for serial in [s for s in self.closed if s < spec.oldest_serial]:
-            self._forget(self.closed[serial])
+            self.closed.forget(serial)
         known = {a.record.serial for a in self.open} | set(self.closed)
         if spec.previous is not None and spec.previous.serial not in known:
-            self._read_closed(spec.previous)
+            self.closed.begin(spec.previous)
         for activation in list(self.open):
             activation.rules = spec.rules
             if activation.state == "serving":
@@ -100,7 +101,18 @@ class Chain:
 
     def _new(self, record: PeriodRecord) -> Activation:
         spec = self.spec
-        return Activation(self.store, self.clock, spec.chain_id, record, spec.rules, self.limits.seen_ids)
+        floor_seq = record.last_seq if record.sealed else spec.floors.get(record.serial, 0)
+        limits = self.limits
+        return Activation(
+            self.store,
+            self.clock,
+            spec.chain_id,
+            record,
+            spec.rules,
+            limits.seen_ids,
+            limits.lease_s,
+            floor_seq,
+        )
 
     def _keep_loaded(self, record: PeriodRecord) -> None:
         activation = self._new(record)
@@ -113,15 +125,24 @@ class Chain:
         attempt = 0
         while not self._stopped:
             try:
-                await loading.load()
+                if loading is current:
+                    await loading.load()
+                else:
+                    await loading.take_over(current)
             except StoreCorrupt as error:
                 log.error("period does not load", period=loading.period_id, error=str(error))
                 return
-            except StoreError:
-                await _pause(attempt)
+            except StoreError as error:
+                if isinstance(error, StoreWentBack):
+                    log.error("the store went back", period=loading.period_id, error=str(error))
+                    current.reason = loading.reason
+                    await asyncio.sleep(WENT_BACK_RETRY_S)
+                else:
+                    await _pause(attempt)
                 attempt += 1
                 fresh = self._new(current.record)
                 if current is loading:  # nothing readable yet
+                    fresh.reason = loading.reason
                     self._replace(current, fresh)
                     current = fresh
                 loading = fresh
@@ -155,9 +176,7 @@ class Chain:
     def _forget(self, activation: Activation) -> None:
         """Let go without a trace: a period opened ahead that the schedule no longer has."""
         serial = activation.record.serial
-        if activation in self.open:
-            self.open.remove(activation)
-        self.closed.pop(serial, None)
+        self.open.remove(activation)
         task = self._tasks.pop(serial, None)
         if task is not None:
             task.cancel()
@@ -336,29 +355,7 @@ class Chain:
             await activation.snapshot()  # trims the journal, which may still name the player
             if activation.state != "serving":
                 raise ApiError("storage_unavailable", "the journal could not be trimmed; ask again")
-        sealed = {r.serial: r for r in await self._sealed_records()}
-        sealed |= {serial: a.record for serial, a in self.closed.items()}
-        for record in sealed.values():
-            count += await self._erase_sealed(record, player_id, anonymous_id)
-        return count
-
-    async def _erase_sealed(self, record: PeriodRecord, player_id: str, anonymous_id: str) -> int:
-        reader = await self._closed(record)
-        journaled = reader.period.seq != reader.period.saved_seq  # an erasure that was interrupted
-        if reader.period.entry(player_id) is None and not journaled:
-            return 0
-        writer = self._new(record._replace(sealed=False))
-        writer.rules = reader.period.rules  # those at its end
-        await writer.load()
-        count = 0
-        if writer.period.entry(player_id) is not None:
-            await writer.submit([[ERASE, self.clock.now_ms(), player_id, anonymous_id]], NO_RANK)
-            count = 1
-        await writer.seal()
-        writer.record = record
-        self.closed[record.serial] = writer
-        reader.discard()
-        return count
+        return count + await self.closed.erase(player_id, anonymous_id, self.clock.now_ms())
 
     # Ends -----------------------------------------------------------------------------------------------
 
@@ -382,7 +379,7 @@ class Chain:
         if task is not None:
             task.cancel()
         self.open.remove(activation)
-        self.closed[serial] = activation
+        self.closed.take(activation)
         activation.last_used_ms = self.clock.now_ms()
         return activation.record
 
@@ -392,6 +389,19 @@ class Chain:
         return activation.record._replace(
             sealed=True, entries=period.total, submissions=period.submissions, last_seq=period.seq
         )
+
+    async def confirm(self) -> bool:
+        """Ask the store whether every open period is still the one activation of its kind; also false if the
+        store cannot be asked.
+        """
+        serving = [a for a in self.open if a.state == "serving"]
+        try:
+            highest = await self.store.epochs([a.period_id for a in serving])
+        except StoreError:
+            return False
+        for activation, epoch in zip(serving, highest, strict=True):
+            activation.renewed(epoch)
+        return not any(a.state in ("gone", "suspended") for a in serving)
 
     async def leave(self) -> None:
         """Save everything and let go. StoreError."""
@@ -409,9 +419,7 @@ class Chain:
     def unload_idle(self, older_than_ms: int) -> None:
         """Let go of closed periods that nobody read since then; the previous one stays for `change`."""
         keep = self.spec.previous.serial if self.spec.previous is not None else 0
-        for serial, activation in list(self.closed.items()):
-            if serial != keep and activation.last_used_ms < older_than_ms:
-                self._forget(activation)
+        self.closed.forget_idle(older_than_ms, keep)
 
     # Reads ----------------------------------------------------------------------------------------------
 
@@ -434,7 +442,7 @@ class Chain:
         found = self._named(ref)
         if found is None:
             found = await self._stored(ref)
-        activation = found if isinstance(found, Activation) else await self._closed(found)
+        activation = found if isinstance(found, Activation) else await self.closed.loaded(found)
         before = await self._before(activation) if kind in ("page", "entry", "around", "lookup") else None
         activation.require_loaded()
         activation.last_used_ms = self.clock.now_ms()
@@ -444,7 +452,7 @@ class Chain:
 
     async def _stored(self, ref: str) -> PeriodRecord:
         """A sealed period that only the store knows: by key, or the one before the current one."""
-        records = await self._sealed_records()
+        records = await self.closed.records()
         if ref == "previous":
             current = self.current(self.clock.now_ms())
             serial = (current.record if isinstance(current, Activation) else current).serial
@@ -492,35 +500,6 @@ class Chain:
             return self.closed.get(found.serial, found)
         return found
 
-    async def _sealed_records(self) -> list[PeriodRecord]:
-        """The chain's sealed periods that are kept, oldest first, from the store."""
-        found = await self.store.scan("periods", prefix=f"{self.spec.chain_id}/")
-        records = [PeriodRecord(*msgpack.unpackb(body)) for _, body in found]
-        return sorted((r for r in records if r.sealed), key=lambda r: r.serial)
-
-    def _read_closed(self, record: PeriodRecord) -> Activation:
-        activation = self._new(record._replace(sealed=True))
-        self.closed[record.serial] = activation
-        self._spawn(record.serial, self._load_closed(activation))
-        return activation
-
-    async def _load_closed(self, activation: Activation) -> None:
-        try:
-            await activation.load()
-        except StoreError as error:
-            log.error("closed period does not load", period=activation.period_id, error=str(error))
-            self.closed.pop(activation.record.serial, None)
-
-    async def _closed(self, record: PeriodRecord) -> Activation:
-        """A sealed period, loaded. ApiError storage_unavailable if it cannot be."""
-        activation = self.closed.get(record.serial) or self._read_closed(record)
-        task = self._tasks.get(record.serial)
-        if activation.state == "loading" and task is not None:
-            await asyncio.wait([task])
-        if activation.state not in READABLE:
-            raise ApiError("storage_unavailable", f"period {record.key} does not load: {activation.reason}")
-        return activation
-
     def _record_before(self, activation: Activation) -> PeriodRecord | None:
         """The period that `change` compares with, as far as it is known without asking the store."""
         before = [a.record for a in self.open if a.record.serial < activation.record.serial]
@@ -540,11 +519,11 @@ class Chain:
         record = self._record_before(activation)
         serial = activation.record.serial
         if activation.record.sealed and (record is None or record.serial != serial - 1):
-            earlier = [r for r in await self._sealed_records() if r.serial < serial]
+            earlier = [r for r in await self.closed.records() if r.serial < serial]
             record = earlier[-1] if earlier else None
         if record is None:
             return None
         found = self._loaded_before(record)
         if found is None:
-            found = await self._closed(record)
+            found = await self.closed.loaded(record)
         return found.period

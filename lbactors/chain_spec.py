@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from lbactors.model import PeriodRecord, Rules
@@ -11,7 +13,8 @@ class ChainSpec(NamedTuple):
     """What the supervisor wants a chain to be. A higher `version` replaces a lower one.
 
     `more`: the schedule goes on after the last record. `previous`: the last sealed period that is kept,
-    `oldest_serial`: the first.
+    `oldest_serial`: the first. `floors`: serial -> a seq that the period was seen to have reached: a store
+    that shows less went back.
     """
 
     chain_id: str
@@ -23,6 +26,7 @@ class ChainSpec(NamedTuple):
     records: list[PeriodRecord]
     previous: PeriodRecord | None
     oldest_serial: int
+    floors: Mapping[int, int] = MappingProxyType({})
 
     def to_wire(self) -> list[Any]:
         rows = [list(record) for record in self.records]
@@ -34,14 +38,16 @@ class ChainSpec(NamedTuple):
             rows,
             self.previous,
             self.oldest_serial,
+            list(self.floors.items()),
         ]
 
     @classmethod
     def from_wire(cls, wire: list[Any]) -> ChainSpec:
-        chain_id, window, version, rules, grace_ms, more, rows, previous, oldest = wire
+        chain_id, window, version, rules, grace_ms, more, rows, previous, oldest, floors = wire
         records = [PeriodRecord(*row) for row in rows]
         last = PeriodRecord(*previous) if previous is not None else None
-        return cls(chain_id, window, version, Rules(*rules), grace_ms, more, records, last, oldest)
+        seqs = dict(floors)
+        return cls(chain_id, window, version, Rules(*rules), grace_ms, more, records, last, oldest, seqs)
 
 
 class Limits(NamedTuple):
@@ -49,3 +55,4 @@ class Limits(NamedTuple):
 
     seen_ids: int
     queue_inputs: int
+    lease_s: float = float("inf")

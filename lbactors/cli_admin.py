@@ -247,8 +247,8 @@ ACTOR_COLUMNS = (
 def _actor_row(actor: Json, at_s: float | None) -> list[Any]:
     """One period actor. An actor that has not reported yet has a name and nothing else.
 
-    actor["chains"]: name of a chain -> [version, [[period key, state, epoch, entries, waiting], …], closed
-    periods].
+    actor["chains"]: name of a chain -> [version, [[key, state, epoch, entries, waiting, serial, seq], …],
+    closed periods].
     """
     open_periods = [period for chain in actor.get("chains", {}).values() for period in chain[1]]
     up_s = at_s - actor["started_at"] if at_s is not None and "started_at" in actor else None

@@ -28,6 +28,10 @@ def setting_options() -> list[click.Parameter]:
 
     options: list[click.Parameter] = []
     for name, field in ServerSettings.model_fields.items():
+        if field.annotation is bool:  # a flag; its variable takes yes and no
+            help_text = f"{field.description}  [env: {env_name(name)}]"
+            options.append(click.Option([option_name(name), name], flag_value="yes", help=help_text))
+            continue
         default = default_text(name)
         shown = f"  [env: {env_name(name)}" + (f"; default: {default}]" if default else "]")
         metavar = "N" if field.annotation is int else "SECONDS" if field.annotation is float else "TEXT"

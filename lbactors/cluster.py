@@ -20,6 +20,7 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayEr
 
 from lbactors.period_actor import PeriodActor
 from lbactors.supervisor import Supervisor
+from persistence.store import StoreError
 
 NAMESPACE = "lbactors"
 SUPERVISOR = "supervisor"
@@ -56,8 +57,10 @@ class ActorRef:
             return bytes(await asyncio.wait_for(_awaited(remote(*payload)), timeout_s))
         except ActorDiedError as error:
             raise ActorGone(f"{self.name} is dead", for_good=True) from error
-        except RayTaskError:  # the method itself raised: a bug, and the caller should see it
-            raise
+        except RayTaskError as error:
+            if isinstance(error.cause, StoreError):  # it cannot start while its store is away
+                raise ActorGone(f"{self.name}: {error.cause}") from error
+            raise  # a bug, and the caller should see it
         except (RayActorError, GetTimeoutError, RayError) as error:
             raise ActorGone(f"{self.name}: {type(error).__name__}") from error
 

@@ -76,7 +76,8 @@ class _Frames(asyncio.Protocol):
 class Switchboard:
     """The actor's side: a port, its secret, and the handlers of the calls by name."""
 
-    def __init__(self, handlers: dict[str, Handler]) -> None:
+    def __init__(self, handlers: dict[str, Handler], incarnation: str) -> None:
+        self.incarnation = incarnation
         self.handlers = [handlers[name] for name in METHODS]
         self.secret = secrets.token_bytes(32)
         self.address = ("", 0)
@@ -89,8 +90,8 @@ class Switchboard:
         self.address = (host, self._server.sockets[0].getsockname()[1])
 
     def endpoint(self) -> bytes:
-        """What a gateway needs to know: host, port, secret."""
-        return bytes(msgpack.packb([*self.address, self.secret]))
+        """What a gateway needs to know: host, port, secret, and which process it is."""
+        return bytes(msgpack.packb([*self.address, self.secret, self.incarnation]))
 
     def answer(self, callee: _Callee, number: int, kind: int, body: bytes) -> None:
         task = asyncio.create_task(self._answer(callee, number, kind, body))
@@ -153,12 +154,13 @@ class _Caller(_Frames):
 class Line:
     """The gateway's side: one connection to one actor, made when it is needed, and again when it was lost.
 
-    `endpoint` asks the actor (through Ray) for its present host, port and secret.
+    `endpoint` asks the actor (through Ray) for its present host, port, secret and incarnation.
     """
 
     def __init__(self, endpoint: Callable[[], Awaitable[bytes]]) -> None:
         self._endpoint = endpoint
         self._caller: _Caller | None = None
+        self._incarnation = ""  # of the actor at the other end
         self._number = 0
         self._connecting: asyncio.Task[_Caller] | None = None
 
@@ -182,15 +184,20 @@ class Line:
         return await asyncio.shield(self._connecting)
 
     async def _connect(self) -> _Caller:
-        host, port, secret = msgpack.unpackb(await self._endpoint())
+        host, port, secret, incarnation = msgpack.unpackb(await self._endpoint())
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, caller = await asyncio.get_running_loop().create_connection(_Caller, host, port)
         except (OSError, TimeoutError) as error:
             raise LineLost(f"cannot connect: {error}") from error
         cast("Any", caller.transport).write(frame(0, HELLO, secret))
-        self._caller = caller
+        self._caller, self._incarnation = caller, incarnation
         return caller
+
+    def moved(self, incarnation: str) -> None:
+        """The actor is another process now. The old one may live on, stopped or cut off: let go of it."""
+        if self._caller is not None and incarnation != self._incarnation:
+            self.close()
 
     def close(self) -> None:
         if self._caller is not None:

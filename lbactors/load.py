@@ -17,7 +17,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,9 +123,16 @@ CASES = (
 
 
 async def run_load(
-    url: str, key: str, *, entries: int, seconds: float, ids: bool = False, say: Callable[[str], None]
+    url: str,
+    key: str,
+    *,
+    entries: int,
+    seconds: float,
+    ids: bool = False,
+    say: Callable[[str], None],
+    cases: Sequence[Case] = CASES,
 ) -> list[Measured]:
-    """Make a board, fill it, run all cases of `seconds` each, remove the board.
+    """Make a board, fill it, run the cases, `seconds` each, remove the board.
 
     say: gets a line of progress now and then. Raises LoadFailed, ApiError or Unreachable.
     """
@@ -142,7 +149,7 @@ async def run_load(
             await _fill(client, board, work)
             measured = []
             unique = itertools.count(1)
-            for case in CASES:
+            for case in cases:
                 say(f"{case.name}, {case.connections} connections")
                 source = Source(case.render(work), batch=case.scores > 1, unique=unique if ids else None)
                 measured.append(await run_case(case, source, address, seconds))

@@ -9,7 +9,7 @@ Calls
   release([[chain ids], save])        -> let chains go, with or without a last snapshot
   seal([chain_id, serial])            -> the sealed record
   erase([chain_id, player_id, anonymous_id]) -> number of periods that had an entry
-  endpoint()                          -> host, port and secret, by which gateways call the next three
+  endpoint()                          -> host, port, secret and incarnation: how gateways call the next three
   write([[chain_id, kind, at_ms, want, items]…]), read([[chain_id, ref, kind, args]…]) -> a reply for each
 Every reply is [0, value], [1, error] or [2]: this chain is not (or no longer) hosted here.
 """
@@ -40,6 +40,8 @@ from persistence.store import Store, StoreError
 
 VALUE, ERROR, NOT_HERE = range(3)
 UPKEEP_S = 1.0  # how often snapshots and idle periods are looked after
+RENEWALS_PER_LEASE = 4
+LONG_WRITE_S = 0.25  # a call that took longer is answered only if its periods are still this actor's
 
 log = structlog.get_logger("period_actor")
 
@@ -56,8 +58,9 @@ def value_of(reply: list[Any]) -> Any:
 
 
 class PeriodActor:
-    """`settings`: store_url, clock_file, seen_ids_limit, queue_limit, snapshot_inputs, snapshot_seconds,
-    idle_unload_seconds, log_level. The constructor neither loads nor raises (law 5).
+    """`settings`: store_url, store_id, lease_seconds, clock_file, seen_ids_limit, queue_limit,
+    snapshot_inputs, snapshot_seconds, idle_unload_seconds, log_level. The constructor neither loads nor
+    raises (law 5).
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class PeriodActor:
         self.reads = 0
         self._store: Store | None = None
         self._starting: asyncio.Lock | None = None
-        self._upkeep: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._switchboard: Switchboard | None = None
 
     async def _start(self) -> Store:
@@ -87,18 +90,25 @@ class PeriodActor:
                 # again and again is the only thing that the default thresholds would do here.
                 gc.set_threshold(50_000, 20, 1000)
                 self.clock = Clock(self.settings["clock_file"])
-                self.limits = Limits(self.settings["seen_ids_limit"], self.settings["queue_limit"])
+                lease_s = self.settings["lease_seconds"]
+                self.limits = Limits(self.settings["seen_ids_limit"], self.settings["queue_limit"], lease_s)
                 store = open_store(self.settings["store_url"])
+                store.expect(self.settings["store_id"])
                 await store.open()
                 self._store = store
-                self._upkeep = asyncio.create_task(self._look_after())
+                self._background = [
+                    asyncio.create_task(self._look_after()),
+                    asyncio.create_task(self._renew(store, lease_s / RENEWALS_PER_LEASE)),
+                ]
         return self._store
 
     async def endpoint(self) -> bytes:
         """Where, and under which secret, gateways reach `write`, `read` and `load` (`lbactors.line`)."""
         await self._start()
         if self._switchboard is None:
-            self._switchboard = Switchboard({"write": self.write, "read": self.read, "load": self.load})
+            self._switchboard = Switchboard(
+                {"write": self.write, "read": self.read, "load": self.load}, self.incarnation
+            )
             await self._switchboard.open(self._node_address())
         return self._switchboard.endpoint()
 
@@ -109,7 +119,18 @@ class PeriodActor:
         chains = {
             chain_id: [
                 chain.spec.version,
-                [[a.record.key, a.state, a.epoch, len(a.period), a.waiting_inputs] for a in chain.open],
+                [
+                    [
+                        a.record.key,
+                        a.state,
+                        a.epoch,
+                        len(a.period),
+                        a.waiting_inputs,
+                        a.record.serial,
+                        a.period.seq,
+                    ]
+                    for a in chain.open
+                ],
                 len(chain.closed),
             ]
             for chain_id, chain in self.chains.items()
@@ -193,8 +214,8 @@ class PeriodActor:
     async def stop(self) -> bytes:
         """Save everything and let go of the store (the end of the server)."""
         replies = msgpack.unpackb(await self.release(pack([list(self.chains), True])))
-        if self._upkeep is not None:
-            self._upkeep.cancel()
+        for task in self._background:
+            task.cancel()
         if self._switchboard is not None:
             self._switchboard.close()
         if self._store is not None:
@@ -205,8 +226,25 @@ class PeriodActor:
     # Scores and rankings --------------------------------------------------------------------------------
 
     async def write(self, payload: bytes) -> bytes:
+        began_s = time.monotonic()
         ops = msgpack.unpackb(payload)
-        return pack(await asyncio.gather(*(_reply(self._write(op)) for op in ops)))
+        replies = await asyncio.gather(*(_reply(self._write(op)) for op in ops))
+        packed = pack(replies)
+        if time.monotonic() - began_s <= LONG_WRITE_S:
+            return packed
+        # So long that this process may have been stopped, and another activation may have begun with what was
+        # journaled here: then that one answers. Asked as late as possible.
+        chain_ids = sorted({op[0] for op in ops})
+        confirmed = await asyncio.gather(*map(self._confirm, chain_ids))
+        if all(confirmed):
+            return packed
+        unsure = {chain_id for chain_id, sure in zip(chain_ids, confirmed, strict=True) if not sure}
+        error = ApiError("storage_unavailable", "another activation may have taken over meanwhile").to_wire()
+        return pack([[ERROR, error] if op[0] in unsure else r for op, r in zip(ops, replies, strict=True)])
+
+    async def _confirm(self, chain_id: str) -> bool:
+        chain = self.chains.get(chain_id)
+        return chain is not None and await chain.confirm()
 
     async def _write(self, op: list[Any]) -> list[Any]:
         chain_id, kind, at_ms, want, items = op
@@ -218,8 +256,6 @@ class PeriodActor:
             key, row = await chain.remove(items[0])
             return [VALUE, [key, row]]
         results = await chain.submit(at_ms, want, items)
-        if chain_id not in self.chains and all(isinstance(r, ApiError) for r in results):
-            return [NOT_HERE]
         if want == NO_RANK:  # only what went wrong travels
             return [VALUE, [[i, r.to_wire()] for i, r in enumerate(results) if isinstance(r, ApiError)]]
         rows: list[Any] = []
@@ -268,6 +304,24 @@ class PeriodActor:
         return [VALUE, await chain.read(ref, kind, args)]
 
     # Upkeep ---------------------------------------------------------------------------------------------
+
+    async def _renew(self, store: Store, every_s: float) -> None:
+        """Ask the store, for periods that wrote nothing lately, whether they are still the only one."""
+        while True:
+            await asyncio.sleep(every_s)
+            quiet = [
+                activation
+                for chain in self.chains.values()
+                for activation in chain.open
+                if activation.state == "serving" and activation.unreached_s > every_s / 2
+            ]
+            try:
+                highest = await store.epochs([a.period_id for a in quiet])
+            except StoreError as error:
+                log.warning("store not reached", error=str(error))
+                continue
+            for activation, epoch in zip(quiet, highest, strict=True):
+                activation.renewed(epoch)
 
     async def _look_after(self) -> None:
         """Write snapshots when they are due, one after the other; unload closed periods nobody reads."""

@@ -17,6 +17,7 @@ import structlog
 from lbactors.documents import unpack_board, unpack_key, unpack_tenant
 from lbactors.model import Board, Key, Tenant
 
+INCARNATIONS = "incarnations"  # not a collection of the store: the process that each actor is now
 RETRY_S = 0.2  # pause after a failed watch
 WATCH_TIMEOUT_S = 20.0  # a watch returns by itself well before
 SYNC_TIMEOUT_S = 2.0
@@ -32,12 +33,18 @@ class Caller(Protocol):
 
 class Catalogue:
     """See the module's docstring. `on_profile(tenant_id, player_id)` is called when a profile changed, and
-    `on_profile("", "")` when any may have.
+    `on_profile("", "")` when any may have; `on_actor(name, incarnation)` when an actor is another process.
     """
 
-    def __init__(self, supervisor: Caller, on_profile: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        supervisor: Caller,
+        on_profile: Callable[[str, str], None],
+        on_actor: Callable[[str, str], None] = lambda name, incarnation: None,
+    ) -> None:
         self._supervisor = supervisor
         self._on_profile = on_profile
+        self._on_actor = on_actor
         self._tenants: dict[str, Tenant] = {}
         self._keys: dict[str, Key] = {}
         self._keys_by_hash: dict[str, Key] = {}
@@ -161,6 +168,8 @@ class Catalogue:
                 key = unpack_key(body)
                 self._keys[key.key_id] = key
                 self._keys_by_hash[key.key_hash] = key
+        elif collection == INCARNATIONS:
+            self._on_actor(doc_id, (body or b"").decode())
         elif collection == "profiles":
             tenant_id, player_id = doc_id.split("/", 1)
             self._on_profile(tenant_id, player_id)

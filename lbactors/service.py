@@ -26,6 +26,7 @@ from lbactors.planner import goes_on_after
 from lbactors.profiles import Profiles
 from lbactors.routes import Catalogue
 from lbactors.settings import ServerSettings
+from lbactors.supervisor import trouble_of
 from lbactors.timeframe import span_at
 from persistence.store import Store, StoreError
 
@@ -100,7 +101,7 @@ class Service:
         self._settings = settings
         self._clock = Clock(str(settings.clock_file) if settings.clock_file else None)
         self._profiles = Profiles(store)
-        self.catalogue = Catalogue(supervisor, self._profiles.changed)
+        self.catalogue = Catalogue(supervisor, self._profiles.changed, self._actor_moved)
         self._writes: dict[str, Channel] = {}
         self._reads: dict[str, Channel] = {}
         self._lines: dict[str, Line] = {}
@@ -155,6 +156,10 @@ class Service:
 
             line = self._lines[name] = Line(endpoint)
         return line
+
+    def _actor_moved(self, name: str, incarnation: str) -> None:
+        if name in self._lines:
+            self._lines[name].moved(incarnation)
 
     def _channel(self, name: str, method: str) -> Channel:
         channels, lost = (self._writes, lost_write) if method == "write" else (self._reads, lost_read)
@@ -456,6 +461,11 @@ class Service:
         """Profiles of those players that have one (JSON-ready, as `PUT /v1/players/{id}` answers)."""
         return await self._profiles.get(tenant_id, player_ids)
 
+    async def names(self, tenant_id: str, player_ids: list[str]) -> list[str | None]:
+        """Display names of players, in their order; those known, while the store is away. Raises nothing."""
+        profiles = await self._profiles.get_known(tenant_id, player_ids)
+        return [profiles[p]["display_name"] if p in profiles else None for p in player_ids]
+
     # Operations -----------------------------------------------------------------------------------------
 
     async def ready(self) -> dict[str, Any]:
@@ -468,10 +478,9 @@ class Service:
         except ApiError:
             status = {**self._last_status, "supervisor": "away"}
             status.setdefault("ready", False)
-            try:
-                await self._store.ping()
-            except StoreError as error:
-                status |= {"ready": False, "storage": str(error)}
+            trouble = await trouble_of(self._store)
+            if trouble:
+                status |= {"ready": False, "storage": trouble}
         actors = status.get("actors", [])
         return {
             "ready": status["ready"],

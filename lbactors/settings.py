@@ -18,6 +18,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from persistence import check_url, tls_files
+from persistence.store import StoreError
+
 ENV_PREFIX = "LBACTORS_"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -37,12 +40,24 @@ class ServerSettings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on; 0.0.0.0 for all of IPv4.")
     port: Port = Field(8080, description="Port of the HTTP API; 0 takes any free one.")
     data_dir: Path = Field(
-        Path("lbactors-data"), description="Directory of the SQLite store; made if it does not exist."
+        Path("lbactors-data"),
+        description="Directory of the SQLite store, and with any store of server.json: what the server knows "
+        "about it. Made if it does not exist.",
     )
     store: str = Field(
         "sqlite",
         repr=False,
-        description="Where everything is kept: sqlite. A redis:// URL is refused until there is that store.",
+        description="Where everything is kept: sqlite, or a Redis URL as in docs/redis.md. Set one with a "
+        "password in the environment, where other users of the machine cannot read it.",
+    )
+    accept_older_store: bool = Field(
+        False,
+        description="Start although the store was emptied, replaced or restored from an older copy since the "
+        "server last used it, and go on with what is there. For one start.",
+    )
+    lease_seconds: Seconds = Field(
+        10,
+        description="A period that could not reach the store for so long takes no more writes until it can.",
     )
     ray_address: str = Field(
         "local",
@@ -120,9 +135,23 @@ class ServerSettings(BaseSettings):
     @field_validator("store")
     @classmethod
     def _store_known(cls, value: str) -> str:
-        if value == "sqlite" or re.match(r"rediss?://[^/\s]", value):
+        if value == "sqlite":
             return value
-        raise PydanticCustomError("store", "must be sqlite or redis://host:port/db")
+        if not re.match(r"rediss?(\+cluster|\+sentinel)?://[^/\s]", value):
+            raise PydanticCustomError(
+                "store",
+                "must be sqlite or a Redis URL: redis://host:port/db, redis+cluster://host:port,host:port or "
+                "redis+sentinel://host:port/service",
+            )
+        try:
+            check_url(value)
+            relative = [name for name, path in tls_files(value).items() if not Path(path).is_absolute()]
+        except StoreError as error:
+            raise PydanticCustomError("store", "{why}", {"why": str(error).removeprefix("store ")}) from None
+        if relative:
+            message = "{name} must be an absolute path, the same on every machine of the cluster"
+            raise PydanticCustomError("store", message, {"name": relative[0]})
+        return value
 
     @field_validator("ray_address")
     @classmethod
@@ -160,6 +189,8 @@ def default_text(field: str) -> str:
     default = ServerSettings.model_fields[field].default
     if default is None:
         return ""
+    if isinstance(default, bool):
+        return "yes" if default else "no"
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
@@ -172,10 +203,8 @@ def explain(error: ValidationError, given: dict[str, str]) -> str:
     for finding in error.errors(include_url=False, include_context=False):
         field = str(finding["loc"][0]) if finding["loc"] else ""
         name = option_name(field) if field in given else env_name(field)
-        message = (
-            finding["msg"].replace("Input should be ", "must be ").replace(" valid integer,", "n integer,")
-        )
-        message = message.partition(", unable to parse")[0]
+        message = finding["msg"].replace("Input should be ", "must be ").partition(", unable to ")[0]
+        message = message.replace("a valid integer", "an integer").replace("a valid boolean", "yes or no")
         shown = "" if field in ("root_key", "store") else f", not {finding['input']!r}"
         parts.append(f"{name}: {message[:1].lower()}{message[1:]}{shown}")
     return "; ".join(parts)

@@ -31,6 +31,12 @@ class ChainState:
         self.home = ""
         self.due_ms: int | None = None
         self.lock = asyncio.Lock()
+        self.floors: dict[int, int] = {}  # serial -> a seq that the actor said the period had reached
+
+    def saw(self, serial: int, seq: int) -> None:
+        """The actor told how far a period is."""
+        if seq > self.floors.get(serial, 0):
+            self.floors[serial] = seq
 
     @property
     def wanted(self) -> bool:
@@ -62,6 +68,11 @@ class ChainState:
             [r for r in self.records if not r.sealed],
             sealed[-1] if sealed else None,
             self.records[0].serial if self.records else 0,
+            {
+                r.serial: self.floors[r.serial]
+                for r in self.records
+                if not r.sealed and r.serial in self.floors
+            },
         )
 
 

@@ -24,14 +24,16 @@ import msgpack
 import structlog
 
 from lbactors import planner
+from lbactors.activation import WENT_BACK
 from lbactors.clock import Clock
 from lbactors.documents import unpack_board
 from lbactors.logs import configure_logs
 from lbactors.model import ApiError, Board, PeriodRecord
 from lbactors.period_actor import NOT_HERE, VALUE, pack, value_of
+from lbactors.routes import INCARNATIONS
 from lbactors.supervised import ActorState, ChainState
 from persistence import open_store
-from persistence.store import Change, Fenced, Store, StoreError
+from persistence.store import Change, Fenced, Store, StoreError, StoreWentBack
 
 OWNER = "supervisor"
 PUBLISHED = ("tenants", "keys", "leaderboards", "homes")
@@ -41,9 +43,23 @@ CALL_TIMEOUT_S = 30.0
 PING_TIMEOUT_S = 5.0
 FEED_CHANGES = 20_000  # published changes kept for gateways that lag; one further behind starts anew
 WATCH_S = 10.0  # a watch without news returns after this long
+CLAIM_S = 15.0
+STORE_ANSWERS_WITHIN_S = 1.5  # a healthy store takes milliseconds; whoever asks for readiness wants an answer
 ACTIONS_AT_ONCE = 16  # chains opened or sealed at a time, so that hundreds of boundaries do not stampede
 
 log = structlog.get_logger("supervisor")
+
+
+async def trouble_of(store: Store) -> str:
+    """Why a store cannot take a write now; empty if it can."""
+    try:
+        async with asyncio.timeout(STORE_ANSWERS_WITHIN_S):
+            await store.ping()
+    except StoreError as error:
+        return str(error)
+    except TimeoutError:
+        return f"no answer for {STORE_ANSWERS_WITHIN_S:g} s"
+    return ""
 
 
 def _discard(running: set[str], chain_id: str, _: Any) -> None:
@@ -74,6 +90,7 @@ class Supervisor:
         self.chains: dict[str, ChainState] = {}
         self.actors: dict[str, ActorState] = {}
         self.epoch = 0
+        self._known_epoch = 0  # of this process, before it found that the store went back
         self.version = 0
         self.reconciled = False
         self.trouble = ""
@@ -103,9 +120,20 @@ class Supervisor:
         self.cluster = self._connect()
         if not self._store_open:
             self.store = store = open_store(self.settings["store_url"])
+            store.expect(self.settings["store_id"])
             await store.open()
             self._store_open = True
-        self.epoch = await self.store.take_epoch(OWNER)
+        # The server renews it. A supervisor that outlived its server, on a cluster that goes on, must not
+        # fence the supervisor of another one.
+        await self.store.claim(self.settings["server_id"], f"supervisor pid {os.getpid()}", CLAIM_S)
+        known, self._known_epoch = self._known_epoch, 0
+        highest = await self.store.ownership(OWNER)
+        if highest < known:
+            self._known_epoch = known
+            raise StoreWentBack(
+                f"{WENT_BACK}: the supervisor's epoch was {known}, and the store knows {highest}"
+            )
+        self.epoch = await self.store.take_ownership(OWNER)
         for name in PUBLISHED:
             self.documents[name] = dict(await self.store.scan(name))
         for body in self.documents["leaderboards"].values():
@@ -166,9 +194,14 @@ class Supervisor:
         """Make documents durable, then publish those that gateways follow. ApiError storage_unavailable."""
         try:
             await self.store.commit(changes, owner=OWNER, epoch=self.epoch)
-        except Fenced:
-            log.error("another supervisor took over; this one ends", epoch=self.epoch)
-            os._exit(1)
+        except Fenced as error:
+            if error.highest > self.epoch:
+                log.error("another supervisor took over; this one ends", epoch=self.epoch)
+                os._exit(1)
+            log.error(WENT_BACK, epoch=self.epoch, highest=error.highest)
+            self._known_epoch = self.epoch
+            self._forget()
+            raise ApiError("storage_unavailable", f"{WENT_BACK}: {error}") from error
         except StoreError as error:
             self._forget()
             raise ApiError("storage_unavailable", str(error)) from error
@@ -178,9 +211,13 @@ class Supervisor:
                     self.documents[collection].pop(doc_id, None)
                 else:
                     self.documents[collection][doc_id] = body
-            if collection in PUBLISHED or collection == "profiles":
-                self.version += 1
-                self._feed.append((self.version, collection, doc_id, body))
+        self._publish([change for change in changes if change[0] in (*PUBLISHED, "profiles")])
+
+    def _publish(self, changes: Iterable[tuple[str, str, bytes | None]]) -> None:
+        """Tell those who watch."""
+        for change in changes:
+            self.version += 1
+            self._feed.append((self.version, *change))
         self._news.set()
         self._news = asyncio.Event()
 
@@ -201,6 +238,8 @@ class Supervisor:
         oldest = self._feed[0][0] if self._feed else self.version + 1
         if epoch != self.epoch or version + 1 < oldest or version > self.version:
             everything = [(c, i, body) for c in PUBLISHED for i, body in self.documents[c].items()]
+            actors = self.actors.items()
+            everything += [(INCARNATIONS, n, a.incarnation.encode()) for n, a in actors if a.incarnation]
             return pack([self.epoch, self.version, True, everything])
         changes = [(c, i, body) for v, c, i, body in self._feed if v > version]
         return pack([self.epoch, self.version, False, changes])
@@ -403,11 +442,16 @@ class Supervisor:
             self._keep(self.probe(name.decode()))
         return b""
 
-    async def probe(self, name: str) -> None:
-        """Ask an actor who it is; if it is new or lacks anything, tell it what to host."""
+    async def probe(self, name: str, *, join: bool = False) -> None:
+        """Ask an actor who it is; if it is new or lacks anything, tell it what to host. join: wait for the
+        answer that somebody else is waiting for already.
+        """
         from lbactors.cluster import ActorGone
 
         actor = self.actors.get(name)
+        if actor is not None and actor.lock.locked() and join:
+            async with actor.lock:
+                return
         if actor is None or actor.lock.locked():
             return
         async with actor.lock:
@@ -424,7 +468,12 @@ class Supervisor:
             if ping["incarnation"] != actor.incarnation:
                 actor.incarnation = ping["incarnation"]
                 actor.hosted.clear()
+                self._publish([(INCARNATIONS, name, actor.incarnation.encode())])
             actor.last_ping = ping
+            for chain_id, (_, periods, _) in ping["chains"].items():
+                if chain_id in self.chains:
+                    for *_, serial, seq in periods:
+                        self.chains[chain_id].saw(serial, seq)
             actor.hosted = {c: v for c, v in actor.hosted.items() if c in ping["chains"]}
             missing = [
                 chain
@@ -450,18 +499,14 @@ class Supervisor:
     async def status(self) -> bytes:
         """For operators: actors, their chains and periods, readiness and why not."""
         await self.start()
-        await asyncio.gather(*(self.probe(name) for name in list(self.actors)))
+        await asyncio.gather(*(self.probe(name, join=True) for name in list(self.actors)))
         loading, serving = 0, 0
         for actor in self.actors.values():
             for _, periods, _ in actor.last_ping.get("chains", {}).values():
                 for period in periods:
                     serving += period[1] == "serving"
                     loading += period[1] != "serving"
-        storage = "ok"
-        try:
-            await self.store.ping()
-        except StoreError as error:
-            storage = str(error)
+        storage = await trouble_of(self.store) or "ok"
         hosted = self._all_hosted()
         away = [n for n, a in self.actors.items() if a.chains and not a.last_ping]
         return pack(

@@ -70,6 +70,13 @@ class Obedient:
         async for item in self.inner.recover(period_id):
             yield item
 
+    async def records_after(self, period_id: str, seq: int) -> AsyncIterator[Record]:
+        error, _ = await self._obey("records_after", period_id)
+        if error is not None:
+            raise error
+        async for record in self.inner.records_after(period_id, seq):
+            yield record
+
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
         async def call(*args: Any, **named: Any) -> Any:
             error, happens = await self._obey(method, args[0] if args and isinstance(args[0], str) else "")
@@ -105,7 +112,7 @@ class World:
         self.patch.setattr("lbactors.period.BUCKET_ENTRIES", 4)
         self.at(NOON_MS + HOUR_MS // 2)
         await self.store.inner.open()
-        self.epoch = await self.store.inner.take_epoch("supervisor")
+        self.epoch = await self.store.inner.take_ownership("supervisor")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -122,12 +129,17 @@ class World:
         await self.store.inner.commit(changes, owner="supervisor", epoch=self.epoch)
 
     async def chain(
-        self, *records: PeriodRecord, wait: bool = True, queue: int = 10_000, **fields: Any
+        self,
+        *records: PeriodRecord,
+        wait: bool = True,
+        queue: int = 10_000,
+        lease_s: float = 60.0,
+        **fields: Any,
     ) -> Chain:
         """A chain in a new process, as it were: it takes the periods over from any chain before."""
         spec = ChainSpec(CHAIN_ID, "main", 1, SUM, GRACE_MS, True, list(records), None, 1)
         spec, store = spec._replace(**fields), cast(Any, self.store)
-        chain = Chain(store, self.clock, Limits(1_000_000, queue), spec, lambda _: self.lost.set())
+        chain = Chain(store, self.clock, Limits(1_000_000, queue, lease_s), spec, lambda _: self.lost.set())
         self.chains.append(chain)
         await self.save(*records)
         await chain.become(ChainSpec.from_wire(msgpack.unpackb(msgpack.packb(spec.to_wire()))))

@@ -277,7 +277,7 @@ async def test_an_append_of_unknown_outcome_loses_and_doubles_nothing(world: Wor
     chain = await world.chain(hour(1))
     await submit(chain, "p1", 5, "a")
     world.store.fail("append", 1, unknown=True, happened=happened)
-    gates = [world.store.hold("append", 1), world.store.hold("recover", 1)]
+    gates = [world.store.hold("append", 1), world.store.hold("records_after", 1)]
     uncertain = asyncio.create_task(refusal(submit(chain, "p1", 5, "b")))
     await gates[0].entered.wait()
     behind = [asyncio.create_task(refusal(submit(chain, "p1", 5, f"c{i}"))) for i in range(5)]
@@ -318,7 +318,7 @@ async def test_new_rules_reach_the_successor_of_a_suspended_activation(world: Wo
     chain = await world.chain(hour(1))
     await submit_all(chain, {"p1": 5, "p2": 9}, NOON_MS)
     world.store.fail("append", 1, unknown=True)
-    gate = world.store.hold("recover", 1)
+    gate = world.store.hold("records_after", 1)
     assert await refusal(submit(chain, "p3", 1)) == "storage_unavailable"
     await gate.entered.wait()
     await world.change(chain, rules=SUM._replace(max_entries=1))

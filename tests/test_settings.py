@@ -15,6 +15,11 @@ from command import ok, refused, run
 
 from lbactors.settings import ServerSettings, env_name, option_name
 
+STORES = (
+    "must be sqlite or a Redis URL: redis://host:port/db, redis+cluster://host:port,host:port or "
+    "redis+sentinel://host:port/service"
+)
+
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
@@ -52,12 +57,13 @@ def test_every_setting_is_option_variable_and_help(
     served: list[ServerSettings], monkeypatch: pytest.MonkeyPatch, field: str
 ) -> None:
     samples = {
-        "host": "::1", "data_dir": "/tmp/x", "store": "redis://127.0.0.1:6379/2",
+        "host": "::1", "data_dir": "/tmp/x", "store": "redis://127.0.0.1:6379/2", "accept_older_store": "yes",
         "ray_address": "127.0.0.1:6380",
         "root_key": "lb_x", "log_level": "ERROR", "clock_file": "/tmp/clock", "body_limit_bytes": "2048",
     }  # fmt: skip
     sample = samples.get(field, "17")
-    assert run("serve", option_name(field), sample).exit_code == 7
+    is_flag = ServerSettings.model_fields[field].annotation is bool
+    assert run("serve", option_name(field), *([] if is_flag else [sample])).exit_code == 7
     monkeypatch.setenv(env_name(field), sample)
     assert run("serve").exit_code == 7
     by_option, by_environment = (getattr(settings, field) for settings in served)
@@ -73,13 +79,20 @@ def test_every_setting_is_option_variable_and_help(
         ("--port", "x", "--port: must be an integer, not 'x'"),
         ("--port", "65536", "--port: must be less than or equal to 65535, not '65536'"),
         ("--gateways", "0", "--gateways: must be greater than or equal to 1, not '0'"),
-        ("--store", "mysql://x", "--store: must be sqlite or redis://host:port/db"),
-        ("--store", "redis:/:hunter2@x", "--store: must be sqlite or redis://host:port/db"),
+        ("--store", "mysql://x", f"--store: {STORES}"),
+        ("--store", "redis:/:hunter2@x", f"--store: {STORES}"),
+        ("--store", "redis://:hunter2@a,b",
+         "--store: redis://a,b: several hosts need redis+cluster:// or redis+sentinel://"),
+        ("--store", "redis://h/0?timeout_ms=soon",
+         "--store: redis://h/0: timeout_ms must be a number from 10 to 600000, not 'soon'"),
+        ("--store", "rediss://:hunter2@h?verify=yes&ca=ca.pem",
+         "--store: ca must be an absolute path, the same on every machine of the cluster"),
+        ("--lease-seconds", "0", "--lease-seconds: must be greater than 0, not '0'"),
         ("--ray-address", "host:99999", "--ray-address: must be local, auto or HOST:PORT, not 'host:99999'"),
         ("--root-key", "a key", "--root-key: must have 1 to 256 visible ASCII characters, no spaces"),
         ("--drain-seconds", "nan", "--drain-seconds: must be a finite number, not 'nan'"),
     ],
-)
+)  # fmt: skip
 def test_an_unsupported_value_is_one_line(
     served: list[ServerSettings], monkeypatch: pytest.MonkeyPatch, option: str, value: str, message: str
 ) -> None:
@@ -88,3 +101,31 @@ def test_an_unsupported_value_is_one_line(
     monkeypatch.setenv(env_name(name), value)
     assert refused(2, "serve") == f"error: {message.replace(option, env_name(name))}\n"
     assert served == []
+
+
+def test_a_flag_of_the_environment(served: list[ServerSettings], monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("yes", "no", "True", "False"):  # the last two: as one process of the server tells another
+        monkeypatch.setenv("LBACTORS_ACCEPT_OLDER_STORE", text)
+        assert run("serve").exit_code == 7
+    assert [settings.accept_older_store for settings in served] == [True, False, True, False]
+    monkeypatch.setenv("LBACTORS_ACCEPT_OLDER_STORE", "maybe")
+    said = "error: LBACTORS_ACCEPT_OLDER_STORE: must be yes or no, not 'maybe'\n"
+    assert refused(2, "serve") == said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:pa%2Fss@10.0.0.1:6380/2?prefix=games&wait_replicas=1&timeout_ms=2000",
+        "rediss+cluster://:x@a:7000,b:7001,[::1]:7002/?ca=/etc/ca.pem&verify=no",
+        "redis+sentinel://a:26379,b:26379/mymaster/1?sentinel_user=s&sentinel_password=t",
+    ],
+)
+def test_a_store_url_stays_as_it_was_written(
+    served: list[ServerSettings], monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    assert run("serve", "--store", url).exit_code == 7
+    monkeypatch.setenv("LBACTORS_STORE", str(served[0].model_dump(mode="json")["store"]))
+    assert run("serve").exit_code == 7
+    assert [settings.store for settings in served] == [url, url]
+    assert all(url not in repr(settings) for settings in served)

@@ -415,6 +415,10 @@ class FakeService:
     async def period(self, board: Board, window: str | None, period: str) -> PeriodView:
         return self._checked_view(board, window or "main", period)
 
+    async def names(self, tenant_id: str, player_ids: list[str]) -> list[str | None]:
+        profiles = await self.profiles(tenant_id, player_ids)
+        return [profiles[p]["display_name"] if p in profiles else None for p in player_ids]
+
     async def profiles(self, tenant_id: str, player_ids: list[str]) -> dict[str, dict[str, Any]]:
         found = {player_id: self.profile_of.get((tenant_id, player_id)) for player_id in player_ids}
         return {player_id: profile for player_id, profile in found.items() if profile is not None}
