@@ -29,9 +29,11 @@ from typing import Any
 import msgpack
 import structlog
 
+from lbactors import collector
 from lbactors.clock import Clock
 from lbactors.model import ApiError, PeriodRecord, Rules
 from lbactors.period import CONFIGURE, INHERIT, Applied, Period
+from lbactors.replay import Replay
 from lbactors.seen_ids import SEEN_IDS_MS
 from persistence.store import (
     Fenced,
@@ -69,6 +71,7 @@ READABLE = frozenset(("serving", "draining", "suspended", "sealed"))
 WRITABLE = frozenset(("serving", "draining"))
 
 APPEND_INPUTS = 4096  # inputs in one journal record at most
+REPLAY_BYTES = 1 << 20  # put together in one step
 SNAPSHOT_ROWS = 2048  # entries serialised between two batches: a pause of about 2 ms
 REPLAY_ERROR = "the stored state does not load"
 WENT_BACK = "the store lost what it had acknowledged (emptied, replaced or restored from an older copy)"
@@ -169,20 +172,12 @@ class Activation:
         try:
             if not self.record.sealed:
                 self.epoch = await self.store.take_epoch(self.period_id)
-            seq, parts, records = 0, [], []
-            async for item in self.store.recover(self.period_id):
-                if isinstance(item, Recovered):
-                    seq = item.seq
-                elif isinstance(item, Part):
-                    parts.append((item.name, item.body))
-                else:
-                    records.append(item)
-            last_seq = records[-1].last_seq if records else seq
+            with collector.resting():
+                period = await self._replayed()
+            last_seq = period.seq if period is not None else 0
             if last_seq < self.floor_seq:
                 ends = f"the journal ends at seq {last_seq}, and seq {self.floor_seq} was acknowledged"
                 raise StoreWentBack(f"{self.period_id!r}: {WENT_BACK}: {ends}")
-            if last_seq:  # in a thread: other periods of this process go on meanwhile
-                self.period = await asyncio.to_thread(self._rebuild, seq, parts, records)
         except StoreError as error:
             self._turn("failed", str(error))
             raise
@@ -191,8 +186,7 @@ class Activation:
             raise StoreCorrupt(f"{self.period_id}: {REPLAY_ERROR}: {error}") from error
         if self.state == "gone":
             return
-        if self.period.seq == 0:
-            self.period = Period(self.rules, self.seen_ids_limit)
+        self.period = Period(self.rules, self.seen_ids_limit) if period is None else period
         self.reached_store()
         self._turn("loaded_sealed" if self.record.sealed else "loaded")
 
@@ -234,18 +228,21 @@ class Activation:
         self.reached_store()
         self._turn("loaded")
 
-    def _rebuild(self, seq: int, parts: list[tuple[str, bytes]], records: list[Record]) -> Period:
-        if seq:
-            period = Period.load(parts, seq, self.seen_ids_limit)
-        else:
-            rules = msgpack.unpackb(records[0].body)[0]
-            period = Period(Rules(*rules), self.seen_ids_limit)
-        for record in records:
-            _, now_ms, inputs = msgpack.unpackb(record.body)
-            if record.first_seq != period.seq + 1 or record.last_seq != period.seq + len(inputs):
-                raise ValueError(f"record {record.first_seq}..{record.last_seq} does not follow {period.seq}")
-            period.apply(now_ms, inputs)
-        return period
+    async def _replayed(self) -> Period | None:
+        """What the store has, or None: read and put together at the same time, the latter in a thread, so that
+        other periods of this process go on meanwhile.
+        """
+        replay = Replay(self.seen_ids_limit)
+        items: list[Recovered | Part | Record] = []
+        size_bytes = 0
+        async for item in self.store.recover(self.period_id):
+            items.append(item)
+            size_bytes += 0 if isinstance(item, Recovered) else len(item.body)
+            if size_bytes >= REPLAY_BYTES:
+                await asyncio.to_thread(replay.take, items)
+                items, size_bytes = [], 0
+        await asyncio.to_thread(replay.take, items)
+        return await asyncio.to_thread(replay.finish)
 
     # Writing --------------------------------------------------------------------------------------------
 

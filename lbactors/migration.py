@@ -29,7 +29,8 @@ import msgpack
 
 from lbactors.document_pages import sound_documents
 from lbactors.documents import COLLECTIONS
-from lbactors.replay import META, part_seqs
+from lbactors.period_parts import META
+from lbactors.replay import part_seqs
 from lbactors.timeframe import format_instant
 from persistence.store import Change, Part, Record, Recovered, Store, StoreCorrupt
 

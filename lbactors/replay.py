@@ -20,9 +20,8 @@ import msgpack
 
 from lbactors.model import Rules
 from lbactors.period import ERASE, REMOVE, SUBMIT, Period
+from lbactors.period_parts import META, PeriodLoader
 from persistence.store import Part, Record, Recovered, Store, StoreCorrupt
-
-META = "meta"
 
 
 class Contents(NamedTuple):
@@ -34,22 +33,58 @@ class Contents(NamedTuple):
     others: int
 
 
+class Replay:
+    """Builds a period's state from what `Store.recover` gives, piece by piece and in its order.
+
+    One thread at a time. Raises ValueError, KeyError, TypeError or another exception of decoding where the
+    bytes make no state; then it is of no more use.
+    """
+
+    def __init__(self, seen_ids_limit: int) -> None:
+        self._loader = PeriodLoader(seen_ids_limit)
+        self._seen_ids_limit = seen_ids_limit
+        self._seq = 0
+        self._period: Period | None = None
+
+    def take(self, items: Iterable[Recovered | Part | Record]) -> None:
+        """The next items."""
+        for item in items:
+            if isinstance(item, Part):
+                self._loader.add(item.name, item.body)
+            elif isinstance(item, Recovered):
+                self._seq = item.seq
+            else:
+                period = self._begun()
+                if period is None:
+                    rules = Rules(*unpack_record(item)[0])
+                    period = self._period = Period.unranked(rules, self._seen_ids_limit)
+                apply_record(period, item)
+
+    def _begun(self) -> Period | None:
+        """The state so far; None before the first record of a period without a snapshot."""
+        if self._period is None and self._seq:
+            self._period = Period.loaded(self._loader.finish(self._seq))
+        return self._period
+
+    def finish(self) -> Period | None:
+        """The state, ranked; None if there was neither snapshot nor journal."""
+        period = self._begun()
+        if period is not None:
+            period.rank_entries()
+        return period
+
+
 def rebuild(
     seq: int, parts: Iterable[tuple[str, bytes]], records: Sequence[Record], seen_ids_limit: int
 ) -> Period:
-    """The state that a snapshot at `seq` (0: none) and the records after it make.
-
-    ValueError, KeyError, TypeError or another exception of decoding if they make none.
-    """
-    if seq:
-        period = Period.load(parts, seq, seen_ids_limit)
-    elif records:
-        rules, _, _ = unpack_record(records[0])
-        period = Period(Rules(*rules), seen_ids_limit)
-    else:
+    """The state that a snapshot at `seq` (0: none) and the records after it make. Raises like `Replay`."""
+    replay = Replay(seen_ids_limit)
+    replay.take([Recovered(seq)])
+    replay.take(Part(name, body) for name, body in parts)
+    replay.take(records)
+    period = replay.finish()
+    if period is None:
         raise ValueError("there is neither a snapshot nor a journal")
-    for record in records:
-        apply_record(period, record)
     return period
 
 

@@ -9,17 +9,22 @@ import os
 import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
+from redis_server import RedisServer
 
 from .server_process import Server
 from .writers import Api
 
 SEED = os.environ.get("LBACTORS_CRASH_SEED") or secrets.token_hex(4)
 
-_figures: list[str] = []
+ROOT_KEY = "lb_a-key-for-crash-tests"
+
 MakeServer = Callable[..., Server]
 Note = Callable[[str], None]
+
+_figures: list[str] = []
 
 
 @pytest.fixture
@@ -57,6 +62,25 @@ async def server(_shared: Server) -> AsyncIterator[Server]:
 async def api(server: Server) -> AsyncIterator[Api]:
     async with Api(server.url, server.key) as api:
         yield api
+
+
+@pytest.fixture
+async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
+    """A Redis of this test alone that keeps on disk whatever it answered (`appendfsync always`)."""
+    server = RedisServer(tmp_path)
+    await server.start()
+    yield server
+    print(server.tail())  # shown if the test failed
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def storage(request: pytest.FixtureRequest) -> RedisServer | None:
+    """Each store in its turn: None is SQLite, in the data directory of whoever is started."""
+    found: RedisServer | None = None
+    if request.param == "redis":
+        found = request.getfixturevalue("redis")
+    return found
 
 
 @pytest.fixture

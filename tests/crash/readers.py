@@ -208,6 +208,11 @@ async def audit(ledger: Ledger, *windows: str) -> None:
         first = list(wrong.items())[:PROBLEMS_SHOWN]
         assert not wrong, f"{ledger.board_id}/{window}: {len(wrong)} players wrong ({told}): {first}"
         assert there.keys() <= possible.keys(), f"{ledger.board_id}/{window}: players that nobody sent"
+        if not ledger.unknown:
+            by_score = sorted(
+                ((s, p) for p, states in possible.items() for s, _ in states if s), reverse=True
+            )
+            assert list(there) == [p for _, p in by_score], f"{ledger.board_id}/{window}: ranks are wrong"
 
 
 async def settle_and_audit(ledger: Ledger, *windows: str) -> None:

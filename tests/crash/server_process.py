@@ -52,6 +52,7 @@ class Server:
         self.key = key or ""
         self.ready_at_s = 0.0  # on the monotonic clock, when the line was read
         self.lines: list[str] = []  # stdout of the last start
+        self.variables: dict[str, str] = {}  # of its environment, besides the key
         self._own_key = key is None
         self._options = options
         self._stderr = self.folder / "stderr.log"
@@ -87,7 +88,7 @@ class Server:
         return self.ready_at_s - began_s
 
     def _spawn(self) -> subprocess.Popen[str]:
-        variables = {"TMPDIR": str(self.folder)}
+        variables = {"TMPDIR": str(self.folder), **self.variables}
         if not self._own_key:
             variables["LBACTORS_ROOT_KEY"] = self.key
         with self._stderr.open("a") as stderr:
@@ -133,6 +134,26 @@ class Server:
         with contextlib.suppress(psutil.NoSuchProcess):
             found.update(psutil.Process(self.pid).children(recursive=True))
         return sorted((p for p in found if alive(p)), key=lambda p: p.pid)
+
+    def pids(self, begins: str) -> list[int]:
+        """Processes of the last start by how their command line begins: that of an actor is a title."""
+        return [
+            pid
+            for pid in psutil.pids()
+            if session_of(pid) == self.pid and " ".join(command_line(pid)).startswith(begins)
+        ]
+
+    def actors(self) -> list[int]:
+        """Period actors."""
+        return self.pids("ray::PeriodActor")
+
+    def supervisors(self) -> list[int]:
+        return self.pids("ray::Supervisor")
+
+    def further_gateways(self) -> list[int]:
+        """Those that the server started beside itself."""
+        command = self.command[:4]
+        return [pid for pid in self.pids(" ".join(command)) if command_line(pid) == command]
 
     # Looking for processes takes a while, in which the load must go on: so in threads.
 
@@ -194,6 +215,14 @@ def session_of(pid: int) -> int:
         return os.getsid(pid)
     except ProcessLookupError:
         return -1
+
+
+def command_line(pid: int) -> list[str]:
+    """The words of a process's command line, or its title; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
+    except OSError:
+        return []
 
 
 def alive(process: psutil.Process) -> bool:

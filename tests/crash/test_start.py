@@ -15,17 +15,20 @@ from pathlib import Path
 
 import psutil
 import pytest
+from redis_server import RedisServer
 
 from persistence.sqlite_store import DATABASE_NAME, SqliteStore
 from persistence.store import Record
 
-from .conftest import MakeServer, Note
+from .conftest import ROOT_KEY, MakeServer, Note
 from .readers import live_reader, settle_and_audit
-from .server_process import Server, environment, session_of, survivors
+from .server_process import Server, environment, free_port, session_of, survivors
 from .writers import DISCONNECTED, Api, Ledger, Load
 
 REFUSED_WITHIN_S = 30.0  # a test machine may be very busy; else it takes 1 to 2
 LEFT_AFTER_EXIT_S = 3.0
+FOUND_WITHIN_S = 20.0
+CLAIM, OWNERS = "{lbactors}:claim", "{lbactors}:owners"
 ON_THE_WIRE_S = 0.05  # a request sent so shortly before SIGTERM may not have arrived yet
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2  # linux/capability.h
 PR_CAPBSET_DROP = 24  # linux/prctl.h
@@ -144,10 +147,81 @@ def test_a_data_directory_that_is_no_good(spoiled: tuple[Server, str]) -> None:
         assert added <= {"server.lock", "write.lock"}, added
 
 
-def test_a_store_that_this_version_does_not_have(make_server: MakeServer) -> None:
-    line = refusal(make_server(None, "--store", "redis://user:secret@127.0.0.1:6399/0"))
-    assert "127.0.0.1:6399" in line and "no store 'redis'" in line
-    assert "secret" not in line
+def test_a_redis_that_is_away(make_server: MakeServer) -> None:
+    port = free_port()
+    line = refusal(make_server(None, "--store", f"redis://user:secret@127.0.0.1:{port}/0?timeout_ms=2000"))
+    assert f"redis://127.0.0.1:{port}/0" in line and "secret" not in line
+
+
+async def refused_on(redis: RedisServer, make_server: MakeServer, data_dir: Path | None = None) -> str:
+    """The refusal of a server on this Redis: one with a data directory of its own, or with this one."""
+    server = make_server(None, "--store", redis.url)
+    server.data_dir = data_dir or server.data_dir
+    return await asyncio.to_thread(refusal, server)
+
+
+async def test_a_server_and_its_redis(make_server: MakeServer, redis: RedisServer, note: Note) -> None:
+    """One at a time; killed and started again at once; ended by another one's claim; never on less than
+    there was.
+    """
+    server = make_server(ROOT_KEY, "--store", redis.url)
+    await server.start()
+    assert f"server {socket.gethostname()} pid {server.pid}" in await refused_on(redis, make_server)
+    async with Api(server.url, server.key) as api:
+        await api.ok("POST", "/v1/leaderboards", {"leaderboard_id": "kept"})
+        await api.ok("POST", "/v1/leaderboards/kept/scores", {"player_id": "p", "score": 5})
+
+        await server.kill_everything()
+        assert redis.command("PTTL", CLAIM) > 0
+        took_s = await server.start()
+        note(f"Redis: start with the claim of a killed server, {took_s:.1f} s")
+        assert (await api.ok("GET", "/v1/leaderboards/kept/players/p"))["score"] == 5
+
+    old = await asyncio.to_thread(server.processes)
+    redis.cli("SET", CLAIM, "another\nserver elsewhere pid 7", "PX", "60000")
+    assert await server.exit_code() == 1, server.tail()
+    assert not await survivors(old, time.monotonic() + LEFT_AFTER_EXIT_S)
+    assert "server elsewhere pid 7" in server.tail()
+    line = await refused_on(redis, make_server, server.data_dir)
+    assert "server elsewhere pid 7" in line and redis.cli("GET", CLAIM).startswith("another")
+    redis.cli("DEL", CLAIM)
+
+    copy = redis.command("DUMP", OWNERS)
+    redis.cli("HSET", OWNERS, "supervisor", "1")
+    line = await refused_on(redis, make_server, server.data_dir)
+    assert "went back" in line and "--accept-older-store" in line
+    redis.command("RESTORE", OWNERS, 0, copy, "REPLACE")
+
+    redis.cli("FLUSHALL")
+    line = await refused_on(redis, make_server, server.data_dir)
+    assert "emptied or replaced" in line and "--accept-older-store" in line
+    empty = make_server(ROOT_KEY, "--store", redis.url, "--accept-older-store")
+    empty.data_dir = server.data_dir
+    await empty.start()
+    assert "caution: store redis://" in empty.tail() and "emptied or replaced" in empty.tail()
+    async with Api(empty.url, empty.key) as api:
+        assert (await api.ok("GET", "/v1/leaderboards"))["total"] == 0
+    empty.terminate()
+    assert await empty.exit_code() == 0
+    assert redis.cli("GET", CLAIM) == "", "the next server would have to wait"
+
+
+async def test_further_gateways_find_the_store(make_server: MakeServer, redis: RedisServer) -> None:
+    """The URL reaches them with its options, by the environment."""
+    prefix = "games.eu"
+    server = make_server(
+        ROOT_KEY, "--store", f"{redis.url}?prefix={prefix}&timeout_ms=3000", "--gateways", "2"
+    )
+    await server.start()
+    (gateway,) = await asyncio.to_thread(server.further_gateways)
+    seen: set[int] = set()
+    async with asyncio.timeout(FOUND_WITHIN_S):
+        while seen != {server.pid, gateway}:  # a connection is taken by either
+            async with Api(server.url, server.key) as api:
+                status = await api.ok("GET", "/v1/status")
+                assert status["storage"] == "ok"
+                seen.add(status["gateway"]["pid"])
+    assert {key.split("}")[0] for key in redis.cli("KEYS", "*").split()} <= {f"{{{prefix}", f"{{{prefix}:p:"}
 
 
 async def records_left(data_dir: Path) -> int:

@@ -13,6 +13,7 @@ import itertools
 import random
 import time
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple, Self
 import aiohttp
 
 RETRY_S = 0.05
+UNIQUE = 1_000_000  # submissions that a ledger can make with contributions that all differ
 RESENT_WITHIN_S = 30.0
 REQUEST_TIMEOUT_S = 40.0  # longer than the server's own: it answers first
 DISCONNECTED = "disconnected"
@@ -64,9 +66,16 @@ class Api:
 
     async def call(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, Any]:
         """Status and decoded body. Disconnected."""
+        status, found, _ = await self.exchange(method, path, body, **query)
+        return status, found
+
+    async def exchange(
+        self, method: str, path: str, body: Any = None, **query: Any
+    ) -> tuple[int, Any, Mapping[str, str]]:
+        """Status, decoded body and headers. Disconnected."""
         try:
             async with self._session.request(method, path, json=body, params=query) as answer:
-                return answer.status, await answer.json()
+                return answer.status, await answer.json(), answer.headers
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Disconnected(repr(error)) from error
 
@@ -134,14 +143,19 @@ class Events:
 
 
 class Ledger:
-    """Everything that one board was sent. aggregation: sum or best, both with positive scores only."""
+    """What one board was sent. aggregation: sum or best, both with positive scores only. `who`: how players
+    are called; ledgers that share a board (`beside`) share no player.
+    """
 
-    def __init__(self, api: Api, aggregation: str, rng: random.Random, players: int = 200) -> None:
+    def __init__(
+        self, api: Api, aggregation: str, rng: random.Random, players: int = 200, who: str = "player"
+    ) -> None:
         self.api = api
         self.board_id = unique(aggregation)
         self.path = f"/v1/leaderboards/{self.board_id}"
         self.aggregation = aggregation
-        self.players = [f"player-{n:03}" for n in range(players)]
+        self.who = who
+        self.players = [f"{who}-{n:03}" for n in range(players)]
         self.sent: dict[str, tuple[str, int]] = {}  # id -> player, contribution
         self.acknowledged: dict[str, None] = {}
         self.unknown: dict[str, None] = {}
@@ -156,6 +170,12 @@ class Ledger:
         status, answer = await self.api.call("POST", "/v1/leaderboards", body)
         assert status == 201, answer
 
+    def beside(self, api: Api, who: str) -> Ledger:
+        """Another ledger of the same board, with players of its own."""
+        other = Ledger(api, self.aggregation, self._rng, len(self.players), who)
+        other.board_id, other.path = self.board_id, self.path
+        return other
+
     def combine(self, score: int | None, contribution: int) -> int:
         if score is None:
             return contribution
@@ -166,8 +186,9 @@ class Ledger:
     def make(self, count: int) -> list[Item]:
         items = []
         for _ in range(count):
-            player_id, contribution = self._rng.choice(self.players), self._rng.randint(1, 1_000_000)
-            submission_id = f"{self.board_id}:{len(self.sent)}"
+            player_id = self._rng.choice(self.players)
+            contribution = self._rng.randint(1, 1000) * UNIQUE + len(self.sent)
+            submission_id = f"{self.board_id}:{self.who}:{len(self.sent)}"
             self.sent[submission_id] = (player_id, contribution)
             items.append({"player_id": player_id, "score": contribution, "submission_id": submission_id})
         return items
@@ -180,14 +201,14 @@ class Ledger:
             self.unknown[item["submission_id"]] = None  # from here on it may be in
         sent_s = time.monotonic()
         try:
-            status, answer = await self.api.call(
-                "POST", f"{self.path}/scores", items[0] if single else {"submissions": items}
-            )
+            body = items[0] if single else {"submissions": items}
+            status, answer, headers = await self.api.exchange("POST", f"{self.path}/scores", body)
         except Disconnected:
             self.events.add(sent_s, DISCONNECTED)
             return items
         codes: dict[int, str] = {}
         if status != 200:
+            assert status not in (429, 503) or int(headers["Retry-After"]) > 0, answer
             codes = dict.fromkeys(range(len(items)), str(answer["error"]["code"]))
         elif not single:
             codes = {error["index"]: error["code"] for error in answer["errors"]}
