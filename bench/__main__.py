@@ -1,4 +1,7 @@
-"""All figures in one run: `python bench` (the server over HTTP, then the engine beside Redis)."""
+"""All figures in one run: `python bench`.
+
+The server over HTTP, the engine beside Redis, the recovery of a large period, and writes during snapshots.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,16 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    """Run both benchmarks one after the other, on 100 000 entries; the first failure's exit code."""
-    for command in (["http_load.py"], ["engine.py", "--entries", "100000"]):
+    """Run the benchmarks one after the other; the first failure's exit code.
+
+    The first two on 100 000 entries, the others on a million.
+    """
+    for command in (
+        ["http_load.py"],
+        ["engine.py", "--entries", "100000"],
+        ["recovery.py"],
+        ["snapshots.py"],
+    ):
         code = subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=False).returncode
         if code:
             return code

@@ -229,8 +229,8 @@ class Activation:
         self._turn("loaded")
 
     async def _replayed(self) -> Period | None:
-        """What the store has, or None: read and put together at the same time, the latter in a thread, so that
-        other periods of this process go on meanwhile.
+        """What the store has, or None: read and put together at the same time, the latter in a thread, so
+        that other periods of this process go on meanwhile.
         """
         replay = Replay(self.seen_ids_limit)
         items: list[Recovered | Part | Record] = []

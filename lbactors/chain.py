@@ -391,8 +391,8 @@ class Chain:
         )
 
     async def confirm(self) -> bool:
-        """Ask the store whether every open period is still the one activation of its kind; also false if the
-        store cannot be asked.
+        """Ask the store whether every open period is still the one activation of its kind; false if one is
+        known not to be, and if the store cannot be asked.
         """
         serving = [a for a in self.open if a.state == "serving"]
         try:
@@ -401,7 +401,7 @@ class Chain:
             return False
         for activation, epoch in zip(serving, highest, strict=True):
             activation.renewed(epoch)
-        return not any(a.state in ("gone", "suspended") for a in serving)
+        return not any(a.state in ("gone", "suspended") for a in [*serving, *self.open])
 
     async def leave(self) -> None:
         """Save everything and let go. StoreError."""

@@ -228,10 +228,10 @@ def migrate(source: str, target: str) -> None:
     async def work(progress: Progress) -> Migrated:
         async with contextlib.AsyncExitStack() as stack:
             ours = await stack.enter_async_context(open_alone(source_url))
-            theirs = await stack.enter_async_context(open_alone(target_url, make=True))
             # One holder for one migration: a run that was killed is followed by the next one at once.
             holder = f"migrate {await ours.identity()}"
             await stack.enter_async_context(claimed(ours, holder, "migrate"))
+            theirs = await stack.enter_async_context(open_alone(target_url, make=True))
             await stack.enter_async_context(claimed(theirs, holder, "migrate"))
             address = masked(source_url)
             migration = Migration(ours, theirs, address=address, now_ms=Clock().now_ms, progress=progress)

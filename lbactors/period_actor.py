@@ -41,6 +41,7 @@ from persistence.store import Store, StoreError
 VALUE, ERROR, NOT_HERE = range(3)
 UPKEEP_S = 1.0  # how often snapshots and idle periods are looked after
 RENEWALS_PER_LEASE = 4
+TROUBLES_TOLD = 3  # periods whose trouble a ping tells of
 LONG_WRITE_S = 0.25  # a call that took longer is answered only if its periods are still this actor's
 
 log = structlog.get_logger("period_actor")
@@ -115,7 +116,9 @@ class PeriodActor:
     # Hosting --------------------------------------------------------------------------------------------
 
     async def ping(self) -> bytes:
-        """Name, incarnation, pid, resident bytes, inputs and reads so far, chains with their open periods."""
+        """Name, incarnation, pid, resident bytes, inputs and reads so far, chains with their open periods,
+        and what keeps some of those from serving.
+        """
         chains = {
             chain_id: [
                 chain.spec.version,
@@ -145,6 +148,12 @@ class PeriodActor:
                 "inputs": self.inputs,
                 "reads": self.reads,
                 "chains": chains,
+                "trouble": [
+                    f"{activation.period_id}: {activation.reason}"
+                    for chain in self.chains.values()
+                    for activation in chain.open
+                    if activation.reason and activation.state != "serving"
+                ][:TROUBLES_TOLD],
             }
         )
 

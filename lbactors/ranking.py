@@ -229,7 +229,7 @@ class Ranking:
             sizes = Counter[int]()
             for block in blocks:
                 sizes.update([key >> PREFIX_SHIFT for key in block])
-            self._group_sizes = dict(sizes)
+            self._group_sizes = sizes
             prefixes = iter(sizes)  # in the order in which they were met: ascending
             groups = iter(lambda: list(islice(prefixes, self._block_length)), [])
             _fill(self._groups, list(groups))

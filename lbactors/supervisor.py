@@ -507,6 +507,9 @@ class Supervisor:
                     serving += period[1] == "serving"
                     loading += period[1] != "serving"
         storage = await trouble_of(self.store) or "ok"
+        if storage == "ok":
+            troubles = [t for a in self.actors.values() for t in a.last_ping.get("trouble", [])]
+            storage = next((t for t in troubles if WENT_BACK in t), "ok")
         hosted = self._all_hosted()
         away = [n for n, a in self.actors.items() if a.chains and not a.last_ping]
         return pack(

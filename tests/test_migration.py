@@ -347,6 +347,8 @@ def test_a_store_in_use_is_left_alone(full: Place, empty: Place) -> None:
         if where.kind == "redis":
             within(where, lambda store: store.claim("other", "server elsewhere pid 7", 60.0))
             assert "server elsewhere pid 7" in refused(2, "migrate", "--from", full.url, "--to", empty.url)
+            if where is full and empty.kind == "sqlite":
+                assert not Path(empty.url.removeprefix("sqlite:")).exists()  # no target is made in vain
             within(where, lambda store: store.disclaim("other"))
     assert run("migrate", "--from", full.url, "--to", empty.url).exit_code == 0
 
