@@ -227,7 +227,8 @@ def test_a_killed_migration_goes_on(
         else:
             kills += 1
             marked, blank = within(target, unfinished_migration), within(target, has_nothing)
-            assert marked is not None or blank, "half a copy that nothing marks"
+            if marked is None and not blank:  # killed between its last write and the end
+                assert held(target) == before, "half a copy that nothing marks"
     assert kills > 0
     assert held(target) == before == held(source)
     assert within(target, errors) == []
