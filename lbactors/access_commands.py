@@ -154,8 +154,8 @@ class AccessCommands:
         erased = 0
         for chain in [c for c in self.s.chains.values() if c.board.tenant_id == tenant_id and c.records]:
             async with chain.lock:
-                actor = self.s.actors[chain.home]
-                reply = await self.s._call(actor, "erase", [chain.chain_id, player_id, anonymous_id])
+                actor = self.s.hosting.actors[chain.home]
+                reply = await self.s.hosting.call(actor, "erase", [chain.chain_id, player_id, anonymous_id])
             erased += value_of(reply)
         if profile is None and erased == 0:
             raise ApiError("player_not_found", f"no player '{player_id}'")

@@ -61,7 +61,7 @@ class BoardCommands:
             self.s.chains[chain.chain_id] = chain
 
         async def act() -> None:
-            await self.s.host([c for c in chains if c.records], wait=True)
+            await self.s.hosting.host([c for c in chains if c.records], wait=True)
             for chain in chains:
                 self.s.schedule(chain, 0)
 
@@ -75,7 +75,7 @@ class BoardCommands:
         self.s.take_records(chain, plan.add)
         changes = [self.s.record_change(chain, r) for r in plan.add]
         if not chain.home:
-            changes.append(self.s.settle(chain))
+            changes.append(self.s.hosting.settle(chain))
         return changes
 
     async def patch_leaderboard(
@@ -124,7 +124,7 @@ class BoardCommands:
                 chain.lock.release()
 
         async def act() -> None:
-            await self.s.host([c for c in chains if c.records], wait=True)
+            await self.s.hosting.host([c for c in chains if c.records], wait=True)
             for chain in chains:
                 self.s.schedule(chain, 0)
 
@@ -171,7 +171,7 @@ class BoardCommands:
                 if record.sealed:
                     continue
                 read = [[chain.chain_id, record.key, "stats", []]]
-                (reply,) = await self.s._call(self.s.actors[chain.home], "read", read)
+                (reply,) = await self.s.hosting.call(self.s.hosting.actors[chain.home], "read", read)
                 if reply[0] != 0 or reply[1] is None:
                     raise ApiError("period_loading", "the current period is loading")
                 if reply[1][0][7] or reply[1][1]:
@@ -194,7 +194,7 @@ class BoardCommands:
                 self.s.chains.pop(chain.chain_id, None)
             await self.s.store.drop_periods(period_ids)
             try:
-                await self.s.release(chains, save=False)
+                await self.s.hosting.release(chains, save=False)
             except ApiError:
                 return  # an actor that is away hosts nothing; a stray chain is let go at the next ping
 
@@ -230,10 +230,10 @@ class BoardCommands:
             self.s.take_records(chain, [record])
             changes = [self.s.record_change(chain, record)]
             if not chain.home:
-                changes.append(self.s.settle(chain))
+                changes.append(self.s.hosting.settle(chain))
 
         async def act() -> None:
-            await self.s.host([chain], wait=True)
+            await self.s.hosting.host([chain], wait=True)
             self.s.schedule(chain, 0)
 
         return Planned(201, self._record_json(chain, record), changes, act)
@@ -267,7 +267,7 @@ class BoardCommands:
                 changes.append(self.s.record_change(chain, following))
 
         async def act() -> dict[str, Any]:
-            await self.s.host([chain], wait=True)
+            await self.s.hosting.host([chain], wait=True)
             try:
                 async with chain.lock:
                     await self.s.seal(chain, closed.serial)

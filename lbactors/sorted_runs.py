@@ -1,7 +1,7 @@
 """Many entries on their way into an empty ranking: run after run comes in, sorted blocks go out.
 
 Idea: what is loaded comes in parts of some thousand entries. Each part becomes a *run*: its keys, sorted
-while they are still in the processor's cache. At the end the runs are cut at the same *pivots*, and the pieces
+while they are still in the processor's cache. At the end the runs are cut at the same *pivots*; the pieces
 between two pivots are merged; what was sorted once is not sorted again (list.sort finds the runs in a list).
 
 Departs from one sort of everything, which is as fast, in that no single step is long: other threads get the

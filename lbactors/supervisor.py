@@ -18,29 +18,26 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgpack
 import structlog
 
-from lbactors import planner
 from lbactors.activation import WENT_BACK
 from lbactors.clock import Clock
 from lbactors.documents import unpack_board
+from lbactors.hosting import Actors, Hosting
 from lbactors.logs import configure_logs
 from lbactors.model import ApiError, Board, PeriodRecord
-from lbactors.period_actor import NOT_HERE, VALUE, pack, value_of
+from lbactors.period_actor import NOT_HERE, pack, value_of
 from lbactors.routes import INCARNATIONS
-from lbactors.supervised import ActorState, ChainState
+from lbactors.supervised import ChainState
 from persistence import open_store
 from persistence.store import Change, Fenced, Store, StoreError, StoreWentBack
 
 OWNER = "supervisor"
 PUBLISHED = ("tenants", "keys", "leaderboards", "homes")
 TICK_S = 0.2
-PING_S = 1.0
-CALL_TIMEOUT_S = 30.0
-PING_TIMEOUT_S = 5.0
 FEED_CHANGES = 20_000  # published changes kept for gateways that lag; one further behind starts anew
 WATCH_S = 10.0  # a watch without news returns after this long
 CLAIM_S = 15.0
@@ -66,16 +63,6 @@ def _discard(running: set[str], chain_id: str, _: Any) -> None:
     running.discard(chain_id)
 
 
-class Actors(Protocol):
-    """Where actors come from (`lbactors.cluster.Cluster`)."""
-
-    def cores(self) -> int: ...
-
-    def period_actor(self, name: str, settings: dict[str, Any]) -> Any: ...
-
-    def kill(self, ref: Any) -> None: ...
-
-
 class Supervisor:
     """`settings`: plain values, see `gateway.server.actor_settings`.
 
@@ -88,7 +75,6 @@ class Supervisor:
         self.documents: dict[str, dict[str, bytes]] = {name: {} for name in PUBLISHED}
         self.boards: dict[str, Board] = {}
         self.chains: dict[str, ChainState] = {}
-        self.actors: dict[str, ActorState] = {}
         self.epoch = 0
         self._known_epoch = 0  # of this process, before it found that the store went back
         self.version = 0
@@ -103,6 +89,7 @@ class Supervisor:
         self._commands: Any = None
         self._store_open = False
         self.store: Store
+        self.hosting: Hosting
 
     # Starting -------------------------------------------------------------------------------------------
 
@@ -118,6 +105,7 @@ class Supervisor:
         configure_logs(self.settings["log_level"])
         self.clock = Clock(self.settings["clock_file"])
         self.cluster = self._connect()
+        self.hosting = Hosting(self.settings, self.cluster, self.chains, self._keep, self._publish)
         if not self._store_open:
             self.store = store = open_store(self.settings["store_url"])
             store.expect(self.settings["store_id"])
@@ -142,12 +130,9 @@ class Supervisor:
         await self._load_chains()
         self._commands = Commands(self)
         await self._commands.first_start()
-        for actor_name in sorted({c.home for c in self.chains.values() if c.home}):
-            self._actor(actor_name).chains.update(
-                c.chain_id for c in self.chains.values() if c.home == actor_name
-            )
+        self.hosting.restore()
         self._keep(self._tick())
-        self._keep(self._watch_actors())
+        self._keep(self.hosting.watch())
         log.info("supervisor started", epoch=self.epoch, chains=len(self.chains), pid=os.getpid())
 
     async def _load_chains(self) -> None:
@@ -185,7 +170,7 @@ class Supervisor:
         """A commit failed, so memory may be ahead of the store: the next call starts from the documents."""
         for task in list(self._tasks):
             task.cancel()
-        self.boards, self.chains, self.actors = {}, {}, {}
+        self.boards, self.chains = {}, {}
         self._due, self._started, self.reconciled = [], None, False
 
     # Persisting and publishing --------------------------------------------------------------------------
@@ -238,7 +223,7 @@ class Supervisor:
         oldest = self._feed[0][0] if self._feed else self.version + 1
         if epoch != self.epoch or version + 1 < oldest or version > self.version:
             everything = [(c, i, body) for c in PUBLISHED for i, body in self.documents[c].items()]
-            actors = self.actors.items()
+            actors = self.hosting.actors.items()
             everything += [(INCARNATIONS, n, a.incarnation.encode()) for n, a in actors if a.incarnation]
             return pack([self.epoch, self.version, True, everything])
         changes = [(c, i, body) for v, c, i, body in self._feed if v > version]
@@ -283,17 +268,10 @@ class Supervisor:
                 running.add(chain_id)
                 task = self._keep(self._advance_guarded(chain))
                 task.add_done_callback(partial(_discard, running, chain_id))
-            if not self.reconciled and not running and self._all_hosted():
+            if not self.reconciled and not running and self.hosting.all_hosted():
                 self.reconciled = True
-                self._start_spares()  # not before: what has players waiting starts first
+                self.hosting.start_spares()  # not before: what has players waiting starts first
             await asyncio.sleep(TICK_S)
-
-    def _all_hosted(self) -> bool:
-        return all(
-            c.home and self.actors[c.home].hosted.get(c.chain_id, -1) >= c.version
-            for c in self.chains.values()
-            if c.records
-        )
 
     async def _advance_guarded(self, chain: ChainState) -> None:
         async with self._limit, chain.lock:
@@ -316,10 +294,10 @@ class Supervisor:
             if plan.add:
                 self.take_records(chain, plan.add)
             if chain.records and not chain.home:
-                changes.append(self.settle(chain))
+                changes.append(self.hosting.settle(chain))
             if changes:
                 await self.commit(changes)
-                await self.host([chain], wait=False)
+                await self.hosting.host([chain], wait=False)
             for serial in plan.seal:
                 await self.seal(chain, serial)
             if plan.delete:
@@ -342,15 +320,15 @@ class Supervisor:
     async def seal(self, chain: ChainState, serial: int) -> None:
         """Have a period closed by its actor, then persist and publish that."""
         record = next(r for r in chain.records if r.serial == serial)
-        actor = self.actors[chain.home]
-        reply = await self._call(actor, "seal", [chain.chain_id, serial])
+        actor = self.hosting.actors[chain.home]
+        reply = await self.hosting.call(actor, "seal", [chain.chain_id, serial])
         if reply[0] == NOT_HERE:
-            await self.host([chain], wait=True)
-            reply = await self._call(actor, "seal", [chain.chain_id, serial])
+            await self.hosting.host([chain], wait=True)
+            reply = await self.hosting.call(actor, "seal", [chain.chain_id, serial])
         sealed = PeriodRecord(*value_of(reply))._replace(key=record.key)
         self.take_records(chain, [sealed])
         await self.commit([self.record_change(chain, sealed)])
-        await self.host([chain], wait=False)
+        await self.hosting.host([chain], wait=False)
         log.info("period closed", chain=chain.chain_id, key=sealed.key, entries=sealed.entries)
 
     async def _delete_periods(self, chain: ChainState, serials: list[int]) -> None:
@@ -360,158 +338,33 @@ class Supervisor:
         # Journals first: were the records gone and the process died here, nobody would know of them.
         await self.store.drop_periods([f"{chain.chain_id}/{r.serial}" for r in gone])
         await self.commit([Change("periods", f"{chain.chain_id}/{r.key}", None) for r in gone])
-        await self.host([chain], wait=False)
+        await self.hosting.host([chain], wait=False)
 
-    # Actors ---------------------------------------------------------------------------------------------
-
-    def settle(self, chain: ChainState) -> Change:
-        """Choose a home for a chain; the change that makes it known."""
-        budget = self._budget()
-        loads = {name: len(a.chains) for name, a in self.actors.items()}
-        name = planner.place(loads, budget)
-        if name is None:
-            name = next(f"period-{n}" for n in range(1, budget + 2) if f"period-{n}" not in self.actors)
-        actor = self._actor(name)
-        actor.chains.add(chain.chain_id)
-        chain.home = name
-        self._start_spares()
-        return Change("homes", chain.chain_id, name.encode())
-
-    def _actor(self, name: str) -> ActorState:
-        actor = self.actors.get(name)
-        if actor is None:
-            ref = self.cluster.period_actor(name, self.settings)
-            actor = self.actors[name] = ActorState(ref)
-        return actor
-
-    def _budget(self) -> int:
-        """Period actors that may run at once (law 9)."""
-        return max(self.cluster.cores() * int(self.settings["actors_per_core"]), 1)
-
-    def _start_spares(self) -> None:
-        budget = self._budget()
-        idle = sum(1 for a in self.actors.values() if not a.chains)
-        for n in range(1, budget + 1):
-            if idle >= self.settings["spare_actors"] or len(self.actors) >= budget:
-                return
-            if f"period-{n}" not in self.actors:
-                self._actor(f"period-{n}")
-                idle += 1
-
-    async def _call(self, actor: ActorState, method: str, value: Any) -> Any:
-        """Call a period actor. ApiError period_loading if it is away."""
-        from lbactors.cluster import ActorGone
-
-        try:
-            return msgpack.unpackb(await actor.ref.call(method, pack(value), timeout_s=CALL_TIMEOUT_S))
-        except (ActorGone, TimeoutError) as error:
-            self._keep(self.probe(actor.ref.name))
-            raise ApiError("period_loading", f"{actor.ref.name} is away: {error}") from error
-
-    async def host(self, chains: list[ChainState], *, wait: bool) -> None:
-        """Tell actors what to host. An actor that is away hears it when it is back."""
-        by_home: dict[str, list[ChainState]] = {}
-        for chain in chains:
-            by_home.setdefault(chain.home, []).append(chain)
-        for home, group in by_home.items():
-            actor = self.actors[home]
-            versions = {c.chain_id: c.version for c in group}
-            specs = [c.spec().to_wire() for c in group]
-            try:
-                replies = await self._call(actor, "host", [specs, wait])
-            except ApiError:
-                continue
-            for chain, reply in zip(group, replies, strict=True):
-                if reply[0] == VALUE:
-                    actor.hosted[chain.chain_id] = versions[chain.chain_id]
-
-    async def release(self, chains: list[ChainState], *, save: bool) -> None:
-        """Have actors let go of chains."""
-        for chain in chains:
-            actor = self.actors.get(chain.home)
-            if actor is None:
-                continue
-            actor.chains.discard(chain.chain_id)
-            actor.hosted.pop(chain.chain_id, None)
-            await self._call(actor, "release", [[chain.chain_id], save])
+    # Operations -----------------------------------------------------------------------------------------
 
     async def report(self, name: bytes) -> bytes:
         """A gateway found an actor away, or without a chain that it should have: look at once."""
         await self.start()
-        if name.decode() in self.actors:
-            self._keep(self.probe(name.decode()))
+        if name.decode() in self.hosting.actors:
+            self._keep(self.hosting.probe(name.decode()))
         return b""
-
-    async def probe(self, name: str, *, join: bool = False) -> None:
-        """Ask an actor who it is; if it is new or lacks anything, tell it what to host. join: wait for the
-        answer that somebody else is waiting for already.
-        """
-        from lbactors.cluster import ActorGone
-
-        actor = self.actors.get(name)
-        if actor is not None and actor.lock.locked() and join:
-            async with actor.lock:
-                return
-        if actor is None or actor.lock.locked():
-            return
-        async with actor.lock:
-            try:
-                ping = msgpack.unpackb(await actor.ref.call("ping", timeout_s=PING_TIMEOUT_S))
-            except ActorGone as error:
-                actor.last_ping = {}
-                if error.for_good and not self.settings.get("stopping"):
-                    log.error("period actor is dead for good; a new one is made", actor=name)
-                    actor.ref = self.cluster.period_actor(name, self.settings)
-                return
-            except TimeoutError:
-                return
-            if ping["incarnation"] != actor.incarnation:
-                actor.incarnation = ping["incarnation"]
-                actor.hosted.clear()
-                self._publish([(INCARNATIONS, name, actor.incarnation.encode())])
-            actor.last_ping = ping
-            for chain_id, (_, periods, _) in ping["chains"].items():
-                if chain_id in self.chains:
-                    for *_, serial, seq in periods:
-                        self.chains[chain_id].saw(serial, seq)
-            actor.hosted = {c: v for c, v in actor.hosted.items() if c in ping["chains"]}
-            missing = [
-                chain
-                for chain in (self.chains.get(c) for c in sorted(actor.chains))
-                if chain is not None
-                and chain.records
-                and actor.hosted.get(chain.chain_id, -1) < chain.version
-            ]
-            stray = [c for c in ping["chains"] if c not in actor.chains]
-            if missing:
-                await self.host(missing, wait=False)
-            if stray:
-                await self._call(actor, "release", [stray, False])
-
-    async def _watch_actors(self) -> None:
-        while True:
-            for name in list(self.actors):
-                self._keep(self.probe(name))
-            await asyncio.sleep(PING_S)
-
-    # Operations -----------------------------------------------------------------------------------------
 
     async def status(self) -> bytes:
         """For operators: actors, their chains and periods, readiness and why not."""
         await self.start()
-        await asyncio.gather(*(self.probe(name, join=True) for name in list(self.actors)))
+        await asyncio.gather(*(self.hosting.probe(name, join=True) for name in list(self.hosting.actors)))
         loading, serving = 0, 0
-        for actor in self.actors.values():
+        for actor in self.hosting.actors.values():
             for _, periods, _ in actor.last_ping.get("chains", {}).values():
                 for period in periods:
                     serving += period[1] == "serving"
                     loading += period[1] != "serving"
         storage = await trouble_of(self.store) or "ok"
         if storage == "ok":
-            troubles = [t for a in self.actors.values() for t in a.last_ping.get("trouble", [])]
+            troubles = [t for a in self.hosting.actors.values() for t in a.last_ping.get("trouble", [])]
             storage = next((t for t in troubles if WENT_BACK in t), "ok")
-        hosted = self._all_hosted()
-        away = [n for n, a in self.actors.items() if a.chains and not a.last_ping]
+        hosted = self.hosting.all_hosted()
+        away = [n for n, a in self.hosting.actors.items() if a.chains and not a.last_ping]
         return pack(
             {
                 "ready": storage == "ok" and hosted and not loading and not away,
@@ -521,7 +374,7 @@ class Supervisor:
                 "leaderboards": len(self.boards),
                 "actors": [
                     {"name": n, "chains": len(a.chains), **a.last_ping}
-                    for n, a in sorted(self.actors.items())
+                    for n, a in sorted(self.hosting.actors.items())
                 ],
                 "at": time.time(),
             }
@@ -533,14 +386,8 @@ class Supervisor:
         for task in list(self._tasks):
             task.cancel()
 
-        async def one(actor: ActorState) -> None:
-            try:
-                await actor.ref.call("stop", timeout_s=CALL_TIMEOUT_S)
-            except Exception as error:  # the journal has everything; a slow actor must not hold up the end
-                log.warning("period actor did not stop in time", actor=actor.ref.name, error=repr(error))
-            self.cluster.kill(actor.ref)
-
-        await asyncio.gather(*(one(a) for a in self.actors.values()))
-        if self.epoch:
+        if hasattr(self, "hosting"):  # else nothing ever started
+            await self.hosting.stop()
+        if self._store_open:
             await self.store.close()
         return b""
