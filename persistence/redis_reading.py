@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from persistence.redis_keys import PERIOD_KEYS, Keys, opened, text
+from persistence.redis_keys import CRC_BYTES, PERIOD_KEYS, Keys, opened, text
 from persistence.store import (
     Examined,
     Part,
@@ -88,6 +88,10 @@ class Reader:
         versions = [version for _, _, version in entries]
         return list(await self._run("HMGET", self._parts, *versions)) if versions else []
 
+    async def ends_at(self, seq: int) -> bool:
+        """Whether a journal record ends at a seq."""
+        return bool(await self._run("XRANGE", self._journal, f"{seq}-0", f"{seq}-0"))
+
     async def records(self, period_id: str, after: int) -> list[Found]:
         """The next records after a seq."""
         start = f"({after}-0" if after else "-"
@@ -97,11 +101,10 @@ class Reader:
             last_seq = int(entry_id.partition(b"-")[0])
             values = dict(zip(fields[::2], fields[1::2], strict=True))
             epoch, first_seq = values.get(b"e", b""), values.get(b"f", b"")
-            body = None
-            if epoch.isdigit() and first_seq.isdigit():
-                body = opened(values.get(b"b", b""), period_id, int(epoch), int(first_seq), last_seq)
-            numbers = [int(n) if n.isdigit() else 0 for n in (epoch, first_seq)]
-            found.append(Found(Record(numbers[0], numbers[1], last_seq, body or b""), body is not None))
+            value = values.get(b"b", b"")
+            epoch_number, first = (int(n) if n.isdigit() else 0 for n in (epoch, first_seq))
+            sound = opened(value, period_id, epoch_number, first, last_seq) is not None
+            found.append(Found(Record(epoch_number, first, last_seq, value[CRC_BYTES:]), sound))
         return found
 
 
@@ -181,9 +184,8 @@ async def records_after(reader: Reader, period_id: str, seq: int) -> AsyncIterat
         )
     if seq < head.snapshot_seq:
         raise SeqMismatch(f"period {period_id!r}: a snapshot covers seq {head.snapshot_seq}, after {seq}")
-    first = await reader.records(period_id, seq)
-    if first and first[0].sound and first[0].record.first_seq <= seq:
-        raise SeqMismatch(f"period {period_id!r}: no record ends at seq {seq}: {first[0].place}")
+    if seq != head.snapshot_seq and not await reader.ends_at(seq):
+        raise SeqMismatch(f"period {period_id!r}: no record ends at seq {seq}")
     async for record in _records(reader, head, period_id, seq):
         yield record
 

@@ -124,6 +124,7 @@ if op == 'cut' then
     redis.call('XDEL', J, entry[1])
   end
   if redis.call('XLEN', J) == 0 then redis.call('UNLINK', J) else redis.call('XSETID', J, seq .. '-0') end
+  redis.call('UNLINK', S)  -- parts that may show what was cut
   redis.call('HSET', H, 'l', seq)
   return 'OK'
 end

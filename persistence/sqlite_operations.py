@@ -220,14 +220,13 @@ def commit_snapshot(
 
 
 def cut(conn: Connection, period_id: str, epoch: int, seq: int) -> None:
-    """Delete the records after `seq`, and parts that no manifest names. Fenced, SeqMismatch."""
+    """Delete the records after `seq`. Fenced, SeqMismatch."""
     with _savepoint(conn):
         num = _number(conn, period_id, epoch)
         covered = snapshot_seq(conn, num)
         if seq < covered or not _ends_at(conn, num, covered, seq):
             raise SeqMismatch(f"period {period_id!r}: no record ends at seq {seq} (snapshot at {covered})")
         conn.execute("DELETE FROM journal WHERE num = ? AND last_seq > ?", (num, seq))
-        _discard(conn, num, 0)  # they may be of what was cut
 
 
 def _ends_at(conn: Connection, num: int, covered: int, seq: int) -> bool:

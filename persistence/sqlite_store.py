@@ -206,8 +206,7 @@ class SqliteStore:
         return found.result()
 
     async def cut(self, period_id: str, epoch: int, seq: int) -> None:
-        operation = partial(operations.cut, period_id=period_id, epoch=epoch, seq=seq)
-        await self._write(operation, leaves_garbage=True)
+        await self._write(partial(operations.cut, period_id=period_id, epoch=epoch, seq=seq))
 
     async def drop_periods(self, period_ids: Sequence[str]) -> None:
         await self._write(partial(operations.drop_periods, period_ids=list(period_ids)), leaves_garbage=True)

@@ -265,6 +265,7 @@ class Reader:
         self.store_id = store_id
         self._conn: sqlite3.Connection | None = None
         self._readings: set[Reading[Any]] = set()
+        self._damage: dict[Reading[Any], StoreCorrupt] = {}  # found behind items that were given first
         self._closed = False
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lbactors-sqlite-reader")
 
@@ -284,21 +285,32 @@ class Reader:
             raise _translated(error, self._path) from error
 
     def next_chunk(self, items: Reading[T]) -> list[T]:
-        """The next items of a reading, about READING_CHUNK_BYTES of them; none at its end."""
+        """The next items of a reading, about READING_CHUNK_BYTES of them; none at its end.
+
+        StoreCorrupt comes after every item that was read before the damage: at the next call, if need be.
+        """
         self._check_open()
         self._readings.add(items)
+        if items in self._damage:
+            raise self._damage.pop(items)
         chunk: list[T] = []
         size_bytes = 0
-        for item in items:
-            chunk.append(item)
-            size_bytes += _size_bytes(item)
-            if size_bytes >= READING_CHUNK_BYTES or len(chunk) >= READING_CHUNK_ITEMS:
-                break
+        try:
+            for item in items:
+                chunk.append(item)
+                size_bytes += _size_bytes(item)
+                if size_bytes >= READING_CHUNK_BYTES or len(chunk) >= READING_CHUNK_ITEMS:
+                    break
+        except StoreCorrupt as error:
+            if not chunk:
+                raise
+            self._damage[items] = error
         return chunk
 
     def give_up(self, items: Reading[Any]) -> None:
         """Give a reading's view up. Idempotent."""
         self._readings.discard(items)
+        self._damage.pop(items, None)
         items.close()
 
     def close(self) -> None:

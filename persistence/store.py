@@ -113,9 +113,9 @@ class Examined(NamedTuple):
     """What a look at every byte of a period found; reading goes on after damage, unlike in `recover`.
 
     `records`: (epoch, first_seq, last_seq, size in bytes, whether its checksum is right) of each journal
-    record after the snapshot, by last_seq. `damage`: what is wrong with manifest, parts or records, gaps and a
-    lost end included, each in a sentence that names the place; empty if all is well. `snapshot_sound`: manifest
-    and every part that it names are there and right.
+    record after the snapshot, by last_seq. `damage`: what is wrong with manifest, parts or records, gaps and
+    a lost end included, each in a sentence that names the place; empty if all is well. `snapshot_sound`:
+    manifest and every part that it names are there and right.
     """
 
     epoch: int

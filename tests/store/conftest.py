@@ -2,6 +2,6 @@
 
 import pytest
 
-ASSERTING = ("child", "contract", "model", "redis_backend")
+ASSERTING = ("backend", "child", "contract", "contract_repair", "contract_use", "model", "redis_backend")
 
 pytest.register_assert_rewrite(*(f"{__package__}.{name}" for name in ASSERTING))

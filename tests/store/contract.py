@@ -4,14 +4,16 @@ A backend's test module subclasses `StoreContract` and has a fixture `new_backen
 an empty store of its own. Two handles on one backend stand for two processes; what one of them sees while the
 other is in the middle of a snapshot is what a crash there would leave. Not checked here: what a real kill -9
 leaves (see the backend's own tests), and power loss.
+
+Here: documents, epochs, journals, snapshots, periods. Damage and repair are in `contract_repair`; whose store
+it is, and which, in `contract_use`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import zlib
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -21,7 +23,6 @@ from hypothesis.stateful import run_state_machine_as_test
 from persistence.store import (
     Change,
     Fenced,
-    Part,
     Record,
     Recovered,
     SeqMismatch,
@@ -30,7 +31,12 @@ from persistence.store import (
     StoreUnavailable,
 )
 
+from .backend import Backend, journal, recovered, refusal
+from .contract_repair import RepairContract
+from .contract_use import UseContract
 from .model import StoreMachine
+
+__all__ = ["Backend", "StoreContract", "journal", "recovered", "refusal"]
 
 ODD_IDS = [
     "",
@@ -51,89 +57,8 @@ ODD_IDS = [
 ]
 
 
-class Backend(ABC):
-    """One store that lives as long as the test, and ways to hurt it that no contract offers."""
-
-    @abstractmethod
-    def handle(self) -> Store:
-        """One more handle on the store, not opened: the view of another process."""
-
-    @abstractmethod
-    async def damage_document(self, collection: str, doc_id: str) -> None:
-        """Change a byte of the document's body."""
-
-    @abstractmethod
-    async def damage_record(self, period_id: str, last_seq: int) -> None:
-        """Change a byte of the body of the journal record that ends at `last_seq`."""
-
-    @abstractmethod
-    async def lose_record(self, period_id: str, last_seq: int) -> None:
-        """Take that record away."""
-
-    @abstractmethod
-    async def damage_part(self, period_id: str, name: str) -> None:
-        """Change a byte of every version of the part."""
-
-    @abstractmethod
-    async def lose_part(self, period_id: str, name: str) -> None:
-        """Take every version of the part away."""
-
-    @abstractmethod
-    async def damage_manifest(self, period_id: str) -> None:
-        """Change a byte of the manifest."""
-
-    @abstractmethod
-    async def stored(self, period_id: str) -> tuple[set[tuple[str, int]], list[int]]:
-        """What takes up room: parts as (name, seq), and the last seqs of the journal's records."""
-
-
-async def recovered(store: Store, period_id: str) -> tuple[int, dict[str, bytes], list[Record]]:
-    """All that `recover` gives: seq, parts, records; its order is checked on the way."""
-    items = [item async for item in store.recover(period_id)]
-    first, rest = items[0], items[1:]
-    assert isinstance(first, Recovered)
-    parts = [item for item in rest if isinstance(item, Part)]
-    records = [item for item in rest if isinstance(item, Record)]
-    assert rest == [*parts, *records], "parts come before records"
-    assert len({part.name for part in parts}) == len(parts)
-    return first.seq, {part.name: part.body for part in parts}, records
-
-
-async def refusal(call: Awaitable[object]) -> type[BaseException] | None:
-    """The type of the exception that a call ends with."""
-    (result,) = await asyncio.gather(call, return_exceptions=True)
-    return type(result) if isinstance(result, BaseException) else None
-
-
-async def journal(store: Store, period_id: str, count: int) -> tuple[int, list[Record]]:
-    """Take an epoch and append `count` records of one seq each, all at once."""
-    epoch = await store.take_epoch(period_id)
-    last = await store.last_seq(period_id)
-    records = [Record(epoch, seq, seq, b"record %d" % seq) for seq in range(last + 1, last + count + 1)]
-    await asyncio.gather(*(store.append(period_id, record) for record in records))
-    return epoch, records
-
-
-class StoreContract:
+class StoreContract(UseContract, RepairContract):
     """The laws; subclasses bring the fixture `new_backend`."""
-
-    @pytest.fixture
-    def backend(self, new_backend: Callable[[], Backend]) -> Backend:
-        return new_backend()
-
-    @pytest.fixture
-    async def store(self, backend: Backend) -> AsyncIterator[Store]:
-        store = backend.handle()
-        await store.open()
-        yield store
-        await store.close()
-
-    @pytest.fixture
-    async def other(self, backend: Backend, store: Store) -> AsyncIterator[Store]:
-        other = backend.handle()
-        await other.open()
-        yield other
-        await other.close()
 
     # Opening and closing ----------------------------------------------------------------------------------
 
@@ -148,9 +73,12 @@ class StoreContract:
         await store.close()
         assert await refusal(last_write) is None, "what was queued is finished"
         await store.close()
-        calls = [store.ping(), store.get("c", ["1"]), store.last_seq("p"), store.take_epoch("p")]
-        assert [await refusal(call) for call in calls] == [StoreUnavailable] * 4
-        assert await refusal(anext(aiter(store.recover("p")))) is StoreUnavailable
+        calls: list[Awaitable[object]] = [store.ping(), store.get("c", ["1"]), store.last_seq("p")]
+        calls += [store.take_epoch("p"), store.take_ownership("owner"), store.ownership("owner")]
+        calls += [store.epochs(["p"]), store.identity(), store.examine("p"), store.strays()]
+        calls += [store.cut("p", epoch, 0), anext(aiter(store.recover("p")))]
+        calls += [anext(aiter(store.records_after("p", 0)))]
+        assert [await refusal(call) for call in calls] == [StoreUnavailable] * len(calls)
         again = backend.handle()
         await again.open()
         assert await again.last_seq("p") == 1
@@ -394,6 +322,21 @@ class StoreContract:
         await other.commit_snapshot("p", epoch, 1, {"a": 1, "b": 1})
         assert (await recovered(store, "p"))[1] == {"a": b"third", "b": b"b"}
 
+    async def test_parts_of_an_earlier_epoch_are_not_committed(self, store: Store, other: Store) -> None:
+        """However many they are: of a round that its writer did not finish nothing may come to light."""
+        epoch, records = await journal(store, "p", 3)
+        await store.put_parts("p", epoch, 1, {"kept": b"kept"})
+        await store.commit_snapshot("p", epoch, 1, {"kept": 1})
+        names = [f"part {number}" for number in range(1000)]
+        await store.put_parts("p", epoch, 3, dict.fromkeys(names, b"body"))
+        epoch = await other.take_epoch("p")
+        for name in names[::-333]:
+            assert await refusal(other.commit_snapshot("p", epoch, 3, {name: 3})) is StoreCorrupt
+        assert await recovered(store, "p") == (1, {"kept": b"kept"}, records[1:])
+        await other.put_parts("p", epoch, 3, {names[0]: b"new"})
+        await other.commit_snapshot("p", epoch, 3, {"kept": 1, names[0]: 3})
+        assert await recovered(store, "p") == (3, {"kept": b"kept", names[0]: b"new"}, [])
+
     async def test_snapshot_refusals_change_nothing(self, store: Store, other: Store) -> None:
         epoch = await store.take_epoch("p")
         for first_seq in (1, 3, 5):
@@ -414,33 +357,6 @@ class StoreContract:
             assert await refusal(store.commit_snapshot("p", old, 6, {"a": 4})) is Fenced
         assert await refusal(store.put_parts("never", 1, 1, {})) is Fenced
         assert await recovered(other, "p") == before == (4, {"a": b"a4"}, [Record(epoch, 5, 6, b"x")])
-
-    # Damage -------------------------------------------------------------------------------------------------
-
-    @pytest.mark.parametrize(
-        ("hurt", "place"),
-        [
-            (lambda backend: backend.damage_record("p", 4), r"record 4\.\.4"),
-            (lambda backend: backend.lose_record("p", 4), r"5\.\.5.*gap"),
-            (lambda backend: backend.lose_record("p", 3), r"4\.\.4.*gap"),
-            (lambda backend: backend.damage_part("p", "b"), "part 'b'"),
-            (lambda backend: backend.lose_part("p", "b"), "part 'b'"),
-            (lambda backend: backend.damage_manifest("p"), "snapshot"),
-        ],
-        ids=["record", "lost record", "lost first record", "part", "lost part", "manifest"],
-    )
-    async def test_damage_is_named(
-        self, store: Store, backend: Backend, hurt: Callable[[Backend], Awaitable[None]], place: str
-    ) -> None:
-        for name in ("p", "sound"):
-            epoch, _ = await journal(store, name, 5)
-            await store.put_parts(name, epoch, 2, {"a": b"part a", "b": b"part b"})
-            await store.commit_snapshot(name, epoch, 2, {"a": 2, "b": 2})
-        await recovered(store, "p")
-        await hurt(backend)
-        with pytest.raises(StoreCorrupt, match=f"'p'.*{place}"):
-            await recovered(store, "p")
-        assert len((await recovered(store, "sound"))[2]) == 3
 
     # Periods ------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from persistence.store import (
     Change,
+    Examined,
     Fenced,
     Part,
     Record,
@@ -20,12 +21,16 @@ from persistence.store import (
     Store,
     StoreCorrupt,
     StoreError,
+    StoreWentBack,
 )
 
 if TYPE_CHECKING:
-    from .contract import Backend
+    from .backend import Backend
 
-PERIODS = st.sampled_from(["p", "π/☃"])
+PERIOD_IDS = ["p", "π/☃"]
+PERIODS = st.sampled_from(PERIOD_IDS)
+OWNER_IDS = ["p", "q"]  # of documents; one is called like a period, with which it has nothing to do
+OWNERS = st.sampled_from(OWNER_IDS)
 HANDLES = st.integers(0, 1)
 BODIES = st.sampled_from([b"", b"x", b"y" * 3000])
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -57,10 +62,20 @@ class Period:
         self.records.append(record)
         return {None}
 
+    def ends(self) -> set[int]:
+        """Where a snapshot or a record ends."""
+        return {self.seq} | {record.last_seq for record in self.records}
+
+    def cut(self, seq: int) -> set[type[StoreError] | None]:
+        """Cut; the outcomes that the contract allows."""
+        if seq not in self.ends():
+            return {SeqMismatch}
+        self.records = [record for record in self.records if record.last_seq <= seq]
+        return {None}
+
     def commit(self, seq: int, manifest: dict[str, int]) -> set[type[StoreError] | None]:
         """Commit a snapshot; the outcomes that the contract allows."""
-        boundaries = {record.last_seq for record in self.records} | {self.seq} - {0}
-        if seq not in boundaries:
+        if seq not in self.ends() - {0}:
             return {SeqMismatch}
         versions = {(name, put_at): body for name, (put_at, body) in self.parts.items()} | self.staged
         if not all((name, put_at) in versions for name, put_at in manifest.items()):
@@ -74,7 +89,7 @@ class Period:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Two handles on one store, two periods, one owner of documents."""
+    """Two handles on one store, two periods, two owners of documents."""
 
     def __init__(self, backend: Backend) -> None:
         super().__init__()
@@ -84,6 +99,7 @@ class StoreMachine(RuleBasedStateMachine):
         for store in self.stores:
             self.runner.run(store.open())
         self.epochs: dict[str, int] = {}
+        self.ownerships: dict[str, int] = {}
         self.periods: dict[str, Period] = {}
         self.documents: dict[str, bytes] = {}
         self.checks = 0
@@ -109,11 +125,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.stores[handle] = self.backend.handle()
         self.runner.run(self.stores[handle].open())
 
-    @rule(handle=HANDLES)
-    def take_ownership(self, handle: int) -> None:
-        self.epochs["owner"] = self.epochs.get("owner", 0) + 1
-        assert self.runner.run(self.stores[handle].take_ownership("owner")) == self.epochs["owner"]
-        assert self.runner.run(self.stores[1 - handle].ownership("owner")) == self.epochs["owner"]
+    @rule(handle=HANDLES, name=OWNERS)
+    def take_ownership(self, handle: int, name: str) -> None:
+        self.ownerships[name] = self.ownerships.get(name, 0) + 1
+        assert self.runner.run(self.stores[handle].take_ownership(name)) == self.ownerships[name]
 
     @rule(handle=HANDLES, name=PERIODS)
     def take_epoch(self, handle: int, name: str) -> None:
@@ -182,11 +197,33 @@ class StoreMachine(RuleBasedStateMachine):
         if name in self.epochs:
             self.epochs[name] += 1
 
+    @rule(handle=HANDLES, name=PERIODS, late=MOSTLY_0, back=st.integers(-1, 6))
+    def cut(self, handle: int, name: str, late: int, back: int) -> None:
+        seq = self.period(name).last_seq - back
+        allowed: set[type[StoreError] | None] = {Fenced}
+        if late == 0 and name in self.epochs:
+            allowed = self.period(name).cut(seq)
+        call = self.stores[handle].cut(name, self.epochs.get(name, 0) + late, seq)
+        assert self.outcome(call) in allowed
+
+    @rule(handle=HANDLES, name=PERIODS, back=st.integers(-2, 8))
+    def records_after(self, handle: int, name: str, back: int) -> None:
+        async def read() -> list[Record]:
+            return [record async for record in self.stores[handle].records_after(name, seq)]
+
+        period = self.period(name)
+        seq = max(0, period.last_seq - back)
+        if seq in period.ends():
+            assert self.runner.run(read()) == [each for each in period.records if each.first_seq > seq]
+        else:
+            expected = StoreWentBack if seq > period.last_seq else SeqMismatch
+            assert self.outcome(read()) is expected
+
     @rule(handle=HANDLES, late=MOSTLY_0, puts=st.lists(st.tuples(NAMES, st.none() | BODIES)))
     def commit(self, handle: int, late: int, puts: list[tuple[str, bytes | None]]) -> None:
-        sound = late == 0 and "owner" in self.epochs
+        sound = late == 0 and "p" in self.ownerships
         changes = [Change("c", doc_id, body) for doc_id, body in puts]
-        call = self.stores[handle].commit(changes, owner="owner", epoch=self.epochs.get("owner", 0) + late)
+        call = self.stores[handle].commit(changes, owner="p", epoch=self.ownerships.get("p", 0) + late)
         assert self.outcome(call) is (None if sound else Fenced)
         for doc_id, body in puts if sound else ():
             self.documents.pop(doc_id, None)
@@ -203,6 +240,10 @@ class StoreMachine(RuleBasedStateMachine):
             name for name, period in self.periods.items() if period.last_seq
         )
         assert await store.scan("c") == sorted(self.documents.items())
+        assert await store.epochs(PERIOD_IDS) == [self.epochs.get(name, 0) for name in PERIOD_IDS]
+        for name in OWNER_IDS:
+            assert await store.ownership(name) == self.ownerships.get(name, 0)
+        assert await store.strays() == []
         for name, period in self.periods.items():
             assert await store.last_seq(name) == period.last_seq
             items = [item async for item in store.recover(name)]
@@ -210,3 +251,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert items[0] == Recovered(period.seq)
             assert sorted(items[1 : len(parts) + 1]) == sorted(parts)
             assert items[len(parts) + 1 :] == period.records
+            lines = [(*each[:3], len(each.body), True) for each in period.records]
+            assert await store.examine(name) == Examined(
+                self.epochs.get(name, 0), period.seq, period.last_seq, len(parts), True, lines, []
+            )

@@ -23,6 +23,9 @@ OF_PERIOD = "num = (SELECT num FROM names WHERE name = ?)"
 class SqliteBackend(Backend):
     """A data directory; it is hurt through the file."""
 
+    CLAIMS = False
+    KNOWS_ITS_END = False
+
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
@@ -55,6 +58,10 @@ class SqliteBackend(Backend):
 
     async def damage_manifest(self, period_id: str) -> None:
         self._sql(f"UPDATE snapshots SET {_other_byte('manifest')} WHERE {OF_PERIOD}", period_id)
+
+    async def leave_stray(self) -> str:
+        self._sql("INSERT INTO journal VALUES (12345, 1, 1, 1, 0, x'00')")
+        return "12345"
 
     async def stored(self, period_id: str) -> tuple[set[tuple[str, int]], list[int]]:
         parts = self._sql(f"SELECT name, seq FROM parts WHERE {OF_PERIOD}", period_id)
