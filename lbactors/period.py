@@ -31,6 +31,7 @@ import msgpack
 from lbactors.model import MAX_EXACT_INTEGER, Rules
 from lbactors.period_parts import Bucket, Loaded, PeriodLoader, Standings, Stored, Unranked, pack_bucket
 from lbactors.ranking import Ranking, normal
+from lbactors.ranking import Row as RankedRow
 from lbactors.seen_ids import IdSegment, SeenIds
 
 # Kinds of input, the first item of each; then
@@ -125,7 +126,26 @@ class Period:
 
     def rank(self, player_id: str) -> int | None:
         """The player's rank in the rules' rank style; None if not ranked. O(log n)."""
-        return self.ranking.rank(player_id)
+        return self._rank_of(self._buckets[self._bucket(player_id)].get(player_id))
+
+    def offset(self, player_id: str) -> int | None:
+        """The player's 0-based place in the total order; None if not ranked. O(log n)."""
+        row = self._ranked(player_id)
+        return None if row is None else self.ranking.offset(row)
+
+    def around(self, player_id: str, limit: int, fill: bool = True) -> tuple[int, list[RankedRow]] | None:
+        """The player among his neighbours, see `Ranking.around`; None if not ranked."""
+        row = self._ranked(player_id)
+        return None if row is None else self.ranking.around(row, limit, fill)
+
+    def _ranked(self, player_id: str) -> Stored | None:
+        row = self._buckets[self._bucket(player_id)].get(player_id)
+        return None if row is None or self._side(row) is self.below else row
+
+    def _rank_of(self, row: Stored | None) -> int | None:
+        """The rank of a stored entry; None if it is not ranked."""
+        floor = self.rules.min_score
+        return None if row is None or (floor is not None and row[0] < floor) else self.ranking.rank(row)
 
     # Changing -------------------------------------------------------------------------------------------
 
@@ -166,12 +186,12 @@ class Period:
         if submission_id is not None:
             seen = self.ids.by_id.get(submission_id)
             if seen is not None:
-                rank = self.ranking.rank(player_id) if want else None
+                rank = self._rank_of(stored) if want else None
                 return Applied(False, old, old, rank, rank, seen, True, None)
         changes, score, error = self._aggregate(aggregation or self.rules.aggregation, old, score, subscore)
         if error is not None:
             return Applied(False, old, old, None, None, seq, False, error)
-        previous_rank = self.ranking.rank(player_id) if want == FULL and old is not None else None
+        previous_rank = self._rank_of(stored) if want == FULL else None
         if submission_id is not None:
             self.ids.add(submission_id, seq, now_ms)
         self.submissions += 1
@@ -183,7 +203,7 @@ class Period:
         if stored is None:
             row = bucket[player_id] = (score, subscore, seq, 1, at_ms, at_ms, metadata)
             self._count += 1
-            self._place(player_id, score, subscore, seq)
+            self._place(player_id, row, None)
             if self._evict_over_limit() == player_id:
                 return Applied(False, None, None, None, None, seq, False, None)
             if self._count > BUCKET_ENTRIES * len(self._buckets):
@@ -194,11 +214,11 @@ class Period:
                 row = (old_score, old_subscore, old_seq, count + 1, first_at_ms, updated_at_ms, old_metadata)
             elif score != old_score or subscore != old_subscore:
                 row = (score, subscore, seq, count + 1, first_at_ms, at_ms, metadata)
-                self._place(player_id, score, subscore, seq)
+                self._place(player_id, row, stored)
             else:  # the same standing: it was reached when it was first reached
                 row = (score, subscore, old_seq, count + 1, first_at_ms, at_ms, metadata)
             bucket[player_id] = row
-        rank = self.ranking.rank(player_id) if want else None
+        rank = self._rank_of(row) if want else None
         return _new(Applied, (changes, _new(Entry, row), old, rank, previous_rank, seq, False, None))
 
     def _aggregate(
@@ -227,7 +247,7 @@ class Period:
 
     def _remove(self, player_id: str, want: int) -> Applied:
         old = self.entry(player_id)
-        rank = self.ranking.rank(player_id) if want else None
+        rank = self.rank(player_id) if want else None
         if old is not None:
             self._discard(player_id)
         return Applied(old is not None, None, old, None, rank, self.seq, False, None)
@@ -241,9 +261,9 @@ class Period:
         if anonymous_id is not None:
             number = self._bucket(anonymous_id)
             self._touch(number, anonymous_id, self._buckets[number].get(anonymous_id))
-            self._buckets[number][anonymous_id] = (*old[:-1], None)
+            row = self._buckets[number][anonymous_id] = (*old[:-1], None)
             self._count += 1
-            self._place(anonymous_id, old.score, old.subscore, old.seq)
+            self._place(anonymous_id, row, None)
         return Applied(True, None, old, None, None, self.seq, False, None)
 
     def _configure(self, rules: Rules) -> Applied:
@@ -257,23 +277,28 @@ class Period:
         self._evict_over_limit()
         return Applied(True, None, None, None, None, self.seq, False, None)
 
-    def _place(self, player_id: str, score: int | float, subscore: int | float, seq: int) -> None:
-        """Put the entry where `min_score` says: into the ranking or below it."""
+    def _place(self, player_id: str, row: Stored, old: Stored | None) -> None:
+        """Move the entry from where `old` stood to where `row` does: in the ranking, or below `min_score`."""
         if self.rules.min_score is None:
-            self.ranking.upsert(player_id, score, subscore, seq)
+            self.ranking.upsert(player_id, row[0], row[1], row[2], old)
             return
-        there, other = self.ranking, self.below
-        if score < self.rules.min_score:
-            there, other = other, there
-        other.remove(player_id)
-        there.upsert(player_id, score, subscore, seq)
+        there = self._side(row)
+        if old is not None and (other := self._side(old)) is not there:
+            other.remove(old)
+            old = None
+        there.upsert(player_id, row[0], row[1], row[2], old)
+
+    def _side(self, row: Stored) -> Ranking:
+        """The ranking that an entry belongs to."""
+        floor = self.rules.min_score
+        return self.ranking if floor is None or row[0] >= floor else self.below
 
     def _discard(self, player_id: str) -> None:
         number = self._bucket(player_id)
-        self._touch(number, player_id, self._buckets[number].pop(player_id))
+        row = self._buckets[number].pop(player_id)
+        self._touch(number, player_id, row)
         self._count -= 1
-        if not self.ranking.remove(player_id):
-            self.below.remove(player_id)
+        self._side(row).remove(row)
 
     def _evict_over_limit(self) -> str | None:
         """Drop the worst entries beyond `max_entries` (unranked ones first); the last one dropped."""
@@ -442,11 +467,8 @@ class Period:
         self.below.check()
         self.ids.check()
         assert self._count == sum(map(len, self._buckets)) == len(self.ranking) + len(self.below)
-        floor = self.rules.min_score
         for number, bucket in enumerate(self._buckets):
             for player_id, row in bucket.items():
                 assert self._bucket(player_id) == number, f"{player_id} in the wrong bucket"
-                ranked = floor is None or row[0] >= floor
-                assert (player_id in self.ranking) == ranked
-                assert (player_id in self.below) == (not ranked)
+                assert self._side(row).has(player_id, row), f"{player_id} is not ranked where he stands"
         assert self.rules.max_entries is None or self._count <= self.rules.max_entries

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from lbactors.model import Rules
-from lbactors.rank_keys import Number
+from lbactors.rank_keys import Number, Standing
 from lbactors.ranking import Ranking
 from lbactors.seen_ids import SeenIds
 
@@ -94,7 +94,7 @@ class Standings:
         self._below_runs.add(*(list(compress(column, below)) for column in standing))
 
     def finish(self) -> None:
-        """Fill both rankings. ValueError if a player came twice."""
+        """Fill both rankings."""
         self.ranking.take(self._ranked_runs)
         self.below.take(self._below_runs)
 
@@ -108,11 +108,13 @@ class Unranked:
     def __init__(self, rules: Rules) -> None:
         self.better = Standings(rules).ranking.better
 
-    def upsert(self, player_id: str, score: Number, subscore: Number, seq: int) -> None:
+    def upsert(
+        self, player_id: str, score: Number, subscore: Number, seq: int, old: Standing | None = None
+    ) -> None:
         """Nothing: the entry is ranked with all others."""
 
-    def remove(self, player_id: str) -> bool:
-        return True
+    def remove(self, standing: Standing) -> None:
+        """Nothing, either."""
 
 
 class Loaded(NamedTuple):

@@ -24,7 +24,7 @@ Score 5101 begins with 0x3f4c12ff, is less, and leads. `key >> 80` is the prefix
 equal in (score, subscore). A prefix shifted back is not above any key that has it, so competition ranks,
 score ranges and distributions bisect the index with one.
 
-A single key is made where it is needed (`Ranking.upsert`, the hot path). Here they are made by the thousand,
+A single key is made where it is needed (`Ranking._key`, the hot path). Here they are made by the thousand,
 in few passes that the interpreter runs in C, for a million entries want loading within two seconds.
 """
 
@@ -35,8 +35,11 @@ from collections.abc import Iterable, Sequence
 from itertools import count, repeat
 from math import frexp
 from operator import mul
+from typing import Any
 
 Number = int | float
+# A tuple that begins with score, subscore and seq, such as an entry: what decides a player's place.
+Standing = tuple[Number, Number, int, *tuple[Any, ...]]
 
 EXACT_MAX = 2**53  # up to here every integer is a double of its own
 SEQ_MAX = 2**48 - 1

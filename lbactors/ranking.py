@@ -1,20 +1,25 @@
 """The sorted ranking of one period: who stands where, and what lies around.
 
-Idea: a dictionary player -> key, and an ordered index of the same keys. A key is one integer that carries
-all that the order depends on (`lbactors.rank_keys` says how), so the index compares plain integers; ascending
-key means best first. The lowest bits of a key are its slot, an index into the list of player ids: it leads
-from a key back to its player. Slots of removed players are reused.
+Idea: an ordered index of integer keys. A key carries all that the order depends on (`lbactors.rank_keys` says
+how), so the index compares plain integers; ascending key means best first. The lowest bits of a key are its
+slot, an index into the list of player ids: it leads from a key back to its player. Slots of removed players
+are reused.
 
-Owns the order, the ranks and the exact sum of the scores. Does not own entries (metadata, times), windows,
-min_score or max_entries: the period decides who is ranked and asks `worst()` whom to drop. No I/O, no clock.
+The other way, from a player to his key, needs no table: whoever asks names the player's *standing* (score,
+subscore, seq), which the period has in its entries, and which is the key but for the slot. No two players
+share a seq, so a standing has one place in the index.
+
+Owns the order, the ranks and the exact sum of the scores. Does not own entries, windows, min_score or
+max_entries: the period decides who is ranked and asks `worst()` whom to drop. No I/O, no clock.
 
 Departs from the usual sorted set (skip list and dictionary) in that the order is a list of sorted blocks,
-which are close in memory, and that ties are broken by seq instead of the player's name.
+which are close in memory, that there is no dictionary, and that ties are broken by seq, not by name.
 """
 
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
@@ -35,6 +40,7 @@ from lbactors.rank_keys import (
     SLOT_BITS,
     SLOT_MASK,
     Number,
+    Standing,
     sum_of_two,
 )
 from lbactors.sorted_runs import SortedRuns
@@ -44,8 +50,7 @@ TieBreaking = Literal["first", "last"]
 RankStyle = Literal["ordinal", "competition", "dense"]
 Row = tuple[int, str]  # (rank, player_id)
 
-# A block of the index holds half to twice as many keys; measured at 100 k and 1 M entries.
-BLOCK_LENGTH = 1000
+BLOCK_LENGTH = 1000  # a block holds half to twice as many keys; measured at 100 k and 1 M entries
 LOADED_ROWS = 4096  # sorted at once by `load`: about 5 ms
 
 _POSITIVE = POSITIVE_PREFIX << PREFIX_SHIFT
@@ -96,7 +101,7 @@ class Ranking:
     n is the number of entries. An O(log n) step bisects the index; a change also moves half a block.
 
     * change: `upsert`, `remove` O(log n) · `load`, `take` (fill an empty ranking) O(n log n)
-    * a player: `rank`, `offset`, `percentile` O(log n) · `score`, `in` O(1)
+    * a player's standing: `rank`, `offset`, `has` O(log n)
     * a stretch: `page`, `around` O(log n + rows) · `score_range` O(log n) · `best`, `worst`, `len` O(1)
     * a score: `rank_of` O(log n) · `better` O(1) · `distribution` O(buckets * log n)
     * `check` asserts every invariant, O(n log n)
@@ -122,7 +127,6 @@ class Ranking:
         self._score_sign = -1.0 if order == "desc" else 1.0
         self._subscore_sign = -1.0 if subscore_order == "desc" else 1.0
         self._seq_flip = 0 if tie_breaking == "first" else SEQ_MAX
-        self._keys: dict[str, int] = {}
         self._slots: list[str] = []
         self._free_slots: list[int] = []
         self._block_length = block_length
@@ -138,48 +142,34 @@ class Ranking:
         self._sum = 0
         self._sum_shift = 0
 
-    def upsert(self, player_id: str, score: Number, subscore: Number, seq: int) -> None:
-        """Put a player at this standing, whether he is ranked already or not. O(log n).
+    def upsert(
+        self, player_id: str, score: Number, subscore: Number, seq: int, old: Standing | None = None
+    ) -> None:
+        """Put a player at this standing; `old` is the one that he has in this ranking, if any. O(log n).
 
         `seq` (0..2**48-1) is that of the submission that last changed (score, subscore); no two players share
-        one. Raises ValueError, and changes nothing, if score or subscore is not finite or seq out of range.
+        one. Raises ValueError if score or subscore is not finite or seq out of range, KeyError if nobody has
+        the old standing; either changes nothing.
         """
         if not (isfinite(score) and isfinite(subscore) and 0 <= seq <= SEQ_MAX):
             raise _no_standing(score, subscore, seq)
-        # The hot path: `_prefix` and `_score_of` are written out here to spare their calls.
-        score_bits, subscore_bits = _unpack_signed(
-            _pack_doubles(self._score_sign * score + 0.0, self._subscore_sign * subscore + 0.0)
-        )
-        if score_bits < 0:
-            score_bits ^= LOWER_63
-        if subscore_bits < 0:
-            subscore_bits ^= LOWER_63
-        key = (score_bits << SCORE_SHIFT) + (subscore_bits << PREFIX_SHIFT) + _POSITIVE
-        key += (seq ^ self._seq_flip) << SLOT_BITS
-        old_key = self._keys.get(player_id)
-        old_score: Number = 0
-        if old_key is None:
+        key = self._key(score, subscore, seq)
+        if old is None:
+            old_score: Number = 0
+            old_key = None
             if self._free_slots:
                 slot = self._free_slots.pop()
                 self._slots[slot] = player_id
             else:
                 slot = len(self._slots)
                 self._slots.append(player_id)
-            key += slot
         else:
-            key += old_key & SLOT_MASK
+            old_score = old[0]
+            old_key = self._key(old_score, old[1], old[2])
             if key == old_key:
                 return
-            self._index.remove(old_key)
-            old_bits = (old_key >> SCORE_SHIFT) - SIGN
-            if old_bits < 0:
-                old_bits ^= LOWER_63
-            (old_score,) = _unpack_double(_pack_signed(old_bits))
-            old_score *= self._score_sign
-            if old_score.is_integer():
-                old_score = int(old_score)
-        self._keys[player_id] = key
-        self._index.add(key)
+            slot = self._take_out(old_key)
+        self._index.add(key + slot)
         if type(score) is int and type(old_score) is int and -EXACT_MAX <= score <= EXACT_MAX:
             self._sum += score - old_score << self._sum_shift
         else:
@@ -188,21 +178,17 @@ class Ranking:
         if self._groups is not None:
             self._regroup(old_key, key)
 
-    def remove(self, player_id: str) -> bool:
-        """Take a player out; False if he was not ranked. O(log n)."""
-        key = self._keys.pop(player_id, None)
-        if key is None:
-            return False
-        self._index.remove(key)
-        slot = key & SLOT_MASK
+    def remove(self, standing: Standing) -> None:
+        """Take the player with this standing out. O(log n). KeyError, and no change, if nobody has it."""
+        key = self._key(*standing[:3])
+        slot = self._take_out(key)
         self._slots[slot] = ""
         self._free_slots.append(slot)
-        self._add_to_sum(-self._score_of(key))
-        if not self._keys:
+        self._add_to_sum(-standing[0])
+        if not self._index:
             self._sum_shift = 0
         if self._groups is not None:
             self._regroup(key, None)
-        return True
 
     def runs(self) -> SortedRuns:
         """What gathers entries in this ranking's order, for `take`."""
@@ -215,14 +201,12 @@ class Ranking:
     def take(self, runs: SortedRuns) -> None:
         """Fill an empty ranking with what was gathered, which is used up. O(n log n), in short steps.
 
-        Raises ValueError, and stays empty, if a player comes twice; also if the ranking is not empty.
+        Raises ValueError if the ranking is not empty.
         """
-        if self._keys:
+        if self._index:
             raise ValueError("only an empty ranking can be loaded")
-        if len(runs.keys) != len(runs.slots):
-            raise ValueError("a player comes twice")
         blocks = list(runs.blocks(self._block_length))
-        self._keys, self._slots, self._free_slots = runs.keys, runs.slots, []
+        self._slots, self._free_slots = runs.slots, []
         self._sum, self._sum_shift = runs.sum, runs.sum_shift
         _fill(self._index, blocks)
         if self._groups is not None:
@@ -248,34 +232,26 @@ class Ranking:
                     raise _no_standing(score, subscore, seq)
             player_ids, scores, subscores, seqs = zip(*some, strict=True)
             runs.add(player_ids, [*map(normal, scores)], subscores, seqs)
+        if len(set(runs.slots)) != len(runs.slots):
+            raise ValueError("a player comes twice")
         self.take(runs)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._index)
 
-    def __contains__(self, player_id: object) -> bool:
-        return player_id in self._keys
+    def has(self, player_id: str, standing: Standing) -> bool:
+        """Whether this player is ranked at this standing. O(log n)."""
+        key = self._key(*standing[:3])
+        found = next(self._index.irange(key, key + SLOT_MASK), None)
+        return found is not None and self._slots[found & SLOT_MASK] == player_id
 
-    def rank(self, player_id: str) -> int | None:
-        """The player's 1-based rank in the board's rank style, None if he is not ranked. O(log n)."""
-        key = self._keys.get(player_id)
-        return None if key is None else self._rank_at(key)
+    def rank(self, standing: Standing) -> int:
+        """The 1-based rank, in the board's rank style, of the player with this standing. O(log n)."""
+        return self._rank_at(self._key(standing[0], standing[1], standing[2]))
 
-    def offset(self, player_id: str) -> int | None:
-        """The player's 0-based place in the total order, None if he is not ranked. O(log n)."""
-        key = self._keys.get(player_id)
-        return None if key is None else int(self._index.bisect_left(key))
-
-    def score(self, player_id: str) -> Number | None:
-        """The player's score in normal form, None if he is not ranked. O(1)."""
-        key = self._keys.get(player_id)
-        return None if key is None else self._score_of(key)
-
-    def percentile(self, player_id: str) -> float | None:
-        """(total - rank) / total * 100, to one decimal; None if the player is not ranked. O(log n)."""
-        rank = self.rank(player_id)
-        total = len(self._keys)
-        return None if rank is None else round((total - rank) / total * 100, 1)
+    def offset(self, standing: Standing) -> int:
+        """The 0-based place in the total order of the player with this standing. O(log n)."""
+        return int(self._index.bisect_left(self._key(*standing[:3])))
 
     def page(self, offset: int, limit: int) -> list[Row]:
         """Up to `limit` rows (rank, player_id), best first, from a 0-based offset on. O(log n + limit).
@@ -299,8 +275,8 @@ class Ranking:
             rows.append((rank, slots[key & SLOT_MASK]))
         return rows
 
-    def around(self, player_id: str, limit: int, fill: bool = True) -> tuple[int, list[Row]] | None:
-        """The player among his neighbours: (offset of the first row, rows); None if he is not ranked.
+    def around(self, standing: Standing, limit: int, fill: bool = True) -> tuple[int, list[Row]]:
+        """The player with this standing among his neighbours: (offset of the first row, rows).
 
         `limit` rows in all, the player included; an odd one is symmetric, an even one has one more below
         (worse). At an edge `fill` shifts the page so that it stays full; without it the page is cut.
@@ -308,13 +284,11 @@ class Ranking:
         """
         if limit < 1:
             raise ValueError(f"limit {limit} must be at least 1")
-        place = self.offset(player_id)
-        if place is None:
-            return None
+        place = self.offset(standing)
         start = place - (limit - 1) // 2
         end = start + limit
         if fill:
-            start = max(0, min(start, len(self._keys) - limit))
+            start = max(0, min(start, len(self._index) - limit))
             end = start + limit
         start = max(0, start)
         return start, self.page(start, end - start)
@@ -328,16 +302,16 @@ class Ranking:
         """
         first, last = (score_max, score_min) if self.order == "desc" else (score_min, score_max)
         start = 0 if first is None else self._offset_of_score(first, beyond=False)
-        end = len(self._keys) if last is None else self._offset_of_score(last, beyond=True)
+        end = len(self._index) if last is None else self._offset_of_score(last, beyond=True)
         return start, max(start, end)
 
     def best(self) -> str | None:
         """The player at offset 0, None on an empty board. O(1)."""
-        return self._slots[self._index[0] & SLOT_MASK] if self._keys else None
+        return self._slots[self._index[0] & SLOT_MASK] if self._index else None
 
     def worst(self) -> str | None:
         """The player at the last offset, None on an empty board. O(1)."""
-        return self._slots[self._index[-1] & SLOT_MASK] if self._keys else None
+        return self._slots[self._index[-1] & SLOT_MASK] if self._index else None
 
     def rank_of(self, score: Number, subscore: Number = 0) -> int:
         """The rank that a player who is not ranked yet would take with this result now. O(log n).
@@ -366,7 +340,7 @@ class Ranking:
         """
         if buckets < 1:
             raise ValueError(f"buckets {buckets} must be at least 1")
-        total = len(self._keys)
+        total = len(self._index)
         if not total:
             nothing: Quantiles = {"p50": None, "p90": None, "p99": None}
             return {"total": 0, "min": None, "max": None, "mean": None, "quantiles": nothing, "buckets": []}
@@ -391,15 +365,14 @@ class Ranking:
         self._index._check()
         keys = list(self._index)
         assert keys == sorted(set(keys)), "keys are not strictly ascending"
-        assert keys == sorted(self._keys.values()), "dictionary and index differ"
         assert not keys or (keys[0] >= 0 and keys[-1] >> 208 == 0), "a key is out of range"
         taken = [key & SLOT_MASK for key in keys]
         assert sorted(taken + self._free_slots) == list(range(len(self._slots))), (
             "a slot is lost or used twice"
         )
         assert not any(self._slots[slot] for slot in self._free_slots), "a removed player is still named"
-        for player_id, key in self._keys.items():
-            assert self._slots[key & SLOT_MASK] == player_id, f"the slot of {player_id!r} is another's"
+        named = [self._slots[slot] for slot in taken]
+        assert len(set(named)) == len(named), "a player is ranked twice"
         exact_sum = sum((Fraction(self._score_of(key)) for key in keys), Fraction(0))
         assert exact_sum * 2**self._sum_shift == self._sum, "the sum has drifted"
         assert keys or not self._sum_shift, "an empty board still counts in fractions"
@@ -408,6 +381,32 @@ class Ranking:
         if self._groups is not None:
             self._groups._check()
             assert list(self._groups) == sorted(sizes), "groups differ from the index"
+
+    def _key(self, score: Number, subscore: Number, seq: int) -> int:
+        """The key of a standing, with slot 0."""
+        # The hot path: `_prefix` is written out here to spare its call. Adding 0.0 turns -0.0 into 0.0.
+        score_bits, subscore_bits = _unpack_signed(
+            _pack_doubles(self._score_sign * score + 0.0, self._subscore_sign * subscore + 0.0)
+        )
+        if score_bits < 0:
+            score_bits ^= LOWER_63
+        if subscore_bits < 0:
+            subscore_bits ^= LOWER_63
+        key = (score_bits << SCORE_SHIFT) + (subscore_bits << PREFIX_SHIFT) + _POSITIVE
+        return int(key + ((seq ^ self._seq_flip) << SLOT_BITS))
+
+    def _take_out(self, key: int) -> int:
+        """Take a standing's key out of the index; its slot. KeyError if it is not there."""
+        index = self._index
+        block_number = bisect_left(index._maxes, key)
+        if block_number < len(index._maxes):
+            block = index._lists[block_number]
+            place = bisect_left(block, key)
+            slot = block[place] - key
+            if slot <= SLOT_MASK:
+                index._delete(block_number, place)
+                return int(slot)
+        raise KeyError(f"nobody has the standing of key {key:#x}")
 
     def _prefix(self, score: Number, subscore: Number) -> int:
         """The 128 bits of a key above the seq."""
@@ -447,7 +446,7 @@ class Ranking:
     def _count_below(self, score: Number) -> int:
         if self.order == "asc":
             return self._offset_of_score(score, beyond=False)
-        return len(self._keys) - self._offset_of_score(score, beyond=True)
+        return len(self._index) - self._offset_of_score(score, beyond=True)
 
     def _add_to_sum(self, score: Number) -> None:
         units, denominator = float(score).as_integer_ratio()

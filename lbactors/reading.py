@@ -17,7 +17,7 @@ from lbactors.period import Entry, Period
 
 def change_of(before: Period | None, player_id: str, rank: int | None) -> str:
     """The rank against the one in the period before: up, down, same or new."""
-    previous = before.ranking.rank(player_id) if before is not None else None
+    previous = before.rank(player_id) if before is not None else None
     if previous is None or rank is None:
         return "new"
     return "up" if rank < previous else "down" if rank > previous else "same"
@@ -75,13 +75,13 @@ def entry(period: Period, before: Period | None, args: Sequence[Any]) -> list[An
     if found is None:
         raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
     rank = period.rank(player_id)
-    return [[row_of(before, rank, player_id, found)], period.ranking.offset(player_id) or 0, None, []]
+    return [[row_of(before, rank, player_id, found)], period.offset(player_id) or 0, None, []]
 
 
 def around(period: Period, before: Period | None, args: Sequence[Any]) -> list[Any]:
     """args: player_id, limit, fill -> the neighbours; an unranked player has none but itself."""
     player_id, limit, fill = args
-    found = period.ranking.around(player_id, limit, fill)
+    found = period.around(player_id, limit, fill)
     if found is None:
         return entry(period, before, [player_id])
     offset, ranked = found
@@ -97,7 +97,7 @@ def lookup(period: Period, before: Period | None, args: Sequence[Any]) -> list[A
         if found is None:
             missing.append(player_id)
             continue
-        offset = period.ranking.offset(player_id)
+        offset = period.offset(player_id)
         if offset is None:
             unranked.append(row_of(before, None, player_id, found))
         else:

@@ -10,7 +10,7 @@ import itertools
 import math
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -48,8 +48,43 @@ players = st.sampled_from(PLAYERS)
 finite = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53)
 
 
-def ranking_with(options: Options, block_length: int = 4) -> Ranking:
-    return Ranking(*options, block_length=block_length)  # type: ignore[arg-type]
+class Kept:
+    """A ranking with its players' standings, which a period keeps in its entries: asked by player id."""
+
+    def __init__(self, ranking: Ranking) -> None:
+        self.ranking = ranking
+        self.standings: dict[str, tuple[Number, Number, int]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.ranking, name)
+
+    def __len__(self) -> int:
+        return len(self.ranking)
+
+    def upsert(self, player_id: str, score: Number, subscore: Number, seq: int) -> None:
+        self.ranking.upsert(player_id, score, subscore, seq, self.standings.get(player_id))
+        self.standings[player_id] = (score, subscore, seq)
+
+    def remove(self, player_id: str) -> bool:
+        standing = self.standings.pop(player_id, None)
+        if standing is not None:
+            self.ranking.remove(standing)
+        return standing is not None
+
+    def load(self, rows: Iterable[tuple[str, Number, Number, int]]) -> None:
+        rows = list(rows)
+        self.ranking.load(rows)
+        self.standings = {player_id: tuple(standing) for player_id, *standing in rows}  # type: ignore[misc]
+
+    def rank(self, player_id: str) -> int:
+        return self.ranking.rank(self.standings[player_id])
+
+    def around(self, player_id: str, limit: int, fill: bool = True) -> Any:
+        return self.ranking.around(self.standings[player_id], limit, fill)
+
+
+def ranking_with(options: Options, block_length: int = 4) -> Kept:
+    return Kept(Ranking(*options, block_length=block_length))  # type: ignore[arg-type]
 
 
 class Board:
@@ -111,19 +146,18 @@ class Board:
         }
 
 
-def assert_same(ranking: Ranking, board: Board) -> None:
+def assert_same(ranking: Kept, board: Board) -> None:
     """Every question about players and pages has the model's answer; rank inverts page."""
     ranking.check()
     rows = board.rows()
     assert len(ranking) == len(rows)
     assert ranking.page(0, len(rows) + 1) == rows
     for offset, (rank, player_id) in enumerate(rows):
-        assert player_id in ranking
-        assert ranking.rank(player_id) == rank
-        assert ranking.offset(player_id) == offset
+        standing = (*board.entries[player_id], "what else an entry has")
+        assert ranking.has(player_id, standing)
+        assert ranking.ranking.rank(standing) == rank
+        assert ranking.offset(standing) == offset
         assert ranking.page(offset, 1) == [(rank, player_id)]
-        assert ranking.score(player_id) == board.entries[player_id][0]
-        assert ranking.percentile(player_id) == round((len(rows) - rank) / len(rows) * 100, 1)
     assert ranking.best() == (rows[0][1] if rows else None)
     assert ranking.worst() == (rows[-1][1] if rows else None)
 
@@ -171,11 +205,21 @@ class AgainstModel(RuleBasedStateMachine):
     @rule(player_id=players)
     def remove(self, player_id: str) -> None:
         assert self.ranking.remove(player_id) == (player_id in self.board.entries)
-        self.board.entries.pop(player_id, None)
-        assert player_id not in self.ranking
-        for question in (self.ranking.rank, self.ranking.offset, self.ranking.score, self.ranking.percentile):
-            assert question(player_id) is None
-        assert self.ranking.around(player_id, 5) is None
+        standing = self.board.entries.pop(player_id, None)
+        if standing is not None:
+            assert not self.ranking.has(player_id, standing)
+            self.refuses_the_standing(player_id, standing)
+
+    @rule(player_id=players, score=scores, subscore=subscores)
+    def refuse(self, player_id: str, score: Number, subscore: Number) -> None:
+        self.refuses_the_standing(player_id, (score, subscore, 2**21))
+
+    def refuses_the_standing(self, player_id: str, standing: tuple[Number, Number, int]) -> None:
+        """A standing that nobody has changes nothing."""
+        with pytest.raises(KeyError):
+            self.ranking.ranking.remove(standing)
+        with pytest.raises(KeyError):
+            self.ranking.ranking.upsert(player_id, 1, 1, 2**22, standing)
 
     @rule(shuffler=st.randoms(use_true_random=False))
     def load_anew(self, shuffler: random.Random) -> None:
@@ -280,11 +324,14 @@ def test_any_double_keeps_its_place_and_value(order: str, results: list[tuple[Nu
         ranking.upsert(f"p{seq}", score, subscore, seq)
         board.entries[f"p{seq}"] = (score, subscore, seq)
     assert_same(ranking, board)
-    for player_id, (score, _, _) in board.entries.items():
-        answer = ranking.score(player_id)
-        assert answer == score
-        assert type(answer) is type(normal(score))
-        assert_normal_form(answer)
+    for score, _, _ in board.entries.values():  # what a key says of its score, in a distribution
+        start, end = ranking.score_range(score, score)
+        assert {board.entries[player_id][0] for _, player_id in ranking.page(start, end - start)} == {score}
+    spread = ranking.distribution(1)
+    assert_normal_form(spread)
+    if results:
+        assert spread["max"] == max(score for score, _ in results)
+        assert spread["min"] == min(score for score, _ in results)
 
 
 @settings(deadline=None)
@@ -333,7 +380,7 @@ def test_distribution_of_known_boards(order: str) -> None:
 
 
 def test_mean_does_not_drift() -> None:
-    ranking = Ranking()
+    ranking = Kept(Ranking())
     ranking.upsert("anchor", 0.1, 0, 0)
     for seq in range(1, 2000):
         ranking.upsert("wanderer", (1e16, 1 / 3, 5e-324, -1.5e300, 7)[seq % 5], 0, seq)
@@ -383,13 +430,13 @@ def test_rank_styles_of_a_known_board() -> None:
 
 
 def test_worked_example_of_the_module() -> None:
-    ranking = Ranking()
+    ranking = Kept(Ranking())
     ranking.upsert("slot 0", 1, 0, 1)
     ranking.upsert("slot 1", 1, 0, 2)
     ranking.upsert("example", 5100, 3, 7)
-    assert ranking._keys["example"] == 0x_3F4C13FFFFFFFFFF_3FF7FFFFFFFFFFFF_000000000007_00000002
+    assert ranking._index[0] == 0x_3F4C13FFFFFFFFFF_3FF7FFFFFFFFFFFF_000000000007_00000002
     ranking.upsert("example", 5101, 3, 7)
-    assert ranking._keys["example"] >> 176 == 0x3F4C12FF
+    assert ranking._index[0] >> 176 == 0x3F4C12FF
 
 
 @pytest.mark.parametrize("tie_breaking", ["first", "last"])
@@ -402,7 +449,7 @@ def test_seq_at_its_limits(tie_breaking: str) -> None:
 
 
 def test_slots_are_reused() -> None:
-    ranking = Ranking(block_length=4)
+    ranking = Kept(Ranking(block_length=4))
     for seq in range(500):
         ranking.upsert(f"p{seq}", seq % 7, 0, seq)
         if seq >= 10:
@@ -439,7 +486,7 @@ def test_refused_rows_change_nothing(score: Number, subscore: Number, seq: int) 
 
 
 def test_load_refuses_a_second_row_and_a_filled_ranking() -> None:
-    ranking = Ranking()
+    ranking = Kept(Ranking())
     with pytest.raises(ValueError, match="twice"):
         ranking.load([("a", 1, 0, 1), ("a", 2, 0, 2)])
     assert len(ranking) == 0
@@ -451,7 +498,7 @@ def test_load_refuses_a_second_row_and_a_filled_ranking() -> None:
 
 
 def test_bad_stretches_are_refused() -> None:
-    ranking = Ranking()
+    ranking = Kept(Ranking())
     ranking.upsert("a", 1, 0, 1)
     calls: list[Callable[[], object]] = [
         lambda: ranking.page(-1, 5),
@@ -469,8 +516,8 @@ def test_bad_stretches_are_refused() -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda r: r._keys.pop("a"), "differ"),
-        (lambda r: r._slots.reverse(), "another's"),
+        (lambda r: r._index.remove(r._index[0]), "slot"),
+        (lambda r: r._slots.__setitem__(0, r._slots[1]), "ranked twice"),
         (lambda r: r._free_slots.append(1), "slot"),
         (lambda r: setattr(r, "_sum", r._sum + 1), "drifted"),
         (lambda r: r._group_sizes.clear(), "group sizes"),
@@ -482,7 +529,7 @@ def test_check_sees_damage(damage: Callable[[Any], object], message: str) -> Non
     ranking = ranking_with(("desc", "desc", "first", "dense"))
     ranking.load([("a", 1, 0, 1), ("b", 2.5, 0, 2), ("c", 3, 0, 3), ("d", 3, 0, 4)])
     ranking.check()
-    damage(ranking)
+    damage(ranking.ranking)
     with pytest.raises(AssertionError, match=message):
         ranking.check()
 

@@ -34,7 +34,7 @@ def test_blocks_hold_all_keys_in_order(runs: list[list[int]], length: int, piece
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sorted_runs, "PIECE_KEYS", piece_keys)
         gathered = filled(runs)
-        keys = sorted(gathered.keys.values())
+        keys = sorted(key for run in gathered._runs for key in run)
         blocks = list(gathered.blocks(length))
     assert [key for block in blocks for key in block] == keys
     assert all(len(block) == length for block in blocks[:-1])
