@@ -59,6 +59,11 @@ class HeldStore:
         return self._known.server_id
 
     @property
+    def description(self) -> str:
+        """Who has the claim, for people."""
+        return f"server {socket.gethostname()} pid {os.getpid()}"
+
+    @property
     def lost(self) -> str:
         """Who has the claim now, in a sentence; empty as long as it is ours as far as we know."""
         if self._keeper is not None and self._keeper.done() and not self._keeper.cancelled():
@@ -68,8 +73,7 @@ class HeldStore:
 
     async def claim(self) -> None:
         """Claim the store, or renew the claim. StoreInUse, StoreUnavailable."""
-        description = f"server {socket.gethostname()} pid {os.getpid()}"
-        await self.store.claim(self.server_id, description, CLAIM_S)
+        await self.store.claim(self.server_id, self.description, CLAIM_S)
 
     @contextlib.asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import hashlib
 import os
@@ -18,6 +19,8 @@ import secrets
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +40,13 @@ from persistence.store import Store, StoreError
 if TYPE_CHECKING:
     from lbactors.service import Service
 
-CHILD_FD, CHILD_ADDRESS, CHILD_STORE_ID = (f"LBACTORS_CHILD_{what}" for what in ("FD", "ADDRESS", "STORE_ID"))
+CHILD_FD, CHILD_ADDRESS, CHILD_STORE_ID, CHILD_PARENT = (
+    f"LBACTORS_CHILD_{what}" for what in ("FD", "ADDRESS", "STORE_ID", "PARENT")
+)
 BACKLOG = 1024
 RESPAWN_S = 1.0
+ORPHANED_LOOK_S = 0.2  # how often a further gateway looks whether its parent lives
+ADDRESS_FREE_WITHIN_S = 2.0  # the further gateways of a server that was killed hold its port so long at most
 WATCH_S = 0.5  # how often Ray's processes and the claim on the store are looked at
 LOADED_WITHIN_S = 10.0  # `ready` is printed then at the latest; a very large server goes on loading
 LOADED_POLL_S = 0.1
@@ -61,12 +68,13 @@ def store_url(settings: ServerSettings) -> str:
 def actor_settings(settings: ServerSettings, root_key_hash: str | None, held: HeldStore) -> dict[str, Any]:
     """What supervisor and period actors need to know, as plain values.
 
-    `store_id`: the store that they must find under the URL. `server_id`: who has claimed it.
+    `store_id`: the store that they must find under the URL. `server_id`, `server`: who has claimed it.
     """
     return {
         "store_url": store_url(settings),
         "store_id": held.store_id,
         "server_id": held.server_id,
+        "server": held.description,
         "lease_seconds": settings.lease_seconds,
         "clock_file": str(settings.clock_file.resolve()) if settings.clock_file else None,
         "seen_ids_limit": settings.seen_ids_limit,
@@ -100,12 +108,17 @@ def _listen(settings: ServerSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-        listener.listen(BACKLOG)
-    except OSError as error:
-        raise StartError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
-    return listener
+    deadline_s = time.monotonic() + ADDRESS_FREE_WITHIN_S
+    while True:
+        try:
+            listener.bind((settings.host, settings.port))
+            listener.listen(BACKLOG)
+            return listener
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline_s:
+                where = f"{settings.host}:{settings.port}"
+                raise StartError(f"cannot listen on {where}: {error.strerror}") from None
+        time.sleep(ORPHANED_LOOK_S)
 
 
 async def _first_key(settings: ServerSettings, store: Store) -> str | None:
@@ -285,8 +298,13 @@ async def _child(
     settings: ServerSettings, address: str, listener: socket.socket, store_id: str
 ) -> AsyncIterator[None]:
     """Keep one further gateway process alive."""
-    own = {CHILD_FD: str(listener.fileno()), CHILD_ADDRESS: address, CHILD_STORE_ID: store_id}
-    environment = {**os.environ, **own}
+    environment = {
+        **os.environ,
+        CHILD_FD: str(listener.fileno()),
+        CHILD_ADDRESS: address,
+        CHILD_STORE_ID: store_id,
+        CHILD_PARENT: str(os.getpid()),
+    }
     for field, value in settings.model_dump(mode="json", exclude={"root_key"}).items():
         if value is not None:
             environment[f"LBACTORS_{field.upper()}"] = str(value)
@@ -313,11 +331,19 @@ async def _child(
                 await asyncio.wait_for(process.wait(), settings.drain_seconds + 5)
 
 
+def _end_with_parent() -> None:
+    """A further gateway has the parent's listening socket: alive after it, it would keep the port taken."""
+    parent = int(os.environ[CHILD_PARENT])
+    while os.getppid() == parent:
+        time.sleep(ORPHANED_LOOK_S)
+    os._exit(1)
+
+
 def _run_child(settings: ServerSettings) -> int:
     from lbactors.cluster import SUPERVISOR, Cluster
 
     listener = socket.socket(fileno=int(os.environ[CHILD_FD]))
-    parent = os.getppid()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
     async def main() -> int:
         stopping = _stop_event()
@@ -329,9 +355,7 @@ def _run_child(settings: ServerSettings) -> int:
         try:
             await store.open()
             async with _gateway(settings, cluster, supervisor, listener, store):
-                while not stopping.is_set() and os.getppid() == parent:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(stopping.wait(), RESPAWN_S)
+                await stopping.wait()
         finally:
             await store.close()
         return 0

@@ -113,7 +113,7 @@ class Supervisor:
             self._store_open = True
         # The server renews it. A supervisor that outlived its server, on a cluster that goes on, must not
         # fence the supervisor of another one.
-        await self.store.claim(self.settings["server_id"], f"supervisor pid {os.getpid()}", CLAIM_S)
+        await self.store.claim(self.settings["server_id"], self.settings["server"], CLAIM_S)
         known, self._known_epoch = self._known_epoch, 0
         highest = await self.store.ownership(OWNER)
         if highest < known:
