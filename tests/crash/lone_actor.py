@@ -1,0 +1,51 @@
+"""A period actor without Ray, as a process of its own: what two of them do to each other on one store.
+
+lone_actor.py NAME STORE_URL    prints `started`; for each line on stdin: hosts the chain, waits until it is
+                                loaded, prints `serving ENDPOINT` (hex), or `refused` and the reason
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+
+import msgpack
+
+from lbactors.chain_spec import ChainSpec
+from lbactors.model import PeriodRecord, Rules
+from lbactors.period_actor import PeriodActor, pack
+from lbactors.settings import ServerSettings
+
+CHAIN_ID = "default/split~1/main"
+RULES = Rules("sum", "desc", "desc", "first", "ordinal", None, None)
+RECORD = PeriodRecord(1, "all_time", None, None, False, 0, 0, 0)
+SPEC = ChainSpec(CHAIN_ID, "main", 1, RULES, 0, False, [RECORD], None, 1, {})
+
+
+def say(*words: object) -> None:
+    print(*words, flush=True)
+
+
+async def main(name: str, store_url: str) -> None:
+    settings = ServerSettings(snapshot_seconds=0.3, clock_file=None, log_level="warning").model_dump()
+    actor = PeriodActor(name, {**settings, "store_url": store_url, "store_id": ""})
+    loop, orders = asyncio.get_running_loop(), asyncio.Queue[str]()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(orders.put_nowait, line)
+
+    threading.Thread(target=listen, daemon=True).start()
+    say("started")
+    while True:
+        await orders.get()
+        ((failed, reason),) = msgpack.unpackb(await actor.host(pack([[SPEC.to_wire()], True])))
+        if failed:
+            say("refused", reason)
+        else:
+            say("serving", (await actor.endpoint()).hex())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
