@@ -89,7 +89,7 @@ async def measured(kind: str, entries: int, seconds: float, turns: int, seed: in
             click.echo(f"{kind}: writing {entries:,} entries", err=True)
             writes = Writes(entries, seed)
             await writes.fill(activation)
-            await activation.snapshot()
+            await activation.snapshot(gentle_inputs=200_000)
             load = Load(activation, writes)
             loads = [
                 asyncio.create_task(load.run(SINGLES_PER_S, 1)),
@@ -107,7 +107,7 @@ async def measured(kind: str, entries: int, seconds: float, turns: int, seed: in
                     continue
                 load.turn = during
                 while (began_s := time.perf_counter()) < ends_at_s:
-                    if await activation.snapshot():
+                    if await activation.snapshot(gentle_inputs=200_000):
                         rounds_s.append(time.perf_counter() - began_s)
                     else:
                         await asyncio.sleep(1 / SINGLES_PER_S)  # nothing was written since the last one

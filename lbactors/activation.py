@@ -71,6 +71,7 @@ READABLE = frozenset(("serving", "draining", "suspended", "sealed"))
 WRITABLE = frozenset(("serving", "draining"))
 
 APPEND_INPUTS = 4096  # inputs in one journal record at most
+SNAPSHOT_PAUSES = 8.0  # while there are writers, a gentle snapshot rests so many times as long as a step took
 REPLAY_BYTES = 1 << 20  # put together in one step
 SNAPSHOT_ROWS = 2048  # entries serialised between two batches: a pause of about 2 ms
 REPLAY_ERROR = "the stored state does not load"
@@ -378,9 +379,10 @@ class Activation:
 
     # Snapshots and ends ---------------------------------------------------------------------------------
 
-    async def snapshot(self) -> bool:
+    async def snapshot(self, gentle_inputs: int = 0) -> bool:
         """Save the present state, a few thousand entries between two batches; False if it is saved already.
 
+        gentle_inputs: until so many inputs came since it began, it leaves most of the time to writers.
         StoreError: the old snapshot and the journal after it stay as they were.
         """
         async with self._snapshot_lock:
@@ -394,7 +396,11 @@ class Activation:
             committed = False
             try:
                 while parts := period.next_parts(SNAPSHOT_ROWS):
+                    began_s = time.monotonic()
                     await self.store.put_parts(self.period_id, self.epoch, snapshot.seq, parts)
+                    busy = self._waiting or self._in_flight is not None
+                    if busy and period.seq - snapshot.seq < gentle_inputs:  # they share loop, store and disk
+                        await asyncio.sleep((time.monotonic() - began_s) * SNAPSHOT_PAUSES)
                 await self.store.commit_snapshot(self.period_id, self.epoch, snapshot.seq, snapshot.manifest)
                 committed = True
             except Fenced as error:

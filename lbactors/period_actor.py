@@ -345,7 +345,7 @@ class PeriodActor:
                     due = unsaved and now_ms - activation.snapshot_at_ms >= every_ms
                     if activation.state == "serving" and (due or unsaved >= self.settings["snapshot_inputs"]):
                         try:
-                            await activation.snapshot()
+                            await activation.snapshot(gentle_inputs=self.settings["snapshot_inputs"])
                         except StoreError as error:
                             log.warning("snapshot failed", period=activation.period_id, error=str(error))
 
