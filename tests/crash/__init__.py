@@ -5,5 +5,5 @@ ledger (`writers`) remembers what each submission was answered; readers (`reader
 get while processes die; an audit compares what is there afterwards with what was promised.
 
 The moments of the kills are random: the seed is printed at the end of the run, and LBACTORS_CRASH_SEED sets
-it.
+it. LBACTORS_CRASH_KILLS makes `test_random_kills` longer, LBACTORS_CRASH_OUTAGE_SECONDS the outage of Redis.
 """

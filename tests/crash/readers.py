@@ -26,12 +26,13 @@ Page = dict[str, Any]
 
 
 class Reader:
-    """Reads until the block ends. `problems`: what should never have been shown."""
+    """Reads, with pauses, until the block ends. `problems`: what should never have been shown."""
 
-    def __init__(self, read: Callable[[Reader], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, read: Callable[[Reader], Coroutine[Any, Any, None]], pause_s: float = 0) -> None:
         self.events = Events()
         self.problems: list[str] = []
         self._read = read
+        self._pause_s = pause_s
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -49,6 +50,7 @@ class Reader:
     async def _run(self) -> None:
         while not self._stop.is_set():
             await self._read(self)
+            await asyncio.sleep(self._pause_s)
 
     async def get(self, api: Api, path: str, **query: Any) -> Any:
         """The body of a 200 answer, else None; the outcome is noted, and a failure followed by a pause."""
@@ -87,7 +89,7 @@ def order_problems(page: Page, offset: int, limit: int) -> list[str]:
     return problems
 
 
-def live_reader(ledger: Ledger, window: str = "main") -> Reader:
+def live_reader(ledger: Ledger, window: str = "main", pause_s: float = 0) -> Reader:
     """Reads the whole board of a ledger, which must fit one page."""
     best: dict[str, int] = {}  # what was shown of each player so far
     highest = {"total": 0, "as_of_seq": 0}
@@ -112,7 +114,7 @@ def live_reader(ledger: Ledger, window: str = "main") -> Reader:
         best.update({p: max(score, best.get(p, 0)) for p, score in scores.items()})
         reader.problems.extend(f"{ledger.board_id}/{window}: {p}" for p in problems)
 
-    return Reader(read)
+    return Reader(read, pause_s)
 
 
 class Preloaded:

@@ -33,6 +33,7 @@ WEIGHTS = {"actor": 8, "supervisor": 3, "gateway": 2, "redis": 5}
 PAIRED = 0.25  # part of the kills that take a second victim with them
 WAITED_FOR = 0.4  # part of the kills that may heal before the next one
 PAUSE_S = (0.02, 0.8)  # else: how long until the next one
+READ_PAUSE_S = 0.02  # so that what dies has a processor to come back on
 REDIS_AWAY_S = (0.0, 1.0)
 BACK_WITHIN_S = 40.0
 GONE_WITHIN_S = 10.0
@@ -143,7 +144,8 @@ async def test_random_kills(
         total, best = Ledger(api, "sum", rng), Ledger(api, "best", rng)
         await total.create(windows=["daily"])
         await best.create()
-        readers = [live_reader(total), live_reader(total, "daily"), live_reader(best)]
+        boards = ((total, "main"), (total, "daily"), (best, "main"))
+        readers = [live_reader(ledger, window, READ_PAUSE_S) for ledger, window in boards]
 
         async def back() -> None:
             """Every board is written and read again."""

@@ -27,7 +27,7 @@ from .conftest import ROOT_KEY, MakeServer, Note
 from .direct import DirectApi, compare
 from .readers import Reader, entries_of, live_reader
 from .server_process import REPOSITORY, environment, session_of
-from .writers import OK, Api, Ledger, Load
+from .writers import DISCONNECTED, OK, Api, Ledger, Load
 
 NODES = Path(__file__).with_name("two_nodes.py")
 HEARD_WITHIN_S = 60.0
@@ -202,7 +202,7 @@ async def lose_and_recover(
         if how == "stopped":
             for process in processes:
                 process.resume()
-        await until(lambda: heard_no(stale, went_on_s), "the old one's refusal", BACK_AT_LAST_S)
+        await until(lambda: over(stale, went_on_s), "the end of the old one", BACK_AT_LAST_S)
     waits = [f"{what} {at_s - lost_s:.1f} s" for what, at_s in (("write", written_s), ("read", read_s))]
     note(f"node {how}: another activation after {taken_s - lost_s:.1f} s, {', '.join(waits)}")
     late = [event for event in stale.events.all if event.how == OK and event.ended_s >= written_s]
@@ -210,6 +210,6 @@ async def lose_and_recover(
     assert max(written_s, read_s) - lost_s < BACK_WITHIN_S
 
 
-def heard_no(stale: Ledger, since_s: float) -> bool:
-    """Whether the old actor, asked since then, said that the period is not there."""
-    return any(e.how == "period_loading" and e.sent_s >= since_s for e in stale.events.all)
+def over(stale: Ledger, since_s: float) -> bool:
+    """Whether the old actor, asked since then, said that the period is not there, or is not there itself."""
+    return any(e.how in ("period_loading", DISCONNECTED) and e.sent_s >= since_s for e in stale.events.all)
