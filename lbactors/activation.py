@@ -127,6 +127,9 @@ class Activation:
         self._in_flight: _Waiting | None = None  # the last of those whose append is on its way
         self._flusher: asyncio.Task[None] | None = None
         self._snapshot_lock = asyncio.Lock()
+        self.last_epoch = (
+            0  # the last one that this process took for the period, in attempts to take over, too
+        )
         self._sound = True  # false: the state may be half applied, nobody may take it over
         self.reached_store()
 
@@ -188,22 +191,34 @@ class Activation:
         if self.state == "gone":
             return
         self.period = Period(self.rules, self.seen_ids_limit) if period is None else period
+        self.last_epoch = self.epoch
         self.reached_store()
         self._turn("loaded_sealed" if self.record.sealed else "loaded")
 
     async def take_over(self, other: Activation) -> None:
         """Like `load`, with the state of a suspended activation of this process and the records after it.
 
-        StoreError (state: gone), after which the other one is as readable as before.
+        Fenced, and the other one is over, if an activation elsewhere began. Another StoreError (state: gone):
+        the other one is as readable as before.
         """
         self.floor_seq = max(self.floor_seq, other.floor_seq, other.period.seq)
         try:
             (highest,) = await self.store.epochs([self.period_id])
-            if highest < other.epoch:
-                raise StoreWentBack(f"{self.period_id!r}: {WENT_BACK}: epoch {highest} after {other.epoch}")
+            if highest < other.last_epoch:
+                why = f"epoch {highest} after {other.last_epoch}"
+                raise StoreWentBack(f"{self.period_id!r}: {WENT_BACK}: {why}")
+            last_seq = await self.store.last_seq(self.period_id)
+            if (
+                last_seq < other.period.seq
+            ):  # looked at before an epoch is taken in what may be replaced again
+                why = f"the journal ends at seq {last_seq}, and had reached {other.period.seq}"
+                raise StoreWentBack(f"{self.period_id!r}: {WENT_BACK}: {why}")
+            if highest == other.last_epoch:
+                self.epoch = other.last_epoch = await self.store.take_epoch(self.period_id)
+            if highest != self.epoch - 1:  # somebody else began: this process stood still, or was cut off
+                raise Fenced(f"{self.period_id!r}: another activation took epoch {highest} or more", highest)
             if not other._sound:
                 raise SeqMismatch(f"{self.period_id!r}: its state is not to be taken over")
-            self.epoch = await self.store.take_epoch(self.period_id)
             async with other._snapshot_lock:  # one that is under way fails, since its epoch is over
                 period = other.period
                 async for record in self.store.records_after(self.period_id, period.seq):
@@ -211,9 +226,14 @@ class Activation:
                     other._sound = False  # until they are all in
                     period.apply(now_ms, inputs)
                     other._sound = True
-        except SeqMismatch:  # someone else wrote meanwhile
+        except SeqMismatch:
             await self.load()
+            other.last_epoch = self.epoch
             return
+        except Fenced as error:
+            self._turn("failed", str(error))
+            other._turn("fenced", str(error))
+            raise
         except StoreWentBack as error:
             self._turn("failed", str(error) if WENT_BACK in str(error) else f"{WENT_BACK}: {error}")
             raise
@@ -226,6 +246,7 @@ class Activation:
         if self.state == "gone":
             return
         self.period = period
+        self.last_epoch = self.epoch
         self.reached_store()
         self._turn("loaded")
 

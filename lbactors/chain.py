@@ -24,7 +24,7 @@ from lbactors.clock import Clock
 from lbactors.closed_periods import ClosedPeriods
 from lbactors.model import ApiError, PeriodRecord, PeriodView, Row
 from lbactors.period import ERASE, FULL, NO_RANK, REMOVE, SUBMIT, Applied
-from persistence.store import Store, StoreCorrupt, StoreError, StoreWentBack
+from persistence.store import Fenced, Store, StoreCorrupt, StoreError, StoreWentBack
 
 RETRY_S = (0.05, 0.1, 0.2, 0.5)  # pauses between attempts to load; the last one repeats
 WENT_BACK_RETRY_S = 2.0  # between looks at a store that lost what it had acknowledged
@@ -129,6 +129,9 @@ class Chain:
                     await loading.load()
                 else:
                     await loading.take_over(current)
+            except Fenced:
+                self.gone(self.spec.chain_id)
+                return
             except StoreCorrupt as error:
                 log.error("period does not load", period=loading.period_id, error=str(error))
                 return

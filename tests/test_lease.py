@@ -215,23 +215,24 @@ async def test_a_snapshot_under_way_does_not_spoil_what_is_taken_over(world: Wor
     assert await standings(await world.chain(hour(1))) == expected
 
 
-async def test_what_another_one_wrote_meanwhile_is_loaded(world: World) -> None:
-    """A snapshot by someone else covers more than the suspended state: its records are gone, so load all."""
+@pytest.mark.parametrize("between", ["look and epoch", "append and look"])
+async def test_a_process_that_stood_still_does_not_take_its_period_back(world: World, between: str) -> None:
+    """Its append ended unknown, and meanwhile another activation began elsewhere."""
     chain = await world.chain(hour(1))
     await submit(chain, "ann", 1)
-    gate = world.store.hold("take_epoch", 1)
     world.store.fail("append", 1, unknown=True)
-    assert await refusal(submit(chain, "ann", 2)) == "storage_unavailable"
+    gate = world.store.hold("append" if between == "append and look" else "take_epoch", 1)
+    uncertain = asyncio.create_task(refusal(submit(chain, "ann", 2)))
     await gate.entered.wait()
-    between = Activation(world.store.inner, world.clock, CHAIN_ID, hour(1), SUM, 1000)
-    await between.load()
-    await between.submit([[0, world.clock.now_ms(), "ben", 5, 0, None, None, None]], 0)
-    await between.leave()
-    loads = await recovers(world)
+    other = Activation(world.store.inner, world.clock, CHAIN_ID, hour(1), SUM, 1000)
+    await other.load()
     gate.opened.set()
-    await again(chain, "serving")
-    assert await standings(chain) == {"ben": (1, 5), "ann": (2, 1)}
-    assert loads == [PERIOD]
+    assert await uncertain == "storage_unavailable"
+    await asyncio.wait_for(world.lost.wait(), 10)
+    assert chain.open[0].state == "gone"
+    assert await refusal(submit(chain, "ann", 2)) == "storage_unavailable"
+    if between == "append and look":
+        await other.submit([[0, world.clock.now_ms(), "ben", 5, 0, None, None, None]], 0)
 
 
 async def test_the_store_away_for_long_costs_attempts_and_no_state(world: World) -> None:

@@ -32,7 +32,8 @@ from .writers import OK, Ledger, Load
 
 ROUNDS = 3  # the two processes change roles so often
 HEARD_WITHIN_S = 30.0
-STOPPED_FOR_S = 1.0
+STOPPED_FOR_S = 1.0  # and up to half a second more:
+TIMEOUT_MS = 1200  # the end of a command's time lies sometimes in it, sometimes after it
 STOPS_WITHIN_S = 10.0
 
 
@@ -86,7 +87,7 @@ class LoneActor:
 @pytest.fixture
 async def pair(storage: RedisServer | None, tmp_path: Path) -> AsyncIterator[tuple[LoneActor, LoneActor]]:
     """Two processes on one store; none hosts anything yet."""
-    url = f"sqlite:{tmp_path / 'data'}" if storage is None else storage.url
+    url = f"sqlite:{tmp_path / 'data'}" if storage is None else f"{storage.url}?timeout_ms={TIMEOUT_MS}"
     actors = LoneActor("one", url), LoneActor("two", url)
     try:
         assert [await actor.hear() for actor in actors] == ["started"] * 2
