@@ -179,6 +179,10 @@ def _secret(doc_id: str, body: bytes) -> tuple[bytes, str]:
     return body, doc_id
 
 
+def _plain(doc_id: str, body: bytes) -> tuple[Any, str]:
+    return msgpack.unpackb(body), doc_id
+
+
 _READERS: dict[str, Callable[[str, bytes], tuple[Any, str]]] = {
     "tenants": _tenant,
     "keys": _key,
@@ -188,5 +192,13 @@ _READERS: dict[str, Callable[[str, bytes], tuple[Any, str]]] = {
     "profiles": _profile,
     "idempotency": _answer,
     "secrets": _secret,
+    "webhooks": _plain,
+    "deliveries": _plain,
+    "rewards": _plain,
+    "claims": _plain,
+    "hidden": _plain,
+    "held": _plain,
+    "audit": _plain,
+    "warm": _plain,
 }
 assert set(_READERS) == set(COLLECTIONS)

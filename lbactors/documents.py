@@ -39,6 +39,14 @@ COLLECTIONS = (
     "profiles",
     "idempotency",
     "secrets",
+    "webhooks",
+    "deliveries",
+    "rewards",
+    "claims",
+    "hidden",
+    "held",
+    "audit",
+    "warm",
 )
 
 

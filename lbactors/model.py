@@ -37,11 +37,16 @@ ERROR_STATUS: dict[str, int] = {
     "player_not_found": 404,
     "tenant_not_found": 404,
     "key_not_found": 404,
+    "webhook_not_found": 404,
+    "delivery_not_found": 404,
+    "reward_not_found": 404,
+    "held_submission_not_found": 404,
     "route_not_found": 404,
     "method_not_allowed": 405,
     "leaderboard_exists": 409,
     "tenant_exists": 409,
     "period_exists": 409,
+    "entry_exists": 409,
     "period_closed": 409,
     "period_not_open": 409,
     "leaderboard_inactive": 409,
@@ -50,6 +55,7 @@ ERROR_STATUS: dict[str, int] = {
     "body_too_large": 413,
     "unsupported_media_type": 415,
     "validation_failed": 422,
+    "submission_refused": 422,
     "rate_limited": 429,
     "overloaded": 429,
     "internal_error": 500,
@@ -214,6 +220,7 @@ class Definition(_Strict):
     windows: tuple[Literal["all_time", "yearly", "monthly", "weekly", "daily", "hourly"], ...] = ()
     scoring: Scoring = Scoring()
     ranking: RankingRules = RankingRules()
+    placement: Literal["auto", "dedicated"] = "auto"
     metadata: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -282,6 +289,11 @@ class Submission(NamedTuple):
     aggregation: str | None
 
 
+# Steps of a period's life that were carried out, events included, in this order. CLOSED: sealed, rewards are
+# still to be granted. A record that is sealed at UNANNOUNCED is of an earlier version: nothing is left to do.
+UNANNOUNCED, OPENED, CLOSING, CLOSED, COMPLETE = range(5)
+
+
 class PeriodRecord(NamedTuple):
     """A period as the store remembers it: document `<chain_id>/<key>` of the collection `periods`.
 
@@ -299,6 +311,7 @@ class PeriodRecord(NamedTuple):
     opened_at_ms: int
     last_seq: int = 0
     forced: bool = False  # closed by hand: takes no late submissions
+    stage: int = 0  # how far its life was announced, one of STAGES
 
     def contains(self, at_ms: int) -> bool:
         """Whether an instant lies in [start, end)."""

@@ -213,6 +213,7 @@ class Timeframe(BaseModel):
     ends_at: Instant | None = Field(default=None, validate_default=True)
     late_grace_seconds: int = Field(default=5, ge=0, le=86_400)
     retain_periods: int = Field(default=10, ge=0, le=1000)
+    late_submissions: Literal["refuse", "arrival"] = "refuse"
 
     # The checks across fields hang on the field that is to be put right, so that the error's loc names it.
     # They see the fields above only, and not those that were wrong in themselves.

@@ -54,6 +54,10 @@ def definitions() -> dict[str, Schema]:
         ),
         "scoring": ref("Scoring"),
         "ranking": ref("Ranking"),
+        "placement": said(
+            {"type": "string", "enum": ["auto", "dedicated"], "default": "auto"},
+            "`dedicated`: each window has a period actor of its own, whatever else runs.",
+        ),
         "metadata": said(FREE_OBJECT, FREE_OBJECT["description"], default={}),
     }
     leaderboard_id = said(
@@ -112,6 +116,11 @@ def definitions() -> dict[str, Schema]:
                 ),
                 "retain_periods": said(
                     {"type": "integer", "minimum": 0, "maximum": 1000, "default": 10}, "Closed periods kept."
+                ),
+                "late_submissions": said(
+                    {"type": "string", "enum": ["refuse", "arrival"], "default": "refuse"},
+                    "What becomes of a submission whose `occurred_at` lies in a closed period: 409, or it counts "
+                    "for the period in which it arrived.",
                 ),
             },
             description="The rule that generates periods.",
