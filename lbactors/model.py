@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -21,10 +20,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from lbactors.ranking import normal
+from lbactors.numbers import MAX_EXACT_INTEGER as MAX_EXACT_INTEGER
+from lbactors.numbers import Number as Number
+from lbactors.numbers import check_number as check_number
+from lbactors.rewards import RewardRules, check_windows
 from lbactors.timeframe import Timeframe
-
-MAX_EXACT_INTEGER = 2**53  # every integer up to here is exact in an IEEE double
 
 # One row an error code: the HTTP status it travels with.
 ERROR_STATUS: dict[str, int] = {
@@ -49,6 +49,7 @@ ERROR_STATUS: dict[str, int] = {
     "entry_exists": 409,
     "period_closed": 409,
     "period_not_open": 409,
+    "rewards_pending": 409,
     "leaderboard_inactive": 409,
     "idempotency_conflict": 409,
     "version_mismatch": 412,
@@ -115,23 +116,7 @@ def invalid_from(error: ValidationError, *prefix: str | int) -> ApiError:
     return ApiError("validation_failed", f"{'.'.join(map(str, first['loc']))}: {first['msg']}", details)
 
 
-# Numbers --------------------------------------------------------------------------------------------------
-
-
-def check_number(value: object) -> int | float:
-    """A score or subscore in normal form: int where integral and exact, else float. ValueError otherwise."""
-    if type(value) is int:
-        if -MAX_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER:
-            return value
-        raise PydanticCustomError("number_range", "an integer must lie within ±2^53")
-    if type(value) is float:
-        if value - value != 0.0:  # NaN and infinities are the doubles for which this is not zero
-            raise PydanticCustomError("number_finite", "must be finite")
-        return normal(value)
-    raise PydanticCustomError("number_type", "must be a number")
-
-
-Number = Annotated[Any, BeforeValidator(check_number)]
+# Identifiers ---------------------------------------------------------------------------------------------
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -221,6 +206,7 @@ class Definition(_Strict):
     scoring: Scoring = Scoring()
     ranking: RankingRules = RankingRules()
     placement: Literal["auto", "dedicated"] = "auto"
+    rewards: RewardRules | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -229,6 +215,11 @@ class Definition(_Strict):
         if isinstance(data, dict) and "name" not in data and isinstance(data.get("leaderboard_id"), str):
             return {**data, "name": data["leaderboard_id"]}
         return data
+
+    @field_validator("rewards")
+    @classmethod
+    def _rewards_windows(cls, value: RewardRules | None, info: ValidationInfo) -> RewardRules | None:
+        return check_windows(value, info)
 
     @field_validator("windows", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from gateway.schemas.administration import administration, players
 from gateway.schemas.leaderboards import definitions, periods
+from gateway.schemas.rewards import reward_rules
 from gateway.schemas.scores import rankings, submissions
 from gateway.schemas.words import STRING, Schema, answer, ref, said
 from gateway.settings import GatewaySettings
@@ -24,6 +25,7 @@ def components(settings: GatewaySettings) -> dict[str, Schema]:
         **errors(),
         **definitions(),
         **periods(),
+        **reward_rules(),
         **submissions(settings),
         **rankings(settings),
         **players(),

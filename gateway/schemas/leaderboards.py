@@ -58,6 +58,10 @@ def definitions() -> dict[str, Schema]:
             {"type": "string", "enum": ["auto", "dedicated"], "default": "auto"},
             "`dedicated`: each window has a period actor of its own, whatever else runs.",
         ),
+        "rewards": or_null(
+            ref("RewardRules"),
+            "What the players of a closed period win; null for nothing. PATCH replaces it.",
+        ),
         "metadata": said(FREE_OBJECT, FREE_OBJECT["description"], default={}),
     }
     leaderboard_id = said(
@@ -68,7 +72,7 @@ def definitions() -> dict[str, Schema]:
         "DefinitionPatch": closed(
             {"leaderboard_id": said(leaderboard_id, "Must be the leaderboard's own."), **fields},
             description="What is absent stays. `timeframe`, `scoring` and `ranking` are merged by field, "
-            "`windows` and `metadata` are replaced.",
+            "`windows`, `rewards` and `metadata` are replaced.",
         ),
         "Leaderboard": answer(
             {

@@ -22,6 +22,7 @@ from gateway.settings import GatewaySettings
 from gateway.table import INFO, TAGS
 from lbactors.documents import KeyBody, KeyPatch, PeriodBody, ProfileBody, TenantBody, TenantPatch
 from lbactors.model import ERROR_STATUS, Definition, RankingRules, Scoring
+from lbactors.rewards import RewardRules, Tier
 from lbactors.timeframe import Timeframe
 
 COMPONENTS = components(GatewaySettings())
@@ -141,6 +142,8 @@ MODELS: list[tuple[str, type[BaseModel]]] = [
     ("Timeframe", Timeframe),
     ("Scoring", Scoring),
     ("Ranking", RankingRules),
+    ("RewardRules", RewardRules),
+    ("RewardTier", Tier),
     ("PeriodInput", PeriodBody),
     ("Profile", ProfileBody),
     ("TenantInput", TenantBody),

@@ -1,0 +1,69 @@
+"""Schemas of rewards: the rules in a definition, and what was won and claimed."""
+
+from __future__ import annotations
+
+from gateway.parameters import NUMBER_SCHEMA
+from gateway.schemas.words import OBJECT, WINDOW, Schema, closed, or_null, ref, said
+from lbactors.rewards import PAYLOAD_BYTES, PAYLOADS_BYTES, TIERS
+
+RANK_BOUND: Schema = {"type": "integer", "minimum": 1, "maximum": 100_000_000}
+
+
+def reward_rules() -> dict[str, Schema]:
+    """Of a definition."""
+    return {
+        "RewardRules": closed(
+            {
+                "tiers": said(
+                    {"type": "array", "items": ref("RewardTier"), "minItems": 1, "maxItems": TIERS},
+                    "Names are unique. All payloads together: at most "
+                    f"{PAYLOADS_BYTES} bytes as compact JSON.",
+                ),
+                "grant": said(
+                    {"type": "string", "enum": ["first", "every"], "default": "first"},
+                    "A player wins the first tier that matches, in the order given, or every one.",
+                ),
+                "windows": said(
+                    {
+                        "type": "array",
+                        "items": WINDOW,
+                        "uniqueItems": True,
+                        "minItems": 1,
+                        "maxItems": 7,
+                        "default": ["main"],
+                    },
+                    "Windows of the leaderboard whose periods have rewards.",
+                ),
+                "retain_days": said(
+                    {"type": "integer", "minimum": 1, "maximum": 3650, "default": 90},
+                    "How long after a closing rewards are kept and can be claimed, whatever becomes of the "
+                    "period.",
+                ),
+            },
+            ("tiers",),
+            "What the players of each closed period win.",
+        ),
+        "RewardTier": closed(
+            {
+                "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$"},
+                "rank_from": or_null(RANK_BOUND, "First rank that wins; with `rank_to`."),
+                "rank_to": or_null(RANK_BOUND, "Last rank that wins, not before `rank_from`."),
+                "top_percent": or_null(
+                    {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+                    "Ranks up to ceil(total × top_percent / 100) win.",
+                ),
+                "score_threshold": or_null(
+                    NUMBER_SCHEMA, "Scores at or beyond it win: from it up (order desc), from it down (asc)."
+                ),
+                "payload": said(
+                    OBJECT,
+                    "What the game makes of it: any JSON object whose integers fit in 64 bits; at most "
+                    f"{PAYLOAD_BYTES} bytes as compact JSON.",
+                    default={},
+                ),
+            },
+            ("name",),
+            "Exactly one condition: ranks, `top_percent` or `score_threshold`. By the rank that is shown, so "
+            "equals win alike.",
+        ),
+    }
