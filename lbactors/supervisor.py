@@ -6,7 +6,8 @@ own death at any point costs nothing but a moment: the next incarnation takes a 
 one before, reads the documents, and goes on. It is not on the path of a score.
 
 What it owns: the collections `tenants`, `keys`, `leaderboards`, `periods`, `homes`, `profiles`,
-`idempotency`. Gateways follow the published ones (`watch`); its commands are in `lbactors.commands`.
+`idempotency`; its parts own the others. Gateways follow the published ones (`watch`); its commands are in
+`lbactors.commands`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import structlog
 from lbactors.activation import WENT_BACK
 from lbactors.clock import Clock
 from lbactors.documents import unpack_board
+from lbactors.events import Events
 from lbactors.hosting import Actors, Hosting
 from lbactors.logs import configure_logs
 from lbactors.model import ApiError, Board, PeriodRecord
@@ -90,6 +92,7 @@ class Supervisor:
         self._store_open = False
         self.store: Store
         self.hosting: Hosting
+        self.events: Events
 
     # Starting -------------------------------------------------------------------------------------------
 
@@ -128,8 +131,11 @@ class Supervisor:
             board = unpack_board(body)
             self.boards[f"{board.tenant_id}/{board.leaderboard_id}"] = board
         await self._load_chains()
+        self.events = Events(self)
+        await self.events.load()
         self._commands = Commands(self)
         await self._commands.first_start()
+        self.events.start()
         self.hosting.restore()
         self._keep(self._tick())
         self._keep(self.hosting.watch())
@@ -196,7 +202,9 @@ class Supervisor:
                     self.documents[collection].pop(doc_id, None)
                 else:
                     self.documents[collection][doc_id] = body
-        self._publish([change for change in changes if change[0] in (*PUBLISHED, "profiles")])
+        self.events.took(changes)
+        if news := [change for change in changes if change[0] in (*PUBLISHED, "profiles")]:
+            self._publish(news)
 
     def _publish(self, changes: Iterable[tuple[str, str, bytes | None]]) -> None:
         """Tell those who watch."""
