@@ -46,6 +46,7 @@ class Caller(NamedTuple):
     player_id: str | None
     tenant_disabled: bool
     named_tenant: bool
+    key_name: str = ""
 
     @property
     def platform(self) -> bool:
@@ -123,6 +124,7 @@ class Access:
             player_id=key.player_id,
             tenant_disabled=tenant.status != "active",
             named_tenant=named_tenant is not None,
+            key_name=key.name,
         )
         found = _Remembered(key, tenant, caller)
         if len(self._remembered) >= _REMEMBERED_KEYS:

@@ -27,7 +27,7 @@ STATUSES = ("active", "disabled")  # of tenants and of keys that are not deleted
 async def create_tenant(call: Call) -> web.Response:
     """`POST /v1/tenants`."""
     tenant, idempotency = await call.document()
-    answer = await call.service.admin("create_tenant", call.tenant_id, {"tenant": tenant}, idempotency)
+    answer = await call.admin("create_tenant", call.tenant_id, {"tenant": tenant}, idempotency)
     location = f"/v1/tenants/{quote(str(answer.body.get('tenant_id', '')), safe='')}"
     return call.admin_answer(answer, {"Location": location})
 
@@ -51,14 +51,14 @@ async def patch_tenant(call: Call) -> web.Response:
     tenant = await call.gateway.access.tenant(call.path["tenant_id"])
     patch, idempotency = await call.document()
     args = {"tenant_id": tenant.tenant_id, "patch": patch}
-    return call.admin_answer(await call.service.admin("patch_tenant", call.tenant_id, args, idempotency))
+    return call.admin_answer(await call.admin("patch_tenant", call.tenant_id, args, idempotency))
 
 
 async def delete_tenant(call: Call) -> web.Response:
     """`DELETE /v1/tenants/{tenant_id}`."""
     tenant = await call.gateway.access.tenant(call.path["tenant_id"])
     args = {"tenant_id": tenant.tenant_id}
-    return call.admin_answer(await call.service.admin("delete_tenant", call.tenant_id, args))
+    return call.admin_answer(await call.admin("delete_tenant", call.tenant_id, args))
 
 
 # Keys -----------------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ async def create_key(call: Call) -> web.Response:
         _check_grant(call, key.get("scopes"))
     await call.gateway.access.tenant(tenant_id)
     args = {"key": {**key, "tenant_id": tenant_id}}
-    return call.admin_answer(await call.service.admin("create_key", tenant_id, args, idempotency))
+    return call.admin_answer(await call.admin("create_key", tenant_id, args, idempotency))
 
 
 def _check_grant(call: Call, scopes: Any) -> None:
@@ -124,7 +124,7 @@ async def patch_key(call: Call) -> web.Response:
             _check_grant(call, key.scopes)
         _check_grant(call, patch.get("scopes"))
     args = {"key_id": key.key_id, "patch": patch}
-    return call.admin_answer(await call.service.admin("patch_key", key.tenant_id, args, idempotency))
+    return call.admin_answer(await call.admin("patch_key", key.tenant_id, args, idempotency))
 
 
 async def delete_key(call: Call) -> web.Response:
@@ -133,7 +133,7 @@ async def delete_key(call: Call) -> web.Response:
     key = await call.key_of_tenant(call.path["key_id"])
     if not call.caller.platform:
         _check_not_platform(key.scopes)
-    return call.admin_answer(await call.service.admin("delete_key", key.tenant_id, {"key_id": key.key_id}))
+    return call.admin_answer(await call.admin("delete_key", key.tenant_id, {"key_id": key.key_id}))
 
 
 def _check_not_platform(scopes: frozenset[str]) -> None:

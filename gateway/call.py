@@ -22,6 +22,7 @@ from gateway.access import Access, Caller
 from gateway.metrics import Metrics
 from gateway.settings import GatewaySettings
 from gateway.submissions import SubmissionReader
+from lbactors.audit import Who
 from lbactors.model import ApiError, Board, Key, check_identifier, invalid
 from lbactors.service import AdminAnswer, Idempotency
 
@@ -230,6 +231,15 @@ class Call:
             if attempt == 0:
                 await catalogue.sync()
         raise ApiError("key_not_found", f"no key {key_id[:128]!r}")
+
+    # Through the supervisor --------------------------------------------------------------------------------
+
+    async def admin(
+        self, command: str, tenant_id: str, args: dict[str, Any], idempotency: Idempotency | None = None
+    ) -> AdminAnswer:
+        """Carry out an administrative command, in the name of the key that called."""
+        who = Who(self.caller.key_id, self.caller.key_name, self.request_id)
+        return await self.service.admin(command, tenant_id, args, idempotency, who)
 
     # Out --------------------------------------------------------------------------------------------------
 

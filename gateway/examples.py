@@ -111,6 +111,24 @@ PROFILE: dict[str, Any] = {
     "roles": [],
     "tags": ["beta"],
 }
+AUDIT: dict[str, Any] = {
+    "items": [
+        {
+            "audit_id": "aud_1795003200000000",
+            "at": "2026-11-18T12:00:00.000Z",
+            "act": "leaderboard.update",
+            "target": "xp-weekly-global",
+            "player_id": None,
+            "reason": None,
+            "key_id": "k_5f0c2b9a41d7e836",
+            "key_name": "root",
+            "request_id": "8c4f5e0d",
+            "details": {"fields": ["name", "ranking"]},
+        }
+    ],
+    "total": 1,
+    "next_cursor": None,
+}
 TENANT = {"tenant_id": "studio-a", "name": "Studio A"}
 TENANT_PATCH = {"status": "disabled"}
 KEY: dict[str, Any] = {"name": "game server", "scopes": ["scores:write", "rankings:read"]}

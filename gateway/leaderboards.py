@@ -35,9 +35,7 @@ async def create(call: Call) -> web.Response:
     """`POST /v1/leaderboards`."""
     call.caller.check_unbound()
     definition, idempotency = await call.document()
-    answer = await call.service.admin(
-        "create_leaderboard", call.tenant_id, {"definition": definition}, idempotency
-    )
+    answer = await call.admin("create_leaderboard", call.tenant_id, {"definition": definition}, idempotency)
     leaderboard_id = str(answer.body.get("leaderboard_id", ""))
     return call.admin_answer(
         answer, {**_tag(answer), "Location": f"/v1/leaderboards/{quote(leaderboard_id, safe='')}"}
@@ -87,7 +85,7 @@ async def patch(call: Call) -> web.Response:
     board = await call.board()
     changes, idempotency = await call.document()
     args = {"leaderboard_id": board.leaderboard_id, "patch": changes, "if_match": _version(call, board)}
-    answer = await call.service.admin("patch_leaderboard", call.tenant_id, args, idempotency)
+    answer = await call.admin("patch_leaderboard", call.tenant_id, args, idempotency)
     return call.admin_answer(answer, _tag(answer))
 
 
@@ -96,7 +94,7 @@ async def delete(call: Call) -> web.Response:
     call.caller.check_unbound()
     board = await call.board()
     command = "purge_leaderboard" if call.query["purge"] else "archive_leaderboard"
-    answer = await call.service.admin(command, call.tenant_id, {"leaderboard_id": board.leaderboard_id})
+    answer = await call.admin(command, call.tenant_id, {"leaderboard_id": board.leaderboard_id})
     return call.admin_answer(answer)
 
 
@@ -146,7 +144,7 @@ async def create_period(call: Call) -> web.Response:
     board = await call.board()
     period, idempotency = await call.document()
     args = {"leaderboard_id": board.leaderboard_id, "period": period}
-    return call.admin_answer(await call.service.admin("create_period", call.tenant_id, args, idempotency))
+    return call.admin_answer(await call.admin("create_period", call.tenant_id, args, idempotency))
 
 
 async def close_period(call: Call) -> web.Response:
@@ -155,4 +153,4 @@ async def close_period(call: Call) -> web.Response:
     board = await call.board()
     idempotency = await call.empty_document()
     args = {"leaderboard_id": board.leaderboard_id, "window": call.query["window"]}
-    return call.admin_answer(await call.service.admin("close_period", call.tenant_id, args, idempotency))
+    return call.admin_answer(await call.admin("close_period", call.tenant_id, args, idempotency))

@@ -20,6 +20,7 @@ from urllib.parse import unquote_to_bytes
 from pydantic_core import PydanticCustomError
 
 from lbactors.model import ApiError, check_identifier, check_number, invalid
+from lbactors.timeframe import parse_instant
 
 Where = Literal["path", "query", "header"]
 
@@ -141,6 +142,12 @@ def text(
     if default is not None:
         properties["default"] = default
     return Parameter(name, where, description, properties, parse, default)
+
+
+def instant(name: str, description: str) -> Parameter:
+    """A query parameter: an RFC 3339 instant, as ms since the epoch."""
+    schema = {"type": "string", "format": "date-time"}
+    return Parameter(name, "query", description, schema, parse_instant, example="2026-11-18T12:00:00Z")
 
 
 def identifier(name: str, description: str, max_length: int, where: Where = "path") -> Parameter:

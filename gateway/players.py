@@ -27,13 +27,11 @@ async def put(call: Call) -> web.Response:
     call.caller.check_player(player_id)
     profile, idempotency = await call.document()
     args = {"player_id": player_id, "profile": profile}
-    return call.admin_answer(await call.service.admin("put_player", call.tenant_id, args, idempotency))
+    return call.admin_answer(await call.admin("put_player", call.tenant_id, args, idempotency))
 
 
 async def erase(call: Call) -> web.Response:
     """`DELETE /v1/players/{player_id}`."""
     player_id = call.path["player_id"]
     call.caller.check_player(player_id)
-    return call.admin_answer(
-        await call.service.admin("erase_player", call.tenant_id, {"player_id": player_id})
-    )
+    return call.admin_answer(await call.admin("erase_player", call.tenant_id, {"player_id": player_id}))

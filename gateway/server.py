@@ -85,6 +85,7 @@ def actor_settings(settings: ServerSettings, root_key_hash: str | None, held: He
         "actors_per_core": settings.actors_per_core,
         "spare_actors": settings.spare_actors,
         "log_level": settings.log_level,
+        "audit_retain_days": settings.audit_retain_days,
         "root_key_hash": root_key_hash,
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from lbactors.audit import Audited
 from lbactors.board_commands import BoardCommands
 from lbactors.documents import (
     KeyBody,
@@ -76,7 +77,7 @@ class AccessCommands:
             key = unpack_key(body)
             if key.tenant_id == tenant_id:
                 changes.append(Change("keys", key_id, pack_key(key._replace(status="deleted"))))
-        for collection in ("profiles", "idempotency"):
+        for collection in ("profiles", "idempotency", "hidden", "audit"):
             for doc_id, _body in await self.s.store.scan(collection, prefix=f"{tenant_id}/"):
                 changes.append(Change(collection, doc_id, None))
         changes.append(Change("tenants", tenant_id, None))
@@ -143,8 +144,15 @@ class AccessCommands:
         if body["hidden_until"] is not None:
             body["hidden_until"] = format_instant(body["hidden_until"])
         body = {"player_id": player_id, **body, "updated_at": format_instant(self.s.clock.now_ms())}
-        change = Change("profiles", f"{tenant_id}/{player_id}", bytes(msgpack.packb(body)))
-        return Planned(200, body, [change])
+        doc_id = f"{tenant_id}/{player_id}"
+        (known,) = await self.s.store.get("profiles", [doc_id])
+        old = {} if known is None else msgpack.unpackb(known)
+        changed = sorted(f for f in body if f != "updated_at" and (not old or body[f] != old.get(f)))
+        if not changed:
+            return Planned(200, old, [])
+        told = Audited("player.update", player_id, {"player_id": player_id, "fields": changed})
+        change = Change("profiles", doc_id, bytes(msgpack.packb(body)))
+        return Planned(200, body, [change], audited=told)
 
     async def erase_player(self, tenant_id: str, _: str | None, player_id: str) -> Planned:
         """Forget a player: profile, entries, journals; closed periods keep an entry without a name."""

@@ -20,6 +20,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
+from lbactors.client_moderation import Moderation
 from lbactors.client_transport import (
     DEFAULT_URL,
     NOT_TAKEN,
@@ -41,7 +42,7 @@ BATCH_ITEMS = 10_000  # the API's limit for one body; longer lists go in several
 PASSING_CODES = NOT_TAKEN | {"storage_unavailable"}
 
 
-class Client(Transport):
+class Client(Moderation, Transport):
     """Async client; see `Transport` for the constructor's arguments. Safe to share among tasks of one
     loop.
     """

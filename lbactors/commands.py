@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from lbactors.access_commands import AccessCommands
+from lbactors.audit import Who
 from lbactors.board_commands import BoardCommands
 from lbactors.documents import pack_key, pack_tenant, unpack_key
 from lbactors.model import SCOPES, ApiError, Key, Tenant
@@ -87,13 +88,20 @@ class Commands:
             await self.s.commit(changes)
 
     async def run(
-        self, name: str, tenant_id: str, args: dict[str, Any], idempotency: list[str] | None
+        self,
+        name: str,
+        tenant_id: str,
+        args: dict[str, Any],
+        idempotency: list[str] | None,
+        who: Who | None = None,
     ) -> Answer:
-        """Carry out a command, or answer its repeat. ApiError."""
+        """Carry out a command, with a record in the audit log, or answer its repeat. ApiError."""
         async with self.lock:
             if idempotency is None:
                 planned = await self._handlers[name](tenant_id, None, **args)
-                return await self._carry_out(planned, [])
+                return await self._carry_out(
+                    planned, self.s.audit.of_command(name, tenant_id, args, planned, who)
+                )
             raw_key, digest = idempotency
             doc_id = f"{tenant_id}/{hashlib.sha256(raw_key.encode()).hexdigest()}"
             now_ms = self.s.clock.now_ms()
@@ -117,7 +125,8 @@ class Commands:
 
             first = planned.remember if planned.remember is not None else planned.body
             forget = await self._expired(tenant_id, now_ms)
-            status, body = await self._carry_out(planned, [remember(first), *forget])
+            told = self.s.audit.of_command(name, tenant_id, args, planned, who)
+            status, body = await self._carry_out(planned, [remember(first), *told, *forget])
             if planned.remember is None and body != first:  # what was done told more than the plan
                 await self.s.commit([remember(body)])
             return status, body

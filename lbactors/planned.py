@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from lbactors.audit import Audited
 from lbactors.documents import unpack_tenant
 from lbactors.model import ApiError, Tenant, invalid, invalid_from
 from persistence.store import Change
@@ -21,6 +22,7 @@ class Planned(NamedTuple):
     """HTTP status, answer, documents to make durable, then what to do (which may give another answer).
 
     `remember`: what a repeat with the same Idempotency-Key is answered, if not the answer itself.
+    `audited`: what the audit log says of it, if not what the command's name and arguments say.
     """
 
     status: int
@@ -28,6 +30,7 @@ class Planned(NamedTuple):
     changes: list[Change]
     act: Callable[[], Awaitable[dict[str, Any] | None]] | None = None
     remember: dict[str, Any] | None = None
+    audited: Audited | None = None
 
 
 def require_tenant(supervisor: Supervisor, tenant_id: str) -> Tenant:

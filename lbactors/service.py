@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 import msgpack
 import structlog
 
+from lbactors import audit
 from lbactors.batching import Channel
 from lbactors.clock import Clock
 from lbactors.cluster import ActorGone, ActorRef, Cluster
@@ -122,13 +123,18 @@ class Service:
     # Administration -------------------------------------------------------------------------------------
 
     async def admin(
-        self, command: str, tenant_id: str, args: dict[str, Any], idempotency: Idempotency | None = None
+        self,
+        command: str,
+        tenant_id: str,
+        args: dict[str, Any],
+        idempotency: Idempotency | None = None,
+        who: audit.Who | None = None,
     ) -> AdminAnswer:
-        """Carry out a command (`lbactors.commands`) through the supervisor.
+        """Carry out a command (`lbactors.commands`) through the supervisor; `who`: for the audit log.
 
         The catalogue of this gateway shows its effect on return. ApiError.
         """
-        payload = bytes(msgpack.packb([command, tenant_id, args, idempotency]))
+        payload = bytes(msgpack.packb([command, tenant_id, args, idempotency, who]))
         try:
             reply = msgpack.unpackb(
                 await self._supervisor.call("command", payload, timeout_s=COMMAND_TIMEOUT_S)
@@ -140,6 +146,12 @@ class Service:
         _, status, body, epoch, version = reply
         await self.catalogue.reach(epoch, version)
         return AdminAnswer(status, body)
+
+    async def audit_log(
+        self, tenant_id: str, wanted: audit.Wanted, place: int, limit: int
+    ) -> tuple[list[dict[str, Any]], int, int | None]:
+        """A page of a tenant's audit log (`lbactors.audit.search`)."""
+        return await audit.search(self._store, tenant_id, wanted, place, limit)
 
     # Actors ---------------------------------------------------------------------------------------------
 

@@ -104,6 +104,10 @@ class ServerSettings(BaseSettings):
         4096, ge=1, le=65_536, description="Most submissions that travel to a period actor in one call."
     )
 
+    audit_retain_days: int = Field(
+        400, ge=1, le=36_500, description="Days that a record of the audit log is kept."
+    )
+
     body_limit_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body.")
     json_depth: int = Field(32, ge=8, le=200, description="Deepest nesting of a JSON or MessagePack body.")
     batch_items: int = Field(

@@ -25,6 +25,7 @@ import msgpack
 import structlog
 
 from lbactors.activation import WENT_BACK
+from lbactors.audit import Audit, Who
 from lbactors.clock import Clock
 from lbactors.documents import unpack_board
 from lbactors.events import Events
@@ -91,6 +92,7 @@ class Supervisor:
         self._commands: Any = None
         self._store_open = False
         self.store: Store
+        self.audit: Audit
         self.hosting: Hosting
         self.events: Events
 
@@ -133,12 +135,14 @@ class Supervisor:
         await self._load_chains()
         self.events = Events(self)
         await self.events.load()
+        self.audit = Audit(self)
         self._commands = Commands(self)
         await self._commands.first_start()
         self.events.start()
         self.hosting.restore()
         self._keep(self._tick())
         self._keep(self.hosting.watch())
+        self._keep(self.audit.trim_on())
         log.info("supervisor started", epoch=self.epoch, chains=len(self.chains), pid=os.getpid())
 
     async def _load_chains(self) -> None:
@@ -245,11 +249,11 @@ class Supervisor:
     # Commands -------------------------------------------------------------------------------------------
 
     async def command(self, payload: bytes) -> bytes:
-        """[name, tenant_id, args, idempotency] -> [0, status, body, epoch, version] or [1, error]."""
-        name, tenant_id, args, idempotency = msgpack.unpackb(payload)
+        """[name, tenant_id, args, idempotency, who] -> [0, status, body, epoch, version] or [1, error]."""
+        name, tenant_id, args, idempotency, who = msgpack.unpackb(payload)
         try:
             await self.start()
-            status, body = await self._commands.run(name, tenant_id, args, idempotency)
+            status, body = await self._commands.run(name, tenant_id, args, idempotency, who and Who(*who))
         except ApiError as error:
             return pack([1, error.to_wire()])
         except StoreError as error:

@@ -12,7 +12,7 @@ from gateway.metrics import package_version
 from gateway.openapi import Route
 from gateway.operations import Reference
 from gateway.settings import GatewaySettings
-from gateway.table import administration, leaderboards, scores
+from gateway.table import administration, leaderboards, moderation, scores
 from gateway.table.shared import shared_parameters
 
 TAGS = {
@@ -62,6 +62,7 @@ def routes(settings: GatewaySettings, reference: Reference) -> tuple[Route, ...]
         *leaderboards.leaderboards(shared),
         *leaderboards.periods(shared),
         *leaderboards.players(shared),
+        *moderation.moderation(shared),
         *administration.administration(shared),
         *administration.unkeyed(settings, reference),
     )

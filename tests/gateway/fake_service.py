@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from lbactors.audit import Wanted, Who
 from lbactors.documents import (
     KeyBody,
     KeyPatch,
@@ -97,6 +98,8 @@ class FakeService:
         self.submitted: list[list[Submission]] = []
         self.fail: ApiError | Exception | None = None
         self.idempotencies: list[Idempotency | None] = []
+        self.acted_as: list[Who | None] = []
+        self.audit_records: list[dict[str, Any]] = []
         self.answers: dict[str, tuple[str, AdminAnswer]] = {}
         self.readiness: dict[str, Any] = {"ready": True, "storage": "ok", "supervisor": "ok", "actors": 1}
         self.reads = 0
@@ -150,10 +153,16 @@ class FakeService:
     # Administration ---------------------------------------------------------------------------------------
 
     async def admin(
-        self, command: str, tenant_id: str, args: dict[str, Any], idempotency: Idempotency | None = None
+        self,
+        command: str,
+        tenant_id: str,
+        args: dict[str, Any],
+        idempotency: Idempotency | None = None,
+        who: Who | None = None,
     ) -> AdminAnswer:
         self._failing()
         self.idempotencies.append(idempotency)
+        self.acted_as.append(who)
         orjson.dumps(args)  # what the supervisor gets must be data
         if idempotency is not None and idempotency.key in self.answers:
             digest, answer = self.answers[idempotency.key]
@@ -270,6 +279,13 @@ class FakeService:
         if self.profile_of.pop((tenant_id, player_id), None) is None:
             raise ApiError("player_not_found", "no such player")
         return AdminAnswer(200, {"player_id": player_id, "erased_entries": 0})
+
+    async def audit_log(
+        self, tenant_id: str, wanted: Wanted, place: int, limit: int
+    ) -> tuple[list[dict[str, Any]], int, int | None]:
+        self._failing()
+        found = [r for r in self.audit_records if wanted.act in (None, r["act"])]
+        return found[place : place + limit], len(found), place + limit if place + limit < len(found) else None
 
     # Scores -----------------------------------------------------------------------------------------------
 
