@@ -82,6 +82,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
         {"window": "main"},
         "DELETE /v1/leaderboards/xp/players/maya?window=main",
     ),
+    "audit": ((), {"act": "key", "limit": 5}, "GET /v1/audit?act=key&limit=5"),
     "create_leaderboard": (({"leaderboard_id": "new"},), {}, "POST /v1/leaderboards"),
     "list_leaderboards": ((), {"status": "active"}, "GET /v1/leaderboards?status=active"),
     "leaderboard": (("xp",), {}, "GET /v1/leaderboards/xp"),

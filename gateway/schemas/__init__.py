@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from gateway.schemas.administration import administration, players
 from gateway.schemas.leaderboards import definitions, periods
-from gateway.schemas.rewards import reward_rules
 from gateway.schemas.moderation import moderation
+from gateway.schemas.rewards import reward_rules
 from gateway.schemas.scores import rankings, submissions
 from gateway.schemas.words import STRING, Schema, answer, ref, said
 from gateway.settings import GatewaySettings
