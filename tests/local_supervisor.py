@@ -80,7 +80,7 @@ class LocalServer:
             "idle_unload_seconds": 3600,
             "actors_per_core": 2,
             "spare_actors": 0,
-            "log_level": "error",
+            "log_level": "info",
             "audit_retain_days": 400,
             "root_key_hash": "0" * 64,
             **settings,
