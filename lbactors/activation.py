@@ -34,7 +34,7 @@ from lbactors.clock import Clock
 from lbactors.model import ApiError, PeriodRecord, Rules
 from lbactors.period import CONFIGURE, INHERIT, Applied, Period
 from lbactors.replay import Replay
-from lbactors.seen_ids import SEEN_IDS_MS
+from lbactors.seen_ids import ID_SEGMENT, SEEN_IDS_MS
 from persistence.store import (
     Fenced,
     Part,
@@ -392,11 +392,17 @@ class Activation:
 
     async def inherit_ids(self, other: Activation) -> None:
         """Take over the submission ids of the period before. Repeating it changes nothing."""
-        oldest_ms = self.clock.now_ms() - SEEN_IDS_MS
-        for segment in list(other.period.ids.segments.values()):
-            fresh = [i for i in segment.ids if i not in self.period.ids.by_id]
-            if fresh and segment.newest_ms >= oldest_ms:
-                await self.submit([[INHERIT, self.clock.now_ms(), segment.newest_ms, fresh]], 0)
+        now_ms = self.clock.now_ms()
+        inputs: list[Sequence[Any]] = []
+        ids = 0
+        for newest_ms, fresh in list(other.period.ids.handed_on(self.period.ids, now_ms - SEEN_IDS_MS)):
+            if inputs and ids + len(fresh) > ID_SEGMENT:  # a record of the journal stays small
+                await self.submit(inputs, 0)
+                inputs, ids = [], 0
+            inputs.append([INHERIT, now_ms, newest_ms, fresh])
+            ids += len(fresh)
+        if inputs:
+            await self.submit(inputs, 0)
 
     # Snapshots and ends ---------------------------------------------------------------------------------
 

@@ -7,12 +7,13 @@ is forgotten, so neither costs more than what is new.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgpack
 
 ID_SEGMENT = 4096  # ids in a segment
-SEEN_IDS_MS = 24 * 3600 * 1000
+HOUR_MS = 3600 * 1000
+SEEN_IDS_MS = 24 * HOUR_MS
 
 
 class SeenIds:
@@ -53,6 +54,26 @@ class SeenIds:
         segment.seqs = array("Q", [seq] * len(fresh))
         self.by_id.update(dict.fromkeys(fresh, seq))
         self.dirty.add(number)
+
+    def handed_on(self, to: SeenIds, oldest_ms: int) -> Iterator[tuple[int, list[str]]]:
+        """What the period after is to `inherit`: (newest_ms, ids) of at most `ID_SEGMENT` ids each, which are
+        no older than `oldest_ms` and not known there.
+
+        Segments of one hour go together. Else a chain of short periods would pass on one segment for each
+        period of the last day, every time; put together without regard to their age they would never go.
+        """
+        by_hour: dict[int, tuple[int, list[str]]] = {}
+        for segment in self.segments.values():
+            if segment.newest_ms < oldest_ms:
+                continue
+            fresh = [i for i in segment.ids if i not in to.by_id]
+            newest_ms, ids = by_hour.setdefault(segment.newest_ms // HOUR_MS, (0, []))
+            if ids and len(ids) + len(fresh) > ID_SEGMENT:
+                yield newest_ms, ids
+                newest_ms, ids = 0, []
+            ids.extend(fresh)
+            by_hour[segment.newest_ms // HOUR_MS] = max(newest_ms, segment.newest_ms), ids
+        yield from ((newest_ms, ids) for newest_ms, ids in by_hour.values() if ids)
 
     def _new_segment(self, now_ms: int) -> tuple[int, IdSegment]:
         self._forget(now_ms)

@@ -412,3 +412,33 @@ def test_inheriting_over_the_limit_forgets_the_oldest_ids() -> None:
         ids.check()
         assert {"own0", "own1"} <= set(ids.by_id), "the newest ids were forgotten"
         assert len(ids.by_id) <= 10 + 4
+
+
+def test_a_chain_of_short_periods_does_not_pass_on_a_segment_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Periods of a minute over two days: what is handed on stays small, and is what the last day brought."""
+    monkeypatch.setattr(seen_ids_module, "ID_SEGMENT", 1000)
+    minute_ms, before = 60_000, SeenIds(limit=100_000)
+    for number in range(2 * 24 * 60):
+        now_ms = START_MS + number * minute_ms
+        before.add(f"id{number}", 1, now_ms)
+        after = SeenIds(limit=100_000)
+        handed = list(before.handed_on(after, now_ms - SEEN_IDS_MS))
+        for newest_ms, submission_ids in handed:
+            after.inherit(submission_ids, 1, newest_ms, now_ms)
+        assert len(handed) <= 26 and not list(after.handed_on(after, now_ms - SEEN_IDS_MS))
+        last_day = {f"id{n}" for n in range(max(number - 24 * 60, 0), number + 1)}
+        assert last_day <= after.by_id.keys() and len(after.by_id) <= 25 * 60 + 1
+        after.check()
+        before = after
+
+
+def test_ids_are_handed_on_in_pieces() -> None:
+    before, after = SeenIds(limit=100_000), SeenIds(limit=100_000)
+    for number in range(20):
+        before.add(f"id{number}", number, START_MS + number)
+    after.add("id7", 1, START_MS)
+    handed = list(before.handed_on(after, START_MS))
+    assert sum(len(ids) for _, ids in handed) == len(before.by_id) - 1
+    assert max(len(ids) for _, ids in handed) <= seen_ids_module.ID_SEGMENT
