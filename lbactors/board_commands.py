@@ -15,6 +15,7 @@ from lbactors import planner
 from lbactors.documents import METADATA_BYTES, PeriodBody, board_json, pack_board, period_json, view_of_record
 from lbactors.model import ApiError, Board, Definition, PeriodRecord, Rules, invalid
 from lbactors.planned import Planned, parse, require_tenant
+from lbactors.reward_retention import purge_changes
 from lbactors.supervised import ChainState
 from lbactors.timeframe import Span, format_instant, last_span, next_span, span_at, span_from
 from persistence.store import Change
@@ -186,12 +187,14 @@ class BoardCommands:
         for chain in chains:
             changes.append(Change("homes", chain.chain_id, None))
             changes.extend(Change("periods", f"{chain.chain_id}/{r.key}", None) for r in chain.records)
+        changes += purge_changes([c.chain_id for c in chains])
         period_ids = [f"{c.chain_id}/{n}" for c in chains for n in range(1, c.next_serial)]
 
         async def act() -> None:
             self.s.boards.pop(doc_id, None)
             for chain in chains:
                 self.s.chains.pop(chain.chain_id, None)
+            self.s.rewards.retention.look()
             await self.s.store.drop_periods(period_ids)
             try:
                 await self.s.hosting.release(chains, save=False)

@@ -55,6 +55,7 @@ class Commands:
             "delete_key": access.delete_key,
             "put_player": access.put_player,
             "erase_player": access.erase_player,
+            "claim_reward": supervisor.rewards.claim_reward,
         }
 
     async def first_start(self) -> None:

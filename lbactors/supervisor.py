@@ -29,6 +29,7 @@ from lbactors.audit import Audit, Who
 from lbactors.clock import Clock
 from lbactors.documents import unpack_board
 from lbactors.events import Events
+from lbactors.granting import Rewards
 from lbactors.hosting import Actors, Hosting
 from lbactors.logs import configure_logs
 from lbactors.model import ApiError, Board, PeriodRecord
@@ -95,6 +96,7 @@ class Supervisor:
         self.audit: Audit
         self.hosting: Hosting
         self.events: Events
+        self.rewards: Rewards
 
     # Starting -------------------------------------------------------------------------------------------
 
@@ -134,6 +136,7 @@ class Supervisor:
             self.boards[f"{board.tenant_id}/{board.leaderboard_id}"] = board
         await self._load_chains()
         self.events = Events(self)
+        self.rewards = Rewards(self)
         await self.events.load()
         self.audit = Audit(self)
         self._commands = Commands(self)
@@ -143,6 +146,7 @@ class Supervisor:
         self._keep(self._tick())
         self._keep(self.hosting.watch())
         self._keep(self.audit.trim_on())
+        self._keep(self.rewards.retention.run())
         log.info("supervisor started", epoch=self.epoch, chains=len(self.chains), pid=os.getpid())
 
     async def _load_chains(self) -> None:
