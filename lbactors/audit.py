@@ -38,6 +38,7 @@ TRIMMED_AT_ONCE = 500
 TRIM_EVERY_S = 600.0
 DAY_MS = 86_400_000
 TEXT_LENGTH = 500  # of a value in the details
+PLAYED = frozenset({"claim_reward"})  # commands that games send for players: nothing administrative
 
 log = structlog.get_logger("audit")
 
@@ -113,6 +114,8 @@ class Audit:
     ) -> list[Change]:
         """The record of a command that is about to be committed; [] for one that changes nothing."""
         if not planned.changes and planned.act is None and planned.audited is None:
+            return []
+        if name in PLAYED:
             return []
         audited = planned.audited or described(name, args, planned.body)
         return [self.record(tenant_id, who, *audited)]
