@@ -49,6 +49,10 @@ from persistence.store import (
 )
 
 TRANSITIONS = {
+    ("loading", "lie_down"): "asleep",  # hosted, and not loaded before somebody needs it: no epoch, no state
+    ("asleep", "get_up"): "loading",
+    ("asleep", "unload"): "gone",
+    ("serving", "let_go"): "gone",  # nobody uses it, and a snapshot shows all of it
     ("loading", "loaded"): "serving",  # epoch taken, state complete
     ("loading", "loaded_sealed"): "sealed",  # a closed period, for reading: no epoch
     ("loading", "failed"): "gone",
@@ -115,6 +119,7 @@ class Activation:
         self.lease_s = lease_s
         self.floor_seq = floor_seq  # what a predecessor acknowledged: a journal that ends before it went back
         self.state = "loading"
+        self.on_demand = False  # somebody waits for it to load
         self.reason = ""  # why it is gone or suspended
         self.epoch = 0
         self.sealing = False  # draining for good, not to move
@@ -275,6 +280,7 @@ class Activation:
     def enqueue(self, inputs: Sequence[Sequence[Any]], want: int) -> asyncio.Future[list[Applied]]:
         """Like `submit`, with the place in the journal's order taken on return. ApiError."""
         self.require_writable()
+        self.last_used_ms = self.clock.now_ms()
         waiting = _Waiting(inputs, want)
         self._waiting.append(waiting)
         self.waiting_inputs += len(inputs)
@@ -292,7 +298,7 @@ class Activation:
             raise ApiError("period_loading", f"period {self.record.key} is moving")
         if self.state in ("draining", "sealed"):
             raise ApiError("period_closed", f"period {self.record.key} is closed")
-        if self.state == "loading":
+        if self.state in ("loading", "asleep"):
             raise ApiError("period_loading", f"period {self.record.key} is loading")
         raise ApiError("storage_unavailable", self.reason or "the journal's end is being read again")
 
@@ -300,7 +306,7 @@ class Activation:
         """ApiError unless the state may be read."""
         if self.state in READABLE:
             return
-        if self.state == "loading":
+        if self.state in ("loading", "asleep"):
             raise ApiError("period_loading", f"period {self.record.key} is loading")
         raise ApiError("storage_unavailable", f"period {self.record.key} does not load: {self.reason}")
 
@@ -460,8 +466,29 @@ class Activation:
             self._turn("drained")
 
     def discard(self) -> None:
-        """Let go of a period that is only read, or that a successor replaced."""
+        """Let go of a period that is only read, that sleeps, or that a successor replaced."""
         if self.state == "suspended":
             self._turn("replaced")
-        elif self.state in ("sealed", "loading"):
+        elif self.state in ("sealed", "loading", "asleep"):
             self._turn("unload")
+
+    # Asleep ---------------------------------------------------------------------------------------------
+
+    def lie_down(self) -> None:
+        """Do not load before somebody needs it."""
+        self._turn("lie_down")
+
+    def get_up(self) -> None:
+        """Somebody needs it: it may be loaded."""
+        self.on_demand = True
+        self._turn("get_up")
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it serves, nothing waits or is on its way, and a snapshot shows all of its state."""
+        busy = self._waiting or self._in_flight is not None or self._snapshot_lock.locked()
+        return self.state == "serving" and not busy and self.period.seq == self.period.saved_seq
+
+    def let_go(self) -> None:
+        """Forget the state of an activation at rest; the next one loads it."""
+        self._turn("let_go")

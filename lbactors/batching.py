@@ -41,7 +41,8 @@ class _Op:
 class Channel:
     """Calls of one method of one actor. `lost`: what waiting callers are told when the actor is gone.
 
-    weight_limit: submissions (or reads) that may wait, and `batch_weight`: those in one call.
+    weight_limit: submissions (or reads) that may wait, and `batch_weight`: those in one call. now_ms: each
+    call says when it was sent, so the actor can tell how long ago something arrived, whatever the clocks say.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Channel:
         lost: Callable[[Exception], ApiError],
         weight_limit: int,
         batch_weight: int,
+        now_ms: Callable[[], int] | None = None,
     ) -> None:
         self._actor = actor
         self._method = method
         self._lost = lost
         self._weight_limit = weight_limit
         self._batch_weight = batch_weight
+        self._now_ms = now_ms
         self._waiting: deque[_Op] = deque()
         self._shared: dict[Any, _Op] = {}
         self._weight = 0
@@ -112,7 +115,8 @@ class Channel:
         self._weight -= weight
         self._shared.clear()  # what is sent now is not joined any more
         try:
-            payload = bytes(msgpack.packb([item.op for item in batch]))
+            ops = [item.op for item in batch]
+            payload = bytes(msgpack.packb(ops if self._now_ms is None else [self._now_ms(), ops]))
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 replies = msgpack.unpackb(await self._actor.call(self._method, payload))
         except Exception as error:

@@ -13,11 +13,23 @@ import msgpack
 
 from lbactors import planner
 from lbactors.documents import METADATA_BYTES, PeriodBody, board_json, pack_board, period_json, view_of_record
-from lbactors.model import ApiError, Board, Definition, PeriodRecord, Rules, invalid
+from lbactors.model import (
+    CLOSED,
+    CLOSING,
+    OPENED,
+    UNANNOUNCED,
+    ApiError,
+    Board,
+    Definition,
+    PeriodRecord,
+    Rules,
+    invalid,
+)
 from lbactors.planned import Planned, parse, require_tenant
+from lbactors.planner import Step
 from lbactors.reward_retention import purge_changes
 from lbactors.supervised import ChainState
-from lbactors.timeframe import Span, format_instant, last_span, next_span, span_at, span_from
+from lbactors.timeframe import Span, format_instant, last_span, span_at, span_from
 from persistence.store import Change
 
 if TYPE_CHECKING:
@@ -153,7 +165,13 @@ class BoardCommands:
             return []
         keys = [r.key for r in chain.records if r.sealed]
         renewed = planner.new_record(span, current.serial, now_ms, keys, None)
-        return self._rewrite(chain, open_records, renewed._replace(opened_at_ms=current.opened_at_ms))
+        return self._rewrite(
+            chain,
+            open_records,
+            renewed._replace(
+                opened_at_ms=current.opened_at_ms, stage=_stage_under(renewed, current.stage, now_ms)
+            ),
+        )
 
     def _rewrite(
         self, chain: ChainState, open_records: list[PeriodRecord], current: PeriodRecord
@@ -273,7 +291,8 @@ class BoardCommands:
             await self.s.hosting.host([chain], wait=True)
             try:
                 async with chain.lock:
-                    await self.s.seal(chain, closed.serial)
+                    stages = (s for s in (OPENED, CLOSING, CLOSED) if s > closed.stage)
+                    await self.s.closing.carry_out(chain, [Step(now_ms, s, closed.serial) for s in stages])
             finally:
                 self.s.schedule(chain, 0)
             sealed = next((r for r in chain.records if r.serial == closed.serial), closed)
@@ -286,16 +305,8 @@ class BoardCommands:
         return Planned(200, answer(closed), changes, act)
 
     def _record_json(self, chain: ChainState, record: PeriodRecord) -> dict[str, Any]:
-        timeframe = chain.board.definition.timeframe
-        later = [r for r in chain.records if r.serial > record.serial]
-        if later:
-            next_ms = later[0].starts_at_ms
-        else:
-            span = Span(record.key, record.starts_at_ms, record.ends_at_ms)
-            following = None if record.ends_at_ms is None else next_span(timeframe, chain.window, span)
-            next_ms = None if following is None else following.starts_at_ms
-        grace_ms = timeframe.late_grace_seconds * 1000
-        return period_json(view_of_record(record, chain.window, self.s.clock.now_ms(), grace_ms, next_ms))
+        next_ms, now_ms = chain.next_starts_ms(record), self.s.clock.now_ms()
+        return period_json(view_of_record(record, chain.window, now_ms, chain.grace_ms, next_ms))
 
 
 def _current(open_records: list[PeriodRecord], now_ms: int) -> PeriodRecord | None:
@@ -305,6 +316,15 @@ def _current(open_records: list[PeriodRecord], now_ms: int) -> PeriodRecord | No
             return record
     later = [r for r in open_records if (r.starts_at_ms or 0) > now_ms]
     return later[0] if later else (open_records[-1] if open_records else None)
+
+
+def _stage_under(record: PeriodRecord, stage: int, now_ms: int) -> int:
+    """The stage of a current period that was given other bounds: what is ahead again will be told."""
+    if record.ends_at_ms is None or now_ms < record.ends_at_ms:
+        stage = min(stage, OPENED)
+    if record.starts_at_ms is not None and now_ms < record.starts_at_ms:
+        stage = UNANNOUNCED
+    return stage
 
 
 def merged(definition: Definition, patch: Any) -> Definition:

@@ -12,7 +12,7 @@ its journal. What exists and when it is sealed is the supervisor's to decide: it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -23,18 +23,11 @@ from lbactors.chain_spec import ChainSpec, Limits
 from lbactors.clock import Clock
 from lbactors.closed_periods import ClosedPeriods
 from lbactors.model import ApiError, PeriodRecord, PeriodView, Row
+from lbactors.open_periods import OpenPeriods
 from lbactors.period import ERASE, FULL, NO_RANK, REMOVE, SUBMIT, Applied
-from persistence.store import Fenced, Store, StoreCorrupt, StoreError, StoreWentBack
-
-RETRY_S = (0.05, 0.1, 0.2, 0.5)  # pauses between attempts to load; the last one repeats
-WENT_BACK_RETRY_S = 2.0  # between looks at a store that lost what it had acknowledged
+from persistence.store import Store, StoreError
 
 log = structlog.get_logger("chain")
-
-
-async def _pause(attempt: int) -> None:
-    """Wait before the next attempt; `attempt` counts those that failed before this one."""
-    await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
 
 
 class Chain:
@@ -47,17 +40,16 @@ class Chain:
         self.clock = clock
         self.limits = limits
         self.spec = spec
-        self.gone = gone
-        self.open: list[Activation] = []
+        self.open = OpenPeriods(self._new, self._apply_rules, lambda: gone(spec.chain_id))
         self.closed = ClosedPeriods(store, spec.chain_id, self._new)
-        self._tasks: dict[int, asyncio.Task[None]] = {}  # serial -> who keeps its activation loaded
-        self._stopped = False
+        self.work = 0  # submissions and reads so far
+        self.is_leaving = False  # on its way to another actor
         self._ordering = asyncio.Lock()
 
     # What it is -----------------------------------------------------------------------------------------
 
     async def become(self, spec: ChainSpec) -> None:
-        """Take a new spec: load what it adds, let go of what it leaves out, journal changed rules."""
+        """Take a new spec: host what it adds, let go of what it leaves out, journal changed rules."""
         self.spec = spec
         wanted = {r.serial: r for r in spec.records}
         for activation in list(self.open):
@@ -65,15 +57,15 @@ class Chain:
             if record is not None:
                 activation.record = record
             elif activation.state != "draining":
-                self._forget(activation)
+                self.open.forget(activation)
+        awake = spec.awake if not len(self.open) else self.open.is_awake
         for record in wanted.values():
             if record.serial not in self.closed:
-                self._keep_loaded(record)
-        self.open.sort(key=lambda a: (a.record.starts_at_ms or 0, a.record.serial))
+                self.open.add(record, awake=awake)
         for serial in [s for s in self.closed if s < spec.oldest_serial]:
             self.closed.forget(serial)
         known = {a.record.serial for a in self.open} | set(self.closed)
-        if spec.previous is not None and spec.previous.serial not in known:
+        if self.open.is_awake and spec.previous is not None and spec.previous.serial not in known:
             self.closed.begin(spec.previous)
         for activation in list(self.open):
             activation.rules = spec.rules
@@ -81,23 +73,8 @@ class Chain:
                 await activation.configure(spec.rules)
 
     async def loaded(self) -> None:
-        """Wait until every open period serves, or cannot: then its StoreError."""
-        for activation in list(self.open):
-            task = self._tasks.get(activation.record.serial)
-            while task and not task.done():
-                now = self._find(activation.record.serial)
-                if now.state != "loading" and (now.state != "serving" or now.period.rules == self.spec.rules):
-                    break
-                await asyncio.wait([task], timeout=0.02)
-
-    def _find(self, serial: int) -> Activation:
-        for activation in self.open:
-            if activation.record.serial == serial:
-                return activation
-        return self.closed[serial]
-
-    def _spawn(self, serial: int, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks[serial] = asyncio.create_task(work)
+        """Wait until every open period that is awake serves, or cannot."""
+        await self.open.loaded(lambda a: a.period.rules == self.spec.rules)
 
     def _new(self, record: PeriodRecord) -> Activation:
         spec = self.spec
@@ -114,76 +91,38 @@ class Chain:
             floor_seq,
         )
 
-    def _keep_loaded(self, record: PeriodRecord) -> None:
-        activation = self._new(record)
-        self.open.append(activation)
-        self._spawn(record.serial, self._guard(activation))
-
-    async def _guard(self, activation: Activation) -> None:
-        """Load an activation; when it loses its journal, load its successor; end when another took over."""
-        current = loading = activation
-        attempt = 0
-        while not self._stopped:
-            try:
-                if loading is current:
-                    await loading.load()
-                else:
-                    await loading.take_over(current)
-            except Fenced:
-                self.gone(self.spec.chain_id)
-                return
-            except StoreCorrupt as error:
-                log.error("period does not load", period=loading.period_id, error=str(error))
-                return
-            except StoreError as error:
-                if isinstance(error, StoreWentBack):
-                    log.error("the store went back", period=loading.period_id, error=str(error))
-                    current.reason = loading.reason
-                    await asyncio.sleep(WENT_BACK_RETRY_S)
-                else:
-                    await _pause(attempt)
-                attempt += 1
-                fresh = self._new(current.record)
-                if current is loading:  # nothing readable yet
-                    fresh.reason = loading.reason
-                    self._replace(current, fresh)
-                    current = fresh
-                loading = fresh
-                continue
-            if loading is not current:
-                self._replace(current, loading)
-                current.discard()
-                current = loading
-            attempt = 0
-            await self._apply_rules(current)
-            await current.ended.wait()
-            if current.state == "gone":
-                self.gone(self.spec.chain_id)
-                return
-            loading = self._new(current.record)
-
     async def _apply_rules(self, activation: Activation) -> None:
-        """Journal rules that were changed before this activation could be told."""
-        attempt = 0
+        """Journal rules that were changed before this activation could be told. ApiError."""
         while activation.state == "serving" and activation.period.rules != self.spec.rules:
-            try:
-                await activation.configure(self.spec.rules)
-            except ApiError:
-                await _pause(attempt)
-                attempt += 1
+            await activation.configure(self.spec.rules)
 
-    def _replace(self, old: Activation, new: Activation) -> None:
-        new.record = old.record
-        self.open = [new if a is old else a for a in self.open]
+    # Asleep and awake -----------------------------------------------------------------------------------
 
-    def _forget(self, activation: Activation) -> None:
-        """Let go without a trace: a period opened ahead that the schedule no longer has."""
-        serial = activation.record.serial
-        self.open.remove(activation)
-        task = self._tasks.pop(serial, None)
-        if task is not None:
-            task.cancel()
-        activation.discard()
+    def _begun(self) -> list[Activation]:
+        """Open periods that submissions may belong to: all but those opened ahead."""
+        now_ms = self.clock.now_ms()
+        return [a for a in self.open if a.record.starts_at_ms is None or a.record.starts_at_ms <= now_ms]
+
+    @property
+    def is_waking(self) -> bool:
+        """Whether submissions must wait for a period that sleeps or was just woken."""
+        return any(self.open.is_waking(a) for a in self._begun())
+
+    async def wake(self) -> bool:
+        """Wake the periods that submissions may belong to; whether they serve within a moment."""
+        try:
+            await asyncio.gather(*(self.open.awake(a.record.serial) for a in self._begun()))
+        except ApiError:
+            return False
+        return True
+
+    async def rest(self, older_than_ms: int) -> None:
+        """Let go of what nobody used since then: open periods go to sleep, closed ones are unloaded (the one
+        before the current stays for `change` as long as that is awake).
+        """
+        await self.open.sleep_idle(older_than_ms, self._ordering)
+        keep = self.spec.previous.serial if self.spec.previous is not None and self.open.is_awake else 0
+        self.closed.forget_idle(older_than_ms, keep)
 
     # Times ----------------------------------------------------------------------------------------------
 
@@ -203,6 +142,8 @@ class Chain:
             state = "closed" if found is None else found.record.state(arrived_at_ms, self.spec.grace_ms)
             if found is not None and state in ("active", "closing"):
                 return found
+            if self.spec.late_arrival and occurred_at_ms < arrived_at_ms:
+                return self._taking(None, arrived_at_ms)
             last = self.open[-1].record if self.open else self.spec.previous
             if found is None and self.spec.more and last and occurred_at_ms >= (last.ends_at_ms or 0):
                 raise ApiError("period_loading", "the next period is being opened")
@@ -248,6 +189,7 @@ class Chain:
         """Submissions (as lists of `Submission`'s fields) in order; period key and result of each."""
         results: list[Any] = [None] * len(items)
         sent: list[tuple[Activation, Sequence[int], asyncio.Future[list[Applied]]]] = []
+        self.work += len(items)
         # Looking for repeats in other periods and taking a place in the queue are one step: else two
         # submissions with one id, into two periods, could each miss the other.
         async with self._ordering:
@@ -319,10 +261,12 @@ class Chain:
         for other in self.open:
             if other is activation:
                 continue
-            if other.state == "loading" and self.clock.now_ms() < (other.record.starts_at_ms or 0):
+            if other.state in ("loading", "asleep") and self.clock.now_ms() < (
+                other.record.starts_at_ms or 0
+            ):
                 continue  # opened ahead: it has taken nothing yet
             await other.settle()
-            if other.state == "loading":
+            if other.state in ("loading", "asleep"):
                 raise ApiError("period_loading", f"period {other.record.key} is loading")
             seq = other.period.ids.by_id.get(submission_id)
             if seq is not None and submission_id not in activation.period.ids.by_id:
@@ -336,6 +280,7 @@ class Chain:
         found = self.current(self.clock.now_ms())
         if not isinstance(found, Activation) or found.state == "sealed":
             raise ApiError("period_closed", f"window {self.spec.window} takes no more changes")
+        found = await self.open.awake(found.record.serial)
         found.require_writable()
         if found.period.entry(player_id) is None:
             raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
@@ -349,7 +294,8 @@ class Chain:
     async def erase(self, player_id: str, anonymous_id: str) -> int:
         """Forget a player in every period that is kept, journals included; how many had an entry."""
         count = 0
-        for activation in list(self.open):
+        for serial in [a.record.serial for a in self.open]:
+            activation = await self.open.awake(serial)
             if activation.state != "serving":
                 raise ApiError("period_loading", f"period {activation.record.key} is {activation.state}")
             if activation.period.entry(player_id) is not None:
@@ -366,21 +312,18 @@ class Chain:
         """Close a period: ids handed on, last snapshot written. Repeating it is harmless. StoreError."""
         if serial in self.closed:
             return self._sealed_record(self.closed[serial])
-        activation = self._find(serial)
+        activation = await self.open.awake(serial)
         activation.require_loaded()
-        successor = next((a for a in self.open if a.record.serial > serial), None)
-        if successor is not None:
-            successor.require_writable()
+        following = next((a.record.serial for a in self.open if a.record.serial > serial), None)
+        if following is not None and (activation.period.ids.by_id or activation.waiting_inputs):
+            (await self.open.awake(following)).require_writable()
         await activation.drain("seal")
-        if successor is not None:
-            await successor.inherit_ids(activation)
+        if following is not None and activation.period.ids.by_id:
+            await (await self.open.awake(following)).inherit_ids(activation)
         await activation.seal()
         if activation.state != "sealed":
             raise StoreError(f"{activation.period_id}: {activation.state} while being sealed")
         activation.record = self._sealed_record(activation)
-        task = self._tasks.pop(serial, None)
-        if task is not None:
-            task.cancel()
         self.open.remove(activation)
         self.closed.take(activation)
         activation.last_used_ms = self.clock.now_ms()
@@ -407,22 +350,18 @@ class Chain:
         return not any(a.state in ("gone", "suspended") for a in [*serving, *self.open])
 
     async def leave(self) -> None:
-        """Save everything and let go. StoreError."""
+        """Save everything and let go. StoreError: it is all in the journal too."""
+        serving = [a for a in self.open if a.state == "serving"]
+        await asyncio.gather(*(a.snapshot() for a in serving))  # most of it while they still serve
+        self.is_leaving = True
         await asyncio.gather(*(a.leave() for a in self.open if a.state == "serving"))
         self.stop()
 
     def stop(self) -> None:
         """Let go at once; what is journaled is safe."""
-        self._stopped = True
-        for task in self._tasks.values():
-            task.cancel()
-        for activation in [*self.open, *self.closed.values()]:
+        self.open.stop()
+        for activation in self.closed.values():
             activation.discard()
-
-    def unload_idle(self, older_than_ms: int) -> None:
-        """Let go of closed periods that nobody read since then; the previous one stays for `change`."""
-        keep = self.spec.previous.serial if self.spec.previous is not None else 0
-        self.closed.forget_idle(older_than_ms, keep)
 
     # Reads ----------------------------------------------------------------------------------------------
 
@@ -432,8 +371,15 @@ class Chain:
             found = self._named(ref)
         except ApiError:
             return True
-        if not isinstance(found, Activation) or found.state == "loading":
-            return found is not None and isinstance(found, Activation) and found in self.open
+        if not isinstance(found, Activation):
+            return False
+        if found in self.open:
+            if self.open.is_waking(found):
+                return False
+        elif found.state == "loading":
+            return False
+        if found.state == "loading":
+            return True  # that is the answer
         before = self._record_before(found)
         return before is None or self._loaded_before(before) is not None
 
@@ -445,7 +391,10 @@ class Chain:
         found = self._named(ref)
         if found is None:
             found = await self._stored(ref)
+        self.work += 1
         activation = found if isinstance(found, Activation) else await self.closed.loaded(found)
+        if activation in self.open and self.open.is_waking(activation):
+            activation = await self.open.awake(activation.record.serial)
         before = await self._before(activation) if kind in ("page", "entry", "around", "lookup") else None
         activation.require_loaded()
         activation.last_used_ms = self.clock.now_ms()
@@ -493,6 +442,7 @@ class Chain:
             if record.serial == self.spec.oldest_serial:
                 raise ApiError("period_not_found", "there is no previous period")
             return None
+        activation: Activation
         for activation in [*self.open, *self.closed.values()]:
             if activation.record.key == ref:
                 return activation
@@ -512,6 +462,7 @@ class Chain:
         return max(before, key=lambda r: r.serial, default=None)
 
     def _loaded_before(self, record: PeriodRecord) -> Activation | None:
+        activation: Activation
         for activation in [*self.open, *self.closed.values()]:
             if activation.record.serial == record.serial and activation.state in READABLE:
                 return activation
@@ -528,5 +479,10 @@ class Chain:
             return None
         found = self._loaded_before(record)
         if found is None:
-            found = await self.closed.loaded(record)
+            still_open = self.open.find(record.serial)
+            if still_open is None:
+                found = await self.closed.loaded(record)
+            else:
+                found = await self.open.awake(record.serial)
+                found.require_loaded()
         return found.period

@@ -14,7 +14,8 @@ class ChainSpec(NamedTuple):
 
     `more`: the schedule goes on after the last record. `previous`: the last sealed period that is kept,
     `oldest_serial`: the first. `floors`: serial -> a seq that the period was seen to have reached: a store
-    that shows less went back.
+    that shows less went back. `awake`: load the open periods now, not when somebody asks for them.
+    `late_arrival`: what occurred in a closed period counts for the one in which it arrived.
     """
 
     chain_id: str
@@ -27,6 +28,8 @@ class ChainSpec(NamedTuple):
     previous: PeriodRecord | None
     oldest_serial: int
     floors: Mapping[int, int] = MappingProxyType({})
+    awake: bool = True
+    late_arrival: bool = False
 
     def to_wire(self) -> list[Any]:
         rows = [list(record) for record in self.records]
@@ -39,15 +42,18 @@ class ChainSpec(NamedTuple):
             self.previous,
             self.oldest_serial,
             list(self.floors.items()),
+            self.awake,
+            self.late_arrival,
         ]
 
     @classmethod
     def from_wire(cls, wire: list[Any]) -> ChainSpec:
-        chain_id, window, version, rules, grace_ms, more, rows, previous, oldest, floors = wire
+        chain_id, window, version, rules, grace_ms, more, rows, previous, oldest, floors, *rest = wire
         records = [PeriodRecord(*row) for row in rows]
         last = PeriodRecord(*previous) if previous is not None else None
         seqs = dict(floors)
-        return cls(chain_id, window, version, Rules(*rules), grace_ms, more, records, last, oldest, seqs)
+        given = (chain_id, window, version, Rules(*rules), grace_ms, more, records, last, oldest, seqs)
+        return cls(*given, *rest)
 
 
 class Limits(NamedTuple):

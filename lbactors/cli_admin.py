@@ -208,12 +208,19 @@ def delete_tenant(server: Server, tenant_id: str, yes: bool) -> None:
     server.show(answer, lambda: click.echo(f"deleted {tenant_id}"))
 
 
-@click.command(epilog=examples("lbactors status", "lbactors status --json | jq .ready.ready"))
+@click.command(
+    epilog=examples(
+        "lbactors status", "lbactors status --periods", "lbactors status --json | jq .ready.ready"
+    )
+)
+@click.option("--periods", "with_periods", is_flag=True, help="List the periods that are in memory, too.")
 @talks_to_server
-def status(server: Server) -> None:
+def status(server: Server, with_periods: bool) -> None:
     """Show health, readiness, actors with their periods, load and memory.
 
-    Rates are means since an actor's start. Exit code 1 if the server is not ready. Without a key that may
+    chains: windows of leaderboards that live in an actor; awake: those whose open periods are in memory.
+    load/s: submissions and reads of the last seconds. reserved: the actor is kept for its one chain, which
+    is dedicated or busy. Exit code 1 if the server is not ready. Without a key that may
     see them, actors are left out.
     """
     answer: Json = {"health": server.client.health(), "ready": server.client.ready()}
@@ -231,6 +238,9 @@ def status(server: Server) -> None:
         if found.get("actors"):
             click.echo()
             print_table(ACTOR_COLUMNS, [_actor_row(actor, found.get("at")) for actor in found["actors"]])
+            if with_periods:
+                click.echo()
+                print_table(PERIOD_COLUMNS, [row for actor in found["actors"] for row in _period_rows(actor)])
 
     server.show(answer, render)
     if not answer["ready"].get("ready"):
@@ -239,33 +249,46 @@ def status(server: Server) -> None:
 
 TOLD_ELSEWHERE = ("actors", "at", "ready", "storage", "periods")  # in the table, and by readiness
 ACTOR_COLUMNS = (
-    "actor", "pid", "memory", "up", "periods", "loading", "entries", "waiting", "inputs",
-    "inputs/s", "reads", "reads/s",
+    "actor", "pid", "memory", "up", "chains", "awake", "loading", "entries", "waiting", "load/s", "inputs",
+    "reads", "reserved",
 )  # fmt: skip
+
+
+PERIOD_COLUMNS = ("actor", "chain", "period", "state", "entries", "waiting", "seq")
+
+
+def _period_rows(actor: Json) -> list[list[Any]]:
+    """The open periods of an actor that are in memory."""
+    return [
+        [actor["name"], chain_id, period[0], period[1], period[3], period[4], period[6]]
+        for chain_id, chain in sorted(actor.get("chains", {}).items())
+        for period in chain[1]
+        if period[1] != "asleep"
+    ]
 
 
 def _actor_row(actor: Json, at_s: float | None) -> list[Any]:
     """One period actor. An actor that has not reported yet has a name and nothing else.
 
     actor["chains"]: name of a chain -> [version, [[key, state, epoch, entries, waiting, serial, seq], …],
-    closed periods].
+    closed periods that are loaded, submissions and reads so far].
     """
     open_periods = [period for chain in actor.get("chains", {}).values() for period in chain[1]]
     up_s = at_s - actor["started_at"] if at_s is not None and "started_at" in actor else None
-    inputs, reads = actor.get("inputs"), actor.get("reads")
     return [
         actor["name"],
         actor.get("pid"),
         None if "resident_bytes" not in actor else bytes_text(actor["resident_bytes"]),
         None if up_s is None else duration_text(max(0, int(up_s))),
-        len(open_periods),
-        sum(1 for period in open_periods if period[1] != "serving"),
+        actor.get("placed"),
+        actor.get("awake"),
+        sum(1 for period in open_periods if period[1] not in ("serving", "asleep")),
         sum(period[3] for period in open_periods),
         sum(period[4] for period in open_periods),
-        inputs,
-        None if inputs is None or not up_s else f"{inputs / up_s:.1f}",
-        reads,
-        None if reads is None or not up_s else f"{reads / up_s:.1f}",
+        actor.get("rate_per_s"),
+        actor.get("inputs"),
+        actor.get("reads"),
+        "yes" if actor.get("reserved") else None,
     ]
 
 

@@ -22,6 +22,7 @@ from lbactors.model import (
     Key,
     PeriodRecord,
     PeriodView,
+    Row,
     Tenant,
     check_identifier,
 )
@@ -146,6 +147,22 @@ def period_json(view: PeriodView) -> dict[str, Any]:
         "next_starts_at": instant(view.next_starts_at_ms),
         "entries": view.entries,
         "submissions": view.submissions,
+    }
+
+
+def entry_json(row: Row, display_name: str | None) -> dict[str, Any]:
+    """An entry as a page shows it."""
+    return {
+        "rank": row.rank,
+        "player_id": row.player_id,
+        "display_name": display_name,
+        "score": row.score,
+        "subscore": row.subscore,
+        "metadata": None if row.metadata is None else orjson.loads(row.metadata),
+        "submissions": row.submissions,
+        "first_at": format_instant(row.first_at_ms),
+        "updated_at": format_instant(row.updated_at_ms),
+        "change": row.change,
     }
 
 

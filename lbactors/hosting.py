@@ -8,7 +8,8 @@ and what it lacks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 import msgpack
@@ -16,14 +17,18 @@ import structlog
 
 from lbactors import planner
 from lbactors.model import ApiError
-from lbactors.period_actor import VALUE, pack
+from lbactors.period_actor import VALUE, digest, pack, value_of
 from lbactors.routes import INCARNATIONS
 from lbactors.supervised import ActorState, ChainState
-from persistence.store import Change
+from persistence.store import Change, StoreError
 
 PING_S = 1.0
 CALL_TIMEOUT_S = 30.0
 PING_TIMEOUT_S = 5.0
+MOVES_AT_ONCE = 8
+RATE_S = 10.0  # a chain's rate is an average that forgets within about so long
+REBALANCE_LOOKS = 5  # pings between two looks at who lives where
+WARM_ENTRIES = 10_000  # a period of so many takes tens of ms to load: not when the first player asks for it
 
 log = structlog.get_logger("supervisor")
 
@@ -42,7 +47,7 @@ class Actors(Protocol):
 
 class Hosting:
     """See the module's docstring. chains: all of the supervisor's, by id. keep: runs something beside.
-    publish: tells gateways.
+    publish: tells gateways. commit: makes documents durable, then tells gateways.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class Hosting:
         chains: dict[str, ChainState],
         keep: Keep,
         publish: Callable[[Iterable[tuple[str, str, bytes | None]]], None],
+        commit: Callable[[list[Change]], Awaitable[None]],
     ) -> None:
         self.settings = settings
         self.cluster = cluster
@@ -59,6 +65,8 @@ class Hosting:
         self.actors: dict[str, ActorState] = {}
         self._keep = keep
         self._publish = publish
+        self._commit = commit
+        self._warm: dict[str, list[str]] = {}  # what the store knows to be awake and large, by actor
 
     def restore(self) -> None:
         """Know again which chain lives where, from the chains' homes."""
@@ -76,15 +84,23 @@ class Hosting:
     def settle(self, chain: ChainState) -> Change:
         """Choose a home for a chain; the change that makes it known."""
         budget = self._budget()
-        loads = {name: len(a.chains) for name, a in self.actors.items()}
-        name = planner.place(loads, budget)
+        name = planner.place(self._tenancies(), budget)
         if name is None:
-            name = next(f"period-{n}" for n in range(1, budget + 2) if f"period-{n}" not in self.actors)
+            name = self._new_name()
         actor = self.actor(name)
         actor.chains.add(chain.chain_id)
         chain.home = name
         self.start_spares()
         return Change("homes", chain.chain_id, name.encode())
+
+    def _new_name(self) -> str:
+        return next(f"period-{n}" for n in range(1, len(self.actors) + 2) if f"period-{n}" not in self.actors)
+
+    def _tenancies(self) -> dict[str, list[planner.Tenancy]]:
+        return {
+            name: [self.chains[c].tenancy() for c in actor.chains if c in self.chains]
+            for name, actor in self.actors.items()
+        }
 
     def actor(self, name: str) -> ActorState:
         actor = self.actors.get(name)
@@ -134,6 +150,11 @@ class Hosting:
                 if reply[0] == VALUE:
                     actor.hosted[chain.chain_id] = versions[chain.chain_id]
 
+    async def read(self, chain: ChainState, ref: str, kind: str, args: list[Any]) -> list[Any]:
+        """A read of a chain, as `Chain.read` answers it; loads the period if need be. ApiError."""
+        actor = self.actors[chain.home]
+        return list(value_of(await self.call(actor, "load", [chain.chain_id, ref, kind, args])))
+
     async def release(self, chains: list[ChainState], *, save: bool) -> None:
         """Have actors let go of chains."""
         for chain in chains:
@@ -172,29 +193,145 @@ class Hosting:
                 actor.hosted.clear()
                 self._publish([(INCARNATIONS, name, actor.incarnation.encode())])
             actor.last_ping = ping
-            for chain_id, (_, periods, _) in ping["chains"].items():
-                if chain_id in self.chains:
-                    for *_, serial, seq in periods:
-                        self.chains[chain_id].saw(serial, seq)
-            actor.hosted = {c: v for c, v in actor.hosted.items() if c in ping["chains"]}
-            missing = [
-                chain
-                for chain in (self.chains.get(c) for c in sorted(actor.chains))
-                if chain is not None
-                and chain.records
-                and actor.hosted.get(chain.chain_id, -1) < chain.version
-            ]
-            stray = [c for c in ping["chains"] if c not in actor.chains]
+            self._observe(actor, ping)
+            wanted = [c for c in (self.chains.get(i) for i in actor.chains) if c is not None and c.records]
+            if ping["hosted"] == [len(wanted), digest((c.chain_id, c.version) for c in wanted)]:
+                actor.hosted = {c.chain_id: c.version for c in wanted}
+                return
+            try:
+                actor.hosted = msgpack.unpackb(await actor.ref.call("hosted", timeout_s=PING_TIMEOUT_S))
+            except (ActorGone, TimeoutError):
+                return
+            missing = [c for c in wanted if actor.hosted.get(c.chain_id, -1) < c.version]
+            stray = [c for c in actor.hosted if c not in actor.chains]
             if missing:
                 await self.host(missing, wait=False)
-            if stray:
+            if stray and not actor.is_emptied:
                 await self.call(actor, "release", [stray, False])
 
+    def _observe(self, actor: ActorState, ping: dict[str, Any]) -> None:
+        """Note what a ping tells of chains: how far they are, whether they are awake, how busy."""
+        now_s = time.monotonic()
+        elapsed_s = max(now_s - actor.observed_at_s, 0.001)
+        weight = min(elapsed_s / RATE_S, 1.0)
+        actor.observed_at_s = now_s
+        for chain_id in actor.chains:
+            chain = self.chains.get(chain_id)
+            if chain is None or chain_id not in actor.hosted:
+                continue
+            row = ping["chains"].get(chain_id)
+            if row is None:
+                if chain.awake or chain.rate_per_s:
+                    chain.awake, chain.rate_per_s, chain.entries = False, 0.0, 0
+                continue
+            _, periods, _, work = row
+            chain.awake = any(state != "asleep" for _, state, *_ in periods)
+            chain.entries = sum(period[3] for period in periods)
+            rate_per_s = max(work - chain.work, 0) / elapsed_s
+            chain.rate_per_s += (rate_per_s - chain.rate_per_s) * weight
+            chain.work = work
+            for *_, serial, seq in periods:
+                chain.saw(serial, seq)
+
     async def watch(self) -> None:
+        looks = 0
         while True:
             for name in list(self.actors):
                 self._keep(self.probe(name))
             await asyncio.sleep(PING_S)
+            looks += 1
+            if looks % REBALANCE_LOOKS == 0:
+                try:
+                    await self._remember_warm()
+                    await self._rebalance()
+                except (ApiError, StoreError) as error:
+                    log.warning("homes stay as they are", error=str(error))
+
+    def described(self, name: str, *, with_chains: bool) -> dict[str, Any]:
+        """An actor for operators: its last ping, how busy it is, and its chains, those that sleep too."""
+        actor = self.actors[name]
+        chains = [c for c in (self.chains.get(i) for i in sorted(actor.chains)) if c is not None]
+        awake = actor.last_ping.get("chains", {})
+        return {
+            **actor.last_ping,
+            "name": name,
+            "placed": len(chains),
+            "awake": sum(c.awake for c in chains),
+            "rate_per_s": round(sum(c.rate_per_s for c in chains), 1),
+            "reserved": planner.is_reserved([c.tenancy() for c in chains]),
+            "chains": {c.chain_id: awake.get(c.chain_id, [c.version, [], 0, 0]) for c in chains}
+            if with_chains
+            else {},
+        }
+
+    # Balance --------------------------------------------------------------------------------------------
+
+    async def _rebalance(self) -> None:
+        """Make the most urgent change of homes that the planner sees."""
+        from lbactors.cluster import ActorGone
+
+        move = planner.next_move(self._tenancies(), self._budget())
+        if move is None:
+            return
+        chains = [self.chains[c] for c in move.chain_ids if c in self.chains]
+        to = move.to if move.to is not None else self._new_name()
+        log.info("chains move", chains=len(chains), first=chains[0].chain_id, home=move.home, to=to)
+        try:
+            # It runs, and has its store, before anything moves there.
+            await self.actor(to).ref.call("endpoint", timeout_s=CALL_TIMEOUT_S)
+        except (ActorGone, TimeoutError) as error:
+            log.warning("chains do not move yet", to=to, error=str(error))
+            return
+        self.actors[move.home].is_emptied = True
+        try:
+            for start in range(0, len(chains), MOVES_AT_ONCE):
+                some = chains[start : start + MOVES_AT_ONCE]
+                await asyncio.gather(*(self._move(c, move.home, to) for c in some))
+        finally:
+            self.actors[move.home].is_emptied = False
+
+    async def _move(self, chain: ChainState, home: str, to: str) -> None:
+        """Drain, save and let go; then persist and publish the new home; then serve there.
+
+        Meanwhile gateways are told that the chain is not there, and wait for its new home. Whatever dies in
+        between: the home that the store knows is where it will be loaded again.
+        """
+        async with chain.lock:
+            if chain.home != home or self.chains.get(chain.chain_id) is not chain:
+                return
+            awake = chain.awake
+            source, target = self.actors[home], self.actors[to]
+            source.chains.discard(chain.chain_id)  # so that the next ping does not have it hosted again
+            try:
+                await self.call(source, "release", [[chain.chain_id], True])
+            except ApiError:
+                source.chains.add(chain.chain_id)  # it is away: it will be loaded there, when it is back
+                raise
+            source.hosted.pop(chain.chain_id, None)
+            chain.home = to
+            target.chains.add(chain.chain_id)
+            chain.awake = awake
+            await self._commit([Change("homes", chain.chain_id, to.encode())])
+            await self.host([chain], wait=False)
+
+    async def _remember_warm(self) -> None:
+        """Keep in the store which chains are awake and large: those are loaded first after a restart."""
+        changes = []
+        for name, actor in self.actors.items():
+            chains = (self.chains.get(c) for c in sorted(actor.chains))
+            warm = [c.chain_id for c in chains if c is not None and c.awake and c.entries >= WARM_ENTRIES]
+            if warm != self._warm.get(name, []):
+                self._warm[name] = warm
+                changes.append(Change("warm", name, pack(warm) if warm else None))
+        if changes:
+            await self._commit(changes)
+
+    def restore_warm(self, documents: Iterable[tuple[str, bytes]]) -> None:
+        """At the supervisor's start: only what was awake and large is loaded at once, all else on demand."""
+        self._warm = {name: msgpack.unpackb(body) for name, body in documents}
+        warm = {chain_id for chain_ids in self._warm.values() for chain_id in chain_ids}
+        for chain in self.chains.values():
+            chain.awake = chain.chain_id in warm
 
     async def stop(self) -> None:
         """Every period saved, every actor let go."""

@@ -24,7 +24,7 @@ import msgpack
 HEAD = struct.Struct(">IIB")
 HEAD_BYTES = HEAD.size
 FRAME_BYTES = 256 * 1024 * 1024  # a longer frame is no frame
-METHODS = ("write", "read", "load")  # the kinds of calls, by number
+METHODS = ("write", "read", "load", "wake")  # the kinds of calls, by number
 HELLO = 255
 CONNECT_TIMEOUT_S = 5.0
 

@@ -9,9 +9,13 @@ Calls
   release([[chain ids], save])        -> let chains go, with or without a last snapshot
   seal([chain_id, serial])            -> the sealed record
   erase([chain_id, player_id, anonymous_id]) -> number of periods that had an entry
-  endpoint()                          -> host, port, secret and incarnation: how gateways call the next three
-  write([[chain_id, kind, at_ms, want, items]…]), read([[chain_id, ref, kind, args]…]) -> a reply for each
-Every reply is [0, value], [1, error] or [2]: this chain is not (or no longer) hosted here.
+  endpoint()                          -> host, port, secret and incarnation: how gateways make the calls below
+  hosted()                            -> chain id: version of the spec that it has
+  write([sent_ms, [[chain_id, kind, at_ms, want, items]…]]), read([[chain_id, ref, kind, args]…])
+                                      -> a reply for each; all times by the gateway's clock, `sent_ms` its now
+  wake(chain_id)                      -> whether its open periods are loaded now
+Every reply is [0, value], [1, error], [2]: this chain is not (or no longer) hosted here, or [3]: its open
+period sleeps, or is just being woken; nothing was taken, ask again after `wake`.
 """
 
 from __future__ import annotations
@@ -21,9 +25,10 @@ import gc
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import msgpack
 import structlog
@@ -38,13 +43,18 @@ from lbactors.period import NO_RANK
 from persistence import open_store
 from persistence.store import Store, StoreError
 
-VALUE, ERROR, NOT_HERE = range(3)
+VALUE, ERROR, NOT_HERE, ASLEEP = range(4)
 UPKEEP_S = 1.0  # how often snapshots and idle periods are looked after
 RENEWALS_PER_LEASE = 4
 TROUBLES_TOLD = 3  # periods whose trouble a ping tells of
 LONG_WRITE_S = 0.25  # a call that took longer is answered only if its periods are still this actor's
 
 log = structlog.get_logger("period_actor")
+
+
+def digest(versions: Iterable[tuple[str, int]]) -> int:
+    """A number that shows whether two know the same chains in the same versions."""
+    return sum(crc32(f"{chain_id} {version}".encode()) for chain_id, version in versions)
 
 
 def pack(value: Any) -> bytes:
@@ -108,7 +118,8 @@ class PeriodActor:
         await self._start()
         if self._switchboard is None:
             self._switchboard = Switchboard(
-                {"write": self.write, "read": self.read, "load": self.load}, self.incarnation
+                {"write": self.write, "read": self.read, "load": self.load, "wake": self.wake},
+                self.incarnation,
             )
             await self._switchboard.open(self._node_address())
         return self._switchboard.endpoint()
@@ -116,8 +127,8 @@ class PeriodActor:
     # Hosting --------------------------------------------------------------------------------------------
 
     async def ping(self) -> bytes:
-        """Name, incarnation, pid, resident bytes, inputs and reads so far, chains with their open periods,
-        and what keeps some of those from serving.
+        """Name, incarnation, pid, resident bytes, inputs and reads so far, how many chains are hosted and a
+        digest of them, those that are awake with their open periods, and what keeps some from serving.
         """
         chains = {
             chain_id: [
@@ -135,8 +146,10 @@ class PeriodActor:
                     for a in chain.open
                 ],
                 len(chain.closed),
+                chain.work,
             ]
             for chain_id, chain in self.chains.items()
+            if chain.open.is_awake or len(chain.closed)
         }
         return pack(
             {
@@ -147,15 +160,19 @@ class PeriodActor:
                 "started_at": self.started_at,
                 "inputs": self.inputs,
                 "reads": self.reads,
+                "hosted": [len(self.chains), digest((i, c.spec.version) for i, c in self.chains.items())],
                 "chains": chains,
                 "trouble": [
                     f"{activation.period_id}: {activation.reason}"
                     for chain in self.chains.values()
                     for activation in chain.open
-                    if activation.reason and activation.state != "serving"
+                    if activation.reason and activation.state not in ("serving", "asleep")
                 ][:TROUBLES_TOLD],
             }
         )
+
+    async def hosted(self) -> bytes:
+        return pack({chain_id: chain.spec.version for chain_id, chain in self.chains.items()})
 
     async def host(self, payload: bytes) -> bytes:
         specs, wait = msgpack.unpackb(payload)
@@ -191,7 +208,11 @@ class PeriodActor:
             if chain is None:
                 return [NOT_HERE]
             if save:
-                await chain.leave()
+                try:
+                    await chain.leave()
+                except StoreError as error:
+                    log.warning("last snapshot failed", chain=chain_id, error=str(error))
+            chain.is_leaving = True
             chain.stop()
             self.chains.pop(chain_id, None)
             return [VALUE, None]
@@ -236,8 +257,10 @@ class PeriodActor:
 
     async def write(self, payload: bytes) -> bytes:
         began_s = time.monotonic()
-        ops = msgpack.unpackb(payload)
-        replies = await asyncio.gather(*(_reply(self._write(op)) for op in ops))
+        sent_ms, ops = msgpack.unpackb(payload)
+        # Gateways' clocks differ: an arrival is so long ago as its gateway held it, by the clock here.
+        ahead_ms = self.clock.now_ms() - sent_ms
+        replies = await asyncio.gather(*(_reply(self._write(op, ahead_ms)) for op in ops))
         packed = pack(replies)
         if time.monotonic() - began_s <= LONG_WRITE_S:
             return packed
@@ -255,16 +278,20 @@ class PeriodActor:
         chain = self.chains.get(chain_id)
         return chain is not None and await chain.confirm()
 
-    async def _write(self, op: list[Any]) -> list[Any]:
+    async def _write(self, op: list[Any], ahead_ms: int) -> list[Any]:
         chain_id, kind, at_ms, want, items = op
         chain = self.chains.get(chain_id)
-        if chain is None:
+        if chain is None or chain.is_leaving:
             return [NOT_HERE]
+        if chain.is_waking:
+            return [ASLEEP]
         self.inputs += len(items)
         if kind == "remove":
             key, row = await chain.remove(items[0])
             return [VALUE, [key, row]]
-        results = await chain.submit(at_ms, want, items)
+        results = await chain.submit(at_ms + ahead_ms, want, items)
+        if chain.is_leaving and all(isinstance(r, ApiError) and r.code == "period_loading" for r in results):
+            return [NOT_HERE]  # it came too late for this actor: nothing was taken
         if want == NO_RANK:  # only what went wrong travels
             return [VALUE, [[i, r.to_wire()] for i, r in enumerate(results) if isinstance(r, ApiError)]]
         rows: list[Any] = []
@@ -294,7 +321,7 @@ class PeriodActor:
         replies: list[list[Any]] = []
         for chain_id, ref, kind, args in msgpack.unpackb(payload):
             chain = self.chains.get(chain_id)
-            if chain is None:
+            if chain is None or chain.is_leaving:
                 replies.append([NOT_HERE])
             elif chain.is_warm(ref):
                 replies.append(await _reply(self._read(chain, ref, kind, args)))
@@ -307,6 +334,11 @@ class PeriodActor:
         chain_id, ref, kind, args = msgpack.unpackb(payload)
         chain = self.chains.get(chain_id)
         return pack([NOT_HERE] if chain is None else await _reply(self._read(chain, ref, kind, args)))
+
+    async def wake(self, payload: bytes) -> bytes:
+        """Load what submissions to a chain need; answers when that is done, or after a moment."""
+        chain = self.chains.get(msgpack.unpackb(payload))
+        return pack([NOT_HERE] if chain is None else [VALUE, await chain.wake()])
 
     async def _read(self, chain: Chain, ref: str, kind: str, args: list[Any]) -> list[Any]:
         self.reads += 1
@@ -338,8 +370,8 @@ class PeriodActor:
         while True:
             await asyncio.sleep(UPKEEP_S)
             now_ms = self.clock.now_ms()
-            for chain in list(self.chains.values()):
-                chain.unload_idle(now_ms - self.settings["idle_unload_seconds"] * 1000)
+            for chain in [c for c in self.chains.values() if c.open.is_awake or len(c.closed)]:
+                await chain.rest(now_ms - int(self.settings["idle_unload_seconds"] * 1000))
                 for activation in list(chain.open):
                     unsaved = activation.period.seq - activation.period.saved_seq
                     due = unsaved and now_ms - activation.snapshot_at_ms >= every_ms

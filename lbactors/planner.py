@@ -10,23 +10,38 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from lbactors.model import PeriodRecord
+from lbactors.model import CLOSED, CLOSING, COMPLETE, OPENED, PeriodRecord
 from lbactors.timeframe import Span, Timeframe, last_span, span_from
 
 LEAD_MS = 30_000  # a period is opened this long before it begins (or half the length of the one before)
 LINGER_MS = 1_000  # after the grace, until sealing: for submissions that are on their way inside the server
+# Hundreds of leaderboards may roll over at the same instant, so each chain has its own place in these spans
+# (`spread`): the work before and after a boundary comes at a bounded rate.
+LEAD_SPREAD_MS = 120_000
+SEAL_SPREAD_MS = 20_000
+SEAL_SPREAD_PART = 20  # and at most this part of the period's length
 _YEAR_OR_MONTH = re.compile(r"\d{4}(-\d{2})?")
 CATCH_UP_SPANS = 20_000  # missed periods that are looked at one by one; beyond, the schedule is entered anew
+MISSED_PERIODS = 1_000  # missed periods that are opened and closed one by one; older ones never existed
+STEPS_AT_ONCE = 300  # of one plan; the next look goes on
+
+
+class Step(NamedTuple):
+    """Something that became due at an instant: the period is to be taken to a stage (`model`)."""
+
+    at_ms: int
+    stage: int
+    serial: int
 
 
 class Plan(NamedTuple):
-    """Steps for one chain, in this order: records to add, serials to seal, serials to delete for good.
+    """What is to be done for one chain, in this order: records to add, steps, serials to delete for good.
 
     `due_ms`: when the chain needs to be looked at again (None: not before it is changed).
     """
 
     add: list[PeriodRecord]
-    seal: list[int]
+    steps: list[Step]
     delete: list[int]
     due_ms: int | None
 
@@ -39,41 +54,88 @@ def plan_chain(
     now_ms: int,
     *,
     goes_on: bool,
+    spread: float = 0.0,
 ) -> Plan:
-    """Records to open, seal and delete now.
+    """What is to be opened, announced, sealed and deleted now.
 
     records: all that are kept, in order of serial. goes_on: new periods are wanted (the leaderboard is not
-    archived and the window not taken away).
+    archived and the window not taken away). spread: the chain's place, in [0, 1), among those that share a
+    boundary.
     """
-    add = _to_add(timeframe, window, records, next_serial, now_ms) if goes_on else []
+    lead_ms = LEAD_MS + int(LEAD_SPREAD_MS * spread)
+    add = _to_add(timeframe, window, records, next_serial, now_ms, lead_ms) if goes_on else []
     grace_ms = timeframe.late_grace_seconds * 1000
     everything = [*records, *add]
-    seal = [r.serial for r in everything if not r.sealed and _seal_at(r, grace_ms) <= now_ms]
-    closed = [r.serial for r in everything if r.sealed or r.serial in seal]
-    # A period that is being sealed must be so before it can go: it is deleted at the next look.
-    surplus = closed[: max(len(closed) - timeframe.retain_periods, 0)]
-    if everything and surplus and surplus[-1] == everything[-1].serial:
-        surplus.pop()  # the last one of a schedule stays: its standings are `current`
-    sealed = {r.serial for r in everything if r.sealed}
-    delete = [s for s in surplus if s in sealed]
-    open_records = [r for r in everything if not r.sealed and r.serial not in seal]
-    return Plan(add, seal, delete, _due_ms(timeframe, window, open_records, grace_ms, now_ms, goes_on))
+    agenda = [step for record in everything for step in _steps(record, grace_ms, spread)]
+    agenda.sort(key=lambda step: (step.at_ms, step.serial, step.stage))
+    steps = [step for step in agenda if step.at_ms <= now_ms][:STEPS_AT_ONCE]
+    complete = [r.serial for r in everything if r.sealed and r.stage >= COMPLETE]
+    # A period that is being closed must be so before it can go: it is deleted at the next look.
+    closing = {step.serial for step in steps if step.stage >= CLOSED}
+    surplus = max(len(complete) + len(closing) - timeframe.retain_periods, 0)
+    delete = complete[:surplus]
+    if delete and delete[-1] == everything[-1].serial:
+        delete.pop()  # the last one of a schedule stays: its standings are `current`
+    due = [step.at_ms for step in agenda if step.at_ms > now_ms]
+    if goes_on and everything:
+        last = everything[-1]
+        if last.ends_at_ms is not None and span_from(timeframe, window, last.ends_at_ms) is not None:
+            due.append(last.ends_at_ms - _lead_ms(last, lead_ms))
+    return Plan(add, steps, delete, min(due) if due else None)
 
 
-def _seal_at(record: PeriodRecord, grace_ms: int) -> float:
-    if record.ends_at_ms is None:
-        return float("inf")
-    return record.ends_at_ms + (0 if record.forced else grace_ms) + LINGER_MS
+def _steps(record: PeriodRecord, grace_ms: int, spread: float) -> list[Step]:
+    """All that is still to come in a period's life, as far as the schedule knows it."""
+    steps = []
+    if record.stage < OPENED:
+        opened_ms = record.starts_at_ms if record.starts_at_ms is not None else record.opened_at_ms
+        if record.serial == 1:  # the leaderboard may have been made in the middle of it
+            opened_ms = min(max(opened_ms, record.opened_at_ms), record.ends_at_ms or record.opened_at_ms)
+        steps.append(Step(opened_ms, OPENED, record.serial))
+    if record.ends_at_ms is not None:
+        if record.stage < CLOSING:
+            steps.append(Step(record.ends_at_ms, CLOSING, record.serial))
+        seal_ms = _seal_ms(record, grace_ms, spread)
+        if record.stage < CLOSED:
+            steps.append(Step(seal_ms, CLOSED, record.serial))
+        elif record.stage < COMPLETE:
+            steps.append(Step(seal_ms, COMPLETE, record.serial))
+    return steps
 
 
-def _lead_ms(record: PeriodRecord) -> int:
+def _seal_ms(record: PeriodRecord, grace_ms: int, spread: float) -> int:
+    assert record.ends_at_ms is not None
+    if record.forced:
+        return record.ends_at_ms + LINGER_MS
+    length_ms = record.ends_at_ms - (record.starts_at_ms or 0)
+    return (
+        record.ends_at_ms
+        + grace_ms
+        + LINGER_MS
+        + int(min(SEAL_SPREAD_MS, length_ms / SEAL_SPREAD_PART) * spread)
+    )
+
+
+def is_missed(record: PeriodRecord, grace_ms: int) -> bool:
+    """Whether a period was over, with its grace, before it could be opened: nobody can have used it."""
+    if record.ends_at_ms is None or record.forced:
+        return False
+    return record.ends_at_ms + grace_ms + LINGER_MS <= record.opened_at_ms
+
+
+def _lead_ms(record: PeriodRecord, lead_ms: int) -> int:
     if record.starts_at_ms is None or record.ends_at_ms is None:
-        return LEAD_MS
-    return min(LEAD_MS, (record.ends_at_ms - record.starts_at_ms) // 2)
+        return lead_ms
+    return min(lead_ms, (record.ends_at_ms - record.starts_at_ms) // 2)
 
 
 def _to_add(
-    timeframe: Timeframe, window: str, records: Sequence[PeriodRecord], next_serial: int, now_ms: int
+    timeframe: Timeframe,
+    window: str,
+    records: Sequence[PeriodRecord],
+    next_serial: int,
+    now_ms: int,
+    most_lead_ms: int,
 ) -> list[PeriodRecord]:
     """The periods that should exist by now and do not; missed ones are born sealed and empty."""
     if not records:
@@ -84,7 +146,7 @@ def _to_add(
     last = records[-1]
     grace_ms = timeframe.late_grace_seconds * 1000
     spans: list[tuple[Span, int]] = []
-    ends_at_ms, lead_ms = last.ends_at_ms, _lead_ms(last)
+    ends_at_ms, lead_ms = last.ends_at_ms, _lead_ms(last, most_lead_ms)
     while ends_at_ms is not None and now_ms >= ends_at_ms - lead_ms:
         if len(spans) >= CATCH_UP_SPANS:
             ends_at_ms = now_ms
@@ -95,34 +157,16 @@ def _to_add(
         starts_at_ms = max(span.starts_at_ms or ends_at_ms, ends_at_ms)
         ends_at_ms = span.ends_at_ms
         if ends_at_ms is not None:
-            lead_ms = min(LEAD_MS, (ends_at_ms - starts_at_ms) // 2)
+            lead_ms = min(most_lead_ms, (ends_at_ms - starts_at_ms) // 2)
     added: list[PeriodRecord] = []
     keys = [r.key for r in records]
-    keep = max(timeframe.retain_periods, 1) + 2
-    next_serial += max(len(spans) - keep, 0)
-    for span, begins_ms in spans[-keep:]:
+    next_serial += max(len(spans) - MISSED_PERIODS, 0)
+    for span, begins_ms in spans[-MISSED_PERIODS:]:
         record = new_record(span, next_serial, now_ms, keys, begins_ms)
-        record = record._replace(sealed=_seal_at(record, grace_ms) <= now_ms)
-        added.append(record)
+        added.append(record._replace(sealed=is_missed(record, grace_ms)))
         keys.append(record.key)
         next_serial += 1
     return added
-
-
-def _due_ms(
-    timeframe: Timeframe,
-    window: str,
-    open_records: Sequence[PeriodRecord],
-    grace_ms: int,
-    now_ms: int,
-    goes_on: bool,
-) -> int | None:
-    due = [_seal_at(r, grace_ms) for r in open_records if r.ends_at_ms is not None]
-    if goes_on and open_records:
-        last = open_records[-1]
-        if last.ends_at_ms is not None and span_from(timeframe, window, last.ends_at_ms) is not None:
-            due.append(last.ends_at_ms - _lead_ms(last))
-    return int(min(due)) if due else None
 
 
 def new_record(
@@ -163,14 +207,74 @@ def goes_on_after(timeframe: Timeframe, window: str, records: Sequence[PeriodRec
     return span_from(timeframe, window, records[-1].ends_at_ms) is not None
 
 
-def place(loads: Mapping[str, int], budget: int) -> str | None:
+# Where chains live -----------------------------------------------------------------------------------------
+
+BUSY_PER_S = 300.0  # submissions and reads a second with which a chain is to have an actor of its own
+CALM_PER_S = BUSY_PER_S / 4  # below it, it may share again
+MOVED_AT_ONCE = 32  # chains of one move; the next look takes the next ones
+
+
+class Tenancy(NamedTuple):
+    """A chain in an actor. rate_per_s: submissions and reads of late. dedicated: asked for its own actor."""
+
+    chain_id: str
+    rate_per_s: float
+    dedicated: bool
+
+
+class Move(NamedTuple):
+    """Chains that are to go from one actor to another (None: to a new one)."""
+
+    chain_ids: list[str]
+    home: str
+    to: str | None
+
+
+def is_reserved(tenants: Sequence[Tenancy]) -> bool:
+    """Whether an actor is kept for the one chain that it has."""
+    return len(tenants) == 1 and (tenants[0].dedicated or tenants[0].rate_per_s >= CALM_PER_S)
+
+
+def place(actors: Mapping[str, Sequence[Tenancy]], budget: int) -> str | None:
     """The actor for a new chain, or None if a further actor should be started for it.
 
-    loads: chains by actor name. An idle actor first; a new one while the budget lasts; then the least loaded.
+    An idle actor first; a new one while the budget lasts; then the least loaded of those that are not kept
+    for one chain, then of all.
     """
-    idle = sorted(name for name, load in loads.items() if load == 0)
+    idle = sorted(name for name, tenants in actors.items() if not tenants)
     if idle:
         return idle[0]
-    if len(loads) < budget:
+    if len(actors) < budget:
         return None
-    return min(loads, key=lambda name: (loads[name], name))
+    shared = {name: t for name, t in actors.items() if not is_reserved(t)} or actors
+    return min(shared, key=lambda name: (len(shared[name]), name))
+
+
+def next_move(actors: Mapping[str, Sequence[Tenancy]], budget: int) -> Move | None:
+    """The most urgent change of homes, or None if all is well.
+
+    A chain that asked for an actor of its own, or is busy, and shares one, moves to an idle or a new actor
+    while the budget lasts. Beyond it the others make room: they leave for the shared actors with the fewest
+    chains, as long as half the budget (all but one actor for dedicated chains) is left to share.
+    """
+    wanting = [
+        (t.dedicated, t.rate_per_s, t.chain_id, name)
+        for name, tenants in actors.items()
+        if len(tenants) > 1
+        for t in tenants
+        if t.dedicated or t.rate_per_s >= BUSY_PER_S
+    ]
+    if not wanting:
+        return None
+    dedicated, _, chain_id, home = max(wanting)
+    idle = sorted(name for name, tenants in actors.items() if not tenants)
+    if idle or len(actors) < budget:
+        return Move([chain_id], home, idle[0] if idle else None)
+    shared = sorted(
+        (len(tenants), name) for name, tenants in actors.items() if not is_reserved(tenants) and name != home
+    )
+    kept = len(actors) - len(shared)  # with this home, which would be kept too
+    if not shared or kept > (budget - 1 if dedicated else budget // 2):
+        return None
+    others = [t.chain_id for t in actors[home] if t.chain_id != chain_id]
+    return Move(others[:MOVED_AT_ONCE], home, shared[0][1])

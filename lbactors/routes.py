@@ -100,6 +100,12 @@ class Catalogue:
         """Name of the period actor that hosts a chain."""
         return self._homes.get(chain_id)
 
+    async def home_changed(self, chain_id: str, name: str, within_s: float) -> None:
+        """Wait until a chain has another home than this one, or for so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s), self._moved:
+                await self._moved.wait_for(lambda: self._homes.get(chain_id) != name)
+
     # Keeping up -----------------------------------------------------------------------------------------
 
     async def sync(self) -> None:

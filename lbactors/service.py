@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import Any, NamedTuple, cast
 
 import msgpack
@@ -20,9 +21,19 @@ from lbactors.clock import Clock
 from lbactors.cluster import ActorGone, ActorRef, Cluster
 from lbactors.documents import view_of_record
 from lbactors.line import Line, LineLost
-from lbactors.model import ApiError, Board, Outcome, PeriodRecord, PeriodView, Reading, Row, Submission
+from lbactors.model import (
+    ApiError,
+    Board,
+    Outcome,
+    PeriodRecord,
+    PeriodView,
+    Reading,
+    Row,
+    Submission,
+    detail,
+)
 from lbactors.period import FULL, NO_RANK, RANK
-from lbactors.period_actor import ERROR, NOT_HERE
+from lbactors.period_actor import ASLEEP, ERROR, NOT_HERE
 from lbactors.planner import goes_on_after
 from lbactors.profiles import Profiles
 from lbactors.routes import Catalogue
@@ -38,6 +49,10 @@ COMMAND_TIMEOUT_S = 60.0
 LOAD_TIMEOUT_S = 60.0
 ENDPOINT_TIMEOUT_S = 10.0
 COLD = object()  # in place of a reading: the period must be loaded first
+ELSEWHERE = object()  # in place of a reading: the chain is not, or no longer, in this actor
+CLOCKS_DIFFER_MS = 2000  # so close to a bound, the period actor's clock decides
+FOUND_WITHIN_S = 5.0  # a chain that moves, or is woken again and again, is waited for so long
+MOVED_LOOK_S = 0.05  # between two looks at an actor that should have a chain and does not yet
 REPORT_PAUSE_S = 0.1  # at most one report of an actor in this time
 
 log = structlog.get_logger("service")
@@ -75,19 +90,25 @@ def _refusals(reply: Any, count: int, want: int) -> dict[int, ApiError]:
     return {index: ApiError.from_wire(row[0]) for index, row in enumerate(reply) if len(row) == 1}
 
 
-def _verdict(errors: list[ApiError], windows: int) -> ApiError:
-    """The answer to a submission that some windows refused, in their order.
+def _verdict(refused: dict[str, ApiError], windows: int) -> ApiError:
+    """The answer to a submission that some windows refused, in their order: its details name them.
 
     An unknown outcome outweighs every refusal; and where one window was away and another took the score,
     nobody may be told that nothing was taken.
     """
-    for error in errors:
-        if error.code == "storage_unavailable":
-            return error
-    if len(errors) < windows and any(error.status in (429, 503) for error in errors):
-        message = f"not every window took it ({errors[0].message}); send the same submission_id again"
-        return ApiError("storage_unavailable", message)
-    return errors[0]
+    errors = list(refused.values())
+    first = next((e for e in errors if e.code == "storage_unavailable"), errors[0])
+    if windows == 1:
+        return first
+    details = [detail(f"{e.code}: {e.message}", "windows", window) for window, e in refused.items()]
+    message = first.message
+    if len(errors) < windows:
+        message = f"window {', '.join(map(repr, refused))} did not take it, the others did: {message}"
+        if any(error.status in (429, 503) for error in errors):
+            if first.code != "storage_unavailable":
+                message += "; send the same submission_id again"
+            return ApiError("storage_unavailable", message, details)
+    return ApiError(first.code, message, [*first.details, *details], first.retry_after_s)
 
 
 class Service:
@@ -106,6 +127,7 @@ class Service:
         self._writes: dict[str, Channel] = {}
         self._reads: dict[str, Channel] = {}
         self._lines: dict[str, Line] = {}
+        self._waking: dict[str, asyncio.Task[bool]] = {}
         self._reports: dict[str, asyncio.Task[None]] = {}
         self._last_status: dict[str, Any] = {}
 
@@ -187,7 +209,8 @@ class Service:
                 self._report(name, error)
                 return lost(error)
 
-            channel = channels[name] = Channel(self._line(name), method, note, limit, batch)
+            now_ms = self.now_ms if method == "write" else None
+            channel = channels[name] = Channel(self._line(name), method, note, limit, batch, now_ms)
         return channel
 
     def _report(self, name: str, error: Exception | None) -> None:
@@ -252,9 +275,9 @@ class Service:
         refusals = [_refusals(reply, len(submissions), want) for reply in replies]
         answers: list[list[Outcome] | ApiError] = []
         for index, submission in enumerate(submissions):
-            errors = [refused[index] for refused in refusals if index in refused]
-            if errors:
-                answers.append(_verdict(errors, len(windows)))
+            missed = {w: found[index] for w, found in zip(windows, refusals, strict=True) if index in found}
+            if missed:
+                answers.append(_verdict(missed, len(windows)))
             elif want == NO_RANK:
                 answers.append([])
             else:
@@ -281,10 +304,13 @@ class Service:
                 span = span_at(timeframe, window, occurred_at_ms)
                 if span is None:
                     continue  # outside the schedule or by hand: the period actor knows
-                if span.ends_at_ms is not None and at_ms >= span.ends_at_ms + grace_ms:
+                ends_ms = span.ends_at_ms
+                if ends_ms is not None and at_ms >= ends_ms + grace_ms + CLOCKS_DIFFER_MS:
+                    if timeframe.late_submissions == "arrival":
+                        continue
                     message = f"occurred_at lies in a closed period of window '{window}'"
                     refused[index] = ApiError("period_closed", message)
-                elif span.starts_at_ms is not None and at_ms < span.starts_at_ms:
+                elif span.starts_at_ms is not None and at_ms < span.starts_at_ms - CLOCKS_DIFFER_MS:
                     message = f"occurred_at lies in a future period of window '{window}'"
                     refused[index] = ApiError("period_not_open", message)
         return refused
@@ -293,15 +319,53 @@ class Service:
         self, board: Board, window: str, submissions: list[Submission], at_ms: int, want: int
     ) -> Any:
         try:
-            chain_id = board.chain_id(window)
+            return await self._write(board, window, ["submit", at_ms, want, submissions], len(submissions))
+        except ApiError as error:
+            return error
+
+    async def _write(self, board: Board, window: str, op: list[Any], weight: int) -> Any:
+        """Send an operation to a chain's home. One that sleeps is woken, one that moves is waited for:
+        nothing was taken then, so the operation is sent again. ApiError.
+        """
+        chain_id = board.chain_id(window)
+        deadline_s = time.monotonic() + FOUND_WITHIN_S
+        while True:
             name = self.catalogue.home(chain_id)
             if name is None:
                 raise ApiError("period_not_open", f"window '{window}' has no period yet")
-            op = [chain_id, "submit", at_ms, want, submissions]
-            reply = await self._channel(name, "write").send(op, len(submissions))
-            return self._value(reply, name)
-        except ApiError as error:
-            return error
+            reply = await self._channel(name, "write").send([chain_id, *op], weight)
+            if reply[0] not in (NOT_HERE, ASLEEP) or time.monotonic() >= deadline_s:
+                return self._value(reply, name)
+            if reply[0] == ASLEEP:
+                await self._wake(chain_id, name)
+            else:
+                await self._moved(chain_id, name)
+
+    async def _wake(self, chain_id: str, name: str) -> None:
+        """Have a chain's open periods loaded; callers at the same time share one call. ApiError."""
+        waking = self._waking.get(chain_id)
+        if waking is None:
+
+            async def ask() -> bool:
+                payload = bytes(msgpack.packb(chain_id))
+                async with asyncio.timeout(LOAD_TIMEOUT_S):
+                    reply = msgpack.unpackb(await self._line(name).call("wake", payload))
+                return reply[0] == NOT_HERE or bool(reply[1])
+
+            waking = self._waking[chain_id] = asyncio.create_task(ask())
+            waking.add_done_callback(lambda _: self._waking.pop(chain_id, None))
+        try:
+            awake = await asyncio.shield(waking)
+        except (LineLost, ActorGone, TimeoutError) as error:
+            self._report(name, error)
+            raise lost_read(error) from error  # nothing was taken
+        if not awake:
+            raise ApiError("period_loading", "the period is being loaded")
+
+    async def _moved(self, chain_id: str, name: str) -> None:
+        """Wait a moment for a chain that was not where it should be: for its new home, or to be hosted."""
+        self._report(name, None)
+        await self.catalogue.home_changed(chain_id, name, MOVED_LOOK_S)
 
     async def remove_entry(
         self, board: Board, player_id: str, window: str | None
@@ -312,10 +376,10 @@ class Service:
         """
 
         async def one(window: str) -> tuple[str, str, Row] | None:
-            chain_id, name = self._home(board, window)
-            op = [chain_id, "remove", self.now_ms(), NO_RANK, [player_id]]
+            self._home(board, window)
             try:
-                key, row = self._value(await self._channel(name, "write").send(op, 1), name)
+                op = ["remove", self.now_ms(), NO_RANK, [player_id]]
+                key, row = await self._write(board, window, op, 1)
             except ApiError as error:
                 if error.code == "entry_not_found":
                     return None
@@ -336,10 +400,19 @@ class Service:
         key = (chain_id, period, kind, *args) if kind != "lookup" else object()
 
         def convert(reply: list[Any]) -> Any:
+            if reply[0] == NOT_HERE:
+                return ELSEWHERE
             value = self._value(reply, name)
             return COLD if value is None else self._reading(value)
 
         found = await self._channel(name, "read").send_shared(key, op, convert)
+        deadline_s = time.monotonic() + FOUND_WITHIN_S
+        while found is ELSEWHERE and time.monotonic() < deadline_s:
+            await self._moved(chain_id, name)
+            _, name = self._home(board, window)
+            found = await self._channel(name, "read").send_shared(key, op, convert)
+        if found is ELSEWHERE:
+            raise ApiError("period_loading", "the period is being loaded")
         if found is COLD:  # a closed period that is not in memory
             try:
                 async with asyncio.timeout(LOAD_TIMEOUT_S):
@@ -486,7 +559,7 @@ class Service:
         While the supervisor is away scores and reads go on, so the last known state counts.
         """
         try:
-            status = await self.status()
+            status = await self.status(brief=True)
         except ApiError:
             status = {**self._last_status, "supervisor": "away"}
             status.setdefault("ready", False)
@@ -499,13 +572,14 @@ class Service:
             "storage": status.get("storage", "unknown"),
             "supervisor": "away" if status.get("supervisor") == "away" else "ok",
             "actors": len(actors),
-            "periods": status.get("periods", {"serving": 0, "loading": 0}),
+            "periods": status.get("periods", {"serving": 0, "loading": 0, "asleep": 0}),
         }
 
-    async def status(self) -> dict[str, Any]:
+    async def status(self, *, brief: bool = False) -> dict[str, Any]:
         """For operators: actors with pid, memory, periods hosted, load; supervisor; store; this gateway."""
         try:
-            reply = await self._supervisor.call("status", timeout_s=5)
+            arguments = (b"brief",) if brief else ()
+            reply = await self._supervisor.call("status", *arguments, timeout_s=5)
         except (ActorGone, TimeoutError) as error:
             raise ApiError("storage_unavailable", f"the supervisor is away: {error}") from error
         self._last_status = {**msgpack.unpackb(reply), "gateway": {"pid": os.getpid()}}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, Protocol
+from zlib import crc32
 
 from lbactors import planner
 from lbactors.chain_spec import ChainSpec
 from lbactors.model import Board, PeriodRecord, Rules
+from lbactors.timeframe import Span, next_span
 
 
 class Actor(Protocol):
@@ -32,6 +34,11 @@ class ChainState:
         self.due_ms: int | None = None
         self.lock = asyncio.Lock()
         self.floors: dict[int, int] = {}  # serial -> a seq that the actor said the period had reached
+        self.spread = crc32(self.chain_id.encode()) / 2**32  # its place among those that share a boundary
+        self.awake = True  # its open periods are to be loaded when it is hosted anew, not on demand
+        self.rate_per_s = 0.0  # submissions and reads of late
+        self.entries = 0  # of its open periods that are awake
+        self.work = 0  # how many the actor counted in all, at the last look
 
     def saw(self, serial: int, seq: int) -> None:
         """The actor told how far a period is."""
@@ -52,7 +59,31 @@ class ChainState:
             self.next_serial,
             now_ms,
             goes_on=self.wanted,
+            spread=self.spread,
         )
+
+    @property
+    def grace_ms(self) -> int:
+        return self.board.definition.timeframe.late_grace_seconds * 1000
+
+    def next_starts_ms(self, record: PeriodRecord) -> int | None:
+        """When the period after a record begins, as far as the schedule knows."""
+        later = next((r for r in self.records if r.serial > record.serial), None)
+        if later is not None:
+            return later.starts_at_ms
+        if record.ends_at_ms is None:
+            return None
+        span = Span(record.key, record.starts_at_ms, record.ends_at_ms)
+        following = next_span(self.board.definition.timeframe, self.window, span)
+        return None if following is None else following.starts_at_ms
+
+    def record(self, serial: int) -> PeriodRecord:
+        return next(r for r in self.records if r.serial == serial)
+
+    def tenancy(self) -> planner.Tenancy:
+        """What the planner needs to know to find a home."""
+        dedicated = self.board.definition.placement == "dedicated" and self.wanted
+        return planner.Tenancy(self.chain_id, self.rate_per_s, dedicated)
 
     def spec(self) -> ChainSpec:
         definition = self.board.definition
@@ -63,7 +94,7 @@ class ChainState:
             self.window,
             self.version,
             Rules.of(definition),
-            definition.timeframe.late_grace_seconds * 1000,
+            self.grace_ms,
             more,
             [r for r in self.records if not r.sealed],
             sealed[-1] if sealed else None,
@@ -73,6 +104,8 @@ class ChainState:
                 for r in self.records
                 if not r.sealed and r.serial in self.floors
             },
+            self.awake,
+            definition.timeframe.late_submissions == "arrival",
         )
 
 
@@ -85,4 +118,6 @@ class ActorState:
         self.chains: set[str] = set()
         self.last_ping: dict[str, Any] = {}
         self.lock = asyncio.Lock()
+        self.observed_at_s = 0.0
+        self.is_emptied = False  # chains are on their way from here
         self.hosted: dict[str, int] = {}  # chain -> version of the spec that it took

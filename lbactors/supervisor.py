@@ -27,13 +27,14 @@ import structlog
 from lbactors.activation import WENT_BACK
 from lbactors.audit import Audit, Who
 from lbactors.clock import Clock
+from lbactors.closing import Closing
 from lbactors.documents import unpack_board
 from lbactors.events import Events
 from lbactors.granting import Rewards
 from lbactors.hosting import Actors, Hosting
 from lbactors.logs import configure_logs
-from lbactors.model import ApiError, Board, PeriodRecord
-from lbactors.period_actor import NOT_HERE, pack, value_of
+from lbactors.model import COMPLETE, ApiError, Board, PeriodRecord
+from lbactors.period_actor import pack
 from lbactors.routes import INCARNATIONS
 from lbactors.supervised import ChainState
 from persistence import open_store
@@ -61,6 +62,14 @@ async def trouble_of(store: Store) -> str:
     except TimeoutError:
         return f"no answer for {STORE_ANSWERS_WITHIN_S:g} s"
     return ""
+
+
+def _record(row: list[Any]) -> PeriodRecord:
+    """A stored period. Version 0.1 kept no stage: what it had closed is complete."""
+    record = PeriodRecord(*row)
+    if len(row) < len(PeriodRecord._fields) and record.sealed:
+        return record._replace(stage=COMPLETE)
+    return record
 
 
 def _discard(running: set[str], chain_id: str, _: Any) -> None:
@@ -92,6 +101,7 @@ class Supervisor:
         self._limit = asyncio.Semaphore(ACTIONS_AT_ONCE)
         self._commands: Any = None
         self._store_open = False
+        self.closing = Closing(self)
         self.store: Store
         self.audit: Audit
         self.hosting: Hosting
@@ -112,7 +122,9 @@ class Supervisor:
         configure_logs(self.settings["log_level"])
         self.clock = Clock(self.settings["clock_file"])
         self.cluster = self._connect()
-        self.hosting = Hosting(self.settings, self.cluster, self.chains, self._keep, self._publish)
+        self.hosting = Hosting(
+            self.settings, self.cluster, self.chains, self._keep, self._publish, self.commit
+        )
         if not self._store_open:
             self.store = store = open_store(self.settings["store_url"])
             store.expect(self.settings["store_id"])
@@ -143,6 +155,7 @@ class Supervisor:
         await self._commands.first_start()
         self.events.start()
         self.hosting.restore()
+        self.hosting.restore_warm(await self.store.scan("warm"))
         self._keep(self._tick())
         self._keep(self.hosting.watch())
         self._keep(self.audit.trim_on())
@@ -161,7 +174,7 @@ class Supervisor:
             chain = self.chains.get(chain_id)
             if chain is None:
                 chain = self.chains[chain_id] = ChainState(board, window)
-            chain.records.append(PeriodRecord(*msgpack.unpackb(body)))
+            chain.records.append(_record(msgpack.unpackb(body)))
         for board in self.boards.values():
             for window in board.windows:
                 if board.chain_id(window) not in self.chains:
@@ -314,38 +327,24 @@ class Supervisor:
             if changes:
                 await self.commit(changes)
                 await self.hosting.host([chain], wait=False)
-            for serial in plan.seal:
-                await self.seal(chain, serial)
+            if plan.steps:
+                await self.closing.carry_out(chain, plan.steps)
             if plan.delete:
                 await self._delete_periods(chain, plan.delete)
-            if not (plan.add or plan.seal or plan.delete):
+            if not (plan.add or plan.steps or plan.delete):
                 self.schedule(chain, plan.due_ms)
                 return
 
-    def take_records(self, chain: ChainState, records: Iterable[PeriodRecord]) -> None:
-        """Put records in the place of those of the same serial, or add them."""
+    def take_records(self, chain: ChainState, records: Iterable[PeriodRecord], *, told: bool = True) -> None:
+        """Put records in the place of those of the same serial, or add them. told: the actor must hear it."""
         by_serial = {r.serial: r for r in chain.records} | {r.serial: r for r in records}
         chain.records = [by_serial[s] for s in sorted(by_serial)]
         chain.next_serial = max(chain.next_serial, chain.records[-1].serial + 1)
-        chain.version += 1
+        chain.version += told
 
     @staticmethod
     def record_change(chain: ChainState, record: PeriodRecord) -> Change:
         return Change("periods", f"{chain.chain_id}/{record.key}", pack(list(record)))
-
-    async def seal(self, chain: ChainState, serial: int) -> None:
-        """Have a period closed by its actor, then persist and publish that."""
-        record = next(r for r in chain.records if r.serial == serial)
-        actor = self.hosting.actors[chain.home]
-        reply = await self.hosting.call(actor, "seal", [chain.chain_id, serial])
-        if reply[0] == NOT_HERE:
-            await self.hosting.host([chain], wait=True)
-            reply = await self.hosting.call(actor, "seal", [chain.chain_id, serial])
-        sealed = PeriodRecord(*value_of(reply))._replace(key=record.key)
-        self.take_records(chain, [sealed])
-        await self.commit([self.record_change(chain, sealed)])
-        await self.hosting.host([chain], wait=False)
-        log.info("period closed", chain=chain.chain_id, key=sealed.key, entries=sealed.entries)
 
     async def _delete_periods(self, chain: ChainState, serials: list[int]) -> None:
         gone = [r for r in chain.records if r.serial in serials]
@@ -365,20 +364,21 @@ class Supervisor:
             self._keep(self.hosting.probe(name.decode()))
         return b""
 
-    async def status(self) -> bytes:
-        """For operators: actors, their chains and periods, readiness and why not."""
+    async def status(self, brief: bytes = b"") -> bytes:
+        """For operators: actors, their chains and periods, readiness and why not. brief: no chains."""
         await self.start()
         await asyncio.gather(*(self.hosting.probe(name, join=True) for name in list(self.hosting.actors)))
-        loading, serving = 0, 0
+        loading, serving, known = 0, 0, 0
         for actor in self.hosting.actors.values():
-            for _, periods, _ in actor.last_ping.get("chains", {}).values():
+            for _, periods, *_ in actor.last_ping.get("chains", {}).values():
                 for period in periods:
                     serving += period[1] == "serving"
-                    loading += period[1] != "serving"
+                    loading += period[1] not in ("serving", "asleep")
         storage = await trouble_of(self.store) or "ok"
         if storage == "ok":
             troubles = [t for a in self.hosting.actors.values() for t in a.last_ping.get("trouble", [])]
             storage = next((t for t in troubles if WENT_BACK in t), "ok")
+        known = sum(not r.sealed for c in self.chains.values() for r in c.records)
         hosted = self.hosting.all_hosted()
         away = [n for n, a in self.hosting.actors.items() if a.chains and not a.last_ping]
         return pack(
@@ -386,11 +386,15 @@ class Supervisor:
                 "ready": storage == "ok" and hosted and not loading and not away,
                 "storage": storage,
                 "supervisor": {"epoch": self.epoch, "pid": os.getpid(), "trouble": self.trouble},
-                "periods": {"serving": serving, "loading": loading},
+                "periods": {
+                    "serving": serving,
+                    "loading": loading,
+                    "asleep": max(known - serving - loading, 0),
+                },
                 "leaderboards": len(self.boards),
                 "actors": [
-                    {"name": n, "chains": len(a.chains), **a.last_ping}
-                    for n, a in sorted(self.hosting.actors.items())
+                    self.hosting.described(name, with_chains=not brief)
+                    for name in sorted(self.hosting.actors)
                 ],
                 "at": time.time(),
             }

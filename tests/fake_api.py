@@ -312,10 +312,16 @@ class FakeApi:
         if request.path.endswith("/close"):
             return answer({"closed": {**period, "state": "closed"}, "current": period})
         if request.path == "/v1/status":
-            chains = {"default/xp~1/main": [4, [["a", "serving", 1, 30, 2], ["b", "loading", 1, 4, 0]], 7]}
+            chains = {
+                "default/xp~1/main": [
+                    4, [["a", "serving", 1, 30, 2, 1, 90], ["b", "loading", 1, 4, 0, 2, 0]], 7, 520
+                ],
+                "default/xp~1/daily": [4, [["c", "asleep", 0, 0, 0, 1, 0]], 1, 3],
+            }  # fmt: skip
             actors = [
                 {"name": "period-1", "pid": 7, "resident_bytes": 64 * 2**20, "started_at": 1000.0,
-                 "inputs": 500, "reads": 20, "chains": chains},
+                 "inputs": 500, "reads": 20, "chains": chains, "placed": 2, "awake": 1, "rate_per_s": 5.2,
+                 "reserved": True},
                 {"name": "period-2", "chains": {}},
             ]  # fmt: skip
             return answer({"ready": self.ready, "actors": actors, "supervisor": {"epoch": 4}, "at": 1100.0})

@@ -107,7 +107,7 @@ class World:
         self.patch = pytest.MonkeyPatch()
 
     async def __aenter__(self) -> World:
-        for name, value in (("chain.RETRY_S", (0.001,)), ("activation.SNAPSHOT_ROWS", 8)):
+        for name, value in (("open_periods.RETRY_S", (0.001,)), ("activation.SNAPSHOT_ROWS", 8)):
             self.patch.setattr(f"lbactors.{name}", value)
         self.patch.setattr("lbactors.period.BUCKET_ENTRIES", 4)
         self.at(NOON_MS + HOUR_MS // 2)
@@ -331,14 +331,19 @@ async def test_while_a_chain_moves_a_refusal_is_one_that_passes(world: World) ->
     """Draining is no end of the period: what is refused meanwhile must be sent again, to the new place."""
     chain = await world.chain(hour(1))
     await submit(chain, "p1", 1)
-    gate = world.store.hold("put_parts", 1)
+    first = world.store.hold("put_parts", 1)
     leaving = asyncio.create_task(chain.leave())
-    await gate.entered.wait()
-    code = await refusal(submit(chain, "p2", 1))
-    gate.opened.set()
+    await first.entered.wait()
+    await submit(chain, "p2", 2)  # while most of it is saved, it still serves
+    second = world.store.hold("put_parts", 1)
+    first.opened.set()
+    await second.entered.wait()
+    assert chain.is_leaving
+    code = await refusal(submit(chain, "p3", 3))
+    second.opened.set()
     await leaving
-    assert (await world.stored(1))[:2] == (1, []), "everything is in the snapshot"
-    assert await standings(await world.chain(hour(1))) == {"p1": (1, 1)}
+    assert (await world.stored(1))[:2] == (2, []), "everything is in the snapshot"
+    assert await standings(await world.chain(hour(1))) == {"p2": (1, 2), "p1": (2, 1)}
     assert code == "period_loading"
 
 

@@ -388,8 +388,13 @@ def test_status(api: FakeApi) -> None:
     assert "ready.ready yes" in " ".join(output.split())
     assert "supervisor.epoch 4" in " ".join(output.split())
     table = [" ".join(line.split()) for line in output.splitlines()[-2:]]
-    assert table[0] == "period-1 7 64.0 MiB 1 min 40 s 2 1 34 2 500 5.0 20 0.2"
-    assert table[1] == "period-2 - - - 0 0 0 0 - - - -"
+    assert table[0] == "period-1 7 64.0 MiB 1 min 40 s 2 1 1 34 2 5.2 500 20 yes"
+    assert table[1] == "period-2 - - - - - 0 0 0 - - - -"
+    lines = [" ".join(line.split()) for line in ok("status", "--periods").splitlines()[-2:]]
+    assert lines == [
+        "period-1 default/xp~1/main a serving 30 2 90",
+        "period-1 default/xp~1/main b loading 4 0 0",
+    ]
     assert set(ok_json("status")) == {"health", "ready", "status"}
     assert ok_json("status", "--key", "lb_wrong")["status"] is None
     api.ready = False

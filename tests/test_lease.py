@@ -159,7 +159,7 @@ async def test_what_was_journaled_before_a_pause_is_confirmed_after_it(
             patch.setattr(Activation, "_append", paused)
             item = ["ann", 1, 0, None, "id", None, None]
             op = [CHAIN_ID, "submit", NOON_MS, FULL, [item]]
-            (reply,) = msgpack.unpackb(await actor.write(msgpack.packb([op])))
+            (reply,) = msgpack.unpackb(await actor.write(msgpack.packb([actor.clock.now_ms(), [op]])))
         if overtaken and pause_s:
             assert reply[0] == ERROR and reply[1][0] == "storage_unavailable", "so the client asks again"
             assert CHAIN_ID not in actor.chains, "and this one is over"
@@ -275,7 +275,7 @@ async def copy_of(world: World, to: Path) -> Path:
 async def test_a_store_that_went_back_is_refused_and_the_state_stays_readable(
     world: World, tmp_path: Path, emptied: bool
 ) -> None:
-    world.patch.setattr("lbactors.chain.WENT_BACK_RETRY_S", 0.001)
+    world.patch.setattr("lbactors.open_periods.WENT_BACK_RETRY_S", 0.001)
     (tmp_path / "nothing").mkdir()
     chain = await world.chain(hour(1))
     await submit(chain, "ann", 1)
@@ -301,7 +301,7 @@ async def test_a_new_process_refuses_what_is_behind_the_floor_that_it_was_told(w
     chain = await world.chain(hour(1))
     await submit(chain, "ann", 1)
     chain.stop()
-    world.patch.setattr("lbactors.chain.WENT_BACK_RETRY_S", 0.001)
+    world.patch.setattr("lbactors.open_periods.WENT_BACK_RETRY_S", 0.001)
     fresh = await world.chain(hour(1), wait=False, floors={1: 2})
     await until(lambda: "seq 2 was acknowledged" in fresh.open[0].reason)
     assert await refusal(submit(fresh, "ann", 1)) in ("storage_unavailable", "period_loading")

@@ -15,13 +15,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbactors import planner
-from lbactors.model import PeriodRecord
+from lbactors.model import CLOSED, CLOSING, COMPLETE, OPENED, PeriodRecord
 from lbactors.planner import (
+    BUSY_PER_S,
+    CALM_PER_S,
     LEAD_MS,
+    LEAD_SPREAD_MS,
     LINGER_MS,
+    MOVED_AT_ONCE,
+    SEAL_SPREAD_MS,
+    Move,
     Plan,
+    Step,
+    Tenancy,
     goes_on_after,
     new_record,
+    next_move,
     place,
     plan_chain,
     unique_key,
@@ -49,6 +58,7 @@ class Timeline:
         self.records: list[PeriodRecord] = []
         self.ever: dict[int, PeriodRecord] = {}
         self.next_serial = 1
+        self.told: list[Step] = []
         self.goes_on = True
         self.due_ms: int | None = None
         self.run(now_ms)
@@ -60,10 +70,13 @@ class Timeline:
 
     def carry_out(self, plan: Plan) -> None:
         self.put(*plan.add)
-        self.put(*(self.ever[serial]._replace(sealed=True) for serial in plan.seal))
-        assert all(self.ever[serial].sealed for serial in plan.delete) and not set(plan.delete) & set(
-            plan.seal
-        )
+        for step in plan.steps:
+            before = self.ever[step.serial]
+            assert step.stage == before.stage + 1, "stage by stage"
+            self.put(before._replace(stage=step.stage, sealed=before.sealed or step.stage == CLOSED))
+            self.told.append(step)
+        assert all(self.ever[serial].stage == COMPLETE for serial in plan.delete)
+        assert not set(plan.delete) & {step.serial for step in plan.steps}
         self.records = [r for r in self.records if r.serial not in plan.delete]
 
     def put(self, *records: PeriodRecord) -> None:
@@ -77,7 +90,7 @@ class Timeline:
         plans: list[Plan] = []
         while True:
             plan = self.plan(now_ms)
-            if not (plan.add or plan.seal or plan.delete):
+            if not (plan.add or plan.steps or plan.delete):
                 self.due_ms = plan.due_ms
                 return plans
             assert plan == self.plan(now_ms), "asked again before it was carried out, the plan is the same"
@@ -130,9 +143,10 @@ def test_the_next_period_is_opened_ahead(length_s: int, lead_ms: int) -> None:
     assert line.due_ms == first.ends_at_ms - lead_ms
     assert line.run(line.due_ms - 1) == []
     (plan,) = line.run(line.due_ms)
+    assert line.due_ms == first.ends_at_ms, "then it will be closing, and the next one opened"
     assert [(r.serial, r.starts_at_ms, r.sealed) for r in plan.add] == [(2, first.ends_at_ms, False)]
     assert plan.add[0].state(first.ends_at_ms - 1, GRACE_MS) == "pending"
-    assert not plan.seal and not plan.delete
+    assert not plan.steps and not plan.delete
 
 
 @pytest.mark.parametrize("grace_s", [0, 5, 86_400])
@@ -144,7 +158,8 @@ def test_a_period_is_sealed_once_its_grace_is_over(grace_s: int) -> None:
     assert line.open_keys() == ["2026-11-18", "2026-11-19"]
     line.run(seal_ms - 1)
     assert not line.ever[1].sealed
-    assert [p.seal for p in line.run(seal_ms)] == [[1]]
+    plans = line.run(seal_ms)
+    assert [step for p in plans for step in p.steps] == [(seal_ms, CLOSED, 1), (seal_ms, COMPLETE, 1)]
     assert line.ever[1].state(seal_ms, grace_s * SECOND_MS) == "closed"
 
 
@@ -169,7 +184,7 @@ def test_what_was_missed_is_caught_up_in_order_and_once(retain: int, missed: int
     line = Timeline(frame(type="hourly", retain_periods=retain), now_ms=start_ms)
     now_ms = start_ms + (missed + 1) * HOUR_MS
     add = line.plan(now_ms).add
-    assert len(add) == min(missed + 1, max(retain, 1) + 2), "bounded by what is kept"
+    assert len(add) == missed + 1
     assert [r.serial for r in add] == list(range(missed + 3 - len(add), missed + 3))
     assert [r.starts_at_ms for r in add] == [
         at("2026-11-18T12:00:00") + (r.serial - 1) * HOUR_MS for r in add
@@ -265,8 +280,13 @@ def test_a_season() -> None:
     assert record[:5] == (1, "2026-12-01T00:00:00Z", at("2026-12-01"), at("2026-12-08"), False)
     assert record.state(at("2026-11-18"), GRACE_MS) == "pending"
     assert not goes_on_after(line.timeframe, "main", line.records)
-    assert line.due_ms == at("2026-12-08T00:00:06"), "nothing to do until the end"
-    line.run(at("2026-12-08T00:00:06"))
+    for due in (
+        "2026-12-01T00:00:00",
+        "2026-12-08T00:00:00",
+        "2026-12-08T00:00:06",
+    ):  # opened, closing, closed
+        assert line.due_ms == at(due)
+        line.run(at(due))
     assert line.ever[1].sealed and len(line.records) == 1 and line.due_ms is None
     assert line.run(at("2027-12-08")) == []
 
@@ -292,23 +312,26 @@ def test_a_manual_board_opens_nothing_by_itself_but_seals() -> None:
     line = Timeline(frame(type="manual"), now_ms=at("2026-11-18"))
     assert line.records == [] and line.due_ms is None
     line.put(new_record(Span("cup", at("2026-11-19"), at("2026-11-20")), 1, 0, [], None))
-    assert line.run(at("2026-11-18")) == [] and line.due_ms == at("2026-11-20T00:00:06")
+    assert line.run(at("2026-11-18")) == [] and line.due_ms == at("2026-11-19")
     line.run(at("2026-11-20T00:00:06"))
     assert line.ever[1].sealed and line.due_ms is None
     line.put(new_record(Span("open-ended", at("2026-11-21"), None), 2, 0, ["cup"], None))
-    assert line.run(at("2036-11-21")) == [] and line.due_ms is None
+    line.run(at("2036-11-21"))
+    assert line.told[-1] == (at("2036-11-21") - 10 * 365 * DAY_MS - 3 * DAY_MS, OPENED, 2), line.told[-1]
+    assert line.due_ms is None
 
 
 def test_an_archived_board_lets_its_period_run_out() -> None:
     line = Timeline(frame(type="daily"), now_ms=at("2026-11-18T12:00:00"))
     line.goes_on = False
-    assert line.plan(at("2026-11-18T12:00:00")).due_ms == at("2026-11-19T00:00:06")
+    assert line.plan(at("2026-11-18T12:00:00")).due_ms == at("2026-11-19")
     line.run(at("2026-12-24T12:00:00"))
     assert [(r.key, r.sealed) for r in line.records] == [("2026-11-18", True)] and line.due_ms is None
     line.goes_on = True  # active again: the schedule goes on, and the time between is not forgotten
     line.run(at("2026-12-24T12:00:00"))
     line.holding(at("2026-12-24T12:00:00"))
     assert [r.key for r in line.records] == [f"2026-12-{day}" for day in range(14, 25)]
+    assert len(line.ever) == 12 + 24 + 1
 
 
 # A year ---------------------------------------------------------------------------------------------------
@@ -386,14 +409,103 @@ def test_a_window_beside_the_main_timeframe() -> None:
 # Where chains live ----------------------------------------------------------------------------------------
 
 
+def some(name: str, number: int, rate_per_s: float = 0.0, dedicated: bool = False) -> list[Tenancy]:
+    return [Tenancy(f"{name}{n}", rate_per_s, dedicated) for n in range(number)]
+
+
 def test_place() -> None:
     assert place({}, 2) is None, "a first actor"
-    assert place({"a": 1}, 2) is None, "one more while the budget lasts"
-    assert place({"b": 0, "a": 0, "c": 5}, 2) == "a", "an idle one first"
-    assert place({"b": 0, "a": 7}, 8) == "b"
-    assert place({"b": 3, "a": 3, "c": 4}, 3) == "a", "then the least loaded"
-    loads: dict[str, int] = {}
+    assert place({"a": some("a", 1)}, 2) is None, "one more while the budget lasts"
+    assert place({"b": [], "a": [], "c": some("c", 5)}, 2) == "a", "an idle one first"
+    assert place({"b": [], "a": some("a", 7)}, 8) == "b"
+    assert place({"b": some("b", 3), "a": some("a", 3), "c": some("c", 4)}, 3) == "a", "then the least loaded"
+    reserved = {"a": some("a", 1, dedicated=True), "b": some("b", 1, CALM_PER_S), "c": some("c", 9)}
+    assert place(reserved, 3) == "c", "not one that is kept for its only chain"
+    assert place({"a": some("a", 1, dedicated=True)}, 1) == "a", "unless there is no other"
+    loads: dict[str, list[Tenancy]] = {}
     for _ in range(20):
         name = place(loads, 4) or f"actor-{len(loads)}"
-        loads[name] = loads.get(name, 0) + 1
-    assert loads == {f"actor-{n}": 5 for n in range(4)}
+        loads.setdefault(name, []).extend(some(name, 1))
+    assert {name: len(tenants) for name, tenants in loads.items()} == {f"actor-{n}": 5 for n in range(4)}
+
+
+def test_who_is_alone_or_calm_stays() -> None:
+    assert next_move({}, 4) is None
+    assert next_move({"a": some("a", 1, 9999.0), "b": some("b", 40)}, 2) is None
+    assert next_move({"a": some("a", 3, BUSY_PER_S - 1)}, 9) is None
+
+
+@pytest.mark.parametrize("dedicated", [False, True])
+def test_a_chain_that_wants_an_actor_gets_one_while_the_budget_lasts(dedicated: bool) -> None:
+    rate_per_s = 0.0 if dedicated else BUSY_PER_S
+    actors = {"a": [*some("a", 2), Tenancy("x", rate_per_s, dedicated)], "b": some("b", 1)}
+    assert next_move(actors, 3) == Move(["x"], "a", None), "a new one"
+    assert next_move({**actors, "c": []}, 3) == Move(["x"], "a", "c"), "an idle one"
+
+
+def test_the_others_make_room_when_the_budget_is_used_up() -> None:
+    busy = Tenancy("x", BUSY_PER_S, False)
+    actors = {"a": [*some("a", 2), busy], "b": some("b", 9), "c": some("c", 5), "d": some("d", 7)}
+    assert next_move(actors, 4) == Move(["a0", "a1"], "a", "c")
+    actors["a"] = [*some("a", 100), busy]
+    move = next_move(actors, 4)
+    assert move is not None and len(move.chain_ids) == MOVED_AT_ONCE and "x" not in move.chain_ids
+    crowded = {"a": [*some("a", 1), busy], "b": some("b", 1, BUSY_PER_S), "c": some("c", 1, BUSY_PER_S)}
+    assert next_move(crowded | {"d": some("d", 3)}, 4) is None, "half of the budget is left to share"
+    dedicated = crowded | {"a": [*some("a", 1), Tenancy("x", 0.0, True)], "d": some("d", 3)}
+    assert next_move(dedicated, 4) == Move(["a0"], "a", "d"), "a dedicated one gets all but the last"
+    assert next_move({"a": [*some("a", 1), Tenancy("x", 0.0, True)]}, 1) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rates=st.lists(st.sampled_from([0.0, 10.0, CALM_PER_S, BUSY_PER_S, 5 * BUSY_PER_S]), max_size=40),
+    dedicated=st.sets(st.integers(0, 39), max_size=4),
+    budget=st.integers(1, 8),
+)
+def test_moves_come_to_an_end(rates: list[float], dedicated: set[int], budget: int) -> None:
+    """However chains were placed: moving ends, nothing is lost, and the budget is kept."""
+    actors: dict[str, list[Tenancy]] = {}
+    for number, rate_per_s in enumerate(rates):
+        name = place(actors, budget) or f"actor-{len(actors)}"
+        actors.setdefault(name, []).append(Tenancy(f"c{number}", rate_per_s, number in dedicated))
+    for _ in range(200):
+        move = next_move(actors, budget)
+        if move is None:
+            break
+        to = move.to or f"actor-{len(actors)}"
+        moved = [t for t in actors[move.home] if t.chain_id in move.chain_ids]
+        assert len(moved) == len(move.chain_ids) and to != move.home
+        actors[move.home] = [t for t in actors[move.home] if t not in moved]
+        actors.setdefault(to, []).extend(moved)
+    else:
+        raise AssertionError("no end of moving")
+    assert len(actors) <= budget
+    assert sorted(t.chain_id for tenants in actors.values() for t in tenants) == sorted(
+        f"c{n}" for n in range(len(rates))
+    )
+    if len(dedicated) < budget:
+        for tenants in actors.values():
+            assert len(tenants) == 1 or not any(t.dedicated for t in tenants)
+
+
+# Many at one boundary -------------------------------------------------------------------------------------
+
+
+def test_leaderboards_that_share_a_boundary_have_their_work_spread() -> None:
+    timeframe, now_ms, end_ms = frame(type="daily"), at("2026-11-18T12:00:00"), at("2026-11-19")
+    record = new_record(Span("2026-11-18", at("2026-11-18"), end_ms), 1, now_ms, [], None)._replace(
+        stage=OPENED
+    )
+    first, last = (
+        plan_chain(timeframe, "main", [record], 2, now_ms, goes_on=True, spread=s) for s in (0.0, 0.999)
+    )
+    assert first.due_ms == end_ms - LEAD_MS and last.due_ms is not None
+    assert end_ms - LEAD_MS - LEAD_SPREAD_MS <= last.due_ms < end_ms - LEAD_MS - LEAD_SPREAD_MS * 0.99
+    closing = record._replace(stage=CLOSING)
+    seals = [
+        plan_chain(timeframe, "main", [closing], 2, end_ms, goes_on=False, spread=s).due_ms
+        for s in (0.0, 0.999)
+    ]
+    assert seals[0] == end_ms + GRACE_MS + LINGER_MS
+    assert seals[0] + SEAL_SPREAD_MS * 0.99 < seals[1] <= seals[0] + SEAL_SPREAD_MS

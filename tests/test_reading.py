@@ -126,9 +126,9 @@ async def test_closed_periods_load_on_demand_and_are_let_go(world: World) -> Non
     assert await standings(chain, "hour-1") == {"a": (1, 40), "b": (2, 30), "c": (3, 20)}
     assert set(chain.closed) == {1, 2} and chain.is_warm("hour-1")
     assert (await chain.read("hour-1", "stats", []))[0].next_starts_at_ms == END_MS, "that of hour-2"
-    chain.unload_idle(world.clock.now_ms() - 1_000)
+    chain.closed.forget_idle(world.clock.now_ms() - 1_000, keep=2)
     assert set(chain.closed) == {1, 2}, "read just now"
-    chain.unload_idle(world.clock.now_ms() + 1)
+    chain.closed.forget_idle(world.clock.now_ms() + 1, keep=2)
     assert set(chain.closed) == {2}, "the previous one stays for `change`"
     gate = world.store.hold("recover", 1)
     reads = [asyncio.create_task(standings(chain, "hour-1")) for _ in range(3)]

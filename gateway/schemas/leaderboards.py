@@ -123,7 +123,7 @@ def definitions() -> dict[str, Schema]:
                 ),
                 "late_submissions": said(
                     {"type": "string", "enum": ["refuse", "arrival"], "default": "refuse"},
-                    "What becomes of a submission whose `occurred_at` lies in a closed period: 409, or it counts "
+                    "What becomes of a submission whose `occurred_at` is in a closed period: 409, or it counts "
                     "for the period in which it arrived.",
                 ),
             },

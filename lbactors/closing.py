@@ -1,0 +1,139 @@
+"""The steps of a period's life that time brings: opened, closing, closed, complete, each of them once.
+
+Part of the supervisor. The planner says which steps are due, in the order of time. A step is carried out and
+persisted in one commit with what follows from it: the period's new stage, the events for those who listen,
+what was promised to winners. So whatever process dies at whatever point, the next one finds the stage that
+was reached and goes on there; and a step that was repeated makes the same events under the same ids.
+
+    OPENED    its time has begun                 `period.opened`
+    CLOSING   its time is over, the grace runs   `period.closing`
+    CLOSED    sealed by its actor: no submission is taken any more, the ids that it knew are its successor's,
+              the last snapshot is written       `period.closed` with the final standings
+    COMPLETE  every reward is granted            `reward.granted` (lbactors.granting)
+
+Where nobody listens, opening and closing leave no trace in the store: they would be told to nobody again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import msgpack
+import structlog
+
+from lbactors.documents import entry_json, period_json, view_of_record
+from lbactors.events import Event, event_id
+from lbactors.model import CLOSED, CLOSING, COMPLETE, OPENED, PeriodRecord, Row
+from lbactors.period_actor import NOT_HERE, value_of
+from lbactors.planner import Step
+from lbactors.supervised import ChainState
+from persistence.store import Change
+
+if TYPE_CHECKING:
+    from lbactors.supervisor import Supervisor
+
+STANDINGS_ROWS = 10  # final standings in an event; all of them are behind its link
+EVENT_OF = {OPENED: "period.opened", CLOSING: "period.closing", CLOSED: "period.closed"}
+
+log = structlog.get_logger("supervisor")
+
+
+class Closing:
+    """One for each supervisor; `carry_out` is called under the chain's lock."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.s = supervisor
+
+    async def carry_out(self, chain: ChainState, steps: Sequence[Step]) -> None:
+        """Take periods to the stages that are due, in order. ApiError, StoreError: the rest is due again."""
+        changes: list[Change] = []
+        events: list[Event] = []
+
+        async def persist() -> None:
+            made = [*changes, *self.s.events.changes(events)]
+            changes.clear()
+            events.clear()
+            if made:
+                await self.s.commit(made)
+                self.s.events.committed()
+
+        for at_ms, stage, serial in steps:
+            record = chain.record(serial)
+            if stage == COMPLETE:
+                await persist()
+                await self.s.rewards.grant(chain, record)
+                changes.append(self._reach(chain, record, COMPLETE))
+                continue
+            missed = record.sealed  # nobody can have submitted to it: there is nothing to seal
+            if stage == CLOSED and not missed:
+                await persist()  # what came before in time is told before
+                record = await self._sealed(chain, record)
+            event = await self._event(chain, record, stage, at_ms)
+            if stage == CLOSED:
+                promised = self.s.rewards.begin(chain, record) if record.entries else []
+                changes += [self._reach(chain, record, CLOSED if promised else COMPLETE), *promised]
+            else:
+                change = self._reach(chain, record, stage)
+                if event is not None:
+                    changes.append(change)
+            if event is not None:
+                events.append(event)
+            if stage == CLOSED and not missed:
+                await persist()
+                await self.s.hosting.host([chain], wait=False)
+        await persist()
+
+    def _reach(self, chain: ChainState, record: PeriodRecord, stage: int) -> Change:
+        """Note that a period reached a stage."""
+        reached = record._replace(stage=stage)
+        sealed = {r.serial for r in chain.records if r.sealed}
+        self.s.take_records(chain, [reached], told=reached.sealed and reached.serial not in sealed)
+        return self.s.record_change(chain, reached)
+
+    async def _sealed(self, chain: ChainState, record: PeriodRecord) -> PeriodRecord:
+        """Have a period closed by its actor. Repeating it is harmless."""
+        hosting = self.s.hosting
+        reply = await hosting.call(hosting.actors[chain.home], "seal", [chain.chain_id, record.serial])
+        if reply[0] == NOT_HERE:
+            await hosting.host([chain], wait=True)
+            reply = await hosting.call(hosting.actors[chain.home], "seal", [chain.chain_id, record.serial])
+        sealed = PeriodRecord(*value_of(reply))._replace(key=record.key, stage=record.stage)
+        log.info("period closed", chain=chain.chain_id, key=sealed.key, entries=sealed.entries)
+        return sealed
+
+    # Events ---------------------------------------------------------------------------------------------
+
+    async def _event(self, chain: ChainState, record: PeriodRecord, stage: int, at_ms: int) -> Event | None:
+        """What is to be told of a step; None if nobody listens."""
+        board, kind = chain.board, EVENT_OF[stage]
+        if not self.s.events.wanted(board.tenant_id, board.leaderboard_id, kind, at_ms):
+            return None
+        grace_ms = 0 if record.forced else chain.grace_ms
+        view = view_of_record(record, chain.window, at_ms, grace_ms, chain.next_starts_ms(record))
+        shown = {**period_json(view), "state": kind.removeprefix("period.").replace("opened", "active")}
+        data: dict[str, Any] = {"period": shown}
+        if stage == CLOSED:
+            rows = await self._standings(chain, record)
+            names = await self._names(board.tenant_id, rows)
+            data["total"] = record.entries
+            data["standings"] = [entry_json(row, names.get(row.player_id)) for row in rows]
+            query = urlencode({"period": record.key, "window": chain.window})
+            data["standings_url"] = f"/v1/leaderboards/{quote(board.leaderboard_id)}/rankings?{query}"
+        made = event_id(chain.chain_id, record.serial, kind, at_ms)
+        return Event(made, kind, at_ms, board.tenant_id, board.leaderboard_id, data)
+
+    async def _standings(self, chain: ChainState, record: PeriodRecord) -> list[Row]:
+        if record.entries == 0:
+            return []
+        args = [0, STANDINGS_ROWS, None, None]
+        _, _, _, rows, *_ = await self.s.hosting.read(chain, record.key, "page", args)
+        return [Row(*row) for row in rows]
+
+    async def _names(self, tenant_id: str, rows: Sequence[Row]) -> dict[str, str | None]:
+        found = await self.s.store.get("profiles", [f"{tenant_id}/{row.player_id}" for row in rows])
+        pairs = zip(rows, found, strict=True)
+        return {
+            row.player_id: msgpack.unpackb(body)["display_name"] for row, body in pairs if body is not None
+        }
