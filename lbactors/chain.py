@@ -298,9 +298,9 @@ class Chain:
             activation = await self.open.awake(serial)
             if activation.state != "serving":
                 raise ApiError("period_loading", f"period {activation.record.key} is {activation.state}")
-            if activation.period.entry(player_id) is not None:
+            if activation.period.mentions(player_id):
+                count += activation.period.entry(player_id) is not None
                 await activation.submit([[ERASE, self.clock.now_ms(), player_id, None]], NO_RANK)
-                count += 1
             await activation.snapshot()  # trims the journal, which may still name the player
             if activation.state != "serving":
                 raise ApiError("storage_unavailable", "the journal could not be trimmed; ask again")

@@ -103,15 +103,15 @@ class ClosedPeriods(Mapping[int, Activation]):
     async def _erase_one(self, record: PeriodRecord, player_id: str, anonymous_id: str, now_ms: int) -> int:
         reader = await self.loaded(record)
         journaled = reader.period.seq != reader.period.saved_seq  # an erasure that was interrupted
-        if reader.period.entry(player_id) is None and not journaled:
+        if not reader.period.mentions(player_id) and not journaled:
             return 0
         writer = self._new(record._replace(sealed=False))
         writer.rules = reader.period.rules  # those at its end
         await writer.load()
         count = 0
-        if writer.period.entry(player_id) is not None:
+        if writer.period.mentions(player_id):
+            count = int(writer.period.entry(player_id) is not None)
             await writer.submit([[ERASE, now_ms, player_id, anonymous_id]], NO_RANK)
-            count = 1
         await writer.seal()
         writer.record = record
         self._loaded[record.serial] = writer

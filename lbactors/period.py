@@ -7,7 +7,8 @@ or does I/O.
 What it owns
 * **entries**, a dictionary of immutable tuples split by player hash into buckets;
 * two `Ranking`s: `ranking` of the ranked entries, `below` of those under `min_score`;
-* `SeenIds`, the submission ids of the last day, by which a repeat is recognised (law 3).
+* `SeenIds`, the submission ids of the last day, by which a repeat is recognised (law 3);
+* who is hidden and what was removed (`lbactors.moderating`): a hidden player's entry is in neither ranking.
 
 Snapshots never stop the world (law 4). `begin_snapshot` freezes nothing and copies nothing: it notes which
 buckets changed since the last snapshot. An entry that changes before its bucket's turn is kept as it was, so
@@ -23,16 +24,20 @@ if that bucket is not split yet; so growth never rehashes everything at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from zlib import crc32
 
 import msgpack
 
 from lbactors.model import MAX_EXACT_INTEGER, Rules
+from lbactors.moderating import MODERATION, Moderating
+from lbactors.period_parts import Applied as Applied
 from lbactors.period_parts import Bucket, Loaded, PeriodLoader, Standings, Stored, Unranked, pack_bucket
+from lbactors.period_parts import Entry as Entry
+from lbactors.period_parts import Snapshot as Snapshot
 from lbactors.ranking import Ranking, normal
 from lbactors.ranking import Row as RankedRow
-from lbactors.seen_ids import IdSegment, SeenIds
+from lbactors.seen_ids import SeenIds
 
 # Kinds of input, the first item of each; then
 #   SUBMIT     at_ms, player_id, score, subscore, metadata, submission_id, aggregation
@@ -40,7 +45,12 @@ from lbactors.seen_ids import IdSegment, SeenIds
 #   CONFIGURE  at_ms, rules
 #   ERASE      at_ms, player_id, anonymous_id (None: the entry goes)
 #   INHERIT    at_ms, newest_ms, [submission ids] of the period before: repeats are known across a boundary
-SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT = range(5)
+# and those of `lbactors.moderating`
+#   HIDE       at_ms, player_id, until_ms (None: for good)
+#   SHOW       at_ms, player_id
+#   EDIT       at_ms, player_id, score, subscore, metadata (subscore None, metadata False: as they are)
+#   RESTORE    at_ms, player_id
+SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE = range(9)
 
 BUCKET_ENTRIES = 2048  # mean entries of a bucket before another is split off: about 1 ms to serialise
 
@@ -50,48 +60,7 @@ _new = tuple.__new__
 NO_RANK, RANK, FULL = range(3)
 
 
-class Entry(NamedTuple):
-    """A player's standing. `seq` is that of the submission that last changed (score, subscore)."""
-
-    score: int | float
-    subscore: int | float
-    seq: int
-    submissions: int
-    first_at_ms: int
-    updated_at_ms: int
-    metadata: bytes | None
-
-
-class Applied(NamedTuple):
-    """What an input did. `error`: the reason why a submission was refused (a 422), else None."""
-
-    applied: bool
-    entry: Entry | None
-    previous: Entry | None
-    rank: int | None
-    previous_rank: int | None
-    seq: int
-    duplicate: bool
-    error: str | None
-
-
-class Snapshot:
-    """A snapshot under way: take `next_parts` until it is empty, then the manifest may be committed.
-
-    `seq`: the state that it shows. `manifest`: part name -> seq of the snapshot that wrote the part.
-    """
-
-    def __init__(self, seq: int, manifest: dict[str, int], buckets: set[int], meta: bytes) -> None:
-        self.seq = seq
-        self.manifest = manifest
-        self.meta: bytes | None = meta
-        self.waiting = buckets  # bucket numbers still to be written
-        # Entries of those buckets that changed before their turn, as they were; None: there was none.
-        self.before: dict[int, dict[str, Stored | None]] = {}
-        self.segments: list[tuple[int, IdSegment, int]] = []  # number, segment, ids in it at the beginning
-
-
-class Period:
+class Period(Moderating):
     """One period. `seq` is that of the last input applied; `submissions` counts those that were accepted."""
 
     def __init__(self, rules: Rules, seen_ids_limit: int = 1_000_000) -> None:
@@ -106,6 +75,7 @@ class Period:
         self._wide = self._narrow = 0  # masks of linear hashing for the current number of buckets
         self._manifest: dict[str, int] = {}
         self._snapshot: Snapshot | None = None
+        super().__init__()
         self._rank_with(Standings(rules))
 
     # Reading --------------------------------------------------------------------------------------------
@@ -126,6 +96,8 @@ class Period:
 
     def rank(self, player_id: str) -> int | None:
         """The player's rank in the rules' rank style; None if not ranked. O(log n)."""
+        if player_id in self.hidden:
+            return None
         return self._rank_of(self._buckets[self._bucket(player_id)].get(player_id))
 
     def offset(self, player_id: str) -> int | None:
@@ -140,7 +112,9 @@ class Period:
 
     def _ranked(self, player_id: str) -> Stored | None:
         row = self._buckets[self._bucket(player_id)].get(player_id)
-        return None if row is None or self._side(row) is self.below else row
+        if row is None or player_id in self.hidden or self._side(row) is self.below:
+            return None
+        return row
 
     def _rank_of(self, row: Stored | None) -> int | None:
         """The rank of a stored entry; None if it is not ranked."""
@@ -168,6 +142,14 @@ class Period:
                 results.append(self._configure(Rules(*item[2])))
             elif kind == ERASE:
                 results.append(self._erase(item[2], item[3]))
+            elif kind == HIDE:
+                results.append(self._hide(item[2], item[3]))
+            elif kind == SHOW:
+                results.append(self._show(item[2]))
+            elif kind == EDIT:
+                results.append(self._edit(item, want[position] if want else NO_RANK))
+            elif kind == RESTORE:
+                results.append(self._restore(item[2], want[position] if want else NO_RANK))
             else:
                 self.ids.inherit(item[3], self.seq, item[2], now_ms)
                 results.append(Applied(True, None, None, None, None, self.seq, False, None))
@@ -183,6 +165,9 @@ class Period:
         stored = bucket.get(player_id)
         old = None if stored is None else _new(Entry, stored)
         seq = self.seq
+        hidden = self.hidden and player_id in self.hidden
+        if hidden:
+            want = NO_RANK
         if submission_id is not None:
             seen = self.ids.by_id.get(submission_id)
             if seen is not None:
@@ -203,7 +188,10 @@ class Period:
         if stored is None:
             row = bucket[player_id] = (score, subscore, seq, 1, at_ms, at_ms, metadata)
             self._count += 1
-            self._place(player_id, row, None)
+            if hidden:
+                self._hidden_entries += 1
+            else:
+                self._place(player_id, row, None)
             if self._evict_over_limit() == player_id:
                 return Applied(False, None, None, None, None, seq, False, None)
             if self._count > BUCKET_ENTRIES * len(self._buckets):
@@ -214,7 +202,8 @@ class Period:
                 row = (old_score, old_subscore, old_seq, count + 1, first_at_ms, updated_at_ms, old_metadata)
             elif score != old_score or subscore != old_subscore:
                 row = (score, subscore, seq, count + 1, first_at_ms, at_ms, metadata)
-                self._place(player_id, row, stored)
+                if not hidden:
+                    self._place(player_id, row, stored)
             else:  # the same standing: it was reached when it was first reached
                 row = (score, subscore, old_seq, count + 1, first_at_ms, at_ms, metadata)
             bucket[player_id] = row
@@ -250,21 +239,18 @@ class Period:
         rank = self.rank(player_id) if want else None
         if old is not None:
             self._discard(player_id)
+            self._keep_removed(player_id, tuple(old))
         return Applied(old is not None, None, old, None, rank, self.seq, False, None)
 
     def _erase(self, player_id: str, anonymous_id: str | None) -> Applied:
         """Forget a player: the entry goes, or stays under a name that says nothing, without metadata."""
         old = self.entry(player_id)
-        if old is None:
-            return Applied(False, None, None, None, None, self.seq, False, None)
-        self._discard(player_id)
-        if anonymous_id is not None:
-            number = self._bucket(anonymous_id)
-            self._touch(number, anonymous_id, self._buckets[number].get(anonymous_id))
-            row = self._buckets[number][anonymous_id] = (*old[:-1], None)
-            self._count += 1
-            self._place(anonymous_id, row, None)
-        return Applied(True, None, old, None, None, self.seq, False, None)
+        if old is not None:
+            self._discard(player_id)
+        known = self._forget(player_id, anonymous_id if old is not None else None)
+        if old is not None and anonymous_id is not None:
+            self._put(anonymous_id, (*old[:-1], None))
+        return Applied(old is not None or known, None, old, None, None, self.seq, False, None)
 
     def _configure(self, rules: Rules) -> Applied:
         """Take new rules. A new order only arrives while there are no entries (the definition's rule)."""
@@ -298,13 +284,37 @@ class Period:
         row = self._buckets[number].pop(player_id)
         self._touch(number, player_id, row)
         self._count -= 1
-        self._side(row).remove(row)
+        if player_id in self.hidden:
+            self._hidden_entries -= 1
+        else:
+            self._side(row).remove(row)
+
+    def _put(self, player_id: str, row: Stored) -> None:
+        """An entry of a player who has none, in its place unless he is hidden."""
+        number = self._bucket(player_id)
+        self._touch(number, player_id, self._buckets[number].get(player_id))
+        self._buckets[number][player_id] = row
+        self._count += 1
+        if player_id in self.hidden:
+            self._hidden_entries += 1
+        else:
+            self._place(player_id, row, None)
+
+    def _overwrite(self, player_id: str, row: Stored, old: Stored) -> None:
+        """Another entry in place of the one that a player has."""
+        number = self._bucket(player_id)
+        self._touch(number, player_id, old)
+        self._buckets[number][player_id] = row
+        if player_id not in self.hidden:
+            self._place(player_id, row, old)
 
     def _evict_over_limit(self) -> str | None:
-        """Drop the worst entries beyond `max_entries` (unranked ones first); the last one dropped."""
+        """Drop the worst entries beyond `max_entries` (unranked ones first, hidden ones never, nor do they
+        count); the last one dropped.
+        """
         limit = self.rules.max_entries
         worst = None
-        while limit is not None and self._count > limit:
+        while limit is not None and self._count - self._hidden_entries > limit:
             if not self._is_ranked:
                 self.rank_entries()
             worst = self.below.worst() if len(self.below) else self.ranking.worst()
@@ -316,7 +326,7 @@ class Period:
         """Sort all entries anew: the end of a recovery. O(n log n), in short steps."""
         standings = Standings(self.rules)
         for bucket in self._buckets:
-            standings.add(bucket)
+            standings.add(self._shown(bucket))
         standings.finish()
         self._rank_with(standings)
 
@@ -375,11 +385,16 @@ class Period:
         for number in self.ids.segments:
             name = f"i:{number}"
             manifest[name] = seq if number in self.ids.dirty else self._manifest[name]
+        moderation = self._pack_moderation()
+        if moderation is not None:
+            manifest[MODERATION] = seq if self._moderation_changed else self._manifest[MODERATION]
         meta = [list(self.rules), seq, self.submissions, self.ids.next_segment, manifest]
         snapshot = Snapshot(seq, manifest, set(self._dirty), bytes(msgpack.packb(meta)))
         snapshot.segments = [
             (n, self.ids.segments[n], len(self.ids.segments[n].ids)) for n in sorted(self.ids.dirty)
         ]
+        if self._moderation_changed:
+            snapshot.moderation, self._moderation_changed = moderation, False
         self._dirty.clear()
         self.ids.dirty.clear()
         self._snapshot = snapshot
@@ -393,6 +408,8 @@ class Period:
         enough = min(rows, BUCKET_ENTRIES) // 2  # so little left is no room for another part
         if snapshot.meta is not None:
             parts["meta"], snapshot.meta = snapshot.meta, None
+        if snapshot.moderation is not None:
+            parts[MODERATION], snapshot.moderation = snapshot.moderation, None
         while snapshot.segments and rows > enough:
             number, segment, count = snapshot.segments.pop()
             parts[f"i:{number}"] = segment.pack(count)
@@ -419,6 +436,8 @@ class Period:
                 kind, number = name.split(":")
                 if kind == "e":
                     self._dirty.add(int(number))
+                elif name == MODERATION:
+                    self._moderation_changed = True
                 elif int(number) in self.ids.segments:
                     self.ids.dirty.add(int(number))
 
@@ -448,6 +467,8 @@ class Period:
         period._dirty.clear()
         period._count = sum(map(len, found.buckets))
         period._manifest = found.manifest
+        if found.moderation is not None:
+            period._unpack_moderation(found.moderation)
         return period
 
     @classmethod
@@ -466,9 +487,13 @@ class Period:
         self.ranking.check()
         self.below.check()
         self.ids.check()
-        assert self._count == sum(map(len, self._buckets)) == len(self.ranking) + len(self.below)
+        assert self._count == sum(map(len, self._buckets))
+        assert self._count == len(self.ranking) + len(self.below) + self._hidden_entries
+        self._check_moderation()
         for number, bucket in enumerate(self._buckets):
             for player_id, row in bucket.items():
                 assert self._bucket(player_id) == number, f"{player_id} in the wrong bucket"
-                assert self._side(row).has(player_id, row), f"{player_id} is not ranked where he stands"
-        assert self.rules.max_entries is None or self._count <= self.rules.max_entries
+                ranked = self._side(row).has(player_id, row)
+                assert ranked != (player_id in self.hidden), f"{player_id} is not ranked where he stands"
+        limit = self.rules.max_entries
+        assert limit is None or self._count - self._hidden_entries <= limit

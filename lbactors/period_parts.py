@@ -6,6 +6,7 @@ The parts of a snapshot
     e:N    bucket N of the entries: MessagePack [1, player ids, scores, subscores, seqs, submissions,
            first_at_ms, updated_at_ms, metadata], columns of one length
     i:N    segment N of the submission ids (`lbactors.seen_ids`)
+    m:0    who is hidden, what was removed (`lbactors.moderating`); only where there is any
 
 Columns instead of rows, because a column is unpacked and turned into entries or keys by a few calls that run
 in C. Version 0.1.0 wrote a bucket as rows, [[player id, score, …, metadata], …]; they are read too.
@@ -26,9 +27,10 @@ import msgpack
 from lbactors.model import Rules
 from lbactors.rank_keys import Number, Standing
 from lbactors.ranking import Ranking
-from lbactors.seen_ids import SeenIds
+from lbactors.seen_ids import IdSegment, SeenIds
 
 META = "meta"
+MODERATION = "m:0"
 IN_COLUMNS = 1  # first item of a bucket's body that is written in columns
 COLUMNS = 8
 
@@ -117,6 +119,50 @@ class Unranked:
         """Nothing, either."""
 
 
+class Entry(NamedTuple):
+    """A player's standing. `seq` is that of the submission that last changed (score, subscore)."""
+
+    score: int | float
+    subscore: int | float
+    seq: int
+    submissions: int
+    first_at_ms: int
+    updated_at_ms: int
+    metadata: bytes | None
+
+
+class Applied(NamedTuple):
+    """What an input did. `error`: why a submission was refused (a 422), or the code of the
+    error that a moderator is told; else None.
+    """
+
+    applied: bool
+    entry: Entry | None
+    previous: Entry | None
+    rank: int | None
+    previous_rank: int | None
+    seq: int
+    duplicate: bool
+    error: str | None
+
+
+class Snapshot:
+    """A snapshot under way: take `next_parts` until it is empty, then the manifest may be committed.
+
+    `seq`: the state that it shows. `manifest`: part name -> seq of the snapshot that wrote the part.
+    """
+
+    def __init__(self, seq: int, manifest: dict[str, int], buckets: set[int], meta: bytes) -> None:
+        self.seq = seq
+        self.manifest = manifest
+        self.meta: bytes | None = meta
+        self.waiting = buckets  # bucket numbers still to be written
+        # Entries of those buckets that changed before their turn, as they were; None: there was none.
+        self.before: dict[int, dict[str, Stored | None]] = {}
+        self.segments: list[tuple[int, IdSegment, int]] = []  # number, segment, ids in it at the beginning
+        self.moderation: bytes | None = None
+
+
 class Loaded(NamedTuple):
     """What the parts of a snapshot show, without the rankings (see `Period.loaded`)."""
 
@@ -126,6 +172,7 @@ class Loaded(NamedTuple):
     buckets: list[Bucket]
     ids: SeenIds
     manifest: dict[str, int]
+    moderation: bytes | None
 
 
 class PeriodLoader:
@@ -135,11 +182,15 @@ class PeriodLoader:
         self._ids = SeenIds(seen_ids_limit)
         self._buckets: dict[int, Bucket] = {}
         self._meta: list[Any] | None = None
+        self._moderation: bytes | None = None
 
     def add(self, name: str, body: bytes) -> None:
         """Unpack one part. ValueError, KeyError, TypeError or an error of msgpack if it is none."""
         if name == META:
             self._meta = msgpack.unpackb(body)
+            return
+        if name == MODERATION:
+            self._moderation = body
             return
         kind, _, number = name.partition(":")
         if kind == "e":
@@ -155,8 +206,10 @@ class PeriodLoader:
             raise ValueError(f"the part {META!r} is missing")
         rules, saved_seq, submissions, next_segment, manifest = self._meta
         found = {META, *(f"e:{n}" for n in self._buckets), *(f"i:{n}" for n in self._ids.segments)}
+        if self._moderation is not None:
+            found.add(MODERATION)
         if saved_seq != seq or set(manifest) != found:
             raise ValueError(f"the parts found are not those of the snapshot at seq {seq}")
         buckets = [self._buckets[number] for number in range(len(self._buckets))]
         self._ids.loaded(next_segment)
-        return Loaded(Rules(*rules), seq, submissions, buckets, self._ids, manifest)
+        return Loaded(Rules(*rules), seq, submissions, buckets, self._ids, manifest, self._moderation)

@@ -54,6 +54,7 @@ class Told(NamedTuple):
     seq: int
     duplicate: bool
     refused: bool
+    error: str | None = None
 
 
 def rounded(exact: Fraction) -> Number | None:
@@ -68,19 +69,23 @@ def rounded(exact: Fraction) -> Number | None:
 class Oracle:
     """One period. Every method is the next input, and takes the next seq."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, kept: int = 1000) -> None:
         self.options = options
+        self.kept = kept  # removed entries that can be restored
         self.seq = 0
         self.submissions = 0
         self.standings: dict[str, Standing] = {}
         self.seen: dict[str, int] = {}
+        self.hidden: dict[str, int | None] = {}
+        self.removed: dict[str, Standing] = {}  # oldest first
 
     # What readers see -----------------------------------------------------------------------------------
 
     def order(self, *, ranked: bool) -> list[str]:
-        """Players best first: those that are ranked, or those below `min_score`."""
+        """Players best first: those that are ranked, or those below `min_score`; hidden ones nowhere."""
         floor = self.options.min_score
-        players = [p for p, s in self.standings.items() if ranked == (floor is None or s.score >= floor)]
+        shown = {p: s for p, s in self.standings.items() if p not in self.hidden}
+        players = [p for p, s in shown.items() if ranked == (floor is None or s.score >= floor)]
         return sorted(players, key=self._place)
 
     def ranks(self) -> dict[str, int]:
@@ -173,14 +178,73 @@ class Oracle:
         self.seq += 1
         rank = self.ranks().get(player_id)
         old = self.standings.pop(player_id, None)
+        if old is not None:
+            self.removed.pop(player_id, None)
+            self.removed = dict(list({**self.removed, player_id: old}.items())[-self.kept :])
         return Told(old is not None, None, old, None, rank, self.seq, False, False)
+
+    def hide(self, player_id: str, until_ms: int | None) -> Told:
+        self.seq += 1
+        self.hidden[player_id] = until_ms
+        old = self.standings.get(player_id)
+        return Told(True, old, old, None, None, self.seq, False, False)
+
+    def show(self, player_id: str) -> Told:
+        self.seq += 1
+        old = self.standings.get(player_id)
+        if player_id not in self.hidden:
+            return Told(False, old, old, None, None, self.seq, False, False)
+        del self.hidden[player_id]
+        self._drop_worst()
+        return Told(True, self.standings.get(player_id), old, None, None, self.seq, False, False)
+
+    def edit(
+        self,
+        at_ms: int,
+        player_id: str,
+        score: Number,
+        subscore: Number | None,
+        metadata: bytes | bool | None,
+    ) -> Told:
+        self.seq += 1
+        old, rank = self.standings.get(player_id), self.ranks().get(player_id)
+        if old is None:
+            return Told(False, None, None, None, None, self.seq, False, False, "entry_not_found")
+        new = replace(
+            old,
+            score=score,
+            subscore=old.subscore if subscore is None else subscore,
+            seq=self.seq,
+            updated_at_ms=at_ms,
+            metadata=old.metadata if metadata is False else metadata,  # type: ignore[arg-type]
+        )
+        self.standings[player_id] = new
+        return Told(True, new, old, self.ranks().get(player_id), rank, self.seq, False, False)
+
+    def restore(self, player_id: str) -> Told:
+        self.seq += 1
+        old = self.standings.get(player_id)
+        if old is not None:
+            return Told(False, old, old, None, None, self.seq, False, False, "entry_exists")
+        if player_id not in self.removed:
+            return Told(False, None, None, None, None, self.seq, False, False, "entry_not_found")
+        back = self.standings[player_id] = self.removed[player_id]
+        if player_id in self._drop_worst():
+            return Told(False, None, None, None, None, self.seq, False, False)
+        del self.removed[player_id]
+        return Told(True, back, None, self.ranks().get(player_id), None, self.seq, False, False)
 
     def erase(self, player_id: str, anonymous_id: str | None) -> Told:
         self.seq += 1
         old = self.standings.pop(player_id, None)
+        known = old is not None or player_id in self.hidden or player_id in self.removed
+        self.removed.pop(player_id, None)
         if old is not None and anonymous_id is not None:
             self.standings[anonymous_id] = replace(old, metadata=None)
-        return Told(old is not None, None, old, None, None, self.seq, False, False)
+            if player_id in self.hidden:
+                self.hidden[anonymous_id] = self.hidden[player_id]
+        self.hidden.pop(player_id, None)
+        return Told(known, None, old, None, None, self.seq, False, False)
 
     def configure(self, options: Options) -> Told:
         self.seq += 1

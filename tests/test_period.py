@@ -16,17 +16,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from oracle import Options, Oracle, Told
 
+from lbactors import moderating as moderating_module
 from lbactors import period as period_module
 from lbactors import seen_ids as seen_ids_module
 from lbactors.model import Rules, check_number
 from lbactors.period import (
     CONFIGURE,
+    EDIT,
     ERASE,
     FULL,
+    HIDE,
     INHERIT,
     NO_RANK,
     RANK,
     REMOVE,
+    RESTORE,
+    SHOW,
     SUBMIT,
     Applied,
     Period,
@@ -40,6 +45,7 @@ PLAYERS = [f"p{i}" for i in range(10)]
 SCORES: list[int | float] = [0, 1, 2, 3, -1, 2.5, 1.5e300, 1.7e308, -1.7e308]
 IDS = [f"id{i}" for i in range(12)]
 ORDERS, TIES, STYLES = ("desc", "asc"), ("first", "last"), ("ordinal", "competition", "dense")
+REMOVED_KEPT = 3
 PLAIN: list[Any] = [None, None, None]  # no metadata, no id, the board's aggregation
 
 
@@ -48,6 +54,7 @@ def _small_sizes() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(period_module, "BUCKET_ENTRIES", 2)
         patch.setattr(seen_ids_module, "ID_SEGMENT", 3)
+        patch.setattr(moderating_module, "REMOVED_KEPT", REMOVED_KEPT)
         yield
 
 
@@ -59,12 +66,14 @@ def shown(period: Period) -> dict[str, Any]:
     """All of a period's state that anybody can see."""
     ranked = period.ranking.page(0, len(period))
     below = [player_id for _, player_id in period.below.page(0, len(period))]
-    entries = {p: period.entry(p) for p in [*(p for _, p in ranked), *below]}
+    hidden = [p for p in period.hidden if period.entry(p) is not None]
+    entries = {p: period.entry(p) for p in [*(p for _, p in ranked), *below, *hidden]}
     assert len(entries) == len(period) and None not in entries.values()
     return {
         "meta": (period.rules, period.seq, period.submissions),
         "order": (ranked, below),
         "entries": entries,
+        "moderation": (dict(period.hidden), list(period.removed.items())),
         "ids": dict(period.ids.by_id),
         "segments": [(n, list(s.ids), list(s.seqs)) for n, s in period.ids.segments.items()],
         "distribution": period.ranking.distribution(3),
@@ -79,12 +88,23 @@ def tell(oracle: Oracle, item: list[Any]) -> Told:
         return oracle.configure(Options(*item[2]))
     if item[0] == INHERIT:
         return oracle.inherit(item[3])
+    if item[0] == HIDE:
+        return oracle.hide(*item[2:])
+    if item[0] == SHOW:
+        return oracle.show(item[2])
+    if item[0] == EDIT:
+        return oracle.edit(*item[1:])
+    if item[0] == RESTORE:
+        return oracle.restore(item[2])
     return oracle.erase(item[2], item[3]) if item[0] == ERASE else oracle.remove(item[2])
 
 
 def assert_same_answer(result: Applied, told: Told, kind: int, want: int) -> None:
     assert (result.applied, result.seq, result.duplicate) == (told.applied, told.seq, told.duplicate)
-    assert (result.error is not None) == told.refused
+    if kind == SUBMIT:
+        assert (result.error is not None) == told.refused
+    else:
+        assert result.error == told.error
     for found, expected in ((result.entry, told.entry), (result.previous, told.previous)):
         fields = None if expected is None else tuple(vars(expected).values())
         assert (None if found is None else tuple(found)) == fields
@@ -95,6 +115,8 @@ def assert_same_answer(result: Applied, told: Told, kind: int, want: int) -> Non
         assert result.previous_rank == (told.previous_rank if want == FULL else None)
     elif kind == REMOVE:
         assert result.previous_rank == told.previous_rank
+    elif kind in (EDIT, RESTORE):
+        assert (result.rank, result.previous_rank) == (told.rank, told.previous_rank)
 
 
 def assert_same_standings(period: Period, oracle: Oracle) -> None:
@@ -104,6 +126,9 @@ def assert_same_standings(period: Period, oracle: Oracle) -> None:
     assert [p for _, p in period.below.page(0, 1000)] == oracle.order(ranked=False)
     assert (period.total, len(period)) == (len(ranks), len(oracle.standings))
     assert (period.seq, period.submissions) == (oracle.seq, oracle.submissions)
+    assert period.hidden == oracle.hidden
+    assert {p: tuple(vars(s).values()) for p, s in oracle.removed.items()} == period.removed
+    assert list(oracle.removed) == list(period.removed)
     for player_id in [*oracle.standings, *PLAYERS]:
         standing = oracle.standings.get(player_id)
         entry = period.entry(player_id)
@@ -155,7 +180,7 @@ class PeriodMachine(RuleBasedStateMachine):
     @initialize(options=option_sets)
     def begin(self, options: Options) -> None:
         self.first_options = options
-        self.period, self.oracle = Period(rules_of(options)), Oracle(options)
+        self.period, self.oracle = Period(rules_of(options)), Oracle(options, REMOVED_KEPT)
         self.now_ms = START_MS
         self.journal: list[tuple[int, int, list[Any]]] = []  # first seq, server time, inputs
         self.parts: dict[tuple[str, int], bytes] = {}
@@ -180,6 +205,28 @@ class PeriodMachine(RuleBasedStateMachine):
         name = f"anonymous-{self.anonymous}" if named else None
         item = [ERASE, self.now_ms, player_id, name] if erase else [REMOVE, self.now_ms, player_id]
         self.apply([item], [FULL])
+
+    @rule(player_id=players, until_ms=st.sampled_from([None, START_MS + 5, START_MS + 9]))
+    def hide(self, player_id: str, until_ms: int | None) -> None:
+        self.apply([[HIDE, self.now_ms, player_id, until_ms]], [FULL])
+
+    @rule(player_id=players)
+    def show(self, player_id: str) -> None:
+        self.apply([[SHOW, self.now_ms, player_id]], [FULL])
+
+    @rule(
+        player_id=players,
+        score=scores,
+        subscore=st.none() | st.integers(0, 1),
+        metadata=documents | st.just(False),
+    )
+    def edit(self, player_id: str, score: Any, subscore: Any, metadata: Any) -> None:
+        self.now_ms += 3
+        self.apply([[EDIT, self.now_ms, player_id, score, subscore, metadata]], [FULL])
+
+    @rule(player_id=players)
+    def restore(self, player_id: str) -> None:
+        self.apply([[RESTORE, self.now_ms, player_id]], [FULL])
 
     @rule(limit=limits, floor=floors, style=st.sampled_from(STYLES))
     def configure(self, limit: int | None, floor: float | None, style: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("gateway", "lbactors", "persistence")
-PURE = ("timeframe", "ranking", "period", "seen_ids", "planner")
+PURE = ("timeframe", "ranking", "period", "moderating", "seen_ids", "planner")
 FILES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 
 # The command line starts the server, so it is above all packages; it imports the server only when asked to.
