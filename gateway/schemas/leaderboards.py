@@ -123,8 +123,8 @@ def definitions() -> dict[str, Schema]:
                 ),
                 "late_submissions": said(
                     {"type": "string", "enum": ["refuse", "arrival"], "default": "refuse"},
-                    "What becomes of a submission whose `occurred_at` is in a closed period: 409, or it counts "
-                    "for the period in which it arrived.",
+                    "What becomes of a submission that occurred in a closed period: 409 (`refuse`), or it "
+                    "counts for the period in which it arrived.",
                 ),
             },
             description="The rule that generates periods.",
