@@ -481,6 +481,7 @@ class Activation:
     def get_up(self) -> None:
         """Somebody needs it: it may be loaded."""
         self.on_demand = True
+        self.last_used_ms = self.clock.now_ms()
         self._turn("get_up")
 
     @property
