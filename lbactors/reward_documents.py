@@ -164,8 +164,8 @@ def period_of(chain_id: str, promise: Promise) -> dict[str, Any]:
         "period_key": promise.period_key,
         "window": chain_id.rpartition("/")[2],
         "state": "closed",
-        "starts_at": _instant(promise.starts_at_ms),
-        "ends_at": _instant(promise.ends_at_ms),
+        "starts_at": instant(promise.starts_at_ms),
+        "ends_at": instant(promise.ends_at_ms),
     }
 
 
@@ -179,7 +179,7 @@ def claim_json(claim: Claim) -> dict[str, Any]:
     """Whether and when a reward was claimed."""
     return {
         "claimed": claim.claimed_at_ms is not None,
-        "claimed_at": _instant(claim.claimed_at_ms),
+        "claimed_at": instant(claim.claimed_at_ms),
         "claim_id": claim.claim_id,
     }
 
@@ -193,11 +193,12 @@ def reward_json(chain_id: str, promise: Promise, player_id: str, claim: Claim) -
         "rank": claim.rank,
         "score": claim.score,
         "rewards": shares(promise, claim.tiers),
-        "granted_at": _instant(claim.granted_at_ms),
-        "expires_at": _instant(claim.expires_at_ms),
+        "granted_at": instant(claim.granted_at_ms),
+        "expires_at": instant(claim.expires_at_ms),
         **claim_json(claim),
     }
 
 
-def _instant(at_ms: int | None) -> str | None:
+def instant(at_ms: int | None) -> str | None:
+    """RFC 3339 text, or None for no time."""
     return None if at_ms is None else format_instant(at_ms)

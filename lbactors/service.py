@@ -36,6 +36,7 @@ from lbactors.period import FULL, NO_RANK, RANK
 from lbactors.period_actor import ASLEEP, ERROR, NOT_HERE
 from lbactors.planner import goes_on_after
 from lbactors.profiles import Profiles
+from lbactors.reward_reading import RewardReader
 from lbactors.routes import Catalogue
 from lbactors.settings import ServerSettings
 from lbactors.supervisor import trouble_of
@@ -123,6 +124,7 @@ class Service:
         self._settings = settings
         self._clock = Clock(str(settings.clock_file) if settings.clock_file else None)
         self._profiles = Profiles(store)
+        self.rewards = RewardReader(store, self.now_ms)
         self.catalogue = Catalogue(supervisor, self._profiles.changed, self._actor_moved)
         self._writes: dict[str, Channel] = {}
         self._reads: dict[str, Channel] = {}

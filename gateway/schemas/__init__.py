@@ -13,7 +13,7 @@ from __future__ import annotations
 from gateway.schemas.administration import administration, players
 from gateway.schemas.leaderboards import definitions, periods
 from gateway.schemas.moderation import moderation
-from gateway.schemas.rewards import reward_rules
+from gateway.schemas.rewards import reward_rules, rewards
 from gateway.schemas.scores import rankings, submissions
 from gateway.schemas.words import STRING, Schema, answer, ref, said
 from gateway.settings import GatewaySettings
@@ -27,6 +27,7 @@ def components(settings: GatewaySettings) -> dict[str, Schema]:
         **definitions(),
         **periods(),
         **reward_rules(),
+        **rewards(),
         **submissions(settings),
         **rankings(settings),
         **players(),

@@ -12,7 +12,7 @@ from gateway.metrics import package_version
 from gateway.openapi import Route
 from gateway.operations import Reference
 from gateway.settings import GatewaySettings
-from gateway.table import administration, leaderboards, moderation, scores
+from gateway.table import administration, leaderboards, moderation, rewards, scores
 from gateway.table.shared import shared_parameters
 
 TAGS = {
@@ -20,6 +20,7 @@ TAGS = {
     "Rankings": "Reading pages, entries and distributions.",
     "Leaderboards": "Definitions of leaderboards.",
     "Periods": "The periods of a leaderboard's windows.",
+    "Rewards": "What players won when a period closed, and claims.",
     "Players": "Profiles, and erasure.",
     "Administration": "Tenants, keys and the state of the server.",
     "Operations": "For load balancers, Prometheus and people.",
@@ -62,6 +63,7 @@ def routes(settings: GatewaySettings, reference: Reference) -> tuple[Route, ...]
         *leaderboards.leaderboards(shared),
         *leaderboards.periods(shared),
         *leaderboards.players(shared),
+        *rewards.reward_routes(shared),
         *moderation.moderation(shared),
         *administration.administration(shared),
         *administration.unkeyed(settings, reference),

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
+from fake_rewards import FakeRewards
 from pydantic import BaseModel, ValidationError
 
 from lbactors.audit import Wanted, Who
@@ -103,6 +104,7 @@ class FakeService:
         self.answers: dict[str, tuple[str, AdminAnswer]] = {}
         self.readiness: dict[str, Any] = {"ready": True, "storage": "ok", "supervisor": "ok", "actors": 1}
         self.reads = 0
+        self.rewards = FakeRewards(NOW_MS)
         self.add_key(ROOT_KEY, *SCOPES)
 
     def now_ms(self) -> int:
@@ -286,6 +288,13 @@ class FakeService:
         self._failing()
         found = [r for r in self.audit_records if wanted.act in (None, r["act"])]
         return found[place : place + limit], len(found), place + limit if place + limit < len(found) else None
+
+    def _claim_reward(
+        self, tenant_id: str, leaderboard_id: str, window: str, serial: int, player_id: str, claim: Any
+    ) -> AdminAnswer:
+        assert window == "main"
+        board = self._board_of(tenant_id, leaderboard_id)
+        return AdminAnswer(200, self.rewards.claim(board, serial, player_id, claim))
 
     # Scores -----------------------------------------------------------------------------------------------
 

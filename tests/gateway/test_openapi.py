@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import schemathesis
 from aiohttp import web
-from fake_service import FakeService
+from fake_service import PERIOD_KEY, FakeService
 from gateway_http import Http
 from jsonschema.validators import Draft202012Validator
 from pydantic import BaseModel
@@ -179,6 +179,8 @@ def test_the_patch_has_the_fields_of_the_definition() -> None:
 async def test_answers_conform(http: Http, service: FakeService, document: dict[str, Any]) -> None:
     board = service.add_board("xp", windows=["daily"], metadata={"a": 1})
     service.add_scores(board, {"p1": 3, "p2": 2.5})
+    tiers = [{"name": "top", "rank_from": 1, "rank_to": 1, "payload": {"gems": 5}}]
+    service.rewards.grant(board, PERIOD_KEY, {"tiers": tiers}, ["p1"])
     service.profile_of["default", "p1"] = {
         "display_name": "Maya",
         "avatar_url": None,
