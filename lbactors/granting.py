@@ -116,10 +116,9 @@ class Rewards:
         awarding = Awarding(rules, promise.total, promise.order)
         place = promise.read_so_far
         winners: list[Winner] = []
-        hosting: Any = self.s.hosting
         while (page := awarding.next_page(place)) is not None:
             offset, limit = page
-            reading = await hosting.read(chain, record.key, "page", [offset, limit, None, None])
+            reading = await self.s.hosting.read(chain, record.key, "standings", [offset, limit])
             for position, (rank, player_id, score, *_) in enumerate(reading[3], start=offset + 1):
                 place = Place(position, rank, score)
                 tiers = awarding.tiers(rank, score)

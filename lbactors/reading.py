@@ -68,6 +68,12 @@ def page(period: Period, before: Period | None, args: Sequence[Any]) -> list[Any
     return [_rows(period, before, rows), offset, matched, []]
 
 
+def standings(period: Period, before: Period | None, args: Sequence[Any]) -> list[Any]:
+    """args: offset, limit -> rows as of a page, without a comparison: the period before is not needed."""
+    offset, limit = args
+    return [_rows(period, None, period.ranking.page(offset, limit)), offset, None, []]
+
+
 def entry(period: Period, before: Period | None, args: Sequence[Any]) -> list[Any]:
     """args: player_id -> its row. entry_not_found."""
     (player_id,) = args
@@ -127,6 +133,7 @@ def stats(period: Period, before: Period | None, args: Sequence[Any]) -> list[An
 
 KINDS = {
     "page": page,
+    "standings": standings,
     "entry": entry,
     "around": around,
     "lookup": lookup,

@@ -68,8 +68,8 @@ class Hosting:
         self.after_read: Callable[[], Any] | None = None
 
     async def read(self, chain: ChainState, key: str, kind: str, args: list[Any]) -> list[Any]:
-        offset, limit, low, high = args
-        assert (kind, low, high) == ("page", None, None)
+        offset, limit = args
+        assert kind == "standings"
         rows = list(enumerate(self.standings[key], start=1))[offset : offset + limit]
         self.rows_read += len(rows)
         if self.after_read is not None:

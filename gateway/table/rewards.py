@@ -12,7 +12,7 @@ from gateway.table.shared import BOARD, PERIOD_WORDS, READ_CODES, Shared
 
 STATES = (
     "`state`: `pending` (the period is not closed; `tiers` says what can be won now), `granting` (closed, "
-    "winners are still being added), `granted`, or `none` (closed, or open, without rewards)."
+    "winners are still being added), `granted`, or `none` (nothing to win, or nobody took part)."
 )
 
 
