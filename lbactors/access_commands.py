@@ -63,7 +63,7 @@ class AccessCommands:
         return Planned(200, tenant_json(new), [Change("tenants", tenant_id, pack_tenant(new))])
 
     async def delete_tenant(self, _tenant: str, _: str | None, tenant_id: str) -> Planned:
-        """A tenant goes with all that is its own: leaderboards, keys, profiles."""
+        """A tenant goes with all that is its own: leaderboards, keys, profiles, webhooks."""
         tenant = require_tenant(self.s, tenant_id)
         if tenant_id == "default":
             raise invalid("the tenant 'default' cannot be deleted", "path", "tenant_id")
@@ -80,6 +80,7 @@ class AccessCommands:
         for collection in ("profiles", "idempotency", "hidden", "audit"):
             for doc_id, _body in await self.s.store.scan(collection, prefix=f"{tenant_id}/"):
                 changes.append(Change(collection, doc_id, None))
+        changes += [Change("webhooks", w.listener, None) for w in self.s.events.webhooks_of(tenant_id)]
         changes.append(Change("tenants", tenant_id, None))
 
         async def act() -> None:

@@ -21,6 +21,7 @@ from lbactors.board_commands import BoardCommands
 from lbactors.documents import pack_key, pack_tenant, unpack_key
 from lbactors.model import SCOPES, ApiError, Key, Tenant
 from lbactors.planned import Planned
+from lbactors.webhooks import WebhookCommands
 from persistence.store import Change
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Commands:
         self.lock = asyncio.Lock()
         self.boards = boards = BoardCommands(supervisor)
         self.access = access = AccessCommands(supervisor, boards)
+        webhooks = WebhookCommands(supervisor)
         self._handlers: dict[str, Callable[..., Any]] = {
             "create_leaderboard": boards.create_leaderboard,
             "patch_leaderboard": boards.patch_leaderboard,
@@ -56,6 +58,13 @@ class Commands:
             "put_player": access.put_player,
             "erase_player": access.erase_player,
             "claim_reward": supervisor.rewards.claim_reward,
+            "create_webhook": webhooks.create_webhook,
+            "patch_webhook": webhooks.patch_webhook,
+            "delete_webhook": webhooks.delete_webhook,
+            "rotate_webhook_secret": webhooks.rotate_webhook_secret,
+            "test_webhook": webhooks.test_webhook,
+            "replay_delivery": webhooks.replay_delivery,
+            "replay_deliveries": webhooks.replay_deliveries,
         }
 
     async def first_start(self) -> None:

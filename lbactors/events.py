@@ -25,6 +25,7 @@ import msgpack
 import orjson
 import structlog
 
+from lbactors.delivery import Deliverer, queue_of
 from lbactors.lanes import Lane
 from lbactors.timeframe import format_instant
 from lbactors.webhook_documents import (
@@ -50,7 +51,10 @@ TYPES: tuple[str, ...] = EventType.__args__  # type: ignore[attr-defined]
 TEST = "webhook.test"  # sent to one webhook on demand, whatever it asked for
 PAGE_DOCUMENTS = 1000
 AT_ONCE = 8  # attempts of one listener at a time: one slow receiver must not need all that there are
-PENDING_LIMIT = 100_000  # deliveries of one webhook: what it says where the setting is missing
+# Where a setting is missing:
+PENDING_LIMIT = 100_000  # deliveries of one webhook
+GIVE_UP_S = 3 * 86_400  # a weekend, with the evening before it
+KEEP_S = 7 * 86_400
 
 log = structlog.get_logger("events")
 
@@ -112,6 +116,10 @@ class Events:
         self._generation_stored = False
         self._registered: dict[str, tuple[frozenset[str], Call]] = {}
         self._by_tenant: dict[str, dict[str, Webhook]] = {}
+        self._limit = int(supervisor.settings.get("webhook_pending_limit", PENDING_LIMIT))
+        self.give_up_ms = int(supervisor.settings.get("webhook_give_up_seconds", GIVE_UP_S) * 1000)
+        self.keep_ms = int(supervisor.settings.get("webhook_keep_seconds", KEEP_S) * 1000)
+        self.deliverer = Deliverer(self)
 
     # Starting -------------------------------------------------------------------------------------------
 
@@ -157,6 +165,22 @@ class Events:
 
     def start(self) -> None:
         """Begin to deliver."""
+        self.deliverer.start()
+
+    async def stop(self) -> None:
+        """Stop delivering, in order."""
+        await self.deliverer.stop()
+
+    def status(self) -> dict[str, int]:
+        """For operators; the last three count since this process began."""
+        return {
+            "webhooks": len(self.webhooks),
+            "pending": sum(map(len, self.lanes.values())),
+            "receivers_down": sum(lane.down for lane in self.lanes.values()),
+            "attempts": self.deliverer.attempts,
+            "delivered": self.deliverer.delivered,
+            "failed": self.deliverer.failed,
+        }
 
     # Before and after a commit --------------------------------------------------------------------------
 
@@ -180,7 +204,7 @@ class Events:
         full: set[str] = set()
         for event in events:
             for listener in self._listeners(event.tenant_id, event.leaderboard_id, event.type, event.at_ms):
-                if listener in self.webhooks and len(self.lanes[listener]) >= self._limit():
+                if listener in self.webhooks and self.room(listener) <= 0:
                     if listener not in full:
                         full.add(listener)
                         found.append(self._disable_full(self.webhooks[listener]))
@@ -203,11 +227,16 @@ class Events:
             found.append(Change("deliveries", GENERATION, bytes(msgpack.packb(self.generation))))
         return found
 
-    def _limit(self) -> int:
-        return int(self.s.settings.get("webhook_pending_limit", PENDING_LIMIT))
+    def room(self, listener: str) -> int:
+        """How many more deliveries of a webhook may be pending."""
+        return self._limit - len(self.lanes[listener])
+
+    def webhooks_of(self, tenant_id: str) -> list[Webhook]:
+        """A tenant's webhooks."""
+        return list(self._by_tenant.get(tenant_id, {}).values())
 
     def _disable_full(self, webhook: Webhook) -> Change:
-        reason = f"more than {self._limit()} deliveries were pending"
+        reason = f"more than {self._limit} deliveries were pending"
         return self.disable(webhook, reason)
 
     def disable(self, webhook: Webhook, reason: str) -> Change:
@@ -242,9 +271,12 @@ class Events:
             self.lanes.pop(listener, None)
             of_tenant.pop(listener, None)
             return
+        before = self.webhooks.get(listener)
         self.webhooks[listener] = of_tenant[listener] = webhook
         lane = self.lanes.setdefault(listener, Lane(AT_ONCE))
         lane.paused = webhook.status != "active"
+        if before is not None and (before.url, before.status) != (webhook.url, webhook.status):
+            lane.revive()
 
     def _take_pending(self, rows: Iterable[tuple[str, bytes | None]]) -> None:
         """Deliveries of listeners that are not known (a plugin that is not installed) wait in the store."""
@@ -257,4 +289,4 @@ class Events:
                 lane.remove(name)
             else:
                 head = unpack_delivery(body)
-                lane.put(name, f"{head.tenant_id}/{head.leaderboard_id}", head.next_at_ms)
+                lane.put(name, queue_of(head), head.next_at_ms)

@@ -139,11 +139,27 @@ class Lane:
             if self.down:
                 self.probe_at_ms = now_ms + pause_ms(self.failures - DOWN_AFTER + 1, spread)
             return
-        was_down, self.failures, self.probe_at_ms = self.down, 0, 0
-        if was_down:
-            self._not_before.clear()
-            for name in list(self._queues):
-                self._offer(name)
+        if self.down:
+            self.revive()
+        self.failures = 0
+
+    def put_back(self, delivery_id: str, not_before_ms: int) -> None:
+        """It was not sent after all; this says nothing about the receiver."""
+        self.under_way -= 1
+        queue = self._queue_of.get(delivery_id)
+        if not_before_ms and queue is not None:
+            self.put(delivery_id, queue, not_before_ms)
+        for name, found in self._queues.items() if queue is None else [(queue, self._queues[queue])]:
+            if found.sending == delivery_id:
+                self.recorded(delivery_id, name)
+                return
+
+    def revive(self) -> None:
+        """The receiver may be another one now: everything is due at once."""
+        self.failures, self.probe_at_ms = 0, 0
+        self._not_before.clear()
+        for name in list(self._queues):
+            self._offer(name)
 
     def recorded(self, delivery_id: str, queue: str) -> None:
         """The result is durable: the queue goes on."""

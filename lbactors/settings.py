@@ -120,6 +120,21 @@ class ServerSettings(BaseSettings):
     lookup_players: int = Field(1000, ge=1, le=100_000, description="Most players of one lookup.")
     page_limit: int = Field(1000, ge=1, le=100_000, description="Largest limit of a page.")
 
+    webhook_public_targets: bool = Field(
+        False,
+        description="Send webhooks to public addresses alone, never to private or loopback ones: for a "
+        "server whose tenants are not the ones who run it.",
+    )
+    webhook_give_up_seconds: Seconds = Field(
+        259_200, description="A delivery to a webhook is tried again for so long, then given up."
+    )
+    webhook_keep_seconds: Seconds = Field(
+        604_800, description="Deliveries that were confirmed or given up are kept for so long."
+    )
+    webhook_pending_limit: int = Field(
+        100_000, ge=1, description="Pending deliveries after which a webhook is disabled."
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged: debug, info, warning or error."
     )

@@ -392,6 +392,7 @@ class Supervisor:
                     "asleep": max(known - serving - loading, 0),
                 },
                 "leaderboards": len(self.boards),
+                "events": self.events.status(),
                 "actors": [
                     self.hosting.described(name, with_chains=not brief)
                     for name in sorted(self.hosting.actors)
@@ -403,6 +404,8 @@ class Supervisor:
     async def stop(self) -> bytes:
         """The end of the server: every period saved, every actor let go."""
         self.settings["stopping"] = True
+        if hasattr(self, "events"):
+            await self.events.stop()
         for task in list(self._tasks):
             task.cancel()
 
