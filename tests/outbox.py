@@ -128,7 +128,7 @@ class Outbox:
 
     async def command(self, name: str, **args: Any) -> dict[str, Any]:
         """A command as a gateway sends it: its answer, or ApiError."""
-        payload = msgpack.packb([name, TENANT, args, None])
+        payload = msgpack.packb([name, TENANT, args, None, None])
         reply = msgpack.unpackb(await self.s.command(payload))
         if reply[0] == 1:
             raise ApiError.from_wire(reply[1])

@@ -58,6 +58,7 @@ def test_every_setting_is_option_variable_and_help(
 ) -> None:
     samples = {
         "host": "::1", "data_dir": "/tmp/x", "store": "redis://127.0.0.1:6379/2", "accept_older_store": "yes",
+        "webhook_public_targets": "yes",
         "ray_address": "127.0.0.1:6380",
         "root_key": "lb_x", "log_level": "ERROR", "clock_file": "/tmp/clock", "body_limit_bytes": "2048",
     }  # fmt: skip
