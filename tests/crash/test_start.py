@@ -22,7 +22,7 @@ from persistence.store import Record
 
 from .conftest import ROOT_KEY, MakeServer, Note
 from .readers import live_reader, settle_and_audit
-from .server_process import Server, environment, free_port, session_of, survivors
+from .server_process import Server, command_line, environment, free_port, session_of, survivors
 from .writers import DISCONNECTED, Api, Ledger, Load
 
 REFUSED_WITHIN_S = 30.0  # a test machine may be very busy; else it takes 1 to 2
@@ -281,3 +281,11 @@ async def test_sigterm_under_load_and_the_root_key(
             assert not unanswered, f"open requests that got no answer: {unanswered[:5]}"
         await settle_and_audit(total, "main", "daily")
         await settle_and_audit(best)
+
+
+async def test_of_ray_runs_only_what_is_needed(server: Server) -> None:
+    processes = await asyncio.to_thread(server.processes)
+    lines = [" ".join(command_line(process.pid)) for process in processes]
+    assert any("gcs_server" in line for line in lines), lines
+    needless = ("log_monitor.py", "autoscaler/_private/monitor.py", "dashboard/dashboard.py")
+    assert not [line for line in lines for name in needless if name in line]
