@@ -34,6 +34,8 @@ COMMANDS: dict[str, _Place] = {
     "import": _Place("lbactors.cli_transfer", "import_", "Submit the entries of an export."),
     "leaderboards": _Place("lbactors.cli_boards", "leaderboards", "List, create and change leaderboards."),
     "periods": _Place("lbactors.cli_boards", "periods", "List, open and close periods."),
+    "rewards": _Place("lbactors.cli_rewards", "rewards", "Show what players won when a period closed."),
+    "claim": _Place("lbactors.cli_rewards", "claim", "Note that a player took what it won."),
     "players": _Place("lbactors.cli_admin", "players", "Show, rename and erase players."),
     "keys": _Place("lbactors.cli_admin", "keys", "List, create, disable and delete API keys."),
     "tenants": _Place("lbactors.cli_admin", "tenants", "List, create, disable and delete tenants."),

@@ -82,6 +82,7 @@ FIELDS = (
     ),
     _Field("--max-entries", ("ranking", "max_entries"), click.IntRange(1, 100_000_000), "Entries kept."),
     _Field("--min-score", ("ranking", "min_score"), NUMBER, "Entries below are kept but not ranked."),
+    _Field("--rewards", ("rewards",), JSON, "A JSON object: what players of a closed period win."),
     _Field("--metadata", ("metadata",), JSON, "A JSON object."),
 )  # fmt: skip
 
@@ -97,6 +98,8 @@ def definition_options(command: Command) -> Command:
             changes["windows"] = []
         elif windows:
             changes["windows"] = list(windows)
+        if options.pop("no_rewards"):
+            changes["rewards"] = None
         for field in FIELDS:
             value = options.pop("_".join(field.path))
             if value is not None:
@@ -104,6 +107,7 @@ def definition_options(command: Command) -> Command:
         return command(leaderboard_id=leaderboard_id, changes=changes, **options)
 
     wrapped: Command = collected
+    wrapped = click.option("--no-rewards", is_flag=True, help="No rewards.")(wrapped)
     wrapped = click.option("--no-windows", is_flag=True, help="No further windows.")(wrapped)
     wrapped = click.option(
         "--window", "windows", type=click.Choice(WINDOWS), multiple=True,

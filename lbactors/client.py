@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lbactors.client_moderation import Moderation
+from lbactors.client_rewards import RewardMethods
 from lbactors.client_transport import (
     DEFAULT_URL,
     NOT_TAKEN,
@@ -42,7 +43,7 @@ BATCH_ITEMS = 10_000  # the API's limit for one body; longer lists go in several
 PASSING_CODES = NOT_TAKEN | {"storage_unavailable"}
 
 
-class Client(Moderation, Transport):
+class Client(Moderation, RewardMethods, Transport):
     """Async client; see `Transport` for the constructor's arguments. Safe to share among tasks of one
     loop.
     """

@@ -97,7 +97,9 @@ class Hosting:
         return next(f"period-{n}" for n in range(1, len(self.actors) + 2) if f"period-{n}" not in self.actors)
 
     def _tenancies(self) -> dict[str, list[planner.Tenancy]]:
-        known = self.chains  # a chain that is just being made is not among them yet, and has its place already
+        known = (
+            self.chains
+        )  # a chain that is just being made is not among them yet, and has its place already
         return {
             name: [known[c].tenancy() if c in known else planner.Tenancy(c, 0.0, False) for c in actor.chains]
             for name, actor in self.actors.items()

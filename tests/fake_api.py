@@ -42,6 +42,7 @@ class FakeApi:
         self.boards: dict[str, Json] = {}
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self.ready = True
+        self.rewards_state = "granted"
         self.waiting_codes: dict[str, list[str]] = {}  # player_id -> codes of its next refusals, item by item
         self._failures: list[tuple[Json | None, int, dict[str, str]] | None] = []
         self._url: str | None = None
@@ -302,6 +303,18 @@ class FakeApi:
         body["error"]["details"] = details
         return answer(body, 503)
 
+    def reward_answer(self, path: str) -> Json:
+        """A page of one winner, or that winner; `rewards_state` is what the page says."""
+        reward = {
+            "leaderboard_id": "xp", "period": PERIOD, "player_id": "maya", "rank": 1, "score": 5100,
+            "rewards": [{"tier": "champion", "payload": {"gems": 5}}, {"tier": "all", "payload": {}}],
+            "granted_at": NOW, "expires_at": NOW, "claimed": True, "claimed_at": NOW, "claim_id": "tx-9",
+            "display_name": "Maya",
+        }  # fmt: skip
+        if path.endswith(("/maya", "/claim")):
+            return reward
+        return {"state": self.rewards_state, "period": PERIOD, "items": [reward], "next_cursor": "more"}
+
     async def _anything(self, request: web.Request) -> web.Response:
         """Whatever has no behaviour here is answered with the request's own fields, and all that listings
         need.
@@ -309,6 +322,8 @@ class FakeApi:
         period = {**PERIOD, "entries": 3, "submissions": 5, "next_starts_at": None}
         if request.path.endswith("/periods") and request.method == "GET":
             return answer({"items": [period], "total": 1, "next_cursor": "more"})
+        if "/rewards" in request.path:
+            return answer(self.reward_answer(request.path))
         if request.path.endswith("/close"):
             return answer({"closed": {**period, "state": "closed"}, "current": period})
         if request.path == "/v1/status":

@@ -96,6 +96,22 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
         "GET /v1/leaderboards/xp/periods/2026-05-24T13%3A00%3A00Z",
     ),
     "create_period": (("xp", {"starts_at": "2026-11-18T12:00:00Z"}), {}, "POST /v1/leaderboards/xp/periods"),
+    "rewards": (
+        ("xp", "previous"),
+        {"claimed": False, "tier": "top"},
+        "GET /v1/leaderboards/xp/periods/previous/rewards?claimed=false&tier=top",
+    ),
+    "reward": (
+        ("xp", "2026-W47", "a/b"),
+        {"window": "daily"},
+        "GET /v1/leaderboards/xp/periods/2026-W47/rewards/a%2Fb?window=daily",
+    ),
+    "claim_reward": (
+        ("xp", "2026-W47", "maya"),
+        {"claim_id": "tx-9"},
+        "POST /v1/leaderboards/xp/periods/2026-W47/rewards/maya/claim",
+    ),
+    "player_rewards": (("maya",), {"claimed": False}, "GET /v1/players/maya/rewards?claimed=false"),
     "close_period": (
         ("xp",),
         {"window": "daily"},

@@ -61,6 +61,7 @@ async def test_reads_of_one_period(world: World) -> None:
     assert (rows[0].score, rows[0].submissions, rows[0].first_at_ms) == (40, 1, NOON_MS)
     assert await ids(chain, "current", "page", 0, 99, None, None) == ranked
     assert await ids(chain, "hour-1", "page", 6, 5, None, None) == []
+    assert await ids(chain, "current", "standings", 1, 2) == ranked[1:3]
     inside = await chain.read("current", "page", [1, 2, 20, 40])
     assert ([r.rank for r in inside[3]], inside[5], inside[1]) == ([2, 4], 4, 6), "global ranks"
     assert await ids(chain, "current", "page", 4, 9, 20, 40) == []
