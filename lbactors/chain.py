@@ -240,7 +240,13 @@ class Chain:
         for index, item in enumerate(items):
             player_id, score, subscore, metadata, submission_id, occurred_at_ms, aggregation = item
             try:
-                activation = self._taking(occurred_at_ms, arrived_at_ms)
+                try:
+                    activation = self._taking(occurred_at_ms, arrived_at_ms)
+                except ApiError as error:
+                    repeated = self._knowing(submission_id) if error.code == "period_closed" else None
+                    if repeated is None:
+                        raise
+                    activation = repeated  # it was taken in time, and its answer was lost
                 if submission_id is not None and len(self.open) > 1:
                     results[index] = await self._seen_elsewhere(activation, submission_id, player_id, want)
                     if results[index] is not None:
@@ -253,6 +259,17 @@ class Chain:
             group[1].append(index)
             group[2].append([SUBMIT, at_ms, player_id, score, subscore, metadata, submission_id, aggregation])
         return dict(groups)
+
+    def _knowing(self, submission_id: str | None) -> Activation | None:
+        """The open period that knows an id, its own or one handed on by those before."""
+        for activation in reversed(self.open):
+            if submission_id in activation.period.ids.by_id:
+                return activation
+        return None
+
+    def known(self, submission_ids: Sequence[str]) -> list[str]:
+        """Those of the ids that an open period knows."""
+        return [i for i in submission_ids if self._knowing(i) is not None]
 
     async def _seen_elsewhere(
         self, activation: Activation, submission_id: str, player_id: str, want: int

@@ -285,6 +285,8 @@ class PeriodActor:
             return [NOT_HERE]
         if chain.is_waking:
             return [ASLEEP]
+        if kind == "known":
+            return [VALUE, chain.known(items)]
         self.inputs += len(items)
         if kind == "remove":
             key, row = await chain.remove(items[0])

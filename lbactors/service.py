@@ -261,13 +261,34 @@ class Service:
         results: none | ranks | full (ranks are computed only as far as asked for). One item for each
         submission: its outcomes, main window first, or why it was refused. With `none` the lists are empty.
         """
-        want = WANT[results]
-        windows = board.windows
         refused = self._refused(board, submissions, at_ms)
-        if refused:
-            taken = [s for i, s in enumerate(submissions) if i not in refused]
-            rest = iter(await self.submit(board, taken, at_ms, results) if taken else [])
-            return [refused[i] if i in refused else next(rest) for i in range(len(submissions))]
+        for index in await self._repeats(board, submissions, refused):
+            del refused[index]
+        if not refused:
+            return await self._submit_all(board, submissions, at_ms, WANT[results])
+        taken = [s for i, s in enumerate(submissions) if i not in refused]
+        rest = iter(await self._submit_all(board, taken, at_ms, WANT[results]) if taken else [])
+        return [refused[i] if i in refused else next(rest) for i in range(len(submissions))]
+
+    async def _repeats(
+        self, board: Board, submissions: list[Submission], refused: dict[int, ApiError]
+    ) -> list[int]:
+        """Which of those that come too late were taken in time: their answers were lost, and they are sent
+        again. They are recognised by their ids, in whatever window.
+        """
+        late = [i for i, e in refused.items() if e.code == "period_closed" and submissions[i].submission_id]
+        if not late:
+            return []
+        ids = [submissions[i].submission_id for i in late]
+        found: set[str] = set()
+        for window in board.windows:
+            found.update(await self._write(board, window, ["known", 0, NO_RANK, ids], len(ids)))
+        return [i for i in late if submissions[i].submission_id in found]
+
+    async def _submit_all(
+        self, board: Board, submissions: list[Submission], at_ms: int, want: int
+    ) -> list[list[Outcome] | ApiError]:
+        windows = board.windows
         replies = await asyncio.gather(
             *(self._submit(board, window, submissions, at_ms, want) for window in windows)
         )

@@ -72,10 +72,6 @@ def _record(row: list[Any]) -> PeriodRecord:
     return record
 
 
-def _discard(running: set[str], chain_id: str, _: Any) -> None:
-    running.discard(chain_id)
-
-
 class Supervisor:
     """`settings`: plain values, see `gateway.server.actor_settings`.
 
@@ -296,11 +292,16 @@ class Supervisor:
                     continue
                 running.add(chain_id)
                 task = self._keep(self._advance_guarded(chain))
-                task.add_done_callback(partial(_discard, running, chain_id))
+                task.add_done_callback(partial(self._advanced, running, chain))
             if not self.reconciled and not running and self.hosting.all_hosted():
                 self.reconciled = True
                 self.hosting.start_spares()  # not before: what has players waiting starts first
             await asyncio.sleep(TICK_S)
+
+    def _advanced(self, running: set[str], chain: ChainState, _: Any) -> None:
+        running.discard(chain.chain_id)
+        if chain.due_ms is not None:  # what became due while it ran was passed over
+            heapq.heappush(self._due, (chain.due_ms, chain.chain_id))
 
     async def _advance_guarded(self, chain: ChainState) -> None:
         async with self._limit, chain.lock:

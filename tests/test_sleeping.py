@@ -254,6 +254,22 @@ async def test_a_submission_from_a_closed_period_can_count_for_its_arrival(world
     assert await refusal(submit(chain, "p1", 2, occurred_at_ms=END_MS - 1)) == "period_closed"
 
 
+async def test_a_repeat_after_the_grace_is_recognised(world: World) -> None:
+    """It was taken in time, and its answer was lost: so it is no late submission."""
+    chain = await world.chain(hour(1), hour(2))
+    times = {"occurred_at_ms": END_MS - 1}
+    world.at(END_MS + 1)
+    assert (await submit(chain, "p1", 5, "a", **times))[0] == "hour-1"
+    world.at(OVER_MS)
+    for sealed in (False, True):
+        if sealed:
+            await world.seal(chain, 1)
+        assert (await submit(chain, "p1", 5, "a", **times))[1].duplicate
+        assert await refusal(submit(chain, "p1", 5, "b", **times)) == "period_closed"
+        assert chain.known(["a", "b"]) == ["a"]
+    assert (await standings(chain), await standings(chain, "hour-1")) == ({}, {"p1": (1, 5)})
+
+
 async def actor_of(world: World, tmp_path: Any, *serials: int, awake: bool) -> PeriodActor:
     actor = PeriodActor("a", {**ACTOR_SETTINGS, "store_url": f"sqlite:{tmp_path}"})
     actor._store, actor._starting = world.store, asyncio.Lock()  # type: ignore[assignment]
