@@ -108,6 +108,15 @@ class Chain:
         """Whether submissions must wait for a period that sleeps or was just woken."""
         return any(self.open.is_waking(a) for a in self._begun())
 
+    @property
+    def is_between(self) -> bool:
+        """Whether the next period should have begun and is not open yet: the supervisor is late."""
+        now_ms = self.clock.now_ms()
+        if not self.spec.more or self._at(now_ms) is not None:
+            return False
+        last = self.open[-1].record if len(self.open) else self.spec.previous
+        return last is not None and last.ends_at_ms is not None and last.ends_at_ms <= now_ms
+
     async def wake(self) -> bool:
         """Wake the periods that submissions may belong to; whether they serve within a moment."""
         try:

@@ -281,8 +281,8 @@ class PeriodActor:
     async def _write(self, op: list[Any], ahead_ms: int) -> list[Any]:
         chain_id, kind, at_ms, want, items = op
         chain = self.chains.get(chain_id)
-        if chain is None or chain.is_leaving:
-            return [NOT_HERE]
+        if chain is None or chain.is_leaving or chain.is_between:
+            return [NOT_HERE]  # gateways wait a moment for it
         if chain.is_waking:
             return [ASLEEP]
         if kind == "known":
