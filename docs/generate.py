@@ -34,7 +34,8 @@ LABELS = {
     "method": "the request's method; `other` if it is none of HTTP's usual ones",
     "route": "the route as in [openapi.json](openapi.json), never with ids; `unmatched` if there is none",
     "status": "the answer's HTTP status",
-    "result": "`accepted` or `rejected`",
+    "result": "`accepted`, `rejected` or `held`; of a plugin `accepted`, `refused`, `held` or `failed`",
+    "plugin": "the plugin's name",
     "version": "the server's version",
 }
 CONNECTION = "#options-of-the-connection"
@@ -95,6 +96,8 @@ def limits(field: str) -> str:
 
 def metrics_text() -> str:
     counted = metrics.Metrics()
+    counted.plugin_call("", "accepted", 0.0)
+    counted.plugin_slow("")
     counted.request("GET", "/", 200, 0.0)  # labels and buckets show in samples only
     lines, used, buckets = [], [], []
     for family in counted.registry.collect():

@@ -37,6 +37,7 @@ from gateway.schemas import components
 from gateway.settings import GatewaySettings
 from gateway.table import INFO, TAGS, routes
 from lbactors.model import ApiError, invalid, invalid_from
+from lbactors.plugins import Plugins
 
 if TYPE_CHECKING:
     from lbactors.service import Service
@@ -51,9 +52,9 @@ _LONGEST_REQUEST_ID = 128
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def build_app(service: Service, settings: GatewaySettings) -> web.Application:
+def build_app(service: Service, settings: GatewaySettings, plugins: Plugins | None = None) -> web.Application:
     """The application that serves the API. Its routes are those of `table.routes`, under `ROUTES`."""
-    gateway = Gateway(service, settings)
+    gateway = Gateway(service, settings, plugins)
     reference = Reference()
     table = routes(settings, reference)
     reference.describe(openapi.document(table, components(settings), INFO, TAGS))
@@ -63,6 +64,7 @@ def build_app(service: Service, settings: GatewaySettings) -> web.Application:
         handler_args={"auto_decompress": False},
     )
     app[GATEWAY] = gateway
+    app.on_cleanup.append(_close)
     app[ROUTES] = table
     for route in table:
         # aiohttp's own pattern for a path parameter would exclude braces.
@@ -72,6 +74,12 @@ def build_app(service: Service, settings: GatewaySettings) -> web.Application:
         if route.method == "GET":
             app.router.add_route("HEAD", path, endpoint, expect_handler=_expect)
     return app
+
+
+async def _close(app: web.Application) -> None:
+    validation = app[GATEWAY].validation
+    if validation is not None:
+        validation.close()
 
 
 async def _expect(request: web.Request) -> None:

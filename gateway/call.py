@@ -22,8 +22,10 @@ from gateway.access import Access, Caller
 from gateway.metrics import Metrics
 from gateway.settings import GatewaySettings
 from gateway.submissions import SubmissionReader
+from gateway.validation import Validation
 from lbactors.audit import Who
 from lbactors.model import ApiError, Board, Key, check_identifier, invalid
+from lbactors.plugins import VALIDATE, Plugins
 from lbactors.service import AdminAnswer, Idempotency
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ _NOBODY = Caller("", "", "", frozenset(), None, False, False)
 class Gateway:
     """The service and everything of the HTTP side that outlives a request."""
 
-    def __init__(self, service: Service, settings: GatewaySettings) -> None:
+    def __init__(self, service: Service, settings: GatewaySettings, plugins: Plugins | None = None) -> None:
         self.service = service
         self.settings = settings
         self.access = Access(service)
@@ -46,6 +48,9 @@ class Gateway:
         self.draining = False
         self.pages = PageMemo()
         self.submissions = SubmissionReader(settings)
+        self.validation: Validation | None = None
+        if plugins is not None and plugins.hooks(VALIDATE):
+            self.validation = Validation(plugins, settings.plugin_failure, service, self.metrics)
         self._open = 0
         self._logged_503_at = 0.0
         self._idle = asyncio.Event()

@@ -1,9 +1,10 @@
 """What the gateway counts, for Prometheus: requests by route, method and status, their times, and
 submissions.
 
-Labels are route templates, never players, leaderboards or tenants: the number of time series is fixed by
-the code. Every registry is its own, so that several gateways fit into one process (tests). The child of a
-label set is looked up once per route and status and kept, since the look-up costs more than the counting.
+Labels are route templates and installed plugins, never players, leaderboards or tenants: the number of time
+series is fixed by what is installed. Every registry is its own, so that several gateways fit into one process
+(tests). The child of a label set is looked up once per route and status and kept, since the look-up costs
+more than the counting.
 """
 
 from __future__ import annotations
@@ -52,6 +53,26 @@ class Metrics:
         )
         self._accepted = submissions.labels("accepted")
         self._rejected = submissions.labels("rejected")
+        self._held = submissions.labels("held")
+        self._plugin_calls = Counter(
+            "lbactors_plugin_calls_total",
+            "Submissions that a plugin judged, by what it said.",
+            ("plugin", "result"),
+            registry=self.registry,
+        )
+        self._plugin_seconds = Counter(
+            "lbactors_plugin_seconds_total",
+            "Time that the gateway spent in a plugin's hook.",
+            ("plugin",),
+            registry=self.registry,
+        )
+        self._plugin_slow = Counter(
+            "lbactors_plugin_slow_calls_total",
+            "Calls of a plugin's hook that took more than 5 ms.",
+            ("plugin",),
+            registry=self.registry,
+        )
+        self._plugins: dict[tuple[str, str], tuple[Counter, Counter]] = {}
         self.in_flight = Gauge(
             "lbactors_http_requests_in_flight", "Requests being answered.", registry=self.registry
         )
@@ -71,12 +92,27 @@ class Metrics:
         children[0].inc()
         children[1].observe(seconds)
 
-    def submissions(self, accepted: int, rejected: int) -> None:
+    def plugin_call(self, plugin: str, result: str, seconds: float) -> None:
+        """Counts one call of `validate_submission`; result: accepted, refused, held or failed."""
+        children = self._plugins.get((plugin, result))
+        if children is None:
+            children = self._plugin_calls.labels(plugin, result), self._plugin_seconds.labels(plugin)
+            self._plugins[plugin, result] = children
+        children[0].inc()
+        children[1].inc(seconds)
+
+    def plugin_slow(self, plugin: str) -> None:
+        """Counts a slow call."""
+        self._plugin_slow.labels(plugin).inc()
+
+    def submissions(self, accepted: int, rejected: int, held: int = 0) -> None:
         """Counts what became of the items of one request."""
         if accepted:
             self._accepted.inc(accepted)
         if rejected:
             self._rejected.inc(rejected)
+        if held:
+            self._held.inc(held)
 
     def exposition(self) -> bytes:
         """The text that Prometheus reads, of `CONTENT_TYPE`."""

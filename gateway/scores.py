@@ -10,6 +10,7 @@ The body of a batch is judged as a whole only as far as it is no list, or too lo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -17,9 +18,9 @@ from aiohttp import web
 from gateway.call import Call
 from gateway.documents import Document
 from gateway.submissions import Item, Loc, Standard
-from lbactors.model import ApiError, Board, Outcome, invalid
+from gateway.validation import HeldVerdict, Verdict
+from lbactors.model import ApiError, Board, Outcome, Submission, invalid
 
-Verdict = list[Outcome] | ApiError
 RESULTS = ("none", "ranks", "full")
 
 
@@ -76,14 +77,27 @@ async def _submit_one(call: Call, board: Board, item: Item, standard: Standard) 
     metrics = call.gateway.metrics
     try:
         submission = call.gateway.submissions.one(item, standard)
-        verdict = (await call.service.submit(board, [submission], standard.arrived_at_ms, "full"))[0]
+        verdict = (await _send(call, board, [submission], standard.arrived_at_ms, "full"))[0]
         if isinstance(verdict, ApiError):
             raise verdict
     except ApiError:
         metrics.submissions(0, 1)
         raise
+    if isinstance(verdict, HeldVerdict):
+        metrics.submissions(0, 0, 1)
+        return call.answer(held_document(verdict))
     metrics.submissions(1, 0)
     return call.answer(outcome_document(verdict))
+
+
+async def _send(
+    call: Call, board: Board, submissions: list[Submission], at_ms: int, results: str
+) -> Sequence[Verdict]:
+    """To the service; past the plugins, where there are some that want to see submissions."""
+    validation = call.gateway.validation
+    if validation is None:
+        return await call.service.submit(board, submissions, at_ms, results)
+    return await validation.submit(call.caller.key_id, board, submissions, at_ms, results)
 
 
 async def _submit_some(
@@ -104,7 +118,7 @@ async def _submit_some(
         return
     try:
         outcomes: list[Verdict] = list(
-            await call.service.submit(board, submissions, standard.arrived_at_ms, call.query["results"])
+            await _send(call, board, submissions, standard.arrived_at_ms, call.query["results"])
         )
     except ApiError as error:
         outcomes = [error] * len(sent)
@@ -177,10 +191,28 @@ def outcome_document(outcomes: list[Outcome]) -> Document:
     return document
 
 
+def held_document(verdict: HeldVerdict) -> Document:
+    """The single answer where a plugin held the submission: an outcome that tells of no entry."""
+    return {
+        "period_key": None,
+        "player_id": verdict.player_id,
+        "applied": False,
+        "score": None,
+        "subscore": None,
+        "previous_score": None,
+        "rank": None,
+        "previous_rank": None,
+        "seq": None,
+        "held": True,
+        "held_id": verdict.held_id,
+    }
+
+
 def _batch_answer(call: Call, verdicts: list[Verdict | None]) -> web.Response:
     errors = [(index, v) for index, v in enumerate(verdicts) if isinstance(v, ApiError)]
     rejected = len(errors)
-    call.gateway.metrics.submissions(len(verdicts) - rejected, rejected)
+    held = 0 if call.gateway.validation is None else sum(isinstance(v, HeldVerdict) for v in verdicts)
+    call.gateway.metrics.submissions(len(verdicts) - rejected - held, rejected, held)
     if rejected and rejected == len(verdicts):
         first = errors[0][1]
         if first.status in (429, 503) and all(error.code == first.code for _, error in errors):
@@ -194,10 +226,15 @@ def _batch_answer(call: Call, verdicts: list[Verdict | None]) -> web.Response:
                     results.append({"index": index, **outcome_document(verdict)})
                 else:
                     results.append({"index": index, "rank": verdict[0].rank})
+            elif isinstance(verdict, HeldVerdict):
+                document = held_document(verdict)
+                names = document if wanted == "full" else ("rank", "held", "held_id")
+                results.append({"index": index, **{name: document[name] for name in names}})
     return call.answer(
         {
             "accepted": len(verdicts) - rejected,
             "rejected": rejected,
+            **({"held": held} if held else {}),
             "errors": [_error_item(index, error) for index, error in errors],
             "results": results,
         }

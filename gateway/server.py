@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import gc
 import hashlib
 import os
@@ -32,6 +33,7 @@ from gateway.held_store import HeldStore, hold_store
 from gateway.known_store import KnownStores
 from gateway.settings import GatewaySettings
 from lbactors.logs import configure_logs
+from lbactors.plugins import PluginError, Plugins
 from lbactors.settings import ServerSettings
 from persistence import open_store
 from persistence.data_dir import lock_data_dir
@@ -53,6 +55,8 @@ LOADED_POLL_S = 0.1
 GC_THRESHOLDS = (20_000, 20, 50)  # batches make thousands of objects that reference counting frees
 
 log = structlog.get_logger("server")
+plugins_of = functools.cache(Plugins.load)
+"""The plugins of this process, by the setting; loaded once."""
 
 
 class StartError(Exception):
@@ -88,6 +92,8 @@ def actor_settings(settings: ServerSettings, root_key_hash: str | None, held: He
         "webhook_give_up_seconds": settings.webhook_give_up_seconds,
         "webhook_keep_seconds": settings.webhook_keep_seconds,
         "webhook_pending_limit": settings.webhook_pending_limit,
+        "plugins": settings.plugins,
+        "held_limit": settings.held_limit,
         "log_level": settings.log_level,
         "audit_retain_days": settings.audit_retain_days,
         "root_key_hash": root_key_hash,
@@ -100,10 +106,11 @@ def run(settings: ServerSettings) -> int:
     if CHILD_FD in os.environ:
         return _run_child(settings)
     try:
+        plugins_of(settings.plugins)
         listener = _listen(settings)
         with lock_data_dir(settings.data_dir):
             return _serve(settings, listener, KnownStores(settings.data_dir))
-    except (StartError, StoreError) as error:
+    except (StartError, StoreError, PluginError) as error:
         own = getattr(error, "cause", error)  # of what an actor raised, without the story how
         print(f"error: {own}", file=sys.stderr, flush=True)
         return 2
@@ -276,7 +283,7 @@ async def _gateway(
     service = Service(cluster, supervisor, store, settings)
     try:
         await service.start()
-        app = build_app(service, GatewaySettings.of(settings))
+        app = build_app(service, GatewaySettings.of(settings), plugins_of(settings.plugins))
         runner = GatewayRunner(app, shutdown_timeout=1.0)
         await runner.setup()
         # What was built so far, Ray included, stays: no collection needs to look at it again.

@@ -26,6 +26,7 @@ class GatewaySettings(BaseModel):
     metadata_bytes: int = 4096
     lookup_players: int = 1000
     page_limit: int = 1000
+    plugin_failure: Literal["accept", "hold", "refuse"] = "accept"
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_seconds: float = 20

@@ -13,6 +13,7 @@ import msgpack
 
 from lbactors import planner
 from lbactors.documents import METADATA_BYTES, PeriodBody, board_json, pack_board, period_json, view_of_record
+from lbactors.held import purge_held
 from lbactors.model import (
     CLOSED,
     CLOSING,
@@ -206,6 +207,7 @@ class BoardCommands:
             changes.append(Change("homes", chain.chain_id, None))
             changes.extend(Change("periods", f"{chain.chain_id}/{r.key}", None) for r in chain.records)
         changes += purge_changes([c.chain_id for c in chains])
+        changes.extend(await purge_held(self.s, board))
         period_ids = [f"{c.chain_id}/{n}" for c in chains for n in range(1, c.next_serial)]
 
         async def act() -> None:

@@ -19,6 +19,7 @@ from lbactors.access_commands import AccessCommands
 from lbactors.audit import Who
 from lbactors.board_commands import BoardCommands
 from lbactors.documents import pack_key, pack_tenant, unpack_key
+from lbactors.held import HeldCommands
 from lbactors.model import SCOPES, ApiError, Key, Tenant
 from lbactors.planned import Planned
 from lbactors.webhooks import WebhookCommands
@@ -42,6 +43,7 @@ class Commands:
         self.boards = boards = BoardCommands(supervisor)
         self.access = access = AccessCommands(supervisor, boards)
         webhooks = WebhookCommands(supervisor)
+        held = HeldCommands(supervisor)
         self._handlers: dict[str, Callable[..., Any]] = {
             "create_leaderboard": boards.create_leaderboard,
             "patch_leaderboard": boards.patch_leaderboard,
@@ -65,6 +67,10 @@ class Commands:
             "test_webhook": webhooks.test_webhook,
             "replay_delivery": webhooks.replay_delivery,
             "replay_deliveries": webhooks.replay_deliveries,
+            "hold": held.hold,
+            "begin_approval": held.begin_approval,
+            "finish_approval": held.finish_approval,
+            "reject_held": held.reject_held,
         }
 
     async def first_start(self) -> None:

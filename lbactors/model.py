@@ -52,6 +52,7 @@ ERROR_STATUS: dict[str, int] = {
     "rewards_pending": 409,
     "leaderboard_inactive": 409,
     "idempotency_conflict": 409,
+    "held_submission_decided": 409,
     "version_mismatch": 412,
     "body_too_large": 413,
     "unsupported_media_type": 415,

@@ -20,6 +20,7 @@ from lbactors.batching import Channel
 from lbactors.clock import Clock
 from lbactors.cluster import ActorGone, ActorRef, Cluster
 from lbactors.documents import view_of_record
+from lbactors.held import Held, read_held
 from lbactors.line import Line, LineLost
 from lbactors.model import (
     ApiError,
@@ -564,6 +565,13 @@ class Service:
                 return await self._view(board, name, record, records)
         where = "" if window is None else f" in window '{window}'"
         raise ApiError("period_not_found", f"no period '{period}'{where}")
+
+    async def held(self, board: Board) -> list[Held]:
+        """Submissions of the board that wait for review, oldest first."""
+        try:
+            return await read_held(self._store, board)
+        except StoreError as error:
+            raise ApiError("storage_unavailable", str(error)) from error
 
     async def profiles(self, tenant_id: str, player_ids: list[str]) -> dict[str, dict[str, Any]]:
         """Profiles of those players that have one (JSON-ready, as `PUT /v1/players/{id}` answers)."""

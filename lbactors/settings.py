@@ -27,6 +27,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400, allow_inf_nan=False)]
 
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
+_PLUGIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)?")
 _ROOT_KEY = re.compile(r"[\x21-\x7e]{1,256}")
 
 
@@ -133,6 +134,18 @@ class ServerSettings(BaseSettings):
     )
     webhook_pending_limit: int = Field(
         100_000, ge=1, description="Pending deliveries after which a webhook is disabled."
+    plugins: str = Field(
+        "",
+        description="Plugins to load beside installed ones: module or module:object each, between commas "
+        "(docs/plugins.md).",
+    )
+    plugin_failure: Literal["accept", "hold", "refuse"] = Field(
+        "accept",
+        description="What becomes of a submission whose plugin failed: accept takes it as if the plugin had "
+        "said nothing, hold keeps it for review, refuse answers 503, so that it is sent again.",
+    )
+    held_limit: int = Field(
+        10_000, ge=1, description="Submissions of a leaderboard held for review; more are answered 429."
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -186,6 +199,14 @@ class ServerSettings(BaseSettings):
         if value is None or _ROOT_KEY.fullmatch(value.get_secret_value()):
             return value
         raise PydanticCustomError("root_key", "must have 1 to 256 visible ASCII characters, no spaces")
+
+    @field_validator("plugins")
+    @classmethod
+    def _plugins_form(cls, value: str) -> str:
+        for name in filter(None, (part.strip() for part in value.split(","))):
+            if not _PLUGIN.fullmatch(name):
+                raise PydanticCustomError("plugins", "must be module or module:object each, between commas")
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -84,6 +84,7 @@ class Supervisor:
         self.documents: dict[str, dict[str, bytes]] = {name: {} for name in PUBLISHED}
         self.boards: dict[str, Board] = {}
         self.chains: dict[str, ChainState] = {}
+        self.held_counts: dict[str, int] = {}  # see lbactors.held
         self.epoch = 0
         self._known_epoch = 0  # of this process, before it found that the store went back
         self.version = 0
@@ -193,7 +194,7 @@ class Supervisor:
         """A commit failed, so memory may be ahead of the store: the next call starts from the documents."""
         for task in list(self._tasks):
             task.cancel()
-        self.boards, self.chains = {}, {}
+        self.boards, self.chains, self.held_counts = {}, {}, {}
         self._due, self._started, self.reconciled = [], None, False
 
     # Persisting and publishing --------------------------------------------------------------------------

@@ -11,6 +11,7 @@ them.
 from __future__ import annotations
 
 from gateway.schemas.administration import administration, players
+from gateway.schemas.held import held
 from gateway.schemas.leaderboards import definitions, periods
 from gateway.schemas.moderation import moderation
 from gateway.schemas.rewards import reward_rules, rewards
@@ -31,6 +32,7 @@ def components(settings: GatewaySettings) -> dict[str, Schema]:
         **submissions(settings),
         **rankings(settings),
         **players(),
+        **held(),
         **administration(settings),
         **moderation(),
     }

@@ -79,6 +79,11 @@ def submissions(settings: GatewaySettings) -> dict[str, Schema]:
             {
                 "accepted": COUNT,
                 "rejected": COUNT,
+                "held": said(
+                    {"type": "integer", "minimum": 1},
+                    "Of the accepted ones, those held for review, not applied yet; there only if there "
+                    "are some.",
+                ),
                 "errors": {
                     "type": "array",
                     "items": answer(
@@ -95,15 +100,33 @@ def submissions(settings: GatewaySettings) -> dict[str, Schema]:
                     {
                         "type": "array",
                         "items": answer(
-                            {"index": COUNT, **outcome, "windows": windows, "duplicate": duplicate},
-                            (*(name for name in outcome if name != "rank"), "windows", "duplicate"),
+                            {
+                                "index": COUNT,
+                                **{
+                                    # of a held item they are null
+                                    name: or_null(schema) if name in ("period_key", "seq") else schema
+                                    for name, schema in outcome.items()
+                                },
+                                "windows": windows,
+                                "duplicate": duplicate,
+                                "held": said({"type": "boolean", "const": True}, "There only if it is held."),
+                                "held_id": STRING,
+                            },
+                            (
+                                *(name for name in outcome if name != "rank"),
+                                "windows",
+                                "duplicate",
+                                "held",
+                                "held_id",
+                            ),
                         ),
                     },
                     "Of the accepted items: empty for `none`, index and rank for `ranks`, all for `full`.",
                 ),
-            }
+            },
+            ("held",),
         ),
-        "SubmissionsAnswer": {"anyOf": [ref("Outcome"), ref("BatchOutcome")]},
+        "SubmissionsAnswer": {"anyOf": [ref("Outcome"), ref("HeldOutcome"), ref("BatchOutcome")]},
     }
 
 

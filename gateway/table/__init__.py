@@ -13,6 +13,7 @@ from gateway.openapi import Route
 from gateway.operations import Reference
 from gateway.settings import GatewaySettings
 from gateway.table import administration, leaderboards, moderation, rewards, scores
+from gateway.table import administration, held, leaderboards, moderation, scores
 from gateway.table.shared import shared_parameters
 
 TAGS = {
@@ -22,6 +23,7 @@ TAGS = {
     "Periods": "The periods of a leaderboard's windows.",
     "Rewards": "What players won when a period closed, and claims.",
     "Players": "Profiles, and erasure.",
+    "Review": "Submissions that plugins held until somebody decides.",
     "Administration": "Tenants, keys and the state of the server.",
     "Operations": "For load balancers, Prometheus and people.",
 }
@@ -64,6 +66,7 @@ def routes(settings: GatewaySettings, reference: Reference) -> tuple[Route, ...]
         *leaderboards.periods(shared),
         *leaderboards.players(shared),
         *rewards.reward_routes(shared),
+        *held.reviews(shared),
         *moderation.moderation(shared),
         *administration.administration(shared),
         *administration.unkeyed(settings, reference),

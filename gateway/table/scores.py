@@ -32,7 +32,7 @@ def scores(s: Shared) -> tuple[Route, ...]:
                 example.SUBMISSION,
                 more_examples={"many": example.SUBMISSIONS, "object": example.SUBMISSIONS_OBJECT},
             ),
-            codes=SUBMIT_CODES,
+            codes=(*SUBMIT_CODES, "submission_refused"),
         ),
         Route(
             "POST",

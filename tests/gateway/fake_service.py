@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from fake_rewards import FakeRewards
+from held_memory import HeldMemory
 from pydantic import BaseModel, ValidationError
 
 from lbactors.audit import Wanted, Who
@@ -27,6 +28,7 @@ from lbactors.documents import (
     period_json,
     tenant_json,
 )
+from lbactors.held import Held, read_held
 from lbactors.model import (
     SCOPES,
     ApiError,
@@ -101,6 +103,7 @@ class FakeService:
         self.idempotencies: list[Idempotency | None] = []
         self.acted_as: list[Who | None] = []
         self.audit_records: list[dict[str, Any]] = []
+        self.held_memory = HeldMemory(NOW_MS)
         self.answers: dict[str, tuple[str, AdminAnswer]] = {}
         self.readiness: dict[str, Any] = {"ready": True, "storage": "ok", "supervisor": "ok", "actors": 1}
         self.reads = 0
@@ -131,7 +134,7 @@ class FakeService:
         """Makes a leaderboard known at once."""
         parsed = Definition.model_validate({"leaderboard_id": leaderboard_id, **definition})
         board = Board(tenant_id, secrets.token_hex(4), parsed, 1, NOW_MS, NOW_MS)
-        self.catalogue.all_boards[tenant_id, leaderboard_id] = board
+        self.catalogue.all_boards[tenant_id, leaderboard_id] = self.held_memory.add(board)
         return board
 
     def add_scores(self, board: Board, scores: dict[str, float]) -> None:
@@ -171,6 +174,9 @@ class FakeService:
             if digest != idempotency.digest:
                 raise ApiError("idempotency_conflict", "another request before")
             return answer
+        if hasattr(self.held_memory.commands, command):
+            planned = await self.held_memory.run(command, tenant_id, **args)
+            return AdminAnswer(planned.status, planned.body)
         answer = getattr(self, f"_{command}")(tenant_id, **args)
         if idempotency is not None:
             self.answers[idempotency.key] = idempotency.digest, answer
@@ -443,6 +449,9 @@ class FakeService:
     async def names(self, tenant_id: str, player_ids: list[str]) -> list[str | None]:
         profiles = await self.profiles(tenant_id, player_ids)
         return [profiles[p]["display_name"] if p in profiles else None for p in player_ids]
+
+    async def held(self, board: Board) -> list[Held]:
+        return await read_held(self.held_memory, board)  # type: ignore[arg-type]
 
     async def profiles(self, tenant_id: str, player_ids: list[str]) -> dict[str, dict[str, Any]]:
         found = {player_id: self.profile_of.get((tenant_id, player_id)) for player_id in player_ids}

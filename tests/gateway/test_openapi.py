@@ -11,6 +11,7 @@ import pytest
 import schemathesis
 from aiohttp import web
 from fake_service import PERIOD_KEY, FakeService
+from fake_service import NOW_MS, FakeService
 from gateway_http import Http
 from jsonschema.validators import Draft202012Validator
 from pydantic import BaseModel
@@ -21,7 +22,8 @@ from gateway.schemas import components
 from gateway.settings import GatewaySettings
 from gateway.table import INFO, TAGS
 from lbactors.documents import KeyBody, KeyPatch, PeriodBody, ProfileBody, TenantBody, TenantPatch
-from lbactors.model import ERROR_STATUS, Definition, RankingRules, Scoring
+from lbactors.held import held_of
+from lbactors.model import ERROR_STATUS, Definition, RankingRules, Scoring, Submission
 from lbactors.rewards import RewardRules, Tier
 from lbactors.timeframe import Timeframe
 
@@ -199,11 +201,16 @@ async def test_answers_conform(http: Http, service: FakeService, document: dict[
         "tenant_id": "studio-z",
         "key_id": "k_other",
     }
+    for held_id in ("approve", "reject"):
+        held = held_of(board, Submission("p3", 1, 0, None, None, None, None), NOW_MS, "checks", "odd", "k_1")
+        item = ["default", "xp", board.uid, list(held._replace(held_id=held_id))]
+        await service.admin("hold", "", {"items": [item]})
     for method, path, operation in sorted(operations(document), key=lambda found: found[0] == "DELETE"):
         body = None
         if "requestBody" in operation:
             content = operation["requestBody"]["content"]["application/json"]
             body = content["examples"]["example"]["value"]
+        values["held_id"] = path.rpartition("/")[2]
         target = re.sub(r"\{(\w+)\}", lambda match: values[match.group(1)], path)
         if (method, path) == ("DELETE", "/v1/leaderboards/{leaderboard_id}"):
             target += "?purge=false"

@@ -1,0 +1,77 @@
+"""On their way to be held: submissions of this gateway that plugins held, in commands to the supervisor.
+
+Batched by nature (law 8): one command is in flight, and what arrives meanwhile forms the next one. So a
+thousand clients whose submissions are held at once cost the supervisor a few commits, not a thousand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lbactors.held import Held
+from lbactors.model import ApiError, Board
+
+if TYPE_CHECKING:
+    from lbactors.service import Service
+
+AT_ONCE = 1000  # submissions of one command: 5 MB where each has the most metadata
+WAITING = 20_000  # beyond: 429
+
+Verdict = list[Any]
+"""See `HeldCommands.hold`."""
+
+
+class _Part(NamedTuple):
+    items: list[list[Any]]
+    verdicts: asyncio.Future[list[Verdict]]
+
+
+class Holding:
+    """One for each gateway."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._parts: deque[_Part] = deque()
+        self._waiting = 0
+        self._sender: asyncio.Task[None] | None = None
+
+    async def hold(self, board: Board, held: list[Held]) -> list[Verdict]:
+        """Have submissions of a leaderboard held: a verdict for each, once they are durable. ApiError."""
+        if self._waiting + len(held) > WAITING:
+            raise ApiError("overloaded", "too many submissions wait to be held; nothing was taken")
+        loop = asyncio.get_running_loop()
+        names = [board.tenant_id, board.leaderboard_id, board.uid]
+        parts = [
+            _Part([[*names, list(one)] for one in held[start : start + AT_ONCE]], loop.create_future())
+            for start in range(0, len(held), AT_ONCE)
+        ]
+        self._parts.extend(parts)
+        self._waiting += len(held)
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send())
+        answers = await asyncio.gather(*(part.verdicts for part in parts))
+        return [verdict for verdicts in answers for verdict in verdicts]
+
+    async def _send(self) -> None:
+        while self._parts:
+            batch = [self._parts.popleft()]
+            count = len(batch[0].items)
+            while self._parts and count + len(self._parts[0].items) <= AT_ONCE:
+                batch.append(self._parts.popleft())
+                count += len(batch[-1].items)
+            items = [item for part in batch for item in part.items]
+            try:
+                answer = await self._service.admin("hold", "", {"items": items})
+                verdicts = iter(answer.body["verdicts"])
+                for part in batch:
+                    found = [next(verdicts) for _ in part.items]
+                    if not part.verdicts.done():
+                        part.verdicts.set_result(found)
+            except Exception as error:
+                for part in batch:
+                    if not part.verdicts.done():
+                        part.verdicts.set_exception(error)
+            finally:
+                self._waiting -= count
