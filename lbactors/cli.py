@@ -40,6 +40,8 @@ COMMANDS: dict[str, _Place] = {
     "keys": _Place("lbactors.cli_admin", "keys", "List, create, disable and delete API keys."),
     "tenants": _Place("lbactors.cli_admin", "tenants", "List, create, disable and delete tenants."),
     "audit": _Place("lbactors.cli_moderation", "audit", "Show who did what, and when."),
+    "held": _Place("lbactors.cli_plugins", "held", "List, approve and reject held submissions."),
+    "plugins": _Place("lbactors.cli_plugins", "plugins", "List plugins and their hooks."),
     "status": _Place("lbactors.cli_admin", "status", "Show health, actors, periods, load and memory."),
     "verify": _Place("lbactors.cli_store", "verify", "Check a store from end to end."),
     "migrate": _Place("lbactors.cli_store", "migrate", "Copy a store into another one."),

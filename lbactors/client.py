@@ -85,7 +85,8 @@ class Client(Moderation, RewardMethods, Transport):
     async def submit_many(
         self, leaderboard_id: str, submissions: Sequence[Mapping[str, Any]], results: str = "none"
     ) -> Json:
-        """Many scores of one leaderboard; `{"accepted", "rejected", "errors", "results"}`.
+        """Many scores of one leaderboard; `{"accepted", "rejected", "errors", "results"}`, and `held` where a
+        plugin held some.
 
         answer = await client.submit_many("xp", [{"player_id": "maya", "score": 5100},
                                                  {"player_id": "noor", "score": 4800}])
@@ -120,6 +121,8 @@ class Client(Moderation, RewardMethods, Transport):
                         if row["index"] not in again
                     ]
                 merged["accepted"] += answer["accepted"]
+                if "held" in answer:
+                    merged["held"] = merged.get("held", 0) + answer["held"]
                 merged["rejected"] += answer["rejected"] - len(again)
                 pending = [pending[index] for index in sorted(again)]
         for name in ("errors", "results"):
@@ -275,6 +278,21 @@ class Client(Moderation, RewardMethods, Transport):
         """End the current period now; `{"closed", "current"}`."""
         path = f"{_board(leaderboard_id)}/periods/current/close"
         return _checked(await self.command(path, {}, {"window": window}))
+
+    # Submissions that a plugin held for review --------------------------------------------------------------
+
+    async def list_held(self, leaderboard_id: str, **params: Any) -> Json:
+        """What waits to be decided, oldest first. params: player_id, limit, cursor."""
+        return await self._json("GET", f"{_board(leaderboard_id)}/held", params=params)
+
+    async def approve_held(self, leaderboard_id: str, held_id: str) -> Json:
+        """It counts, for the time at which it came; `{"held", "outcome"}`."""
+        return await self._json("POST", f"{_board(leaderboard_id)}/held/{segment(held_id)}/approve", body={})
+
+    async def reject_held(self, leaderboard_id: str, held_id: str, *, reason: str | None = None) -> Json:
+        """It will not count."""
+        body = {} if reason is None else {"reason": reason}
+        return await self._json("POST", f"{_board(leaderboard_id)}/held/{segment(held_id)}/reject", body=body)
 
     # Players ------------------------------------------------------------------------------------------------
 
