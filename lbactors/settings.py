@@ -134,6 +134,7 @@ class ServerSettings(BaseSettings):
     )
     webhook_pending_limit: int = Field(
         100_000, ge=1, description="Pending deliveries after which a webhook is disabled."
+    )
     plugins: str = Field(
         "",
         description="Plugins to load beside installed ones: module or module:object each, between commas "

@@ -12,8 +12,7 @@ from gateway.metrics import package_version
 from gateway.openapi import Route
 from gateway.operations import Reference
 from gateway.settings import GatewaySettings
-from gateway.table import administration, leaderboards, moderation, rewards, scores
-from gateway.table import administration, held, leaderboards, moderation, scores
+from gateway.table import administration, held, leaderboards, moderation, rewards, scores
 from gateway.table.shared import shared_parameters
 
 TAGS = {

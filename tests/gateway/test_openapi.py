@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import schemathesis
 from aiohttp import web
-from fake_service import PERIOD_KEY, FakeService
-from fake_service import NOW_MS, FakeService
+from fake_service import NOW_MS, PERIOD_KEY, FakeService
 from gateway_http import Http
 from jsonschema.validators import Draft202012Validator
 from pydantic import BaseModel
