@@ -201,3 +201,11 @@ TENANT = {"tenant_id": "studio-a", "name": "Studio A"}
 TENANT_PATCH = {"status": "disabled"}
 KEY: dict[str, Any] = {"name": "game server", "scopes": ["scores:write", "rankings:read"]}
 KEY_PATCH = {"status": "disabled"}
+
+WEBHOOK: dict[str, Any] = {
+    "url": "https://game.example.com/hooks/leaderboards",
+    "events": ["period.closed", "reward.granted"],
+    "leaderboard_ids": ["xp-weekly-global"],
+    "description": "Mails the winners.",
+}
+WEBHOOK_PATCH = {"status": "disabled"}

@@ -42,6 +42,7 @@ from lbactors.routes import Catalogue
 from lbactors.settings import ServerSettings
 from lbactors.supervisor import trouble_of
 from lbactors.timeframe import span_at
+from lbactors.webhook_reading import WebhookReader
 from persistence.store import Store, StoreError
 
 WANT = {"none": NO_RANK, "ranks": RANK, "full": FULL}
@@ -126,6 +127,7 @@ class Service:
         self._clock = Clock(str(settings.clock_file) if settings.clock_file else None)
         self._profiles = Profiles(store)
         self.rewards = RewardReader(store, self.now_ms)
+        self.webhooks = WebhookReader(store)
         self.catalogue = Catalogue(supervisor, self._profiles.changed, self._actor_moved)
         self._writes: dict[str, Channel] = {}
         self._reads: dict[str, Channel] = {}

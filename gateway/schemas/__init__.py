@@ -16,6 +16,7 @@ from gateway.schemas.leaderboards import definitions, periods
 from gateway.schemas.moderation import moderation
 from gateway.schemas.rewards import reward_rules, rewards
 from gateway.schemas.scores import rankings, submissions
+from gateway.schemas.webhooks import webhooks
 from gateway.schemas.words import STRING, Schema, answer, ref, said
 from gateway.settings import GatewaySettings
 from lbactors.model import ERROR_STATUS
@@ -35,6 +36,7 @@ def components(settings: GatewaySettings) -> dict[str, Schema]:
         **held(),
         **administration(settings),
         **moderation(),
+        **webhooks(),
     }
 
 

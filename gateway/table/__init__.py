@@ -12,7 +12,7 @@ from gateway.metrics import package_version
 from gateway.openapi import Route
 from gateway.operations import Reference
 from gateway.settings import GatewaySettings
-from gateway.table import administration, held, leaderboards, moderation, rewards, scores
+from gateway.table import administration, held, leaderboards, moderation, rewards, scores, webhooks
 from gateway.table.shared import shared_parameters
 
 TAGS = {
@@ -23,6 +23,7 @@ TAGS = {
     "Rewards": "What players won when a period closed, and claims.",
     "Players": "Profiles, and erasure.",
     "Review": "Submissions that plugins held until somebody decides.",
+    "Webhooks": "Events of periods and rewards, sent to your servers.",
     "Administration": "Tenants, keys and the state of the server.",
     "Operations": "For load balancers, Prometheus and people.",
 }
@@ -67,6 +68,7 @@ def routes(settings: GatewaySettings, reference: Reference) -> tuple[Route, ...]
         *rewards.reward_routes(shared),
         *held.reviews(shared),
         *moderation.moderation(shared),
+        *webhooks.webhooks(shared),
         *administration.administration(shared),
         *administration.unkeyed(settings, reference),
     )

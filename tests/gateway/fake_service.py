@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from fake_rewards import FakeRewards
+from fake_webhooks import FakeWebhooks
 from held_memory import HeldMemory
 from pydantic import BaseModel, ValidationError
 
@@ -108,6 +109,7 @@ class FakeService:
         self.readiness: dict[str, Any] = {"ready": True, "storage": "ok", "supervisor": "ok", "actors": 1}
         self.reads = 0
         self.rewards = FakeRewards(NOW_MS)
+        self.webhooks = FakeWebhooks(NOW_MS)
         self.add_key(ROOT_KEY, *SCOPES)
 
     def now_ms(self) -> int:
@@ -301,6 +303,29 @@ class FakeService:
         assert window == "main"
         board = self._board_of(tenant_id, leaderboard_id)
         return AdminAnswer(200, self.rewards.claim(board, serial, player_id, claim))
+
+    def _create_webhook(self, tenant_id: str, webhook: Any) -> AdminAnswer:
+        return AdminAnswer(201, self.webhooks.create(tenant_id, webhook))
+
+    def _patch_webhook(self, tenant_id: str, webhook_id: str, patch: Any) -> AdminAnswer:
+        return AdminAnswer(200, self.webhooks.patch(tenant_id, webhook_id, patch))
+
+    def _delete_webhook(self, tenant_id: str, webhook_id: str) -> AdminAnswer:
+        return AdminAnswer(200, self.webhooks.delete(tenant_id, webhook_id))
+
+    def _rotate_webhook_secret(self, tenant_id: str, webhook_id: str, rotation: Any) -> AdminAnswer:
+        assert set(rotation) <= {"previous_valid_seconds"}
+        return AdminAnswer(200, {**self.webhooks.patch(tenant_id, webhook_id, {}), "secret": "whsec_bmV3"})
+
+    def _test_webhook(self, tenant_id: str, webhook_id: str) -> AdminAnswer:
+        return AdminAnswer(202, self.webhooks.pending(tenant_id, webhook_id, "dlv_test"))
+
+    def _replay_delivery(self, tenant_id: str, webhook_id: str, delivery_id: str) -> AdminAnswer:
+        return AdminAnswer(202, self.webhooks.pending(tenant_id, webhook_id, delivery_id))
+
+    def _replay_deliveries(self, tenant_id: str, webhook_id: str, replay: Any) -> AdminAnswer:
+        assert replay == {"state": "failed"}
+        return AdminAnswer(202, {"replayed": 3, "remaining": 0})
 
     # Scores -----------------------------------------------------------------------------------------------
 

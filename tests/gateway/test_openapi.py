@@ -25,6 +25,8 @@ from lbactors.held import held_of
 from lbactors.model import ERROR_STATUS, Definition, RankingRules, Scoring, Submission
 from lbactors.rewards import RewardRules, Tier
 from lbactors.timeframe import Timeframe
+from lbactors.webhook_documents import ReplayBody, WebhookBody, WebhookPatch
+from lbactors.webhooks import RotateBody
 
 COMPONENTS = components(GatewaySettings())
 
@@ -151,6 +153,10 @@ MODELS: list[tuple[str, type[BaseModel]]] = [
     ("TenantPatch", TenantPatch),
     ("KeyInput", KeyBody),
     ("KeyPatch", KeyPatch),
+    ("WebhookInput", WebhookBody),
+    ("WebhookPatch", WebhookPatch),
+    ("SecretRotation", RotateBody),
+    ("ReplayInput", ReplayBody),
 ]
 
 
@@ -192,6 +198,7 @@ async def test_answers_conform(http: Http, service: FakeService, document: dict[
         "updated_at": "2026-11-18T12:00:00.000Z",
     }
     service.add_key("other", "rankings:read", tenant_id="studio-z")
+    webhook = service.webhooks.add("default", "wh_1", url="https://example.com/hook")
     values = {
         "leaderboard_id": "xp",
         "player_id": "p1",
@@ -199,6 +206,8 @@ async def test_answers_conform(http: Http, service: FakeService, document: dict[
         "score": "2",
         "tenant_id": "studio-z",
         "key_id": "k_other",
+        "webhook_id": "wh_1",
+        "delivery_id": service.webhooks.deliver(webhook, 1, last=service.webhooks.answered(500, "HTTP 500")),
     }
     for held_id in ("approve", "reject"):
         held = held_of(board, Submission("p3", 1, 0, None, None, None, None), NOW_MS, "checks", "odd", "k_1")
