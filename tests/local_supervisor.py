@@ -135,9 +135,9 @@ class LocalServer:
                         raise
                 await self.supervisor.hosting.probe(actor.name)
 
-    @staticmethod
-    async def _reply(actor: LocalActor, method: str, op: list[Any]) -> list[Any]:
-        (reply,) = msgpack.unpackb(await actor.call(method, msgpack.packb([op])))
+    async def _reply(self, actor: LocalActor, method: str, op: list[Any]) -> list[Any]:
+        sent: list[Any] = [self.clock.now_ms(), [op]] if method == "write" else [op]
+        (reply,) = msgpack.unpackb(await actor.call(method, msgpack.packb(sent)))
         if reply == [0, None]:
             reply = msgpack.unpackb(await actor.call("load", msgpack.packb(op)))
         return list(reply)
