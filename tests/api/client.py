@@ -33,6 +33,8 @@ CODES_BY_STATUS: dict[int, set[str]] = {
         "player_not_found",
         "tenant_not_found",
         "key_not_found",
+        "webhook_not_found",
+        "delivery_not_found",
         "route_not_found",
     },
     405: {"method_not_allowed"},
