@@ -35,6 +35,8 @@ from lbactors.hosting import Actors, Hosting
 from lbactors.logs import configure_logs
 from lbactors.model import COMPLETE, ApiError, Board, PeriodRecord
 from lbactors.period_actor import pack
+from lbactors.period_hooks import PeriodHooks
+from lbactors.plugins import Plugins
 from lbactors.routes import INCARNATIONS
 from lbactors.supervised import ChainState
 from persistence import open_store
@@ -97,6 +99,7 @@ class Supervisor:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._limit = asyncio.Semaphore(ACTIONS_AT_ONCE)
         self._commands: Any = None
+        self._period_hooks: PeriodHooks | None = None
         self._store_open = False
         self.closing = Closing(self)
         self.store: Store
@@ -145,6 +148,9 @@ class Supervisor:
             self.boards[f"{board.tenant_id}/{board.leaderboard_id}"] = board
         await self._load_chains()
         self.events = Events(self)
+        if self._period_hooks is None:
+            self._period_hooks = PeriodHooks(Plugins.load(self.settings.get("plugins", "")))
+        self._period_hooks.register(self.events)
         self.rewards = Rewards(self)
         await self.events.load()
         self.audit = Audit(self)
