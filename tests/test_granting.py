@@ -7,6 +7,7 @@ list, and a commit that dies on demand, before or after the documents are durabl
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -158,9 +159,17 @@ class World:
         return planned.body
 
 
+@pytest.fixture(params=["sqlite", "redis"])
+def url(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """Of an empty store."""
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path}"
+    return f"{request.getfixturevalue('shared_redis').url}?prefix=granting-{secrets.token_hex(4)}"
+
+
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    store = open_store(f"sqlite:{tmp_path}")
+async def world(url: str) -> AsyncIterator[World]:
+    store = open_store(url)
     await store.open()
     world = World(store, await store.take_ownership("supervisor"))
     await world.events.load()
