@@ -2,14 +2,14 @@
 
     python bench/rollover.py [--boards 300] [--scores-per-s 2000] [--windows]
 
-A real server on SQLite, its clock set so that a midnight falls into the middle: Monday, 2026-06-01. The boards
-are daily; with --windows each has a weekly and an all-time window too, so that two chains of each roll over at
+A real server on SQLite, its clock set so that a midnight falls into the middle: Monday, 2026-06-01. Boards are
+daily; with --windows each has a weekly and an all-time window too, so that two chains of each roll over at
 once. The load is open-loop: two thirds of the requests are single scores, the others batches of 2 to 18 (a
 quarter of those ask for full results), spread over all boards, on 64 connections; every score has an id.
 
-Each score says who it is. Boards add scores up, and the k-th score of a player is 4^k: so the base-4 digits of
-a player's sum in a period tell of every single score whether it is in that period, and how often. Checked for
-every period of every window
+Each score says who it is. Boards add scores up, and the k-th score of a player is 4^k: so the base-4 digits
+of a player's sum in a period tell of every single score whether it is in that period, and how often. Checked
+for every period of every window
 
   a score that was acknowledged before midnight is in the old period, one that was sent after it in the new
   one, one under way at midnight in one of them, once; where the answer named a period, it is in that one
@@ -294,11 +294,12 @@ async def measured(
         server.close()
         shutil.rmtree(folder, ignore_errors=True)
     figures = show(load.answers, told, midnight_s)
-    cpu = total(used).cpu_s / took_s
-    click.echo(f"server: {cpu:.2f} cores, {total(used).pss_mb:.0f} MB PSS; {len(told)} scores checked")
+    cores = {kind: span.cpu_s / took_s for kind, span in {**used, "all": total(used)}.items()}
+    shown = ", ".join(f"{kind} {share:.2f}" for kind, share in cores.items())
+    click.echo(f"{len(told)} scores checked; cores used: {shown}; {total(used).pss_mb:.0f} MB PSS")
     for line in wrong[:SHOWN]:
         click.echo(f"wrong: {line}", err=True)
-    return {**figures, "wrong": len(wrong), "cores": cpu}
+    return {**figures, "wrong": len(wrong), "cores": cores}
 
 
 def show(answers: list[Answer], told: dict[Score, Told], midnight_s: float) -> dict[str, Any]:
@@ -319,9 +320,8 @@ def show(answers: list[Answer], told: dict[Score, Told], midnight_s: float) -> d
     acknowledged = sum(known.acknowledged for known in told.values())
     print_table(columns, rows, f"{acknowledged} of {len(told)} scores acknowledged")
     quiet, boundary = figures["the minute before"], figures["the minute of the boundary"]
-    click.echo(
-        f"p99 at the boundary: {boundary['p99_ms'] / quiet['p99_ms']:.2f} times that of the minute before"
-    )
+    times = boundary["p99_ms"] / quiet["p99_ms"]
+    click.echo(f"p99 at the boundary: {times:.2f} times that of the minute before")
     return {"spans": figures, "server_errors": sum(a.status >= 500 or a.status == 0 for a in answers)}
 
 
