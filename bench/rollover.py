@@ -2,9 +2,9 @@
 
     python bench/rollover.py [--boards 300] [--scores-per-s 2000] [--windows]
 
-A real server on SQLite, its clock set so that a midnight falls into the middle: Monday, 2026-06-01. Boards are
-daily; with --windows each has a weekly and an all-time window too, so that two chains of each roll over at
-once. The load is open-loop: two thirds of the requests are single scores, the others batches of 2 to 18 (a
+A real server on SQLite, its clock set so that a midnight falls into the middle: Monday, 2026-06-01. Boards
+are daily; with --windows each has a weekly and an all-time window too, so that two chains of each roll over
+at once. The load is open-loop: two thirds of the requests are single scores, the others batches of 2 to 18 (a
 quarter of those ask for full results), spread over all boards, on 64 connections; every score has an id.
 
 Each score says who it is. Boards add scores up, and the k-th score of a player is 4^k: so the base-4 digits
