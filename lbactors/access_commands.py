@@ -23,6 +23,7 @@ from lbactors.documents import (
     tenant_json,
     unpack_key,
 )
+from lbactors.held import erase_held
 from lbactors.model import ApiError, Key, Tenant, invalid
 from lbactors.period_actor import value_of
 from lbactors.planned import Planned, parse, require_tenant
@@ -166,7 +167,8 @@ class AccessCommands:
                 actor = self.s.hosting.actors[chain.home]
                 reply = await self.s.hosting.call(actor, "erase", [chain.chain_id, player_id, anonymous_id])
             erased += value_of(reply)
-        if profile is None and erased == 0:
+        held = await erase_held(self.s, tenant_id, player_id)
+        if profile is None and erased == 0 and not held:
             raise ApiError("player_not_found", f"no player '{player_id}'")
         body = {"player_id": player_id, "erased_entries": erased}
-        return Planned(200, body, [Change("profiles", doc_id, None)])
+        return Planned(200, body, [Change("profiles", doc_id, None), *held])

@@ -192,6 +192,14 @@ def _size(path: Path) -> int | None:
     return None if str(path) == "-" else path.stat().st_size
 
 
+def _outcome_text(outcome: Mapping[str, Any]) -> str:
+    if outcome.get("held"):
+        return f"held for review: {outcome['held_id']}"
+    if outcome.get("duplicate"):
+        return "repeated"
+    return "applied" if outcome["applied"] else "kept the old entry"
+
+
 def _print_outcomes(answer: Json) -> None:
     """One line for the main window and one for each further window."""
     outcomes: Sequence[Mapping[str, Any]] = [{"window": "main", **answer}, *answer.get("windows", [])]
@@ -202,7 +210,7 @@ def _print_outcomes(answer: Json) -> None:
             o["score"],
             o.get("rank"),
             o.get("previous_rank"),
-            "repeated" if o.get("duplicate") else "applied" if o["applied"] else "kept the old entry",
+            _outcome_text(o),
         ]
         for o in outcomes
     ]

@@ -25,18 +25,20 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 class ServerProcess:
     """`start` makes `base_url` and `key` valid; `stop` checks a clean end."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **variables: str) -> None:
+        """variables: of its environment, besides the key."""
         self.key = "lb_" + secrets.token_hex(16)
         self.base_url = ""
         self.lines: list[str] = []
         self._folder = folder
+        self._variables = variables
         self._stderr = folder / "stderr.log"
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         port = free_port()
         env = {name: value for name, value in os.environ.items() if not name.startswith("LBACTORS_")}
-        env |= {"LBACTORS_ROOT_KEY": self.key, "PYTHONUNBUFFERED": "1"}
+        env |= {"LBACTORS_ROOT_KEY": self.key, "PYTHONUNBUFFERED": "1", **self._variables}
         command = [sys.executable, "-m", "lbactors", "serve", "--port", str(port)]
         command += ["--data-dir", str(self._folder / "data")]
         with self._stderr.open("w") as stderr:
