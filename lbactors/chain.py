@@ -386,8 +386,7 @@ class Chain:
     def stop(self) -> None:
         """Let go at once; what is journaled is safe."""
         self.open.stop()
-        for activation in self.closed.values():
-            activation.discard()
+        self.closed.stop()
 
     # Reads ----------------------------------------------------------------------------------------------
 

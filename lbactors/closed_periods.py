@@ -86,10 +86,17 @@ class ClosedPeriods(Mapping[int, Activation]):
             activation.discard()
 
     def forget_idle(self, older_than_ms: int, keep: int) -> None:
-        """Let go of those that nobody read since then, but for one serial."""
+        """Let go of those that nobody read since then, but for one serial, and for those that are being
+        loaded: somebody waits for them.
+        """
         for serial, activation in list(self._loaded.items()):
-            if serial != keep and activation.last_used_ms < older_than_ms:
+            if serial != keep and serial not in self._loading and activation.last_used_ms < older_than_ms:
                 self.forget(serial)
+
+    def stop(self) -> None:
+        """Let go of all."""
+        for serial in list(self._loaded):
+            self.forget(serial)
 
     async def erase(self, player_id: str, anonymous_id: str, now_ms: int) -> int:
         """Take a player's name out of every closed period that is kept; how many had an entry. StoreError."""

@@ -1,0 +1,265 @@
+"""A whole server in one process and without Ray: the real supervisor, period actors, store and service.
+
+`Cluster` stands where `lbactors.cluster.Cluster` does. Its actors are plain objects; a call goes to whatever
+process stands under a name now, as bytes, and is lost (`ActorGone`) if that one dies before it answers.
+`crash` is a SIGKILL as far as one process can imitate it: everything that runs stops at its next await, and
+nothing is saved. Scores and reads go over real sockets, as always.
+
+Time stands still but for `Server.move_to`: the system's time is fixed, and the clock file holds the offset
+that every clock of the server adds to it. `Server.settle` waits until nothing is left to do at this instant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
+
+import pytest
+
+from gateway.held_store import HeldStore, hold_store
+from gateway.known_store import KnownStores
+from gateway.server import actor_settings, store_url
+from lbactors.clock import Clock
+from lbactors.cluster import ActorGone
+from lbactors.period_actor import PeriodActor
+from lbactors.service import Service
+from lbactors.settings import ServerSettings
+from lbactors.supervisor import Supervisor
+from persistence.store import StoreError
+
+SETTLED_WITHIN_S = 30.0
+RETRY_MS = 500  # after this time of the clock the supervisor tries again what failed
+LOOK_S = 0.001
+LOOKS_UNTIL_AGAIN = 5
+
+# What waits for the real time to go by, made short: the simulated time stands still meanwhile.
+PAUSES = {
+    "supervisor.TICK_S": 0.002,
+    "hosting.PING_S": 0.05,
+    "period_actor.UPKEEP_S": 0.02,
+    "open_periods.RETRY_S": (0.002,),
+}
+
+OnReply = Callable[[str, str, bytes, bytes], Awaitable[None]]
+
+
+class Process:
+    """What stands under a name: an actor, until it is dead."""
+
+    def __init__(self, actor: Any) -> None:
+        self.actor = actor
+        self.dead = asyncio.Event()
+        self.calls: set[asyncio.Task[bytes]] = set()
+
+    async def end(self) -> None:
+        """Like SIGKILL: what it was doing ends where it is, and nothing is saved."""
+        self.dead.set()
+        tasks: set[asyncio.Task[Any]] = {*self.calls, *_tasks_of(self.actor)}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        board = getattr(self.actor, "_switchboard", None)
+        if board is not None:
+            board.close()
+        store = getattr(self.actor, "_store", None) or getattr(self.actor, "store", None)
+        if store is not None:
+            await store.close()
+
+
+def _tasks_of(actor: Any) -> set[asyncio.Task[Any]]:
+    """Whatever runs beside the calls: all tasks that belong to the actor, its chains or their activations."""
+    owners = [actor]
+    found: set[asyncio.Task[Any]] = set()
+    if isinstance(actor, PeriodActor):
+        for chain in actor.chains.values():
+            owners += [chain, chain.closed, chain.open, *chain.open, *chain.closed.values()]
+            chain.open._stopped = True
+    for owner in owners:
+        for value in vars(owner).values():
+            several = value.values() if isinstance(value, dict) else value
+            for item in several if isinstance(value, set | list | dict) else [value]:
+                if isinstance(item, asyncio.Task):
+                    found.add(item)
+    return {task for task in found if not task.done()}
+
+
+class Ref:
+    """Stands in for `lbactors.cluster.ActorRef`."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.name = name
+        self._cluster = cluster
+
+    async def call(self, method: str, *payload: bytes, timeout_s: float | None = None) -> bytes:
+        process = self._cluster.processes.get(self.name)
+        if process is None or process.dead.is_set():
+            raise ActorGone(f"{self.name} is being started")
+        work = asyncio.ensure_future(getattr(process.actor, method)(*payload))
+        process.calls.add(work)
+        work.add_done_callback(process.calls.discard)
+        try:
+            reply = bytes(await asyncio.wait_for(work, timeout_s))
+        except asyncio.CancelledError:
+            if process.dead.is_set():
+                raise ActorGone(f"{self.name} died") from None
+            raise
+        except StoreError as error:
+            raise ActorGone(f"{self.name}: {error}") from error
+        await self._cluster.on_reply(self.name, method, b"".join(payload), reply)
+        if process.dead.is_set():
+            raise ActorGone(f"{self.name} died")
+        return reply
+
+
+async def _no_one(name: str, method: str, payload: bytes, reply: bytes) -> None:
+    """Nobody listens to replies."""
+
+
+class Cluster:
+    """Actors by name. `on_reply` is told of every answered call before its caller is."""
+
+    def __init__(self, cores: int) -> None:
+        self._cores = cores
+        self.processes: dict[str, Process] = {}
+        self._makers: dict[str, Callable[[], Any]] = {}
+        self.on_reply: OnReply = _no_one
+
+    def cores(self) -> int:
+        return self._cores
+
+    def _start(self, name: str, make: Callable[[], Any]) -> Ref:
+        if name not in self.processes:
+            self._makers[name] = make
+            self.processes[name] = Process(make())
+        return Ref(self, name)
+
+    def supervisor(self, settings: dict[str, Any]) -> Ref:
+        return self._start("supervisor", lambda: Supervisor(dict(settings), lambda: self))
+
+    def period_actor(self, name: str, settings: dict[str, Any]) -> Ref:
+        return self._start(name, lambda: PeriodActor(name, settings))
+
+    def find(self, name: str) -> Ref | None:
+        return Ref(self, name) if name in self.processes else None
+
+    def kill(self, ref: Any) -> None:
+        process = self.processes.pop(ref.name, None)
+        if process is not None:
+            process.dead.set()
+
+    async def crash(self, *names: str) -> None:
+        """Kill processes; Ray, which would start them again, does so at once."""
+        await asyncio.gather(*(self.processes[name].end() for name in names))
+        for name in names:
+            self.processes[name] = Process(self._makers[name]())
+
+    async def lose_power(self) -> None:
+        """Everything dies, and nothing starts again by itself."""
+        await asyncio.gather(*(process.end() for process in self.processes.values()))
+        self.processes.clear()
+
+    def period_actors(self) -> list[str]:
+        return sorted(name for name in self.processes if name != "supervisor")
+
+
+class Server:
+    """`async with`; then `service` is the gateway's, `clock` everybody's. settings: of `ServerSettings`."""
+
+    def __init__(self, folder: Path, begins_ms: int, cores: int = 1, **settings: Any) -> None:
+        self.settings = ServerSettings(
+            data_dir=folder, clock_file=folder / "clock", log_level="error", **settings
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        self.cluster = Cluster(cores)
+        self._patch = pytest.MonkeyPatch()
+        self._stands_ms = begins_ms
+        self._held: HeldStore
+        self.service: Service
+
+    async def __aenter__(self) -> Self:
+        still = SimpleNamespace(time_ns=lambda: self._stands_ms * 1_000_000)
+        self._patch.setattr("lbactors.clock.time", still)
+        for name, value in PAUSES.items():
+            self._patch.setattr(f"lbactors.{name}", value)
+        self.clock = Clock(str(self.settings.clock_file))
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await self.stop()
+        finally:
+            self._patch.undo()
+
+    async def start(self) -> None:
+        self._held = await hold_store(
+            store_url(self.settings), KnownStores(self.settings.data_dir), accept_older=False
+        )
+        ref = self.cluster.supervisor(actor_settings(self.settings, None, self._held))
+        self.service = Service(self.cluster, ref, self._held.store, self.settings)  # type: ignore[arg-type]
+        await self.service.start()
+
+    async def stop(self) -> None:
+        """SIGTERM: everything saved."""
+        await self.service.close()
+        ref = self.cluster.find("supervisor")
+        if ref is not None:
+            await ref.call("stop")
+        for process in self.cluster.processes.values():
+            await process.end()
+        self.cluster.processes.clear()
+        await self._held.let_go()
+
+    async def lose_power(self) -> None:
+        """Every process dies at once; `start` begins anew on what is on disk."""
+        await self.service.close()
+        await self.cluster.lose_power()
+        await self._held.store.close()
+
+    @property
+    def supervisor(self) -> Supervisor:
+        found: Supervisor = self.cluster.processes["supervisor"].actor
+        return found
+
+    # Time -----------------------------------------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        return self.clock.now_ms()
+
+    def move_to(self, at_ms: int) -> None:
+        by_ms = at_ms - self.clock.now_ms()
+        assert by_ms >= 0, "time goes forward"
+        self.clock.move(by_ms)
+
+    async def settle(self) -> None:
+        """Wait until nothing is left to do at this instant. What failed (an actor was away) is tried again at
+        once, since the time after which the supervisor would do so does not go by.
+        """
+        deadline_s = time.monotonic() + SETTLED_WITHIN_S
+        looks = 0
+        while left := self._left_to_do(again=looks % LOOKS_UNTIL_AGAIN == 0):
+            assert time.monotonic() < deadline_s, f"not settled: {left[:5]}; {self.supervisor.trouble}"
+            await asyncio.sleep(LOOK_S)
+            looks += 1
+
+    def _left_to_do(self, *, again: bool) -> list[str]:
+        """What the supervisor is at or will be at once; `again`: have it look at what it must try again."""
+        supervisor = self.supervisor
+        if supervisor._started is None or not supervisor._started.done():
+            return ["the supervisor starts"]
+        now_ms = self.now_ms()
+        left = []
+        for chain in list(supervisor.chains.values()):
+            if chain.lock.locked():
+                left.append(f"{chain.chain_id} is being advanced")
+            elif chain.due_ms is None or chain.due_ms > now_ms + RETRY_MS:
+                continue
+            elif chain.due_ms <= now_ms or any(chain.plan(now_ms)[:-1]):
+                left.append(f"{chain.chain_id} is due")
+                if again:
+                    supervisor.schedule(chain, now_ms)
+        return left
