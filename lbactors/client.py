@@ -27,11 +27,11 @@ from lbactors.client_transport import (
     NOT_TAKEN,
     ApiError,
     Pauses,
-    Transport,
     Unreachable,
     new_id,
     segment,
 )
+from lbactors.client_webhooks import WebhookMethods
 
 __all__ = ["DEFAULT_URL", "ApiError", "Client", "SyncClient", "Unreachable"]
 
@@ -43,7 +43,7 @@ BATCH_ITEMS = 10_000  # the API's limit for one body; longer lists go in several
 PASSING_CODES = NOT_TAKEN | {"storage_unavailable"}
 
 
-class Client(Moderation, RewardMethods, Transport):
+class Client(Moderation, RewardMethods, WebhookMethods):
     """Async client; see `Transport` for the constructor's arguments. Safe to share among tasks of one
     loop.
     """

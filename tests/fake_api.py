@@ -43,6 +43,9 @@ class FakeApi:
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self.ready = True
         self.rewards_state = "granted"
+        self.delivery_answers: list[Json | None] = [
+            {"at": NOW, "status": 204, "error": None, "duration_ms": 12}
+        ]
         self.waiting_codes: dict[str, list[str]] = {}  # player_id -> codes of its next refusals, item by item
         self._failures: list[tuple[Json | None, int, dict[str, str]] | None] = []
         self._url: str | None = None
@@ -315,6 +318,33 @@ class FakeApi:
             return reward
         return {"state": self.rewards_state, "period": PERIOD, "items": [reward], "next_cursor": "more"}
 
+    def webhook_answer(self, request: web.Request) -> web.Response:
+        """A webhook, its only delivery, or lists of them; `delivery_answers` are told one after the other."""
+        webhook = {
+            "webhook_id": "wh_1", "tenant_id": "default", "url": "https://x.example/", "events": None,
+            "leaderboard_ids": ["xp"], "description": "", "status": "active", "disabled_reason": None,
+            "created_at": NOW, "updated_at": NOW, **(request[BODY] or {}),
+        }  # fmt: skip
+        path, reads = request.path, request.method == "GET"
+        if path.endswith("/deliveries/replay"):
+            return answer({"replayed": 3, "remaining": 1}, 202)
+        if "/deliveries" in path or path.endswith("/test"):
+            last = (
+                self.delivery_answers.pop(0) if len(self.delivery_answers) > 1 else self.delivery_answers[0]
+            )
+            delivery = {
+                "delivery_id": "dlv_1", "event_id": "evt_1", "type": "period.closed", "leaderboard_id": "xp",
+                "state": "delivered" if last and last["error"] is None else "pending", "occurred_at": NOW,
+                "queued_at": NOW, "attempts": 1, "next_attempt_at": None, "finished_at": None,
+                "last_answer": last,
+            }  # fmt: skip
+            many = path.endswith("/deliveries")
+            return answer({"items": [delivery], "total": 1, "next_cursor": None} if many else delivery)
+        if path == "/v1/webhooks" and reads:
+            return answer({"items": [webhook], "total": 1, "next_cursor": None})
+        shown = {**webhook, "secret": "whsec_bmV3"} if request.method == "POST" else webhook
+        return answer(shown, 201 if path == "/v1/webhooks" else 200)
+
     async def _anything(self, request: web.Request) -> web.Response:
         """Whatever has no behaviour here is answered with the request's own fields, and all that listings
         need.
@@ -322,6 +352,8 @@ class FakeApi:
         period = {**PERIOD, "entries": 3, "submissions": 5, "next_starts_at": None}
         if request.path.endswith("/periods") and request.method == "GET":
             return answer({"items": [period], "total": 1, "next_cursor": "more"})
+        if request.path.startswith("/v1/webhooks"):
+            return self.webhook_answer(request)
         if "/rewards" in request.path:
             return answer(self.reward_answer(request.path))
         if request.path.endswith("/close"):
