@@ -26,6 +26,7 @@ import orjson
 import structlog
 
 from lbactors.delivery import Deliverer, queue_of
+from lbactors.event_erasure import erased
 from lbactors.lanes import Lane
 from lbactors.timeframe import format_instant
 from lbactors.webhook_documents import (
@@ -181,6 +182,10 @@ class Events:
             "delivered": self.deliverer.delivered,
             "failed": self.deliverer.failed,
         }
+
+    async def erase(self, tenant_id: str, player_id: str, anonymous_id: str) -> list[Change]:
+        """Stored events with another id in a player's place, for the caller's commit. StoreError."""
+        return await erased(self.s.store, tenant_id, player_id, anonymous_id)
 
     # Before and after a commit --------------------------------------------------------------------------
 

@@ -501,6 +501,84 @@ async def test_what_belonged_to_a_webhook_goes_with_it(
     await outbox.stop()
 
 
+async def test_an_erased_player_is_in_no_stored_event(outbox: Outbox, receiver: Receiver) -> None:
+    await outbox.webhook(receiver.url)
+    entries = [
+        {"player_id": "maya", "display_name": "Maya", "score": 5, "metadata": {"team": "red"}},
+        {"player_id": "mayan", "display_name": "Other", "score": 4, "metadata": None},
+    ]
+    await outbox.publish("xp", standings=entries)
+    await outbox.publish("xp", total=0)
+    (head, _) = await outbox.until("d", 2)
+    changes = await outbox.events.erase(TENANT, "maya", "erased-1")
+    assert len(changes) == 1
+    await outbox.s.commit(changes)
+    assert await outbox.events.erase(TENANT, "maya", "erased-2") == []
+    assert await outbox.events.erase("other", "mayan", "erased-2") == []
+    (webhook,) = outbox.events.webhooks.values()
+    rows = await outbox.s.store.scan("deliveries", prefix="d/")
+    await outbox.command("replay_delivery", webhook_id=webhook.webhook_id, delivery_id=rows[0][0][-18:])
+    again = (await receiver.until(3))[-1]
+    Webhook(webhook.secret).verify(again.raw, again.headers)
+    assert again.event_id == head.event_id
+    erased = {"player_id": "erased-1", "display_name": None, "score": 5, "metadata": None}
+    assert again.body["data"]["standings"] == [erased, entries[1]]
+
+
+# Where it may lead ----------------------------------------------------------------------------------------
+
+
+class Inside:
+    """A resolver that knows one name, which leads to a private address."""
+
+    async def resolve(self, host: str, port: int, family: Any) -> list[dict[str, Any]]:
+        assert host == "inside.example"
+        return [
+            {"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}
+        ]
+
+    async def close(self) -> None:
+        return None
+
+
+async def test_public_targets_alone(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lbactors.webhook_sender.DefaultResolver", Inside)
+    outbox = await Outbox(tmp_path / "data", webhook_public_targets=True).start()
+    for url in (receiver.url, f"http://localhost:{receiver.port}/hook", "http://[::ffff:10.0.0.1]/"):
+        with pytest.raises(ApiError, match="private address"):
+            await outbox.webhook(url)
+    await outbox.webhook(f"http://inside.example:{receiver.port}/hook")
+    await outbox.publish("xp")
+    await outbox.attempted(1)
+    (head,) = await outbox.heads("p")
+    assert head.last is not None and receiver.got == []
+    assert head.last.error == "not allowed: the name has no public address"
+    await outbox.stop()
+
+
+async def test_a_private_address_that_was_allowed_before(tmp_path: Path, receiver: Receiver) -> None:
+    before = await Outbox(tmp_path / "data").start()
+    await before.webhook(receiver.url)
+    await before.stop()
+    outbox = await Outbox(tmp_path / "data", webhook_public_targets=True).start()
+    await outbox.publish("xp")
+    await outbox.attempted(1)
+    (head,) = await outbox.heads("p")
+    assert head.last is not None and head.last.error == "not allowed: the address is not public"
+    assert receiver.got == []
+    await outbox.stop()
+
+
+async def test_a_name_that_cannot_be_resolved(outbox: Outbox) -> None:
+    await outbox.webhook("http://nobody.invalid/hook")
+    await outbox.publish("xp")
+    await outbox.attempted(1)
+    (head,) = await outbox.heads("p")
+    assert head.last is not None and head.last.error == "the name cannot be resolved"
+
+
 # Plugins --------------------------------------------------------------------------------------------------
 
 
