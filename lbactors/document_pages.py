@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lbactors.documents import COLLECTIONS, unpack_board
 from lbactors.model import Key, PeriodRecord, Tenant
+from lbactors.reward_documents import read_claim, read_reward
 from persistence.store import Store, StoreCorrupt
 
 PAGE_DOCUMENTS = 500  # at most some MB: profiles and definitions have limits of a few KB
@@ -194,8 +195,8 @@ _READERS: dict[str, Callable[[str, bytes], tuple[Any, str]]] = {
     "secrets": _secret,
     "webhooks": _plain,
     "deliveries": _plain,
-    "rewards": _plain,
-    "claims": _plain,
+    "rewards": read_reward,
+    "claims": read_claim,
     "hidden": _plain,
     "held": _plain,
     "audit": _plain,

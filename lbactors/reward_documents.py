@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgpack
+from pydantic import TypeAdapter
 
 from lbactors.model import PeriodRecord
 from lbactors.rewards import Place, RewardRules
@@ -153,6 +154,43 @@ def counts_of(body: bytes | None, tiers: int) -> tuple[int, list[int]]:
         return 0, [0] * tiers
     claimed, by_tier = msgpack.unpackb(body)
     return claimed, by_tier
+
+
+# Read by those who do not trust a store ---------------------------------------------------------------------
+
+_PROMISE = TypeAdapter(Promise)
+_WINNERS = TypeAdapter(list[Winner])
+_COUNTS = TypeAdapter(tuple[int, list[int]])
+_CLAIM = TypeAdapter(Claim)
+
+
+def read_reward(doc_id: str, body: bytes) -> tuple[Any, str]:
+    """A document of `rewards`, held against its shape, and the id that it belongs under. ValueError."""
+    value = msgpack.unpackb(body)
+    if doc_id.startswith((EXPIRY, GONE)):
+        if value is not None:
+            raise ValueError("not empty")
+        return None, doc_id
+    tenant_id, board_id, window, *rest = doc_id.split("/")
+    match rest:
+        case [_]:
+            promise = _PROMISE.validate_python(value)
+            RewardRules.model_validate(promise.rules)
+            return promise, promise_id(f"{tenant_id}/{board_id}/{window}", promise.serial)
+        case ["key", _] if type(value) is int:
+            return value, doc_id
+        case [_, "claims"]:
+            return _COUNTS.validate_python(value), doc_id
+        case [_, number] if number.isdigit():
+            return _WINNERS.validate_python(value), doc_id
+    raise ValueError("none of these")
+
+
+def read_claim(doc_id: str, body: bytes) -> tuple[Claim, str]:
+    """A document of `claims`, held against its shape, and the id that it belongs under. ValueError."""
+    _tenant_id, _player, _board, _window, serial = doc_id.split("/")
+    claim = _CLAIM.validate_python(msgpack.unpackb(body))
+    return claim, f"{doc_id.rpartition('/')[0]}/{int(serial):010d}"
 
 
 # As JSON --------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import orjson
 import pytest
 
 from lbactors import granting
+from lbactors.document_pages import read_document
 from lbactors.events import Events
 from lbactors.granting import EVENT, Rewards, erase_rewards
 from lbactors.model import ApiError, Board, Definition, PeriodRecord
@@ -26,6 +27,7 @@ from lbactors.reward_documents import (
     Promise,
     chain_of_claim,
     claim_doc_id,
+    packed,
     player_prefix,
     promise_id,
     winners_of,
@@ -435,6 +437,27 @@ async def test_a_player_erased_during_a_granting_is_not_named_by_it(world: World
     assert not mentions(await world.stored(), "maya")
     assert [w[0] for w in await world.winners(chain)] == ["erased-1", "noor"]
     assert "maya" not in repr(await world.events_sent())
+
+
+# What verification reads ----------------------------------------------------------------------------------
+
+
+async def test_every_document_is_held_against_its_shape(world: World) -> None:
+    chain = world.add_chain({"tiers": TIERS})
+    await world.granted(chain, world.close(chain, [("maya/x", 9), ("noor", 7.5)]))
+    await world.claim("noor")
+    await world.commit(purge_changes(["acme/gone~u2/main"]))
+    kinds = set()
+    for name in ("rewards", "claims"):
+        for doc_id, body in await world.store.scan(name):
+            kinds.add(type(read_document(name, doc_id, body)))
+            damaged = [(doc_id, packed({"hunter2": 1}))]
+            if not doc_id.startswith("~"):
+                damaged.append((doc_id.replace("0000000001", "1") + "/x", body))
+            for damaged_id, damaged_body in damaged:
+                with pytest.raises(ValueError, match=r"is not what it should be|stands under an id"):
+                    read_document(name, damaged_id, damaged_body)
+    assert kinds == {Promise, list, tuple, int, type(None), Claim}
 
 
 # Retention ------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -215,3 +216,15 @@ def test_only_rows_that_can_win_are_read() -> None:
     assert looked({"top_percent": 1}) == 2001
     assert looked({"score_threshold": 199_000}) == 2000
     assert looked({"rank_from": 300_000, "rank_to": 300_001}) == 0
+
+
+def test_the_example_of_the_docs_is_right() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "rewards.md").read_text(encoding="utf-8")
+    block = page.split("```json\n")[1].split("```")[0]
+    rules = Definition.model_validate(orjson.loads(block)).rewards
+    assert rules is not None
+    scores = [int(line.split()[-1]) for line in page.splitlines() if line.startswith("lbactors submit xp ")]
+    awarding = Awarding(rules, len(scores), "desc")
+    named = [[rules.tiers[i].name for i in awarding.tiers(n, s)] for n, s in enumerate(scores, start=1)]
+    assert named == [["champion"], ["second"], [], []]
+    assert "   1  maya    -      5100  champion  no\n   2  noor    -      4800  second    no\n```" in page
