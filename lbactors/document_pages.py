@@ -18,6 +18,7 @@ import msgpack
 from pydantic import TypeAdapter, ValidationError
 
 from lbactors.documents import COLLECTIONS, unpack_board
+from lbactors.held import Held, document_id
 from lbactors.model import Key, PeriodRecord, Tenant
 from lbactors.reward_documents import read_claim, read_reward
 from persistence.store import Store, StoreCorrupt
@@ -115,6 +116,7 @@ _TENANT = TypeAdapter(Tenant)
 _KEY = TypeAdapter(Key)
 _PERIOD = TypeAdapter(PeriodRecord)
 _PROFILE = TypeAdapter(dict[str, Any])
+_HELD = TypeAdapter(Held)
 _ANSWER = TypeAdapter(tuple[int, str, int, dict[str, Any]])  # at_ms, digest, HTTP status, body
 
 
@@ -180,6 +182,11 @@ def _secret(doc_id: str, body: bytes) -> tuple[bytes, str]:
     return body, doc_id
 
 
+def _held(doc_id: str, body: bytes) -> tuple[Held, str]:
+    held = _HELD.validate_python(msgpack.unpackb(body))
+    return held, document_id(doc_id.rpartition("/")[0].removesuffix("h").removesuffix("d"), held)
+
+
 def _plain(doc_id: str, body: bytes) -> tuple[Any, str]:
     return msgpack.unpackb(body), doc_id
 
@@ -198,7 +205,7 @@ _READERS: dict[str, Callable[[str, bytes], tuple[Any, str]]] = {
     "rewards": read_reward,
     "claims": read_claim,
     "hidden": _plain,
-    "held": _plain,
+    "held": _held,
     "audit": _plain,
     "warm": _plain,
 }

@@ -140,6 +140,12 @@ def _decided_id(place: str, held_id: str) -> str:
     return f"{place}d/{held_id}"
 
 
+def document_id(place: str, held: Held) -> str:
+    """Under which id a held submission is kept."""
+    make = _open_id if held.state in (HELD, APPROVING) else _decided_id
+    return make(place, held.held_id)
+
+
 def _read(body: bytes) -> Held:
     return Held(*msgpack.unpackb(body))
 

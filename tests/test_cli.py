@@ -383,6 +383,22 @@ def test_players_keys_tenants_reach_their_routes(api: FakeApi) -> None:
     assert "lb_new" in ok("keys", "create", "k", "--scope", "platform")
 
 
+def test_held_submissions_reach_their_routes(api: FakeApi) -> None:
+    calls: dict[tuple[str, ...], tuple[str, Any]] = {
+        ("list", "xp", "--player", "maya"): ("GET /v1/leaderboards/xp/held?player_id=maya&limit=100", None),
+        ("approve", "xp", "h_1", "--json"): ("POST /v1/leaderboards/xp/held/h_1/approve", {}),
+        ("reject", "xp", "h_1"): ("POST /v1/leaderboards/xp/held/h_1/reject", {}),
+        ("reject", "xp", "h_1", "h_2", "--reason", "no"): (
+            "POST /v1/leaderboards/xp/held/h_2/reject",
+            {"reason": "no"},
+        ),
+    }
+    for arguments, (path, body) in calls.items():
+        ok("held", *arguments)
+        assert (api.paths()[-1], api.requests[-1][3]) == (path, body)
+    refused(2, "held", "approve", "xp")
+
+
 def test_status(api: FakeApi) -> None:
     output = ok("status")
     assert "ready.ready yes" in " ".join(output.split())

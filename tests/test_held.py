@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgpack
 import pytest
 from held_memory import HeldMemory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbactors.audit import NOT_AN_ACT
+from lbactors.document_pages import read_document
 from lbactors.held import (
     FORGET_AT_ONCE,
     REMEMBERED_MS,
@@ -87,6 +89,22 @@ async def test_what_is_held_comes_back_as_it_came(memory: HeldMemory, board: Boa
     )
     shown = held_json(by_id[held_id], "xp")
     assert shown["metadata"] == {"a": 1} and shown["state"] == "held" and shown["reason"] == "odd"
+
+
+async def test_documents_are_what_they_should_be(memory: HeldMemory, board: Board) -> None:
+    verdicts = await hold(memory, board, *map(submission, range(3)))
+    await run(memory, "begin_approval", verdicts[0][1])
+    await run(memory, "begin_approval", verdicts[1][1])
+    await run(memory, "finish_approval", verdicts[1][1], outcome={"rank": 1})
+    states = [read_document("held", doc_id, body).state for doc_id, body in sorted(memory.documents.items())]
+    assert states[0] == "approved" and set(states[1:]) == {"held", "approving"}
+    ((doc_id, body), *_) = sorted(memory.documents.items())
+    for wrong_id in (doc_id.replace("/d/", "/h/"), doc_id + "0"):
+        with pytest.raises(ValueError, match="not its own"):
+            read_document("held", wrong_id, body)
+    for wrong in (b"\x90", body[:-1], bytes(msgpack.packb(list(range(17))))):
+        with pytest.raises(ValueError, match="not what it should be"):
+            read_document("held", doc_id, wrong)
 
 
 async def test_one_id_is_held_once_in_each_leaderboard(memory: HeldMemory, board: Board) -> None:
