@@ -170,5 +170,6 @@ class AccessCommands:
         held = await erase_held(self.s, tenant_id, player_id)
         if profile is None and erased == 0 and not held:
             raise ApiError("player_not_found", f"no player '{player_id}'")
+        told = await self.s.events.erase(tenant_id, player_id, anonymous_id)
         body = {"player_id": player_id, "erased_entries": erased}
-        return Planned(200, body, [Change("profiles", doc_id, None), *held])
+        return Planned(200, body, [Change("profiles", doc_id, None), *held, *told])

@@ -19,6 +19,7 @@ from lbactors import delivery, old_deliveries
 from lbactors.events import Event
 from lbactors.lanes import DOWN_AFTER, FIRST_PAUSE_MS, LONGEST_PAUSE_MS
 from lbactors.model import ApiError
+from persistence.store import StoreUnavailable
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -369,6 +370,28 @@ async def test_a_death_between_confirmation_and_record_repeats_one_and_keeps_the
     await second.until("d", 4)
     assert receiver.event_ids[-1:] == later
     await second.stop()
+
+
+async def test_a_store_that_was_away_for_a_moment(
+    outbox: Outbox, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await outbox.webhook(receiver.url)
+    commit, failed = outbox.s.store.commit, asyncio.Event()
+
+    async def away(changes: Any, **more: Any) -> None:
+        if any(change.doc_id.startswith("d/") for change in changes):
+            failed.set()
+            raise StoreUnavailable("disk full")
+        await commit(changes, **more)
+
+    monkeypatch.setattr(outbox.s.store, "commit", away)
+    made = await outbox.publish("xp")
+    made += await outbox.publish("xp")
+    await failed.wait()
+    monkeypatch.undo()
+    await outbox.start()  # as the next call of a gateway does
+    await outbox.until("d", 2)
+    assert receiver.event_ids == [made[0], *made]
 
 
 async def test_attempts_and_times_survive_a_restart(tmp_path: Path, receiver: Receiver) -> None:
