@@ -15,12 +15,14 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgpack
+import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from lbactors.documents import COLLECTIONS, unpack_board
 from lbactors.held import Held, document_id
 from lbactors.model import Key, PeriodRecord, Tenant
 from lbactors.reward_documents import read_claim, read_reward
+from lbactors.webhook_documents import BODY, GENERATION, PLUGIN, STATES, Delivery, Webhook
 from persistence.store import Store, StoreCorrupt
 
 PAGE_DOCUMENTS = 500  # at most some MB: profiles and definitions have limits of a few KB
@@ -117,6 +119,9 @@ _KEY = TypeAdapter(Key)
 _PERIOD = TypeAdapter(PeriodRecord)
 _PROFILE = TypeAdapter(dict[str, Any])
 _HELD = TypeAdapter(Held)
+_WEBHOOK = TypeAdapter(Webhook)
+_DELIVERY = TypeAdapter(Delivery)
+_INSTANT = TypeAdapter(int)
 _ANSWER = TypeAdapter(tuple[int, str, int, dict[str, Any]])  # at_ms, digest, HTTP status, body
 
 
@@ -187,6 +192,25 @@ def _held(doc_id: str, body: bytes) -> tuple[Held, str]:
     return held, document_id(doc_id.rpartition("/")[0].removesuffix("h").removesuffix("d"), held)
 
 
+def _webhook(doc_id: str, body: bytes) -> tuple[Any, str]:
+    if doc_id.startswith(PLUGIN):  # since when the server knows it
+        return _INSTANT.validate_python(msgpack.unpackb(body)), doc_id
+    webhook = _WEBHOOK.validate_python(msgpack.unpackb(body))
+    return webhook, webhook.listener
+
+
+def _delivery(doc_id: str, body: bytes) -> tuple[Any, str]:
+    found = msgpack.unpackb(body)
+    if doc_id == GENERATION:
+        return _INSTANT.validate_python(found), doc_id
+    if doc_id.startswith(f"{BODY}/"):
+        return orjson.loads(found), doc_id
+    letter, _, name = doc_id.partition("/")
+    if letter not in STATES.values() or not name:
+        raise ValueError("no state")
+    return _DELIVERY.validate_python(found), doc_id
+
+
 def _plain(doc_id: str, body: bytes) -> tuple[Any, str]:
     return msgpack.unpackb(body), doc_id
 
@@ -200,8 +224,8 @@ _READERS: dict[str, Callable[[str, bytes], tuple[Any, str]]] = {
     "profiles": _profile,
     "idempotency": _answer,
     "secrets": _secret,
-    "webhooks": _plain,
-    "deliveries": _plain,
+    "webhooks": _webhook,
+    "deliveries": _delivery,
     "rewards": read_reward,
     "claims": read_claim,
     "hidden": _plain,

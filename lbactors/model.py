@@ -51,6 +51,8 @@ ERROR_STATUS: dict[str, int] = {
     "period_not_open": 409,
     "rewards_pending": 409,
     "leaderboard_inactive": 409,
+    "webhook_limit": 409,
+    "webhook_disabled": 409,
     "idempotency_conflict": 409,
     "held_submission_decided": 409,
     "version_mismatch": 412,

@@ -71,7 +71,7 @@ class WebhookCommands:
         body = parse(WebhookBody, webhook)
         self._check_target(body.url)
         if len(self.s.events.webhooks_of(tenant_id)) >= WEBHOOKS_OF_TENANT:
-            raise invalid(f"a tenant has at most {WEBHOOKS_OF_TENANT} webhooks", "body")
+            raise ApiError("webhook_limit", f"a tenant has at most {WEBHOOKS_OF_TENANT} webhooks")
         now_ms = self.s.clock.now_ms()
         made = Webhook(
             tenant_id,
@@ -136,7 +136,7 @@ class WebhookCommands:
         """A delivery like any other, to be looked at by its id."""
         webhook = self._webhook(tenant_id, webhook_id)
         if webhook.status != "active":
-            raise invalid("the webhook is disabled", "path", "webhook_id")
+            raise ApiError("webhook_disabled", "the webhook is disabled")
         self._check_room(webhook)
         now_ms = self.s.clock.now_ms()
         made = event_id(TEST, webhook.listener, now_ms, secrets.token_hex(8))

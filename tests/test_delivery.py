@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 from outbox import TENANT, Got, Outbox, Receiver
-from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks import Webhook as Verifier
+from standardwebhooks import WebhookVerificationError
 
 from lbactors import delivery, old_deliveries
+from lbactors.document_pages import read_document
 from lbactors.events import Event
 from lbactors.lanes import DOWN_AFTER, FIRST_PAUSE_MS, LONGEST_PAUSE_MS
 from lbactors.model import ApiError
+from lbactors.webhook_documents import Delivery, Webhook
 from persistence.store import StoreUnavailable
 
 HOUR_MS = 3_600_000
@@ -39,6 +43,15 @@ async def outbox(tmp_path: Path) -> AsyncIterator[Outbox]:
     await outbox.stop()
 
 
+@pytest.fixture(params=["sqlite", "redis"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Settings of an outbox on a store that outlives it."""
+    if request.param == "sqlite":
+        return {}
+    prefix = f"outbox-{secrets.token_hex(4)}"
+    return {"store_url": f"{request.getfixturevalue('shared_redis').url}?prefix={prefix}"}
+
+
 # What is sent ---------------------------------------------------------------------------------------------
 
 
@@ -50,9 +63,9 @@ async def test_an_event_is_sent_signed_and_confirmed(outbox: Outbox, receiver: R
     assert got.body["type"] == "period.closed" and got.body["data"] == {"n": 1, "total": 3}
     assert (got.body["tenant_id"], got.body["leaderboard_id"]) == (TENANT, "xp")
     assert got.headers["content-type"] == "application/json"
-    assert Webhook(webhook["secret"]).verify(got.raw, got.headers) == got.body
+    assert Verifier(webhook["secret"]).verify(got.raw, got.headers) == got.body
     with pytest.raises(WebhookVerificationError):
-        Webhook(webhook["secret"]).verify(got.raw + b" ", got.headers)
+        Verifier(webhook["secret"]).verify(got.raw + b" ", got.headers)
     (head,) = await outbox.until("d", 1)
     assert (head.event_id, head.attempts, head.finished_at_ms is None) == (made, 1, False)
     assert head.last is not None and (head.last.status, head.last.error) == (204, None)
@@ -84,7 +97,7 @@ async def test_a_rotated_secret_signs_beside_the_one_before(outbox: Outbox, rece
     await outbox.publish("xp")
     first, second = await receiver.until(2)
     for webhook in (old, new):
-        Webhook(webhook["secret"]).verify(first.raw, first.headers)
+        Verifier(webhook["secret"]).verify(first.raw, first.headers)
     assert len(second.headers["webhook-signature"].split()) == 1
 
 
@@ -346,9 +359,9 @@ async def test_too_many_pending_disable_the_webhook(tmp_path: Path, receiver: Re
 
 
 async def test_a_death_between_confirmation_and_record_repeats_one_and_keeps_the_order(
-    tmp_path: Path, receiver: Receiver
+    tmp_path: Path, receiver: Receiver, where: dict[str, str]
 ) -> None:
-    first = await Outbox(tmp_path / "data").start()
+    first = await Outbox(tmp_path / "data", **where).start()
     await first.webhook(receiver.url)
     commit, confirmed = first.s.commit, asyncio.Event()
 
@@ -363,7 +376,7 @@ async def test_a_death_between_confirmation_and_record_repeats_one_and_keeps_the
     await confirmed.wait()
     await first.abandon()
     assert receiver.event_ids == made[:1]
-    second = await Outbox(tmp_path / "data").start()
+    second = await Outbox(tmp_path / "data", **where).start()
     await second.until("d", 3)
     assert receiver.event_ids == [made[0], *made]
     later = await second.publish("xp")
@@ -394,9 +407,11 @@ async def test_a_store_that_was_away_for_a_moment(
     assert receiver.event_ids == [made[0], *made]
 
 
-async def test_attempts_and_times_survive_a_restart(tmp_path: Path, receiver: Receiver) -> None:
+async def test_attempts_and_times_survive_a_restart(
+    tmp_path: Path, receiver: Receiver, where: dict[str, str]
+) -> None:
     receiver.answer = 500
-    first = await Outbox(tmp_path / "data").start()
+    first = await Outbox(tmp_path / "data", **where).start()
     await first.webhook(receiver.url)
     await first.publish("xp")
     for attempts in (1, 2):
@@ -404,7 +419,7 @@ async def test_attempts_and_times_survive_a_restart(tmp_path: Path, receiver: Re
         if attempts == 1:
             first.move(FIRST_PAUSE_MS * 2)
     await first.stop()
-    second = await Outbox(tmp_path / "data").start()
+    second = await Outbox(tmp_path / "data", **where).start()
     (head,) = await second.heads("p")
     assert head.attempts == 2
     assert next(iter(second.events.lanes.values())).next_at_ms() == head.next_at_ms
@@ -424,6 +439,30 @@ async def test_events_of_a_commit_that_failed_do_not_exist(outbox: Outbox, recei
     await outbox.publish("xp")
     await outbox.until("d", 1)
     assert receiver.of("xp") == [1]
+
+
+async def test_documents_are_what_the_tools_expect(outbox: Outbox, receiver: Receiver) -> None:
+    async def call(event: Event) -> None:
+        raise RuntimeError("not yet")
+
+    outbox.plugins["plugin:test"] = ({"period.closed"}, call)
+    await outbox.stop()
+    outbox = Outbox(outbox.folder)
+    outbox.plugins["plugin:test"] = ({"period.closed"}, call)
+    await outbox.start()
+    receiver.answer = 500
+    await outbox.webhook(receiver.url)
+    await outbox.publish("xp")
+    await outbox.attempted(2)
+    kinds = set()
+    for collection in ("webhooks", "deliveries"):
+        for doc_id, body in await outbox.s.store.scan(collection):
+            kinds.add(type(read_document(collection, doc_id, body)))
+            for damaged_id, damaged in ((doc_id, b"\x93\x01"), (f"x{doc_id}", body), (doc_id, b"\xc0")):
+                with pytest.raises(ValueError, match=r"is not what it should be|not its own"):
+                    read_document(collection, damaged_id, damaged)
+    assert kinds == {Webhook, Delivery, dict, int}
+    await outbox.stop()
 
 
 async def test_ids_rise_over_restarts(tmp_path: Path, receiver: Receiver) -> None:
@@ -501,9 +540,9 @@ async def test_old_ones_are_deleted(
 
 
 async def test_what_belonged_to_a_webhook_goes_with_it(
-    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, where: dict[str, str]
 ) -> None:
-    outbox = await Outbox(tmp_path / "data").start()
+    outbox = await Outbox(tmp_path / "data", **where).start()
     one, two = await outbox.webhook(receiver.url), await outbox.webhook(receiver.url)
     await outbox.publish("xp", "coins")
     await outbox.until("d", 4)
@@ -514,7 +553,7 @@ async def test_what_belonged_to_a_webhook_goes_with_it(
     async def dies(events: Any, listener: str) -> None:
         return None
 
-    outbox = await Outbox(tmp_path / "data").start()
+    outbox = await Outbox(tmp_path / "data", **where).start()
     monkeypatch.setattr("lbactors.webhooks.purge", dies)  # the process dies after the webhook's deletion
     await outbox.command("delete_webhook", webhook_id=two["webhook_id"])
     outbox.move(delivery.TRIM_MS)
@@ -542,7 +581,7 @@ async def test_an_erased_player_is_in_no_stored_event(outbox: Outbox, receiver: 
     rows = await outbox.s.store.scan("deliveries", prefix="d/")
     await outbox.command("replay_delivery", webhook_id=webhook.webhook_id, delivery_id=rows[0][0][-18:])
     again = (await receiver.until(3))[-1]
-    Webhook(webhook.secret).verify(again.raw, again.headers)
+    Verifier(webhook.secret).verify(again.raw, again.headers)
     assert again.event_id == head.event_id
     erased = {"player_id": "erased-1", "display_name": None, "score": 5, "metadata": None}
     assert again.body["data"]["standings"] == [erased, entries[1]]

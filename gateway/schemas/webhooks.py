@@ -26,7 +26,7 @@ def webhooks() -> dict[str, Schema]:
     boards: Schema = {"type": "array", "items": {"type": "string", "pattern": LEADERBOARD_ID}}
     written: Schema = {
         "url": said(
-            {"type": "string", "minLength": 1, "maxLength": LONGEST_URL, "format": "uri"},
+            {"type": "string", "minLength": 1, "maxLength": LONGEST_URL, "format": "webhook-url"},
             "http or https, without user, password and fragment. Redirects are not followed.",
         ),
         "events": or_null({**types, "minItems": 1, "maxItems": 32}, "Types of events; null: all."),

@@ -32,7 +32,7 @@ def webhooks(s: Shared) -> tuple[Route, ...]:
             scopes=write,
             parameters=(s.idempotency_key,),
             body=Body("WebhookInput", example.WEBHOOK),
-            codes=("idempotency_conflict",),
+            codes=("webhook_limit", "idempotency_conflict"),
             logged=True,
         ),
         Route(
@@ -110,7 +110,7 @@ def webhooks(s: Shared) -> tuple[Route, ...]:
             scopes=write,
             parameters=(own, s.idempotency_key),
             body=Body("Empty", {}, required=False),
-            codes=again,
+            codes=("webhook_disabled", *again),
             logged=True,
         ),
         Route(

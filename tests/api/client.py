@@ -48,6 +48,8 @@ CODES_BY_STATUS: dict[int, set[str]] = {
         "period_not_open",
         "rewards_pending",
         "leaderboard_inactive",
+        "webhook_limit",
+        "webhook_disabled",
         "idempotency_conflict",
         "held_submission_decided",
     },

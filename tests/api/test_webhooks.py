@@ -145,7 +145,7 @@ def test_a_webhook_is_changed_and_deleted(tenant: Api) -> None:
     changed = tenant.ok("PATCH", path_of(made), {"events": None, "status": "disabled", "description": "new"})
     assert (changed["events"], changed["status"], changed["description"]) == (None, "disabled", "new")
     assert tenant.get(path_of(made)) == changed
-    tenant.fails(422, "validation_failed", "POST", f"{path_of(made)}/test")  # it is disabled
+    tenant.fails(409, "webhook_disabled", "POST", f"{path_of(made)}/test")
     assert tenant.ok("DELETE", path_of(made)) == changed
     for method, rest, body in (
         ("GET", "", ()),
@@ -161,7 +161,7 @@ def test_a_webhook_is_changed_and_deleted(tenant: Api) -> None:
 def test_a_tenant_has_a_limited_number(tenant: Api) -> None:
     for _ in range(20):
         create(tenant)
-    tenant.fails(422, "validation_failed", "POST", HOOKS, {"url": URL})
+    tenant.fails(409, "webhook_limit", "POST", HOOKS, {"url": URL})
 
 
 def test_webhooks_need_the_scope_and_stay_in_their_tenant(

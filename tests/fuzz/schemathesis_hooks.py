@@ -27,3 +27,4 @@ schemathesis.openapi.format("cron", st.sampled_from(["0 0 * * *", "*/5 * * * 1-5
 schemathesis.openapi.format("time-zone", st.sampled_from(["UTC", "Europe/Rome", "Asia/Kolkata"]))
 schemathesis.openapi.format("date-time", st.sampled_from(INSTANTS))
 schemathesis.openapi.format("cursor", st.just("k6Fy"))
+schemathesis.openapi.format("webhook-url", st.sampled_from(["http://127.0.0.1:9/hook", "https://[::1]:9/"]))
