@@ -164,8 +164,9 @@ class AccessCommands:
         erased = 0
         for chain in [c for c in self.s.chains.values() if c.board.tenant_id == tenant_id and c.records]:
             async with chain.lock:
-                actor = self.s.hosting.actors[chain.home]
-                reply = await self.s.hosting.call(actor, "erase", [chain.chain_id, player_id, anonymous_id])
+                reply = await self.s.hosting.call_home(
+                    chain, "erase", [chain.chain_id, player_id, anonymous_id]
+                )
             erased += value_of(reply)
         held = await erase_held(self.s, tenant_id, player_id)
         if profile is None and erased == 0 and not held:

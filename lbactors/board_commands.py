@@ -190,11 +190,8 @@ class BoardCommands:
             for record in chain.records:
                 if record.sealed:
                     continue
-                read = [[chain.chain_id, record.key, "stats", []]]
-                (reply,) = await self.s.hosting.call(self.s.hosting.actors[chain.home], "read", read)
-                if reply[0] != 0 or reply[1] is None:
-                    raise ApiError("period_loading", "the current period is loading")
-                if reply[1][0][7] or reply[1][1]:
+                view, total, *_ = await self.s.hosting.read(chain, record.key, "stats", [])
+                if view[7] or total:
                     return True
         return False
 

@@ -219,6 +219,7 @@ def status(server: Server, with_periods: bool) -> None:
     """Show health, readiness, actors with their periods, load and memory.
 
     chains: windows of leaderboards that live in an actor; awake: those whose open periods are in memory.
+    dormant: nobody used any of its chains for a while, so the actor does not run; the first who does wakes it.
     load/s: submissions and reads of the last seconds. reserved: the actor is kept for its one chain, which
     is dedicated or busy. Exit code 1 if the server is not ready. Without a key that may
     see them, actors are left out.
@@ -279,7 +280,7 @@ def _actor_row(actor: Json, at_s: float | None) -> list[Any]:
         actor["name"],
         actor.get("pid"),
         None if "resident_bytes" not in actor else bytes_text(actor["resident_bytes"]),
-        None if up_s is None else duration_text(max(0, int(up_s))),
+        "dormant" if actor.get("dormant") else None if up_s is None else duration_text(max(0, int(up_s))),
         actor.get("placed"),
         actor.get("awake"),
         sum(1 for period in open_periods if period[1] not in ("serving", "asleep")),

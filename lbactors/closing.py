@@ -95,13 +95,30 @@ class Closing:
     async def _sealed(self, chain: ChainState, record: PeriodRecord) -> PeriodRecord:
         """Have a period closed by its actor. Repeating it is harmless."""
         hosting = self.s.hosting
-        reply = await hosting.call(hosting.actors[chain.home], "seal", [chain.chain_id, record.serial])
+        unused = await self._sealed_unused(chain, record)
+        if unused is not None:
+            return unused
+        reply = await hosting.call_home(chain, "seal", [chain.chain_id, record.serial])
         if reply[0] == NOT_HERE:
             await hosting.host([chain], wait=True)
-            reply = await hosting.call(hosting.actors[chain.home], "seal", [chain.chain_id, record.serial])
+            reply = await hosting.call_home(chain, "seal", [chain.chain_id, record.serial])
         sealed = PeriodRecord(*value_of(reply))._replace(key=record.key, stage=record.stage)
         log.info("period closed", chain=chain.chain_id, key=sealed.key, entries=sealed.entries)
         return sealed
+
+    async def _sealed_unused(self, chain: ChainState, record: PeriodRecord) -> PeriodRecord | None:
+        """A period of a dormant chain that nobody ever used needs no actor to be closed; None for others."""
+        async with self.s.hosting.homing:  # it stays dormant meanwhile
+            if chain.home not in self.s.hosting.dormant or record.serial in chain.floors:
+                return None
+            period_id = f"{chain.chain_id}/{record.serial}"
+            # Whatever activation there may have been, in a process that was cut off: it writes no more.
+            await self.s.store.take_epoch(period_id)
+            if await self.s.store.last_seq(period_id):
+                return None
+            sealed = record._replace(sealed=True, entries=0, submissions=0, last_seq=0)
+            self.s.take_records(chain, [sealed])  # so that nobody can have it hosted as open any more
+            return sealed
 
     # Events ---------------------------------------------------------------------------------------------
 

@@ -148,6 +148,10 @@ class Cluster:
         options = _options(name, max_concurrency=CALLS_AT_ONCE)
         return ActorRef(name, ray.remote(PeriodActor).options(**options).remote(name, settings, node_address))
 
+    def period_actors(self) -> list[str]:
+        """Names of the actors that run."""
+        return [name for name in ray.util.list_named_actors() if name != SUPERVISOR]
+
     def find(self, name: str) -> ActorRef | None:
         """An actor that exists under this name."""
         try:

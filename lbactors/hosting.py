@@ -3,6 +3,10 @@
 Part of the supervisor. Every step can be repeated: an actor that is away hears what it should host when it
 is back, and one that was asked twice does it once (a spec has a version). A ping tells who an actor is now,
 and what it lacks.
+
+A process costs memory and about a hundredth of a core for nothing. Chains that nobody uses are *dormant*: their
+home is the name of an actor that does not run. Whoever needs one rouses it, and it gets a home in an actor that
+does. When that happens, who moves and who goes dormant is decided in `lbactors.balance`.
 """
 
 from __future__ import annotations
@@ -20,15 +24,12 @@ from lbactors.model import ApiError
 from lbactors.period_actor import VALUE, digest, pack, value_of
 from lbactors.routes import INCARNATIONS
 from lbactors.supervised import ActorState, ChainState
-from persistence.store import Change, StoreError
+from persistence.store import Change
 
-PING_S = 1.0
 CALL_TIMEOUT_S = 30.0
 PING_TIMEOUT_S = 5.0
-MOVES_AT_ONCE = 8
 RATE_S = 10.0  # a chain's rate is an average that forgets within about so long
-REBALANCE_LOOKS = 5  # pings between two looks at who lives where
-WARM_ENTRIES = 10_000  # a period of so many takes tens of ms to load: not when the first player asks for it
+PREFIX = "period-"  # of period actors' names
 
 log = structlog.get_logger("supervisor")
 
@@ -41,6 +42,8 @@ class Actors(Protocol):
     def cores(self) -> int: ...
 
     def period_actor(self, name: str, settings: dict[str, Any]) -> Any: ...
+
+    def period_actors(self) -> list[str]: ...
 
     def kill(self, ref: Any) -> None: ...
 
@@ -63,47 +66,60 @@ class Hosting:
         self.cluster = cluster
         self.chains = chains
         self.actors: dict[str, ActorState] = {}
-        self._keep = keep
-        self._publish = publish
-        self._commit = commit
-        self._warm: dict[str, list[str]] = {}  # what the store knows to be awake and large, by actor
+        self.keep = keep
+        self.publish = publish
+        self.commit = commit
+        self.dormant: dict[str, set[str]] = {}  # chains of actors that do not run: nobody uses them
+        self.homing = asyncio.Lock()  # held while chains become dormant or get a home again
+        self._number = 0  # of the newest actor
 
-    def restore(self) -> None:
-        """Know again which chain lives where, from the chains' homes."""
-        for name in sorted({c.home for c in self.chains.values() if c.home}):
-            self.actor(name).chains.update(c.chain_id for c in self.chains.values() if c.home == name)
+    def restore(self, awake: Iterable[str]) -> None:
+        """Know again which chain lives where, from the chains' homes. awake: actors to start again at once;
+        those that run go on, and the others' chains stay dormant.
+        """
+        running = {name for name in self.cluster.period_actors() if name.startswith(PREFIX)}
+        live = running | set(awake)
+        for chain in self.chains.values():
+            if chain.home in live:
+                self.actor(chain.home).chains.add(chain.chain_id)
+            elif chain.home:
+                self.dormant.setdefault(chain.home, set()).add(chain.chain_id)
+        for name in running:
+            self.actor(name)
+        numbers = [name.removeprefix(PREFIX) for name in (*self.actors, *self.dormant)]
+        self._number = max((int(n) for n in numbers if n.isdigit()), default=0)
 
     def all_hosted(self) -> bool:
         """Whether every chain that has periods is where it should be, as it should be."""
         return all(
-            c.home and self.actors[c.home].hosted.get(c.chain_id, -1) >= c.version
+            c.home in self.dormant
+            or (c.home in self.actors and self.actors[c.home].hosted.get(c.chain_id, -1) >= c.version)
             for c in self.chains.values()
             if c.records
         )
 
     def settle(self, chain: ChainState) -> Change:
         """Choose a home for a chain; the change that makes it known."""
-        budget = self._budget()
-        name = planner.place(self._tenancies(), budget)
-        if name is None:
-            name = self._new_name()
-        actor = self.actor(name)
-        actor.chains.add(chain.chain_id)
+        name = planner.place(self.tenancies(), self.budget()) or self.new_name()
+        self.actor(name).chains.add(chain.chain_id)
         chain.home = name
         self.start_spares()
         return Change("homes", chain.chain_id, name.encode())
 
-    def _new_name(self) -> str:
-        return next(f"period-{n}" for n in range(1, len(self.actors) + 2) if f"period-{n}" not in self.actors)
+    def new_name(self) -> str:
+        """One that no actor had, as long as this supervisor knows: a process that ends keeps its name a while."""
+        self._number += 1
+        return f"{PREFIX}{self._number}"
 
-    def _tenancies(self) -> dict[str, list[planner.Tenancy]]:
-        known = (
-            self.chains
-        )  # a chain that is just being made is not among them yet, and has its place already
-        return {
-            name: [known[c].tenancy() if c in known else planner.Tenancy(c, 0.0, False) for c in actor.chains]
-            for name, actor in self.actors.items()
-        }
+    def tenancies(self) -> dict[str, list[planner.Tenancy]]:
+        """Who lives in which actor that runs."""
+        known = self.chains
+
+        def tenancy(chain_id: str) -> planner.Tenancy:
+            chain = known.get(chain_id)  # one that is just being made is not there yet, and has its place
+            return chain.tenancy() if chain is not None else planner.Tenancy(chain_id, 0.0, False)
+
+        return {name: [tenancy(c) for c in actor.chains] for name, actor in self.actors.items()}
 
     def actor(self, name: str) -> ActorState:
         actor = self.actors.get(name)
@@ -112,19 +128,43 @@ class Hosting:
             actor = self.actors[name] = ActorState(ref)
         return actor
 
-    def _budget(self) -> int:
+    def budget(self) -> int:
         """Period actors that may run at once (law 9)."""
         return max(self.cluster.cores() * int(self.settings["actors_per_core"]), 1)
 
     def start_spares(self) -> None:
-        budget = self._budget()
+        """Have as many idle actors running as the settings ask for, within the budget."""
         idle = sum(1 for a in self.actors.values() if not a.chains)
-        for n in range(1, budget + 1):
-            if idle >= self.settings["spare_actors"] or len(self.actors) >= budget:
+        while idle < self.settings["spare_actors"] and len(self.actors) < self.budget():
+            self.actor(self.new_name())
+            idle += 1
+
+    async def call_home(self, chain: ChainState, method: str, value: Any) -> Any:
+        """Call the actor that has a chain; a dormant chain gets one. ApiError period_loading."""
+        if chain.home in self.dormant:
+            await self.rouse(chain.home)
+        actor = self.actors.get(chain.home)
+        if actor is None:  # it went dormant again
+            raise ApiError("period_loading", f"{chain.home} does not run")
+        return await self.call(actor, method, value)
+
+    async def rouse(self, name: str) -> None:
+        """Give dormant chains a home in an actor that runs: an idle one, which needs no process start, a new
+        one, or the least loaded. ApiError.
+        """
+        async with self.homing:
+            chain_ids = self.dormant.pop(name, None)
+            if chain_ids is None:
                 return
-            if f"period-{n}" not in self.actors:
-                self.actor(f"period-{n}")
-                idle += 1
+            chains = [self.chains[c] for c in sorted(chain_ids) if c in self.chains]
+            to = planner.place(self.tenancies(), self.budget()) or self.new_name()
+            self.actor(to).chains.update(c.chain_id for c in chains)
+            for chain in chains:
+                chain.home = to
+            log.info("dormant chains have a home again", chains=len(chains), home=name, to=to)
+            await self.commit([Change("homes", c.chain_id, to.encode()) for c in chains])
+        self.start_spares()
+        await self.host([c for c in chains if c.records], wait=False)
 
     async def call(self, actor: ActorState, method: str, value: Any) -> Any:
         """Call a period actor. ApiError period_loading if it is away."""
@@ -133,7 +173,7 @@ class Hosting:
         try:
             return msgpack.unpackb(await actor.ref.call(method, pack(value), timeout_s=CALL_TIMEOUT_S))
         except (ActorGone, TimeoutError) as error:
-            self._keep(self.probe(actor.ref.name))
+            self.keep(self.probe(actor.ref.name))
             raise ApiError("period_loading", f"{actor.ref.name} is away: {error}") from error
 
     async def host(self, chains: list[ChainState], *, wait: bool) -> None:
@@ -142,7 +182,9 @@ class Hosting:
         for chain in chains:
             by_home.setdefault(chain.home, []).append(chain)
         for home, group in by_home.items():
-            actor = self.actors[home]
+            actor = self.actors.get(home)
+            if actor is None:
+                continue  # dormant: they are hosted when somebody needs them
             versions = {c.chain_id: c.version for c in group}
             specs = [c.spec().to_wire() for c in group]
             try:
@@ -155,14 +197,14 @@ class Hosting:
 
     async def read(self, chain: ChainState, ref: str, kind: str, args: list[Any]) -> list[Any]:
         """A read of a chain, as `Chain.read` answers it; loads the period if need be. ApiError."""
-        actor = self.actors[chain.home]
-        return list(value_of(await self.call(actor, "load", [chain.chain_id, ref, kind, args])))
+        return list(value_of(await self.call_home(chain, "load", [chain.chain_id, ref, kind, args])))
 
     async def release(self, chains: list[ChainState], *, save: bool) -> None:
         """Have actors let go of chains."""
         for chain in chains:
             actor = self.actors.get(chain.home)
             if actor is None:
+                self.dormant.get(chain.home, set()).discard(chain.chain_id)
                 continue
             actor.chains.discard(chain.chain_id)
             actor.hosted.pop(chain.chain_id, None)
@@ -194,7 +236,7 @@ class Hosting:
             if ping["incarnation"] != actor.incarnation:
                 actor.incarnation = ping["incarnation"]
                 actor.hosted.clear()
-                self._publish([(INCARNATIONS, name, actor.incarnation.encode())])
+                self.publish([(INCARNATIONS, name, actor.incarnation.encode())])
             actor.last_ping = ping
             self._observe(actor, ping)
             wanted = [c for c in (self.chains.get(i) for i in actor.chains) if c is not None and c.records]
@@ -236,105 +278,36 @@ class Hosting:
             for *_, serial, seq in periods:
                 chain.saw(serial, seq)
 
-    async def watch(self) -> None:
-        looks = 0
-        while True:
-            for name in list(self.actors):
-                self._keep(self.probe(name))
-            await asyncio.sleep(PING_S)
-            looks += 1
-            if looks % REBALANCE_LOOKS == 0:
-                try:
-                    await self._remember_warm()
-                    await self._rebalance()
-                except (ApiError, StoreError) as error:
-                    log.warning("homes stay as they are", error=str(error))
+    def chains_of(self, name: str) -> set[str]:
+        """The chains whose home has this name."""
+        actor = self.actors.get(name)
+        return actor.chains if actor is not None else self.dormant.get(name, set())
 
-    def described(self, name: str, *, with_chains: bool) -> dict[str, Any]:
-        """An actor for operators: its last ping, how busy it is, and its chains, those that sleep too."""
-        actor = self.actors[name]
-        chains = [c for c in (self.chains.get(i) for i in sorted(actor.chains)) if c is not None]
-        awake = actor.last_ping.get("chains", {})
-        return {
-            **actor.last_ping,
-            "name": name,
-            "placed": len(chains),
-            "awake": sum(c.awake for c in chains),
-            "rate_per_s": round(sum(c.rate_per_s for c in chains), 1),
-            "reserved": planner.is_reserved([c.tenancy() for c in chains]),
-            "chains": {c.chain_id: awake.get(c.chain_id, [c.version, [], 0, 0]) for c in chains}
-            if with_chains
-            else {},
-        }
-
-    # Balance --------------------------------------------------------------------------------------------
-
-    async def _rebalance(self) -> None:
-        """Make the most urgent change of homes that the planner sees."""
-        from lbactors.cluster import ActorGone
-
-        move = planner.next_move(self._tenancies(), self._budget())
-        if move is None:
-            return
-        chains = [self.chains[c] for c in move.chain_ids if c in self.chains]
-        to = move.to if move.to is not None else self._new_name()
-        log.info("chains move", chains=len(chains), first=chains[0].chain_id, home=move.home, to=to)
-        try:
-            # It runs, and has its store, before anything moves there.
-            await self.actor(to).ref.call("endpoint", timeout_s=CALL_TIMEOUT_S)
-        except (ActorGone, TimeoutError) as error:
-            log.warning("chains do not move yet", to=to, error=str(error))
-            return
-        self.actors[move.home].is_emptied = True
-        try:
-            for start in range(0, len(chains), MOVES_AT_ONCE):
-                some = chains[start : start + MOVES_AT_ONCE]
-                await asyncio.gather(*(self._move(c, move.home, to) for c in some))
-        finally:
-            self.actors[move.home].is_emptied = False
-
-    async def _move(self, chain: ChainState, home: str, to: str) -> None:
-        """Drain, save and let go; then persist and publish the new home; then serve there.
-
-        Meanwhile gateways are told that the chain is not there, and wait for its new home. Whatever dies in
-        between: the home that the store knows is where it will be loaded again.
+    def described(self, *, with_chains: bool) -> list[dict[str, Any]]:
+        """Actors for operators: the last ping, how busy each is, and its chains, those that sleep too. Homes
+        whose actor does not run are listed last, as dormant.
         """
-        async with chain.lock:
-            if chain.home != home or self.chains.get(chain.chain_id) is not chain:
-                return
-            awake = chain.awake
-            source, target = self.actors[home], self.actors[to]
-            source.chains.discard(chain.chain_id)  # so that the next ping does not have it hosted again
-            try:
-                await self.call(source, "release", [[chain.chain_id], True])
-            except ApiError:
-                source.chains.add(chain.chain_id)  # it is away: it will be loaded there, when it is back
-                raise
-            source.hosted.pop(chain.chain_id, None)
-            chain.home = to
-            target.chains.add(chain.chain_id)
-            chain.awake = awake
-            await self._commit([Change("homes", chain.chain_id, to.encode())])
-            await self.host([chain], wait=False)
-
-    async def _remember_warm(self) -> None:
-        """Keep in the store which chains are awake and large: those are loaded first after a restart."""
-        changes = []
-        for name, actor in self.actors.items():
-            chains = (self.chains.get(c) for c in sorted(actor.chains))
-            warm = [c.chain_id for c in chains if c is not None and c.awake and c.entries >= WARM_ENTRIES]
-            if warm != self._warm.get(name, []):
-                self._warm[name] = warm
-                changes.append(Change("warm", name, pack(warm) if warm else None))
-        if changes:
-            await self._commit(changes)
-
-    def restore_warm(self, documents: Iterable[tuple[str, bytes]]) -> None:
-        """At the supervisor's start: only what was awake and large is loaded at once, all else on demand."""
-        self._warm = {name: msgpack.unpackb(body) for name, body in documents}
-        warm = {chain_id for chain_ids in self._warm.values() for chain_id in chain_ids}
-        for chain in self.chains.values():
-            chain.awake = chain.chain_id in warm
+        found = []
+        for name in (*sorted(self.actors), *sorted(self.dormant)):
+            actor = self.actors.get(name)
+            ping = actor.last_ping if actor is not None else {}
+            chains = [c for c in map(self.chains.get, sorted(self.chains_of(name))) if c is not None]
+            awake = ping.get("chains", {})
+            found.append(
+                {
+                    **ping,
+                    "name": name,
+                    "dormant": actor is None,
+                    "placed": len(chains),
+                    "awake": sum(c.awake for c in chains) if actor is not None else 0,
+                    "rate_per_s": round(sum(c.rate_per_s for c in chains), 1),
+                    "reserved": planner.is_reserved([c.tenancy() for c in chains]),
+                    "chains": {c.chain_id: awake.get(c.chain_id, [c.version, [], 0, 0]) for c in chains}
+                    if with_chains
+                    else {},
+                }
+            )
+        return found
 
     async def stop(self) -> None:
         """Every period saved, every actor let go."""

@@ -50,6 +50,7 @@ class Catalogue:
         self._keys_by_hash: dict[str, Key] = {}
         self._boards: dict[str, dict[str, Board]] = {}
         self._homes: dict[str, str] = {}
+        self.dormant: set[str] = set()  # homes whose actor does not run
         self.epoch = 0
         self.version = 0
         self._moved = asyncio.Condition()
@@ -143,7 +144,7 @@ class Catalogue:
         epoch, version, full, changes = msgpack.unpackb(reply)
         if full:
             self._tenants, self._keys, self._keys_by_hash = {}, {}, {}
-            self._boards, self._homes = {}, {}
+            self._boards, self._homes, self.dormant = {}, {}, set()
             self._on_profile("", "")
         for collection, doc_id, body in changes:
             self._take(collection, doc_id, body)
@@ -175,7 +176,11 @@ class Catalogue:
                 self._keys[key.key_id] = key
                 self._keys_by_hash[key.key_hash] = key
         elif collection == INCARNATIONS:
-            self._on_actor(doc_id, (body or b"").decode())
+            if not body:
+                self.dormant.add(doc_id)
+                return
+            self.dormant.discard(doc_id)
+            self._on_actor(doc_id, body.decode())
         elif collection == "profiles":
             tenant_id, player_id = doc_id.split("/", 1)
             self._on_profile(tenant_id, player_id)

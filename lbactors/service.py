@@ -51,6 +51,7 @@ READS_AT_ONCE = 512
 COMMAND_TIMEOUT_S = 60.0
 LOAD_TIMEOUT_S = 60.0
 ENDPOINT_TIMEOUT_S = 10.0
+ROUSE_TIMEOUT_S = 15.0
 COLD = object()  # in place of a reading: the period must be loaded first
 ELSEWHERE = object()  # in place of a reading: the chain is not, or no longer, in this actor
 CLOCKS_DIFFER_MS = 2000  # so close to a bound, the period actor's clock decides
@@ -132,6 +133,7 @@ class Service:
         self._writes: dict[str, Channel] = {}
         self._reads: dict[str, Channel] = {}
         self._lines: dict[str, Line] = {}
+        self._rousing: dict[str, asyncio.Task[None]] = {}
         self._waking: dict[str, asyncio.Task[bool]] = {}
         self._reports: dict[str, asyncio.Task[None]] = {}
         self._last_status: dict[str, Any] = {}
@@ -356,7 +358,7 @@ class Service:
         chain_id = board.chain_id(window)
         deadline_s = time.monotonic() + FOUND_WITHIN_S
         while True:
-            name = self.catalogue.home(chain_id)
+            name = await self._live_home(chain_id)
             if name is None:
                 raise ApiError("period_not_open", f"window '{window}' has no period yet")
             reply = await self._channel(name, "write").send([chain_id, *op], weight)
@@ -366,6 +368,27 @@ class Service:
                 await self._wake(chain_id, name)
             else:
                 await self._moved(chain_id, name)
+
+    async def _live_home(self, chain_id: str) -> str | None:
+        """The actor that has a chain. One that does not run, since nobody used its chains for long, makes the
+        supervisor give them another. ApiError period_loading.
+        """
+        name = self.catalogue.home(chain_id)
+        if name is None or name not in self.catalogue.dormant:
+            return name
+        rousing = self._rousing.get(name)
+        if rousing is None:
+            rousing = self._rousing[name] = asyncio.create_task(self._rouse(name))
+            rousing.add_done_callback(lambda _: self._rousing.pop(name, None))
+        await asyncio.shield(rousing)
+        return self.catalogue.home(chain_id)
+
+    async def _rouse(self, name: str) -> None:
+        try:
+            reply = await self._supervisor.call("rouse", name.encode(), timeout_s=ROUSE_TIMEOUT_S)
+        except (ActorGone, TimeoutError) as error:
+            raise ApiError("period_loading", f"the supervisor is away: {error}") from error
+        await self.catalogue.reach(*msgpack.unpackb(reply))
 
     async def _wake(self, chain_id: str, name: str) -> None:
         """Have a chain's open periods loaded; callers at the same time share one call. ApiError."""
@@ -422,6 +445,7 @@ class Service:
 
     async def _read(self, board: Board, window: str, period: str, kind: str, args: list[Any]) -> Reading:
         chain_id, name = self._home(board, window)
+        name = await self._live_home(chain_id) or name
         op = [chain_id, period, kind, args]
         key = (chain_id, period, kind, *args) if kind != "lookup" else object()
 
@@ -435,7 +459,7 @@ class Service:
         deadline_s = time.monotonic() + FOUND_WITHIN_S
         while found is ELSEWHERE and time.monotonic() < deadline_s:
             await self._moved(chain_id, name)
-            _, name = self._home(board, window)
+            name = await self._live_home(chain_id) or name
             found = await self._channel(name, "read").send_shared(key, op, convert)
         if found is ELSEWHERE:
             raise ApiError("period_loading", "the period is being loaded")

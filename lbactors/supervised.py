@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -119,5 +120,6 @@ class ActorState:
         self.last_ping: dict[str, Any] = {}
         self.lock = asyncio.Lock()
         self.observed_at_s = 0.0
+        self.quiet_since_s = time.monotonic()  # nothing of it was awake since then
         self.is_emptied = False  # chains are on their way from here
         self.hosted: dict[str, int] = {}  # chain -> version of the spec that it took

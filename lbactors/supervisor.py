@@ -26,6 +26,7 @@ import structlog
 
 from lbactors.activation import WENT_BACK
 from lbactors.audit import Audit, Who
+from lbactors.balance import Balance
 from lbactors.clock import Clock
 from lbactors.closing import Closing
 from lbactors.documents import unpack_board
@@ -102,6 +103,7 @@ class Supervisor:
         self._period_hooks: PeriodHooks | None = None
         self._store_open = False
         self.closing = Closing(self)
+        self.balance: Balance
         self.store: Store
         self.audit: Audit
         self.hosting: Hosting
@@ -125,6 +127,7 @@ class Supervisor:
         self.hosting = Hosting(
             self.settings, self.cluster, self.chains, self._keep, self._publish, self.commit
         )
+        self.balance = Balance(self.hosting)
         if not self._store_open:
             self.store = store = open_store(self.settings["store_url"])
             store.expect(self.settings["store_id"])
@@ -157,10 +160,9 @@ class Supervisor:
         self._commands = Commands(self)
         await self._commands.first_start()
         self.events.start()
-        self.hosting.restore()
-        self.hosting.restore_warm(await self.store.scan("warm"))
+        await self.balance.restore(self.store)
         self._keep(self._tick())
-        self._keep(self.hosting.watch())
+        self._keep(self.balance.watch())
         self._keep(self.audit.trim_on())
         self._keep(self.rewards.retention.run())
         log.info("supervisor started", epoch=self.epoch, chains=len(self.chains), pid=os.getpid())
@@ -257,6 +259,7 @@ class Supervisor:
             everything = [(c, i, body) for c in PUBLISHED for i, body in self.documents[c].items()]
             actors = self.hosting.actors.items()
             everything += [(INCARNATIONS, n, a.incarnation.encode()) for n, a in actors if a.incarnation]
+            everything += [(INCARNATIONS, n, b"") for n in self.hosting.dormant]
             return pack([self.epoch, self.version, True, everything])
         changes = [(c, i, body) for v, c, i, body in self._feed if v > version]
         return pack([self.epoch, self.version, False, changes])
@@ -372,6 +375,15 @@ class Supervisor:
             self._keep(self.hosting.probe(name.decode()))
         return b""
 
+    async def rouse(self, name: bytes) -> bytes:
+        """A gateway needs chains that are dormant; [epoch, version] of the catalogue that has their home."""
+        await self.start()
+        try:
+            await self.hosting.rouse(name.decode())
+        except ApiError as error:
+            log.warning("chains stay dormant", home=name.decode(), error=str(error))
+        return pack([self.epoch, self.version])
+
     async def status(self, brief: bytes = b"") -> bytes:
         """For operators: actors, their chains and periods, readiness and why not. brief: no chains."""
         await self.start()
@@ -401,10 +413,7 @@ class Supervisor:
                 },
                 "leaderboards": len(self.boards),
                 "events": self.events.status(),
-                "actors": [
-                    self.hosting.described(name, with_chains=not brief)
-                    for name in sorted(self.hosting.actors)
-                ],
+                "actors": self.hosting.described(with_chains=not brief),
                 "at": time.time(),
             }
         )

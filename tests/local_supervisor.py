@@ -53,6 +53,9 @@ class LocalActors:
     def period_actor(self, name: str, settings: dict[str, Any]) -> LocalActor:
         return self.by_name.setdefault(name, LocalActor(name, settings))
 
+    def period_actors(self) -> list[str]:
+        return list(self.by_name)
+
     def kill(self, ref: LocalActor) -> None:
         self.by_name.pop(ref.name, None)
 

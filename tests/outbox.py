@@ -38,6 +38,9 @@ class NoActors:
     def period_actor(self, name: str, settings: dict[str, Any]) -> Any:
         raise AssertionError("no leaderboard needs an actor here")
 
+    def period_actors(self) -> list[str]:
+        return []
+
     def kill(self, ref: Any) -> None:
         raise AssertionError("there is none")
 
