@@ -219,7 +219,7 @@ def status(server: Server, with_periods: bool) -> None:
     """Show health, readiness, actors with their periods, load and memory.
 
     chains: windows of leaderboards that live in an actor; awake: those whose open periods are in memory.
-    dormant: nobody used any of its chains for a while, so the actor does not run; the first who does wakes it.
+    dormant: nobody used any of its chains for a while, so the actor does not run before somebody does.
     load/s: submissions and reads of the last seconds. reserved: the actor is kept for its one chain, which
     is dedicated or busy. Exit code 1 if the server is not ready. Without a key that may
     see them, actors are left out.

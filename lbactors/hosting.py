@@ -4,9 +4,9 @@ Part of the supervisor. Every step can be repeated: an actor that is away hears 
 is back, and one that was asked twice does it once (a spec has a version). A ping tells who an actor is now,
 and what it lacks.
 
-A process costs memory and about a hundredth of a core for nothing. Chains that nobody uses are *dormant*: their
-home is the name of an actor that does not run. Whoever needs one rouses it, and it gets a home in an actor that
-does. When that happens, who moves and who goes dormant is decided in `lbactors.balance`.
+A process costs memory and about a hundredth of a core for nothing. Chains that nobody uses are *dormant*:
+their home is the name of an actor that does not run. Whoever needs one rouses it, and it gets a home in an
+actor that does. When that happens, who moves and who goes dormant is decided in `lbactors.balance`.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Hosting:
         return Change("homes", chain.chain_id, name.encode())
 
     def new_name(self) -> str:
-        """One that no actor had, as long as this supervisor knows: a process that ends keeps its name a while."""
+        """One that no actor had before: a process that ends keeps its name for a while."""
         self._number += 1
         return f"{PREFIX}{self._number}"
 
