@@ -59,7 +59,7 @@ def test_every_setting_is_option_variable_and_help(
     samples = {
         "host": "::1", "data_dir": "/tmp/x", "store": "redis://127.0.0.1:6379/2", "accept_older_store": "yes",
         "webhook_public_targets": "yes",
-        "ray_address": "127.0.0.1:6380",
+        "ray_address": "127.0.0.1:6380", "plugins": "a.b:C.d,e", "plugin_failure": "hold",
         "root_key": "lb_x", "log_level": "ERROR", "clock_file": "/tmp/clock", "body_limit_bytes": "2048",
     }  # fmt: skip
     sample = samples.get(field, "17")
@@ -91,6 +91,8 @@ def test_every_setting_is_option_variable_and_help(
         ("--lease-seconds", "0", "--lease-seconds: must be greater than 0, not '0'"),
         ("--ray-address", "host:99999", "--ray-address: must be local, auto or HOST:PORT, not 'host:99999'"),
         ("--root-key", "a key", "--root-key: must have 1 to 256 visible ASCII characters, no spaces"),
+        ("--plugins", "a b", "--plugins: must be module or module:object each, between commas, not 'a b'"),
+        ("--plugin-failure", "x", "--plugin-failure: must be 'accept', 'hold' or 'refuse', not 'x'"),
         ("--drain-seconds", "nan", "--drain-seconds: must be a finite number, not 'nan'"),
     ],
 )  # fmt: skip
