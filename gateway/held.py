@@ -52,6 +52,8 @@ async def approve(call: Call) -> web.Response:
 async def _outcome(call: Call, board: Board, held: Held) -> dict[str, object]:
     """Submit it. ApiError: the supervisor knows already if it was not applied."""
     try:
+        if held.attempts == 1:  # else an earlier attempt may have been taken
+            await _check_open(call, board, held)
         verdict = (await call.service.submit(board, [held.submission()], call.service.now_ms(), "full"))[0]
         if isinstance(verdict, ApiError):
             raise verdict
@@ -61,6 +63,29 @@ async def _outcome(call: Call, board: Board, held: Held) -> dict[str, object]:
             await call.admin("finish_approval", call.tenant_id, args)
         raise
     return outcome_document(verdict)
+
+
+async def _check_open(call: Call, board: Board, held: Held) -> None:
+    """409 where a window's period of that time was closed by hand, so that no other window takes it.
+
+    Periods that ended by the clock are known to the service, and looked at there.
+    """
+    if board.definition.timeframe.late_submissions == "arrival":
+        return
+    at_ms = held.submission().occurred_at_ms
+    for window in board.windows:
+        current = await call.service.period(board, window, "current")
+        if at_ms is None or current.starts_at_ms is None or at_ms >= current.starts_at_ms:
+            continue
+        try:
+            before = await call.service.period(board, window, "previous")
+        except ApiError as error:
+            if error.code == "period_not_found":
+                continue  # the first one: it takes what is older, too
+            raise
+        if before.state == "closed":
+            message = f"the period of that time is closed in window {window!r}"
+            raise ApiError("period_closed", message)
 
 
 async def reject(call: Call) -> web.Response:

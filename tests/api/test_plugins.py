@@ -121,6 +121,23 @@ def test_it_counts_for_the_time_at_which_it_came(judged: Judged) -> None:
     assert [found["held_id"] for found in held(board)] == [late]
 
 
+def test_no_window_takes_what_a_reset_window_refuses(judged: Judged) -> None:
+    board = judged.board(windows=["daily"], timeframe={"late_grace_seconds": 86_400})
+    board.submit("p1", 1)
+    early = ahead(-3600)  # before the leaderboard was made: its first period has no beginning
+    first, late = (
+        board.api.ok("POST", board.scores, item(f"late{n}", 7, "hold", occurred_at=at))["held_id"]
+        for n, at in enumerate((early, None))
+    )
+    approved = decide(board, first, "approve")["outcome"]["applied"]
+    assert approved is True
+    board.force_close()  # of the main window alone
+    path = f"{board.path}/held/{late}/approve"
+    board.api.fails(409, "period_closed", "POST", path, {})
+    assert [player_id for _, player_id, _ in board.standings(window="daily")] == ["late0", "p1"]
+    assert [(found["held_id"], found["state"]) for found in held(board)] == [(late, "held")]
+
+
 def test_the_limit_of_a_leaderboard(judged: Judged) -> None:
     board = judged.board()
     answer = board.batch([item(f"p{n}", n, "hold") for n in range(6)])
