@@ -81,13 +81,15 @@ class AccessCommands:
         for collection in ("profiles", "idempotency", "hidden", "audit"):
             for doc_id, _body in await self.s.store.scan(collection, prefix=f"{tenant_id}/"):
                 changes.append(Change(collection, doc_id, None))
-        changes += [Change("webhooks", w.listener, None) for w in self.s.events.webhooks_of(tenant_id)]
+        listeners = [webhook.listener for webhook in self.s.events.webhooks_of(tenant_id)]
+        changes += [Change("webhooks", listener, None) for listener in listeners]
         changes.append(Change("tenants", tenant_id, None))
 
         async def act() -> None:
             for purge in purges:
                 if purge.act is not None:
                     await purge.act()
+            self.s.events.purge(listeners)
 
         return Planned(200, tenant_json(tenant), changes, act)
 

@@ -151,6 +151,14 @@ class Deliverer:
     # Sending --------------------------------------------------------------------------------------------
 
     async def _attempt(self, listener: str, lane: Lane, name: str) -> None:
+        """One attempt; whatever goes wrong here itself, the queue goes on."""
+        try:
+            await self._try(listener, lane, name)
+        except Exception as error:
+            log.exception("delivery not attempted", listener=listener, delivery=name, error=repr(error))
+            lane.put_back(name, self.s.clock.now_ms() + DAMAGED_PAUSE_MS)
+
+    async def _try(self, listener: str, lane: Lane, name: str) -> None:
         ids = [f"{PENDING}/{listener}/{name}", f"{BODY}/{listener}/{name}"]
         try:
             head_bytes, body_bytes = await self.s.store.get("deliveries", ids)

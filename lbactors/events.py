@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +28,7 @@ import structlog
 from lbactors.delivery import Deliverer, queue_of
 from lbactors.event_erasure import erased
 from lbactors.lanes import Lane
+from lbactors.old_deliveries import purge
 from lbactors.timeframe import format_instant
 from lbactors.webhook_documents import (
     BODY,
@@ -240,13 +241,17 @@ class Events:
         """A tenant's webhooks."""
         return list(self._by_tenant.get(tenant_id, {}).values())
 
+    def purge(self, listeners: Sequence[str]) -> None:
+        """Begin to delete the deliveries of listeners that were deleted."""
+        self.s._keep(purge(self, listeners))
+
     def _disable_full(self, webhook: Webhook) -> Change:
         reason = f"more than {self._limit} deliveries were pending"
         return self.disable(webhook, reason)
 
     def disable(self, webhook: Webhook, reason: str) -> Change:
         """The change that disables a webhook, and says why."""
-        log.error("webhook disabled", webhook=webhook.listener, url=webhook.url, reason=reason)
+        log.error("webhook disabled", webhook=webhook.listener, reason=reason)
         now_ms = self.s.clock.now_ms()
         new = webhook._replace(status="disabled", disabled_reason=reason, updated_at_ms=now_ms)
         return Change("webhooks", webhook.listener, pack_webhook(new))

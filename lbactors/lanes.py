@@ -8,7 +8,7 @@ A *lane* is one listener's pending deliveries, in one queue for each leaderboard
 2. Queues are independent, up to `at_once` at a time. A failed delivery makes its own queue wait.
 3. A receiver that fails DOWN_AFTER times in a row, whatever was sent, counts as down: then one delivery at a
    time probes it, each time that of another queue (one that it always refuses must not keep it down), with
-   pauses that grow. The first success lets all queues go on at once.
+   pauses that grow from probe to probe. The first success lets all queues go on at once.
 
 Only ids are in memory, about 200 bytes for each delivery that waits.
 """
@@ -51,6 +51,8 @@ class Lane:
         self.under_way = 0
         self.failures = 0  # in a row
         self.probe_at_ms = 0  # while it is down: not before
+        self._probes = 0  # that failed, since it is down
+        self._probing = False
         self._queues: dict[str, _Queue] = {}
         self._queue_of: dict[str, str] = {}
         self._not_before: dict[str, int] = {}  # ms, of deliveries that failed
@@ -119,6 +121,7 @@ class Lane:
         queue = self._queues[name]
         queue.sending = self._head(queue)
         self.under_way += 1
+        self._probing = self.down
         return queue.sending
 
     def _clean(self) -> bool:
@@ -134,10 +137,13 @@ class Lane:
     def answered(self, success: bool, now_ms: int, spread: float) -> None:
         """An attempt has ended."""
         self.under_way -= 1
+        was_probe, self._probing = self._probing, False
         if not success:
+            # Attempts that were under way together when the receiver went down are one finding, not many.
             self.failures += 1
+            self._probes += was_probe
             if self.down:
-                self.probe_at_ms = now_ms + pause_ms(self.failures - DOWN_AFTER + 1, spread)
+                self.probe_at_ms = max(self.probe_at_ms, now_ms + pause_ms(self._probes + 1, spread))
             return
         if self.down:
             self.revive()
@@ -146,6 +152,7 @@ class Lane:
     def put_back(self, delivery_id: str, not_before_ms: int) -> None:
         """It was not sent after all; this says nothing about the receiver."""
         self.under_way -= 1
+        self._probing = False
         queue = self._queue_of.get(delivery_id)
         if not_before_ms and queue is not None:
             self.put(delivery_id, queue, not_before_ms)
@@ -154,9 +161,13 @@ class Lane:
                 self.recorded(delivery_id, name)
                 return
 
+    def probe_now(self) -> None:
+        """Somebody wants to know: where the receiver is down, it is probed at once."""
+        self.probe_at_ms = 0
+
     def revive(self) -> None:
         """The receiver may be another one now: everything is due at once."""
-        self.failures, self.probe_at_ms = 0, 0
+        self.failures, self.probe_at_ms, self._probes, self._probing = 0, 0, 0, False
         self._not_before.clear()
         for name in list(self._queues):
             self._offer(name)

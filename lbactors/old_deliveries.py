@@ -9,12 +9,13 @@ sent to, the attempt does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import structlog
 
+from lbactors.model import ApiError
 from lbactors.webhook_documents import (
     BODY,
     DELIVERED,
@@ -25,7 +26,7 @@ from lbactors.webhook_documents import (
     pack_delivery,
     unpack_delivery,
 )
-from persistence.store import Change
+from persistence.store import Change, StoreError
 
 if TYPE_CHECKING:
     from lbactors.events import Events
@@ -107,11 +108,17 @@ def _is_known(events: Events, listener: str) -> bool:
     return listener in events.lanes or listener.startswith(PLUGIN)
 
 
-async def purge(events: Events, listener: str) -> None:
-    """Delete all that was to be, or had been, delivered to a listener that is no more."""
-    for state in (PENDING, FAILED, DELIVERED):
-        async for page in heads(events, f"{state}/{listener}/"):
-            await _delete(events, state, [(listener, name) for _, name, _ in page])
+async def purge(events: Events, listeners: Sequence[str]) -> None:
+    """Delete all that was to be, or had been, delivered to listeners that are no more. What a death or an
+    outage leaves is found by `trim`.
+    """
+    try:
+        for listener in listeners:
+            for state in (PENDING, FAILED, DELIVERED):
+                async for page in heads(events, f"{state}/{listener}/"):
+                    await _delete(events, state, [(listener, name) for _, name, _ in page])
+    except (StoreError, ApiError) as error:
+        log.warning("deliveries of a deleted webhook are left for later", error=str(error))
 
 
 async def _delete(events: Events, state: str, gone: list[tuple[str, str]]) -> None:

@@ -17,7 +17,7 @@ from pydantic import Field
 from lbactors.documents import Written
 from lbactors.events import TEST, Event, event_id
 from lbactors.model import ApiError, invalid
-from lbactors.old_deliveries import heads, purge
+from lbactors.old_deliveries import heads
 from lbactors.planned import Planned, parse, require_tenant
 from lbactors.webhook_documents import (
     BODY,
@@ -112,7 +112,7 @@ class WebhookCommands:
         webhook = self._webhook(tenant_id, webhook_id)
 
         async def act() -> None:
-            self.s._keep(purge(self.s.events, webhook.listener))
+            self.s.events.purge([webhook.listener])
 
         return Planned(200, webhook_json(webhook), [Change("webhooks", webhook.listener, None)], act)
 
@@ -145,6 +145,7 @@ class WebhookCommands:
         head = changes[0]
         assert head.body is not None
         name = head.doc_id.rpartition("/")[2]
+        self.s.events.lanes[webhook.listener].probe_now()
         return Planned(202, delivery_json(name, "pending", unpack_delivery(head.body)), changes)
 
     def _check_room(self, webhook: Webhook) -> int:
@@ -171,6 +172,7 @@ class WebhookCommands:
             return Planned(202, delivery_json(delivery_id, "pending", head), [])
         if letter != PENDING:
             self._check_room(webhook)
+        self.s.events.lanes[webhook.listener].probe_now()
         head, changes = self._again(webhook, letter, delivery_id, head)
         return Planned(202, delivery_json(delivery_id, "pending", head), changes)
 

@@ -131,17 +131,22 @@ class Outbox:
 
     async def command(self, name: str, **args: Any) -> dict[str, Any]:
         """A command as a gateway sends it: its answer, or ApiError."""
-        payload = msgpack.packb([name, TENANT, args, None, None])
+        return await self._command(name, TENANT, args)
+
+    async def _command(self, name: str, tenant_id: str, args: dict[str, Any]) -> dict[str, Any]:
+        payload = msgpack.packb([name, tenant_id, args, None, None])
         reply = msgpack.unpackb(await self.s.command(payload))
         if reply[0] == 1:
             raise ApiError.from_wire(reply[1])
         body: dict[str, Any] = reply[2]
         return body
 
-    async def webhook(self, url: str, **fields: Any) -> dict[str, Any]:
-        return await self.command("create_webhook", webhook={"url": url, **fields})
+    async def webhook(self, url: str, tenant_id: str = TENANT, **fields: Any) -> dict[str, Any]:
+        return await self._command("create_webhook", tenant_id, {"webhook": {"url": url, **fields}})
 
-    async def publish(self, *boards: str, type: str = "period.closed", **data: Any) -> list[str]:
+    async def publish(
+        self, *boards: str, type: str = "period.closed", tenant_id: str = TENANT, **data: Any
+    ) -> list[str]:
         """One event for each board, in one commit; their ids."""
         made = []
         for board in boards:
@@ -152,7 +157,7 @@ class Outbox:
                     event_id(board, type, n, self.events.generation),
                     type,
                     self.s.clock.now_ms(),
-                    TENANT,
+                    tenant_id,
                     board,
                     {"n": n, **data},
                 )

@@ -355,6 +355,16 @@ async def test_too_many_pending_disable_the_webhook(tmp_path: Path, receiver: Re
     await outbox.stop()
 
 
+async def test_a_test_probes_a_receiver_that_is_down_at_once(outbox: Outbox, receiver: Receiver) -> None:
+    receiver.answer = 500
+    webhook = await outbox.webhook(receiver.url)
+    await outbox.publish("a", "b", "c")
+    await outbox.attempted(3)
+    receiver.answer = 200
+    await outbox.command("test_webhook", webhook_id=webhook["webhook_id"])
+    await outbox.until("d", 4)  # and the success lets everything go
+
+
 # Deaths ---------------------------------------------------------------------------------------------------
 
 
@@ -550,17 +560,30 @@ async def test_what_belonged_to_a_webhook_goes_with_it(
     await outbox.until("d", 2)
     await outbox.stop()
 
-    async def dies(events: Any, listener: str) -> None:
-        return None
+    def dies(listeners: list[str]) -> None:
+        assert listeners == [f"{TENANT}/{two['webhook_id']}"]
 
     outbox = await Outbox(tmp_path / "data", **where).start()
-    monkeypatch.setattr("lbactors.webhooks.purge", dies)  # the process dies after the webhook's deletion
+    monkeypatch.setattr(outbox.events, "purge", dies)  # the process dies after the webhook's deletion
     await outbox.command("delete_webhook", webhook_id=two["webhook_id"])
     outbox.move(delivery.TRIM_MS)
     await outbox.until("d", 0)
     rows = await outbox.s.store.scan("deliveries")
     assert [doc_id for doc_id, _ in rows] == ["generation"]
     await outbox.stop()
+
+
+async def test_what_belonged_to_a_tenant_goes_with_it(outbox: Outbox, receiver: Receiver) -> None:
+    await outbox.command("create_tenant", tenant={"tenant_id": "studio-a"})
+    await outbox.webhook(receiver.url)
+    await outbox.webhook(receiver.url, tenant_id="studio-a")
+    await outbox.publish("xp")
+    await outbox.publish("xp", tenant_id="studio-a")
+    await outbox.until("d", 2)
+    await outbox.command("delete_tenant", tenant_id="studio-a")
+    await outbox.until("d", 1)
+    assert [webhook.tenant_id for webhook in outbox.events.webhooks.values()] == [TENANT]
+    assert not outbox.events.wanted("studio-a", "xp", "period.closed", outbox.s.clock.now_ms())
 
 
 async def test_an_erased_player_is_in_no_stored_event(outbox: Outbox, receiver: Receiver) -> None:
@@ -668,6 +691,27 @@ async def test_a_plugin_hears_of_events_of_all_tenants_at_least_once_in_order(tm
     assert heard == [("xp", 1), ("xp", 1), ("xp", 2)]
     assert [i for i, _ in await outbox.s.store.scan("deliveries")] == ["generation"]
     await outbox.stop()
+
+
+async def test_what_waits_for_a_plugin_that_is_gone_ends_too(tmp_path: Path) -> None:
+    async def call(event: Event) -> None:
+        raise RuntimeError("never")
+
+    outbox = Outbox(tmp_path / "data")
+    outbox.plugins["plugin:test"] = ({"period.closed"}, call)
+    await outbox.start()
+    await outbox.publish("xp")
+    await outbox.attempted(1)
+    await outbox.stop()
+    again = await Outbox(tmp_path / "data").start()
+    assert again.events.status()["pending"] == 0 and len(await again.heads("p")) == 1
+    again.move(DAY_MS)
+    again.move(2 * DAY_MS)
+    await again.until("f", 1)
+    again.move(7 * DAY_MS)
+    await again.until("f", 0)
+    assert [i for i, _ in await again.s.store.scan("deliveries")] == ["generation"]
+    await again.stop()
 
 
 async def test_a_plugin_is_known_since_its_first_registration(tmp_path: Path) -> None:

@@ -106,6 +106,26 @@ def test_a_receiver_that_is_down_is_probed_by_one_at_a_time() -> None:
     lane.check()
 
 
+def test_attempts_that_fail_together_are_one_finding() -> None:
+    lane = Lane(8)
+    for n in range(20):
+        lane.put(str(n), f"board {n}")
+    taken = [lane.take(NOW_MS) for _ in range(8)]
+    for name in taken:
+        assert name is not None
+        fail(lane, name, f"board {name}", NOW_MS, NOW_MS + FIRST_PAUSE_MS)
+    at_ms, pauses = NOW_MS, []
+    for _ in range(4):
+        next_ms = lane.next_at_ms() or 0
+        pauses.append(next_ms - at_ms)
+        at_ms, name = next_ms, lane.take(next_ms)
+        assert name is not None
+        fail(lane, name, f"board {name}", at_ms, at_ms + FIRST_PAUSE_MS)
+    assert pauses == [pause_ms(n, 0.5) for n in (1, 2, 3, 4)]
+    lane.probe_now()
+    assert lane.take(at_ms) is not None
+
+
 def test_a_paused_lane_sends_nothing() -> None:
     lane = Lane(8)
     lane.put("1", "xp")
