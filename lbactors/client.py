@@ -67,9 +67,9 @@ class Client(Moderation, RewardMethods, WebhookMethods):
         answer = await client.submit("xp", "maya", 5100, metadata={"level": 7})
         print(answer["rank"], answer["previous_rank"])
 
-        Where a plugin held it for review, `held` is true and nothing else is told. score None: for boards that
-        count. Give a `submission_id` of your own (`"match-77:maya"`) if your
-        process may die and send the same score again later.
+        Where a plugin held it for review, `held` is true and nothing else is told. score None: for boards
+        that count. Give a `submission_id` of your own (`"match-77:maya"`) if your process may die and send
+        the same score again later.
         """
         item = {
             "player_id": player_id,
