@@ -197,7 +197,7 @@ class Awarding:
 
 
 def most_rank(total: int, percent: float) -> int:
-    """ceil(total * percent / 100), exact for the decimal number as it is written (1.1 % of 1000 is 11)."""
+    """ceil(total * percent / 100), exact for the decimal number as it is written (1.1 % of 3000 is 33)."""
     return math.ceil(total * Fraction(repr(percent)) / 100)
 
 

@@ -100,6 +100,25 @@ async def test_pages_and_filters_over_several_chunks(http: Http, service: FakeSe
     assert (page["claimed"], [t["claimed"] for t in page["tiers"]]) == (4, [1, 2, 4])
 
 
+async def test_a_filtered_walk_has_a_limit_and_goes_on(
+    http: Http, service: FakeService, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a thousand winners two have claimed: a page looks at one chunk, and may hold nothing."""
+    monkeypatch.setattr("lbactors.reward_reading.CHUNKS_AT_ONCE", 1)
+    granted(service, board, 3 * CHUNK_WINNERS)
+    for number in (7, 2 * CHUNK_WINNERS + 1):
+        await http.post(f"{REWARDS}/p{number}/claim")
+    pages, cursor = [], {}
+    while True:
+        page = (await http.get(REWARDS, limit=10, claimed=True, **cursor)).body
+        pages.append([item["player_id"] for item in page["items"]])
+        assert page["total"] == 2
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert pages == [["p7"], [], [f"p{2 * CHUNK_WINNERS + 1}"]]
+
+
 async def test_a_cursor_belongs_to_its_filters(http: Http, service: FakeService, board: Board) -> None:
     granted(service, board, 5)
     cursor = (await http.get(REWARDS, limit=1)).body["next_cursor"]
