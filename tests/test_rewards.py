@@ -109,7 +109,8 @@ def test_rewards_name_windows_of_their_leaderboard() -> None:
 @pytest.mark.parametrize(
     ("total", "percent", "most"),
     [
-        (1000, 1.1, 11),
+        (3000, 1.1, 33),  # floating point says 34
+        (10_000, 0.07, 7),
         (1000, 0.1, 1),
         (3, 50, 2),
         (1, 0.001, 1),

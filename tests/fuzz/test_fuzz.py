@@ -56,8 +56,9 @@ def create_board(url: str, key: str) -> None:
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     entries = [{"player_id": f"p{n}", "score": n * 100} for n in range(30)]
+    rewards = {"tiers": [{"name": "top", "rank_from": 1, "rank_to": 3, "payload": {"gems": 5}}]}
     for path, body in (
-        ("/v1/leaderboards", {"leaderboard_id": "fuzz", "windows": ["daily"]}),
+        ("/v1/leaderboards", {"leaderboard_id": "fuzz", "windows": ["daily"], "rewards": rewards}),
         ("/v1/leaderboards/fuzz/scores", entries),
     ):
         connection.request("POST", path, json.dumps(body), headers)
