@@ -48,6 +48,7 @@ def test_imports_run_one_way(path: Path) -> None:
         ("redis", "persistence/redis_*.py"),
         ("sortedcontainers", "lbactors/ranking.py"),
         ("cronsim", "lbactors/timeframe.py"),
+        ("pluggy", "lbactors/plugins.py"),
     ],
 )
 def test_each_foreign_system_has_one_door(module: str, door: str) -> None:

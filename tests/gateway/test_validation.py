@@ -420,6 +420,18 @@ async def test_reject(http: Http, service: FakeService) -> None:
     assert service.submitted == [] and await waiting(http) == []
 
 
+async def test_another_tenant_sees_and_decides_nothing(http: Http, service: FakeService) -> None:
+    sent = await send(http, 500)
+    service.add_board("xp", tenant_id="studio-z")
+    service.add_key("other", "leaderboards:write", tenant_id="studio-z")
+    other = http.with_key("other")
+    assert await waiting(other) == []
+    for act in ("approve", "reject"):
+        path = f"{HELD}/{sent.body['held_id']}/{act}"
+        assert (await other.post(path)).code == "held_submission_not_found"
+    assert len(await waiting(http)) == 1 and service.submitted == []
+
+
 async def test_who_may_review(http: Http, service: FakeService) -> None:
     sent = await send(http, 500)
     service.add_key("writer", "scores:write", "leaderboards:read")
