@@ -120,6 +120,7 @@ class Activation:
         self.floor_seq = floor_seq  # what a predecessor acknowledged: a journal that ends before it went back
         self.state = "loading"
         self.on_demand = False  # somebody waits for it to load
+        self.follows = -1  # generation of the tenant's hidden players that its state shows
         self.reason = ""  # why it is gone or suspended
         self.epoch = 0
         self.sealing = False  # draining for good, not to move

@@ -12,6 +12,7 @@ its journal. What exists and when it is sealed is the supervisor's to decide: it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,9 +23,10 @@ from lbactors.activation import READABLE, Activation
 from lbactors.chain_spec import ChainSpec, Limits
 from lbactors.clock import Clock
 from lbactors.closed_periods import ClosedPeriods
-from lbactors.model import ApiError, PeriodRecord, PeriodView, Row
+from lbactors.hidden_players import HiddenPlayers
+from lbactors.model import ApiError, PeriodRecord, PeriodView
 from lbactors.open_periods import OpenPeriods
-from lbactors.period import ERASE, FULL, NO_RANK, REMOVE, SUBMIT, Applied
+from lbactors.period import NO_RANK, SUBMIT, Applied
 from persistence.store import Store, StoreError
 
 log = structlog.get_logger("chain")
@@ -34,13 +36,20 @@ class Chain:
     """See the module's docstring. `gone` is called when another activation was found to have taken over."""
 
     def __init__(
-        self, store: Store, clock: Clock, limits: Limits, spec: ChainSpec, gone: Callable[[str], None]
+        self,
+        store: Store,
+        clock: Clock,
+        limits: Limits,
+        spec: ChainSpec,
+        gone: Callable[[str], None],
+        hidden: HiddenPlayers | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
         self.limits = limits
         self.spec = spec
-        self.open = OpenPeriods(self._new, self._apply_rules, lambda: gone(spec.chain_id))
+        self.hidden = hidden if hidden is not None else HiddenPlayers(clock)
+        self.open = OpenPeriods(self._new, self._bring_up_to_date, lambda: gone(spec.chain_id))
         self.closed = ClosedPeriods(store, spec.chain_id, self._new)
         self.work = 0  # submissions and reads so far
         self.is_leaving = False  # on its way to another actor
@@ -91,10 +100,18 @@ class Chain:
             floor_seq,
         )
 
-    async def _apply_rules(self, activation: Activation) -> None:
-        """Journal rules that were changed before this activation could be told. ApiError."""
+    async def _bring_up_to_date(self, activation: Activation) -> None:
+        """Journal rules that were changed, and players that were hidden, before this activation could be
+        told. ApiError.
+        """
         while activation.state == "serving" and activation.period.rules != self.spec.rules:
             await activation.configure(self.spec.rules)
+        await self.hidden.follow(activation)
+
+    async def follow_hidden(self) -> None:
+        """Hide and show players in the open periods that are loaded, as the tenant's list says. ApiError."""
+        for activation in list(self.open):
+            await self.hidden.follow(activation)
 
     # Asleep and awake -----------------------------------------------------------------------------------
 
@@ -207,6 +224,7 @@ class Chain:
                 try:
                     if activation.waiting_inputs + len(inputs) > self.limits.queue_inputs:
                         raise ApiError("overloaded", "too many submissions wait for this period")
+                    self.hidden.ahead_of(activation, inputs)
                     sent.append((activation, indexes, activation.enqueue(inputs, want)))
                 except ApiError as error:
                     for index in indexes:
@@ -301,37 +319,6 @@ class Chain:
                 return other.record.key, Applied(False, entry, entry, rank, rank, seq, True, None)
         return None
 
-    async def remove(self, player_id: str) -> tuple[str, Row]:
-        """Take a player's entry out of the current period. entry_not_found, period_closed."""
-        found = self.current(self.clock.now_ms())
-        if not isinstance(found, Activation) or found.state == "sealed":
-            raise ApiError("period_closed", f"window {self.spec.window} takes no more changes")
-        found = await self.open.awake(found.record.serial)
-        found.require_writable()
-        if found.period.entry(player_id) is None:
-            raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
-        (result,) = await found.submit([[REMOVE, self.clock.now_ms(), player_id]], FULL)
-        if result.previous is None:
-            raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
-        before = await self._before(found)
-        row = reading.row_of(before, result.previous_rank, player_id, result.previous)
-        return found.record.key, row
-
-    async def erase(self, player_id: str, anonymous_id: str) -> int:
-        """Forget a player in every period that is kept, journals included; how many had an entry."""
-        count = 0
-        for serial in [a.record.serial for a in self.open]:
-            activation = await self.open.awake(serial)
-            if activation.state != "serving":
-                raise ApiError("period_loading", f"period {activation.record.key} is {activation.state}")
-            if activation.period.mentions(player_id):
-                count += activation.period.entry(player_id) is not None
-                await activation.submit([[ERASE, self.clock.now_ms(), player_id, None]], NO_RANK)
-            await activation.snapshot()  # trims the journal, which may still name the player
-            if activation.state != "serving":
-                raise ApiError("storage_unavailable", "the journal could not be trimmed; ask again")
-        return count + await self.closed.erase(player_id, anonymous_id, self.clock.now_ms())
-
     # Ends -----------------------------------------------------------------------------------------------
 
     async def seal(self, serial: int) -> PeriodRecord:
@@ -420,7 +407,10 @@ class Chain:
         activation = found if isinstance(found, Activation) else await self.closed.loaded(found)
         if activation in self.open and self.open.is_waking(activation):
             activation = await self.open.awake(activation.record.serial)
-        before = await self._before(activation) if kind in ("page", "entry", "around", "lookup") else None
+        before = await self.before(activation) if kind in ("page", "entry", "around", "lookup") else None
+        if self.hidden.is_behind(activation):
+            with contextlib.suppress(ApiError):  # while the store is away, reads go on with what is known
+                await self.hidden.follow(activation)
         activation.require_loaded()
         activation.last_used_ms = self.clock.now_ms()
         rows, offset, matched, missing = reading.KINDS[kind](activation.period, before, args)
@@ -493,7 +483,7 @@ class Chain:
                 return activation
         return None
 
-    async def _before(self, activation: Activation) -> Any:
+    async def before(self, activation: Activation) -> Any:
         """The period before, loaded, or None. Older closed periods need a look into the store."""
         record = self._record_before(activation)
         serial = activation.record.serial

@@ -9,6 +9,8 @@ Calls
   release([[chain ids], save])        -> let chains go, with or without a last snapshot
   seal([chain_id, serial])            -> the sealed record
   erase([chain_id, player_id, anonymous_id]) -> number of periods that had an entry
+  moderate([version, [[tenant_id, version, {player_id: until_ms}]…]]) -> nil: who is hidden in all periods
+  change_entry([chain_id, act, player_id, fields]) -> period key, entry before, entry after
   endpoint()                          -> host, port, secret and incarnation: how gateways make the calls below
   hosted()                            -> chain id: version of the spec that it has
   write([sent_ms, [[chain_id, kind, at_ms, want, items]…]]), read([[chain_id, ref, kind, args]…])
@@ -34,8 +36,10 @@ import msgpack
 import structlog
 
 from lbactors.chain import Chain
+from lbactors.chain_moderation import change_entry, erase
 from lbactors.chain_spec import ChainSpec, Limits
 from lbactors.clock import Clock
+from lbactors.hidden_players import HiddenPlayers
 from lbactors.line import Switchboard
 from lbactors.logs import configure_logs
 from lbactors.model import ApiError
@@ -89,6 +93,8 @@ class PeriodActor:
         self._starting: asyncio.Lock | None = None
         self._background: list[asyncio.Task[None]] = []
         self._switchboard: Switchboard | None = None
+        self._hidden: dict[str, HiddenPlayers] = {}  # by tenant
+        self._moderated = 0  # version of the last `moderate`
 
     async def _start(self) -> Store:
         """Open the store at the first call that needs it. StoreError."""
@@ -175,14 +181,18 @@ class PeriodActor:
         return pack({chain_id: chain.spec.version for chain_id, chain in self.chains.items()})
 
     async def host(self, payload: bytes) -> bytes:
-        specs, wait = msgpack.unpackb(payload)
+        specs, wait, *moderated = msgpack.unpackb(payload)
         store = await self._start()
+        if moderated and moderated[0] > self._moderated:
+            error = ApiError("period_loading", "it is not known yet which players are hidden").to_wire()
+            return pack([[ERROR, error]] * len(specs))
 
         async def one(wire: list[Any]) -> list[Any]:
             spec = ChainSpec.from_wire(wire)
             chain = self.chains.get(spec.chain_id)
             if chain is None:
-                chain = Chain(store, self.clock, self.limits, spec, self._lose)
+                hidden = self._hidden_of(spec.chain_id.split("/", 1)[0])
+                chain = Chain(store, self.clock, self.limits, spec, self._lose, hidden)
                 self.chains[spec.chain_id] = chain
             elif chain.spec.version > spec.version:
                 return [VALUE, None]
@@ -237,7 +247,48 @@ class PeriodActor:
             return pack([NOT_HERE])
 
         async def run() -> list[Any]:
-            return [VALUE, await chain.erase(player_id, anonymous_id)]
+            return [VALUE, await erase(chain, player_id, anonymous_id)]
+
+        return pack(await _reply(run()))
+
+    def _hidden_of(self, tenant_id: str) -> HiddenPlayers:
+        hidden = self._hidden.get(tenant_id)
+        if hidden is None:
+            hidden = self._hidden[tenant_id] = HiddenPlayers(self.clock)
+        return hidden
+
+    async def moderate(self, payload: bytes) -> bytes:
+        """Take lists of hidden players; answers when the loaded periods follow, or could not for now."""
+        version, lists = msgpack.unpackb(payload)
+        await self._start()
+        for tenant_id, own_version, until in lists:
+            self._hidden_of(tenant_id).take(own_version, until)
+        self._moderated = max(self._moderated, version)
+        await self._follow_hidden()
+        return pack([VALUE, None])
+
+    async def _follow_hidden(self) -> None:
+        """Have every period that is loaded follow the lists."""
+        for hidden in self._hidden.values():
+            hidden.expire()
+
+        async def one(chain: Chain) -> None:
+            try:
+                await chain.follow_hidden()
+            except ApiError as error:
+                log.warning("hidden players", chain=chain.spec.chain_id, error=str(error))
+
+        behind = [c for c in self.chains.values() if any(c.hidden.is_behind(a) for a in c.open)]
+        await asyncio.gather(*map(one, behind))
+
+    async def change_entry(self, payload: bytes) -> bytes:
+        chain_id, act, player_id, fields = msgpack.unpackb(payload)
+        chain = self.chains.get(chain_id)
+        if chain is None or chain.is_leaving:
+            return pack([NOT_HERE])
+
+        async def run() -> list[Any]:
+            return [VALUE, list(await change_entry(chain, act, player_id, fields))]
 
         return pack(await _reply(run()))
 
@@ -279,7 +330,7 @@ class PeriodActor:
         return chain is not None and await chain.confirm()
 
     async def _write(self, op: list[Any], ahead_ms: int) -> list[Any]:
-        chain_id, kind, at_ms, want, items = op
+        chain_id, _, at_ms, want, items = op
         chain = self.chains.get(chain_id)
         if chain is None or chain.is_leaving or chain.is_between:
             return [NOT_HERE]  # gateways wait a moment for it
@@ -288,9 +339,6 @@ class PeriodActor:
         if kind == "known":
             return [VALUE, chain.known(items)]
         self.inputs += len(items)
-        if kind == "remove":
-            key, row = await chain.remove(items[0])
-            return [VALUE, [key, row]]
         results = await chain.submit(at_ms + ahead_ms, want, items)
         if chain.is_leaving and all(isinstance(r, ApiError) and r.code == "period_loading" for r in results):
             return [NOT_HERE]  # it came too late for this actor: nothing was taken
@@ -372,6 +420,7 @@ class PeriodActor:
         while True:
             await asyncio.sleep(UPKEEP_S)
             now_ms = self.clock.now_ms()
+            await self._follow_hidden()
             for chain in [c for c in self.chains.values() if c.open.is_awake or len(c.closed)]:
                 await chain.rest(now_ms - int(self.settings["idle_unload_seconds"] * 1000))
                 for activation in list(chain.open):

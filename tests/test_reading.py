@@ -25,6 +25,7 @@ from test_chain import (
 )
 
 from lbactors.chain import Chain
+from lbactors.chain_moderation import change_entry, erase
 from lbactors.model import ApiError
 from lbactors.period import NO_RANK
 from persistence.store import StoreError
@@ -171,15 +172,16 @@ async def test_a_pending_period_is_an_empty_page(world: World) -> None:
 async def test_remove(world: World) -> None:
     chain = await world.chain(hour(1), more=False)
     await submit_all(chain, {"p1": 5, "p2": 7}, NOON_MS)
-    key, row = await chain.remove("p1")
+    key, row, after = await change_entry(chain, "remove", "p1")
+    assert row is not None and after is None
     assert (key, row.player_id, row.rank, row.score, row.change) == ("hour-1", "p1", 2, 5, "new")
     assert await standings(chain) == {"p2": (1, 7)}
-    assert await refusal(chain.remove("p1")) == "entry_not_found"
+    assert await refusal(change_entry(chain, "remove", "p1")) == "entry_not_found"
     _, again = await submit(chain, "p1", 1)
     assert again.entry is not None and again.entry.submissions == 1
     world.at(OVER_MS)
     await world.seal(chain, 1)
-    assert await refusal(chain.remove("p2")) == "period_closed"
+    assert await refusal(change_entry(chain, "remove", "p2")) == "period_closed"
 
 
 async def with_gone_soon(world: World) -> Chain:
@@ -189,7 +191,7 @@ async def with_gone_soon(world: World) -> Chain:
         await submit_all(chain, {"gone-soon": 9, "p1": 5, "p2": 3}, arrived_at_ms)
     world.at(END_MS + HOUR_MS)
     await submit(chain, "gone-soon", 9)
-    await chain.remove("gone-soon")
+    await change_entry(chain, "remove", "gone-soon")
     world.at(OVER_MS)
     await world.seal(chain, 1)
     return chain
@@ -206,13 +208,13 @@ CLOSED = {"erased-1": (1, 9), "p1": (2, 5), "p2": (3, 3)}
 async def test_an_erased_player_is_in_no_period_and_in_no_byte(world: World) -> None:
     chain = await with_gone_soon(world)
     assert await named(world) == [1, 2, 3]
-    assert await chain.erase("gone-soon", "erased-1") == 2
+    assert await erase(chain, "gone-soon", "erased-1") == 2
     assert await named(world) == []
     for _ in range(2):  # the second time read back from the store
         assert await standings(chain, "hour-1") == CLOSED
         assert await standings(chain, "hour-2") == {"p1": (1, 5), "p2": (2, 3)}
         chain = await world.chain(hour(2), hour(3), previous=chain.spec.previous)
-    assert await chain.erase("gone-soon", "erased-2") == 0
+    assert await erase(chain, "gone-soon", "erased-2") == 0
     for _ in range(5):
         await world.store.ping()  # each commit deletes some garbage
     await world.store.inner.close()
@@ -224,7 +226,7 @@ async def test_an_erasure_leaves_the_ranks_of_a_closed_period(world: World) -> N
     """Rules that came after a period's end are none of its business."""
     chain = await with_gone_soon(world)
     await world.change(chain, rules=SUM._replace(max_entries=2, min_score=4))
-    await chain.erase("gone-soon", "erased-1")
+    await erase(chain, "gone-soon", "erased-1")
     assert await standings(chain, "hour-1") == CLOSED
 
 
@@ -232,9 +234,9 @@ async def test_an_interrupted_erasure_is_completed_by_the_next(world: World) -> 
     chain = await with_gone_soon(world)
     world.store.fail("commit_snapshot", 1)
     with pytest.raises((StoreError, ApiError)):
-        await chain.erase("gone-soon", "erased-1")
+        await erase(chain, "gone-soon", "erased-1")
     chain = await world.chain(hour(2), hour(3), previous=chain.spec.previous)
-    await chain.erase("gone-soon", "erased-1")
+    await erase(chain, "gone-soon", "erased-1")
     assert await named(world) == []
 
 
@@ -243,7 +245,7 @@ async def test_an_erasure_reaches_a_period_whose_seal_is_not_recorded_yet(world:
     await submit_all(chain, {"gone-soon": 9}, NOON_MS)
     world.at(OVER_MS)
     await chain.seal(1)
-    await chain.erase("gone-soon", "erased-1")
+    await erase(chain, "gone-soon", "erased-1")
     assert await standings(chain, "hour-1") == {"erased-1": (1, 9)}
 
 
