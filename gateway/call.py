@@ -199,6 +199,12 @@ class Call:
             raise invalid("unknown field", "body", name)
         return idempotency
 
+    async def optional_document(self) -> tuple[dict[str, Any], Idempotency | None]:
+        """Like `document`; a body that is absent is an empty one."""
+        if not self.request.body_exists:
+            return {}, self._idempotency(b"")
+        return await self.document()
+
     def _idempotency(self, raw_body: bytes) -> Idempotency | None:
         key = self.idempotency_key() if self.request.method == "POST" else None
         if key is None:

@@ -179,6 +179,17 @@ PROFILE: dict[str, Any] = {
     "roles": [],
     "tags": ["beta"],
 }
+HIDE = {"until": "2026-12-01T00:00:00Z", "reason": "speed hack"}
+HIDDEN: dict[str, Any] = {
+    "player_id": "p1",
+    "hidden": True,
+    "until": "2026-12-01T00:00:00.000Z",
+    "reason": "speed hack",
+    "since": "2026-11-18T12:00:00.000Z",
+}
+SHOWN = {"hidden": False, "until": None, "reason": None, "since": None}
+HIDDEN_LISTING: dict[str, Any] = {"items": [HIDDEN], "total": 1, "next_cursor": None}
+EDIT: dict[str, Any] = {"score": 5000, "reason": "score of a broken event"}
 AUDIT: dict[str, Any] = {
     "items": [
         {

@@ -26,7 +26,10 @@ async def put(call: Call) -> web.Response:
     player_id = call.path["player_id"]
     call.caller.check_player(player_id)
     profile, idempotency = await call.document()
-    args = {"player_id": player_id, "profile": profile}
+    bound = call.caller.player_id is not None
+    if bound and profile.get("hidden_until") is not None:
+        raise ApiError("forbidden", "hidden_until: a key that is bound to a player may not set it")
+    args = {"player_id": player_id, "profile": profile, "keep_hidden": bound}
     return call.admin_answer(await call.admin("put_player", call.tenant_id, args, idempotency))
 
 

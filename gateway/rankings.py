@@ -1,4 +1,4 @@
-"""Reading rankings (API section 5), and taking an entry out.
+"""Reading rankings (API section 5).
 
 Every read names a window and a period, and is answered from one `Reading`: rows of one period at one seq.
 Display names are joined here, for the players shown and no others.
@@ -17,8 +17,7 @@ from gateway import documents
 from gateway.call import Call, render
 from gateway.cursors import RankingsCursor, rankings_cursor
 from gateway.documents import Document
-from gateway.scores import inactive
-from lbactors.model import ApiError, Board, Reading, Row, invalid
+from lbactors.model import Board, Reading, invalid
 
 Name = str | None
 
@@ -221,31 +220,3 @@ async def player_entries(call: Call) -> web.Response:
             }
         )
     return call.reading({"player_id": player_id, "items": items})
-
-
-# Writing --------------------------------------------------------------------------------------------------
-
-
-async def remove_entry(call: Call) -> web.Response:
-    """`DELETE /v1/leaderboards/{leaderboard_id}/players/{player_id}`."""
-    player_id = call.path["player_id"]
-    call.caller.check_player(player_id)
-    board = await call.board()
-    refusal = inactive(board)
-    if refusal is not None:
-        raise refusal
-    removed: list[tuple[str, str, Row]] = await call.service.remove_entry(
-        board, player_id, call.query["window"]
-    )
-    if not removed:
-        raise ApiError("entry_not_found", f"player {player_id!r} has no entry")
-    (name,) = await call.service.names(board.tenant_id, [player_id])
-    metadata = documents.metadata_reader(call.packed)
-    return call.answer(
-        {
-            "removed": [
-                {"window": window, "period_key": period_key, **documents.entry(row, name, metadata)}
-                for window, period_key, row in removed
-            ]
-        }
-    )

@@ -23,9 +23,7 @@ from lbactors.documents import (
     tenant_json,
     unpack_key,
 )
-from lbactors.held import erase_held
 from lbactors.model import ApiError, Key, Tenant, invalid
-from lbactors.period_actor import value_of
 from lbactors.planned import Planned, parse, require_tenant
 from lbactors.timeframe import format_instant
 from persistence.store import Change
@@ -143,36 +141,31 @@ class AccessCommands:
 
     # Players --------------------------------------------------------------------------------------------
 
-    async def put_player(self, tenant_id: str, _: str | None, player_id: str, profile: Any) -> Planned:
+    async def put_player(
+        self, tenant_id: str, _: str | None, player_id: str, profile: Any, keep_hidden: bool = False
+    ) -> Planned:
+        """keep_hidden: of a key that may not say until when its player is hidden."""
         body = parse(ProfileBody, profile).model_dump()
+        until_ms = body["hidden_until"]
         if body["hidden_until"] is not None:
             body["hidden_until"] = format_instant(body["hidden_until"])
         body = {"player_id": player_id, **body, "updated_at": format_instant(self.s.clock.now_ms())}
         doc_id = f"{tenant_id}/{player_id}"
         (known,) = await self.s.store.get("profiles", [doc_id])
         old = {} if known is None else msgpack.unpackb(known)
+        moderation = self.s.moderation
+        if keep_hidden:
+            body["hidden_until"], until_ms = old.get("hidden_until"), None
+        hiding = [] if keep_hidden else moderation.by_profile(tenant_id, player_id, until_ms)
         changed = sorted(f for f in body if f != "updated_at" and (not old or body[f] != old.get(f)))
-        if not changed:
+        if not changed and not hiding:
             return Planned(200, old, [])
         told = Audited("player.update", player_id, {"player_id": player_id, "fields": changed})
-        change = Change("profiles", doc_id, bytes(msgpack.packb(body)))
-        return Planned(200, body, [change], audited=told)
+        if "hidden_until" in changed:
+            told.details.update(before=old.get("hidden_until"), after=body["hidden_until"])
+        changes = [Change("profiles", doc_id, bytes(msgpack.packb(body))), *hiding]
 
-    async def erase_player(self, tenant_id: str, _: str | None, player_id: str) -> Planned:
-        """Forget a player: profile, entries, journals; closed periods keep an entry without a name."""
-        doc_id = f"{tenant_id}/{player_id}"
-        (profile,) = await self.s.store.get("profiles", [doc_id])
-        anonymous_id = f"erased-{secrets.token_hex(8)}"
-        erased = 0
-        for chain in [c for c in self.s.chains.values() if c.board.tenant_id == tenant_id and c.records]:
-            async with chain.lock:
-                reply = await self.s.hosting.call_home(
-                    chain, "erase", [chain.chain_id, player_id, anonymous_id]
-                )
-            erased += value_of(reply)
-        held = await erase_held(self.s, tenant_id, player_id)
-        if profile is None and erased == 0 and not held:
-            raise ApiError("player_not_found", f"no player '{player_id}'")
-        told = await self.s.events.erase(tenant_id, player_id, anonymous_id)
-        body = {"player_id": player_id, "erased_entries": erased}
-        return Planned(200, body, [Change("profiles", doc_id, None), *held, *told])
+        async def act() -> None:
+            await moderation.apply(tenant_id, player_id, hiding)
+
+        return Planned(200, body, changes, act if hiding else None, audited=told)

@@ -164,6 +164,14 @@ class Audit:
         return changes
 
 
+def amended(record: Change, outcome: dict[str, Any] | None) -> Change:
+    """A record that was written before its act, with what came of it; without a trace if nothing did."""
+    if not outcome:
+        return record._replace(body=None)
+    *rest, details = msgpack.unpackb(record.body or b"")
+    return record._replace(body=bytes(msgpack.packb([*rest, {**details, **outcome}])))
+
+
 def _short(value: Any) -> Any:
     return value[:TEXT_LENGTH] if isinstance(value, str) else value
 

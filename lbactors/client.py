@@ -229,10 +229,13 @@ class Client(Moderation, RewardMethods, WebhookMethods):
         params = {"buckets": buckets, "period": period, "window": window}
         return await self._json("GET", f"{_board(leaderboard_id)}/distribution", params=params)
 
-    async def delete_entry(self, leaderboard_id: str, player_id: str, *, window: str | None = None) -> Json:
+    async def delete_entry(
+        self, leaderboard_id: str, player_id: str, *, window: str | None = None, reason: str | None = None
+    ) -> Json:
         """Take an entry out of the current periods. Not repeated if the answer is lost."""
         path = _player(leaderboard_id, player_id)
-        return await self._json("DELETE", path, params={"window": window}, repeatable=False)
+        params = {"window": window, "reason": reason}
+        return await self._json("DELETE", path, params=params, repeatable=False)
 
     # Leaderboards and periods -------------------------------------------------------------------------------
 

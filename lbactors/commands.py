@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from lbactors.access_commands import AccessCommands
-from lbactors.audit import Who
+from lbactors.audit import Who, amended
 from lbactors.board_commands import BoardCommands
 from lbactors.documents import pack_key, pack_tenant, unpack_key
+from lbactors.entry_acts import ENTRY_ACTS, EntryActs
+from lbactors.erasure import Erasure
 from lbactors.held import HeldCommands
 from lbactors.model import SCOPES, ApiError, Key, Tenant
 from lbactors.planned import Planned
@@ -58,7 +60,12 @@ class Commands:
             "patch_key": access.patch_key,
             "delete_key": access.delete_key,
             "put_player": access.put_player,
-            "erase_player": access.erase_player,
+            "erase_player": Erasure(supervisor).erase_player,
+            "hide_player": supervisor.moderation.hide_player,
+            "unhide_player": supervisor.moderation.unhide_player,
+            "remove_entry": (entries := EntryActs(supervisor)).remove_entry,
+            "edit_entry": entries.edit_entry,
+            "restore_entry": entries.restore_entry,
             "claim_reward": supervisor.rewards.claim_reward,
             "create_webhook": webhooks.create_webhook,
             "patch_webhook": webhooks.patch_webhook,
@@ -112,49 +119,58 @@ class Commands:
         who: Who | None = None,
     ) -> Answer:
         """Carry out a command, with a record in the audit log, or answer its repeat. ApiError."""
+        if name in ENTRY_ACTS:  # each waits for its own leaderboard alone
+            return await self._run(name, tenant_id, args, idempotency, who)
         async with self.lock:
-            if idempotency is None:
-                planned = await self._handlers[name](tenant_id, None, **args)
-                return await self._carry_out(
-                    planned, self.s.audit.of_command(name, tenant_id, args, planned, who)
-                )
-            raw_key, digest = idempotency
-            doc_id = f"{tenant_id}/{hashlib.sha256(raw_key.encode()).hexdigest()}"
-            now_ms = self.s.clock.now_ms()
-            (known,) = await self.s.store.get("idempotency", [doc_id])
-            if known is not None:
-                at_ms, known_digest, status, body = msgpack.unpackb(known)
-                if at_ms > now_ms - IDEMPOTENCY_MS:
-                    if known_digest != digest:
-                        raise ApiError(
-                            "idempotency_conflict", "this Idempotency-Key came with another request before"
-                        )
-                    if name == "create_key":
-                        body["key"] = self.access.key_text(f"{tenant_id}/{raw_key}/{digest}")
-                    return status, body
-            planned = await self._handlers[name](tenant_id, f"{tenant_id}/{raw_key}/{digest}", **args)
+            return await self._run(name, tenant_id, args, idempotency, who)
 
-            def remember(body: dict[str, Any]) -> Change:
-                return Change(
-                    "idempotency", doc_id, bytes(msgpack.packb([now_ms, digest, planned.status, body]))
-                )
-
-            first = planned.remember if planned.remember is not None else planned.body
-            forget = await self._expired(tenant_id, now_ms)
+    async def _run(
+        self, name: str, tenant_id: str, args: dict[str, Any], idempotency: list[str] | None, who: Who | None
+    ) -> Answer:
+        if idempotency is None:
+            planned = await self._handlers[name](tenant_id, None, **args)
             told = self.s.audit.of_command(name, tenant_id, args, planned, who)
-            status, body = await self._carry_out(planned, [remember(first), *told, *forget])
-            if planned.remember is None and body != first:  # what was done told more than the plan
-                await self.s.commit([remember(body)])
-            return status, body
+            return await self._carry_out(planned, told, [])
+        raw_key, digest = idempotency
+        doc_id = f"{tenant_id}/{hashlib.sha256(raw_key.encode()).hexdigest()}"
+        now_ms = self.s.clock.now_ms()
+        (known,) = await self.s.store.get("idempotency", [doc_id])
+        if known is not None:
+            at_ms, known_digest, status, body = msgpack.unpackb(known)
+            if at_ms > now_ms - IDEMPOTENCY_MS:
+                if known_digest != digest:
+                    raise ApiError(
+                        "idempotency_conflict", "this Idempotency-Key came with another request before"
+                    )
+                if name == "create_key":
+                    body["key"] = self.access.key_text(f"{tenant_id}/{raw_key}/{digest}")
+                return status, body
+        planned = await self._handlers[name](tenant_id, f"{tenant_id}/{raw_key}/{digest}", **args)
 
-    async def _carry_out(self, planned: Planned, more: list[Change]) -> Answer:
-        if planned.changes or more:
-            await self.s.commit([*planned.changes, *more])
-        if planned.act is not None:
+        def remember(body: dict[str, Any]) -> Change:
+            return Change("idempotency", doc_id, bytes(msgpack.packb([now_ms, digest, planned.status, body])))
+
+        first = planned.remember if planned.remember is not None else planned.body
+        forget = await self._expired(tenant_id, now_ms)
+        told = self.s.audit.of_command(name, tenant_id, args, planned, who)
+        more = forget if planned.outcome is not None else [remember(first), *forget]
+        status, body = await self._carry_out(planned, told, more)
+        if planned.remember is None and body != first:  # what was done told more than the plan
+            await self.s.commit([remember(body)])
+        return status, body
+
+    async def _carry_out(self, planned: Planned, told: list[Change], more: list[Change]) -> Answer:
+        if planned.changes or told or more:
+            await self.s.commit([*planned.changes, *told, *more])
+        body = None
+        if planned.act is not None and planned.outcome is None:
             body = await planned.act()
-            if body is not None:
-                return planned.status, body
-        return planned.status, planned.body
+        elif planned.act is not None:
+            try:
+                body = await planned.act()
+            finally:
+                await self.s.commit([amended(record, planned.outcome) for record in told])
+        return planned.status, planned.body if body is None else body
 
     async def _expired(self, tenant_id: str, now_ms: int) -> list[Change]:
         rows = await self.s.store.scan("idempotency", prefix=f"{tenant_id}/", limit=FORGET_AT_ONCE)

@@ -180,6 +180,9 @@ def _instant(value: object) -> int | None:
         raise PydanticCustomError("instant", "{reason}", {"reason": str(error)}) from error
 
 
+written_instant = _instant  # for bodies that other modules read
+
+
 def _small(value: dict[str, Any]) -> dict[str, Any]:
     if len(orjson.dumps(value)) > METADATA_BYTES:
         raise PydanticCustomError("too_large", "must not exceed 4096 bytes as JSON")

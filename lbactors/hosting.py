@@ -21,13 +21,16 @@ import structlog
 
 from lbactors import planner
 from lbactors.model import ApiError
-from lbactors.period_actor import VALUE, digest, pack, value_of
+from lbactors.period_actor import ERROR, NOT_HERE, VALUE, digest, pack, value_of
 from lbactors.routes import INCARNATIONS
 from lbactors.supervised import ActorState, ChainState
 from persistence.store import Change
 
 CALL_TIMEOUT_S = 30.0
 PING_TIMEOUT_S = 5.0
+TOLD_WITHIN_S = 5.0  # a command waits so long at most for an actor to hide a player
+CHANGE_ATTEMPTS = 50  # to change an entry in a period that is loading
+CHANGE_PAUSE_S = 0.1
 RATE_S = 10.0  # a chain's rate is an average that forgets within about so long
 PREFIX = "period-"  # of period actors' names
 
@@ -46,6 +49,14 @@ class Actors(Protocol):
     def period_actors(self) -> list[str]: ...
 
     def kill(self, ref: Any) -> None: ...
+
+
+class HiddenPlayersTold(Protocol):
+    """What actors must know before they host (`lbactors.moderation.Moderation`)."""
+
+    version: int
+
+    def told(self, since: int) -> list[Any]: ...
 
 
 class Hosting:
@@ -69,6 +80,7 @@ class Hosting:
         self.keep = keep
         self.publish = publish
         self.commit = commit
+        self.moderation: HiddenPlayersTold | None = None
         self.dormant: dict[str, set[str]] = {}  # chains of actors that do not run: nobody uses them
         self.homing = asyncio.Lock()  # held while chains become dormant or get a home again
         self._number = 0  # of the newest actor
@@ -188,12 +200,48 @@ class Hosting:
             versions = {c.chain_id: c.version for c in group}
             specs = [c.spec().to_wire() for c in group]
             try:
-                replies = await self.call(actor, "host", [specs, wait])
+                await self.moderate(actor)
+                replies = await self.call(actor, "host", [specs, wait, actor.moderated])
             except ApiError:
                 continue
             for chain, reply in zip(group, replies, strict=True):
                 if reply[0] == VALUE:
                     actor.hosted[chain.chain_id] = versions[chain.chain_id]
+
+    async def moderate(self, actor: ActorState) -> None:
+        """Tell an actor which players are hidden, as far as it does not know. ApiError."""
+        while self.moderation is not None and actor.moderated < self.moderation.version:
+            told = self.moderation.told(actor.moderated)
+            await self.call(actor, "moderate", told)
+            actor.moderated = told[0]
+
+    async def moderate_all(self) -> None:
+        """Tell all actors; those that are away hear it when they are back."""
+
+        async def one(actor: ActorState) -> None:
+            try:
+                async with asyncio.timeout(TOLD_WITHIN_S):
+                    await self.moderate(actor)
+            except (ApiError, TimeoutError) as error:
+                log.warning("not told who is hidden", actor=actor.ref.name, error=repr(error))
+
+        await asyncio.gather(*(one(a) for a in self.actors.values() if a.incarnation or a.hosted))
+
+    async def change(self, chain: ChainState, method: str, value: Any) -> Any:
+        """What an actor answers that changes entries of a chain, which is hosted and loaded for that if need
+        be. Under the chain's lock. ApiError.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            reply = await self.call_home(chain, method, value)
+            loading = reply[0] == ERROR and reply[1][0] == "period_loading"
+            if attempt > CHANGE_ATTEMPTS or not (loading or reply[0] == NOT_HERE):
+                return value_of(reply)
+            if loading:
+                await asyncio.sleep(CHANGE_PAUSE_S)
+            else:
+                await self.host([chain], wait=True)
 
     async def read(self, chain: ChainState, ref: str, kind: str, args: list[Any]) -> list[Any]:
         """A read of a chain, as `Chain.read` answers it; loads the period if need be. ApiError."""
@@ -236,9 +284,14 @@ class Hosting:
             if ping["incarnation"] != actor.incarnation:
                 actor.incarnation = ping["incarnation"]
                 actor.hosted.clear()
+                actor.moderated = 0
                 self.publish([(INCARNATIONS, name, actor.incarnation.encode())])
             actor.last_ping = ping
             self._observe(actor, ping)
+            try:
+                await self.moderate(actor)
+            except ApiError:
+                return
             wanted = [c for c in (self.chains.get(i) for i in actor.chains) if c is not None and c.records]
             if ping["hosted"] == [len(wanted), digest((c.chain_id, c.version) for c in wanted)]:
                 actor.hosted = {c.chain_id: c.version for c in wanted}

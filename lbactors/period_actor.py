@@ -9,7 +9,7 @@ Calls
   release([[chain ids], save])        -> let chains go, with or without a last snapshot
   seal([chain_id, serial])            -> the sealed record
   erase([chain_id, player_id, anonymous_id]) -> number of periods that had an entry
-  moderate([version, [[tenant_id, version, {player_id: until_ms}]…]]) -> nil: who is hidden in all periods
+  moderate([version, [[tenant_id, version, {player_id: until_ms}]…], all]) -> nil: who is hidden everywhere
   change_entry([chain_id, act, player_id, fields]) -> period key, entry before, entry after
   endpoint()                          -> host, port, secret and incarnation: how gateways make the calls below
   hosted()                            -> chain id: version of the spec that it has
@@ -259,8 +259,11 @@ class PeriodActor:
 
     async def moderate(self, payload: bytes) -> bytes:
         """Take lists of hidden players; answers when the loaded periods follow, or could not for now."""
-        version, lists = msgpack.unpackb(payload)
+        version, lists, everything = msgpack.unpackb(payload)
         await self._start()
+        if everything:
+            told = {tenant_id for tenant_id, *_ in lists}
+            lists += [[tenant_id, version, {}] for tenant_id in self._hidden if tenant_id not in told]
         for tenant_id, own_version, until in lists:
             self._hidden_of(tenant_id).take(own_version, until)
         self._moderated = max(self._moderated, version)
@@ -330,7 +333,7 @@ class PeriodActor:
         return chain is not None and await chain.confirm()
 
     async def _write(self, op: list[Any], ahead_ms: int) -> list[Any]:
-        chain_id, _, at_ms, want, items = op
+        chain_id, kind, at_ms, want, items = op
         chain = self.chains.get(chain_id)
         if chain is None or chain.is_leaving or chain.is_between:
             return [NOT_HERE]  # gateways wait a moment for it

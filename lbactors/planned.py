@@ -23,6 +23,7 @@ class Planned(NamedTuple):
 
     `remember`: what a repeat with the same Idempotency-Key is answered, if not the answer itself.
     `audited`: what the audit log says of it, if not what the command's name and arguments say.
+    `outcome`: what `act` adds to that record; if it raises and adds nothing, the record goes.
     """
 
     status: int
@@ -31,6 +32,7 @@ class Planned(NamedTuple):
     act: Callable[[], Awaitable[dict[str, Any] | None]] | None = None
     remember: dict[str, Any] | None = None
     audited: Audited | None = None
+    outcome: dict[str, Any] | None = None
 
 
 def require_tenant(supervisor: Supervisor, tenant_id: str) -> Tenant:

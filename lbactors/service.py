@@ -33,6 +33,7 @@ from lbactors.model import (
     Submission,
     detail,
 )
+from lbactors.moderation import hidden_of
 from lbactors.period import FULL, NO_RANK, RANK
 from lbactors.period_actor import ASLEEP, ERROR, NOT_HERE
 from lbactors.planner import goes_on_after
@@ -74,6 +75,15 @@ class AdminAnswer(NamedTuple):
 
     status: int
     body: dict[str, Any]
+
+
+class ChangedEntry(NamedTuple):
+    """An entry of a window's current period before and after a moderator's act; None: there is none."""
+
+    window: str
+    period_key: str
+    before: Row | None
+    after: Row | None
 
 
 def lost_write(error: Exception) -> ApiError:
@@ -416,30 +426,23 @@ class Service:
         self._report(name, None)
         await self.catalogue.home_changed(chain_id, name, MOVED_LOOK_S)
 
-    async def remove_entry(
-        self, board: Board, player_id: str, window: str | None
-    ) -> list[tuple[str, str, Row]]:
-        """Take the entry out of the current period of every window (or one): (window, key, row) each.
+    async def change_entry(
+        self,
+        command: str,
+        board: Board,
+        args: dict[str, Any],
+        who: audit.Who,
+        idempotency: Idempotency | None = None,
+    ) -> list[ChangedEntry]:
+        """Remove, edit or restore a player's entry in the current periods (`lbactors.entry_acts`)."""
+        args = {"leaderboard_id": board.leaderboard_id, **args}
+        answer = await self.admin(command, board.tenant_id, args, idempotency, who)
+        rows = answer.body["changed"]
+        return [ChangedEntry(w, k, b and Row(*b), a and Row(*a)) for w, k, b, a in rows]
 
-        ApiError entry_not_found if there is none in any.
-        """
-
-        async def one(window: str) -> tuple[str, str, Row] | None:
-            self._home(board, window)
-            try:
-                op = ["remove", self.now_ms(), NO_RANK, [player_id]]
-                key, row = await self._write(board, window, op, 1)
-            except ApiError as error:
-                if error.code == "entry_not_found":
-                    return None
-                raise
-            return window, key, Row(*row)
-
-        windows = board.windows if window is None else (window,)
-        found = [r for r in await asyncio.gather(*map(one, windows)) if r is not None]
-        if not found:
-            raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
-        return found
+    async def hidden_players(self, tenant_id: str) -> list[dict[str, Any]]:
+        """The players of a tenant that are hidden now, by id (JSON-ready)."""
+        return await hidden_of(self._store, tenant_id, self.now_ms())
 
     # Reads: `period` is current | previous | a key; `window` a name of model.WINDOWS -----------------------
 

@@ -121,5 +121,6 @@ class ActorState:
         self.lock = asyncio.Lock()
         self.observed_at_s = 0.0
         self.quiet_since_s = time.monotonic()  # nothing of it was awake since then
+        self.moderated = 0  # version of the hidden players that it was told
         self.is_emptied = False  # chains are on their way from here
         self.hosted: dict[str, int] = {}  # chain -> version of the spec that it took

@@ -35,6 +35,7 @@ from lbactors.granting import Rewards
 from lbactors.hosting import Actors, Hosting
 from lbactors.logs import configure_logs
 from lbactors.model import COMPLETE, ApiError, Board, PeriodRecord
+from lbactors.moderation import Moderation
 from lbactors.period_actor import pack
 from lbactors.period_hooks import PeriodHooks
 from lbactors.plugins import Plugins
@@ -106,6 +107,7 @@ class Supervisor:
         self.balance: Balance
         self.store: Store
         self.audit: Audit
+        self.moderation: Moderation
         self.hosting: Hosting
         self.events: Events
         self.rewards: Rewards
@@ -157,6 +159,9 @@ class Supervisor:
         self.rewards = Rewards(self)
         await self.events.load()
         self.audit = Audit(self)
+        self.moderation = Moderation(self)
+        await self.moderation.load()
+        self.hosting.moderation = self.moderation
         self._commands = Commands(self)
         await self._commands.first_start()
         self.events.start()
@@ -164,6 +169,7 @@ class Supervisor:
         self._keep(self._tick())
         self._keep(self.balance.watch())
         self._keep(self.audit.trim_on())
+        self._keep(self.moderation.keep())
         self._keep(self.rewards.retention.run())
         log.info("supervisor started", epoch=self.epoch, chains=len(self.chains), pid=os.getpid())
 

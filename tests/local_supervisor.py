@@ -15,7 +15,7 @@ import msgpack
 from lbactors.audit import Who
 from lbactors.clock import Clock
 from lbactors.model import ApiError
-from lbactors.period_actor import PeriodActor, value_of
+from lbactors.period_actor import ASLEEP, PeriodActor, value_of
 from lbactors.supervisor import Supervisor
 
 NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
@@ -119,15 +119,16 @@ class LocalServer:
 
     # Scores ---------------------------------------------------------------------------------------------
 
-    def _chain(self, leaderboard_id: str, window: str) -> tuple[str, LocalActor]:
+    async def _chain(self, leaderboard_id: str, window: str) -> tuple[str, LocalActor]:
         board = self.supervisor.boards[f"default/{leaderboard_id}"]
         chain = self.supervisor.chains[board.chain_id(window)]
+        await self.supervisor.hosting.rouse(chain.home)
         return chain.chain_id, self.actors.by_name[chain.home]
 
     async def _op(self, leaderboard_id: str, window: str, method: str, *op: Any) -> Any:
-        chain_id, actor = self._chain(leaderboard_id, window)
         async with asyncio.timeout(20):
             while True:
+                chain_id, actor = await self._chain(leaderboard_id, window)
                 reply = await self._reply(actor, method, [chain_id, *op])
                 if reply[0] == 0 and reply[1] is not None:
                     return reply[1]
@@ -137,21 +138,29 @@ class LocalServer:
                     if error.code != "period_loading":
                         raise
                 await self.supervisor.hosting.probe(actor.name)
+                await asyncio.sleep(0.005)  # what loads needs the loop
 
     async def _reply(self, actor: LocalActor, method: str, op: list[Any]) -> list[Any]:
         sent: list[Any] = [self.clock.now_ms(), [op]] if method == "write" else [op]
         (reply,) = msgpack.unpackb(await actor.call(method, msgpack.packb(sent)))
         if reply == [0, None]:
             reply = msgpack.unpackb(await actor.call("load", msgpack.packb(op)))
+        elif reply[0] == ASLEEP:
+            await actor.call("wake", msgpack.packb(op[0]))
         return list(reply)
 
     async def submit(self, leaderboard_id: str, player_id: str, score: float, window: str = "main") -> Any:
         """One score, as a gateway sends it; the row of the answer."""
         item = [player_id, score, 0, None, None, None, None]
-        (row,) = await self._op(leaderboard_id, window, "write", "submit", self.clock.now_ms(), 2, [item])
-        if len(row) == 1:
-            raise ApiError.from_wire(row[0])
-        return row
+        async with asyncio.timeout(20):
+            while True:
+                now_ms = self.clock.now_ms()
+                (row,) = await self._op(leaderboard_id, window, "write", "submit", now_ms, 2, [item])
+                if len(row) > 1:
+                    return row
+                if (error := ApiError.from_wire(row[0])).code != "period_loading":
+                    raise error
+                await asyncio.sleep(0.005)  # what loads needs the loop
 
     async def read(
         self, leaderboard_id: str, kind: str, args: list[Any], period: str = "current", window: str = "main"

@@ -24,6 +24,7 @@ TAGS = {
     "Players": "Profiles, and erasure.",
     "Review": "Submissions that plugins held until somebody decides.",
     "Webhooks": "Events of periods and rewards, sent to your servers.",
+    "Moderation": "Hidden players; entries edited and restored; the audit log.",
     "Administration": "Tenants, keys and the state of the server.",
     "Operations": "For load balancers, Prometheus and people.",
 }
@@ -64,11 +65,13 @@ def routes(settings: GatewaySettings, reference: Reference) -> tuple[Route, ...]
         *scores.rankings(shared),
         *leaderboards.leaderboards(shared),
         *leaderboards.periods(shared),
+        *moderation.moderation_of_entries(shared),
+        *moderation.moderation_of_players(shared),
         *leaderboards.players(shared),
         *rewards.reward_routes(shared),
         *held.reviews(shared),
-        *moderation.moderation(shared),
         *webhooks.webhooks(shared),
+        *moderation.audit_log(shared),
         *administration.administration(shared),
         *administration.unkeyed(settings, reference),
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from gateway import examples as example
+from gateway import moderation
 from gateway import rankings as ranking
 from gateway import scores as score
 from gateway.openapi import Answer, Body, Route
 from gateway.parameters import boolean, choice, integer, number, text
 from gateway.table.shared import BOARD, PERIOD_WORDS, READ_CODES, SUBMIT_CODES, WINDOW_NAMES, Shared
+
+REASON = text("reason", "Why, for the audit log.", max_length=500)
 
 
 def scores(s: Shared) -> tuple[Route, ...]:
@@ -165,13 +168,14 @@ def rankings(s: Shared) -> tuple[Route, ...]:
         Route(
             "DELETE",
             f"{BOARD}/players/{{player_id}}",
-            ranking.remove_entry,
+            moderation.remove_entry,
             "Rankings",
             "Take a player's entry out",
             Answer(200, "What was taken out.", "RemovedEntries"),
-            "Out of the current period of every window, or of one.",
+            "Out of the current period of every window, or of one. What was removed can be restored. The act "
+            "is in the audit log.",
             scopes=("scores:write",),
-            parameters=(s.board, s.player, s.any_window),
+            parameters=(s.board, s.player, s.any_window, REASON),
             codes=(*SUBMIT_CODES, "entry_not_found", "period_not_found"),
             logged=True,
         ),

@@ -29,6 +29,7 @@ from lbactors.documents import (
     period_json,
     tenant_json,
 )
+from lbactors.entry_acts import EditBody, RestoreBody
 from lbactors.held import Held, read_held
 from lbactors.model import (
     SCOPES,
@@ -45,7 +46,8 @@ from lbactors.model import (
     invalid,
     invalid_from,
 )
-from lbactors.service import AdminAnswer, Idempotency
+from lbactors.moderation import SHOWN, Hidden, HideBody, UnhideBody, hidden_json
+from lbactors.service import AdminAnswer, ChangedEntry, Idempotency
 from lbactors.timeframe import format_instant
 
 NOW_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
@@ -105,6 +107,8 @@ class FakeService:
         self.acted_as: list[Who | None] = []
         self.audit_records: list[dict[str, Any]] = []
         self.held_memory = HeldMemory(NOW_MS)
+        self.hidden: dict[tuple[str, str], dict[str, Any]] = {}
+        self.removed: dict[str, Row] = {}
         self.answers: dict[str, tuple[str, AdminAnswer]] = {}
         self.readiness: dict[str, Any] = {"ready": True, "storage": "ok", "supervisor": "ok", "actors": 1}
         self.reads = 0
@@ -277,7 +281,18 @@ class FakeService:
     def _delete_key(self, _: str, key_id: str) -> AdminAnswer:
         return self._change_key(key_id, status="deleted")
 
-    def _put_player(self, tenant_id: str, player_id: str, profile: Any) -> AdminAnswer:
+    def _hide_player(self, tenant_id: str, player_id: str, hide: Any) -> AdminAnswer:
+        body = parse(HideBody, hide)
+        shown = hidden_json(player_id, Hidden(NOW_MS, body.until, body.reason, None))
+        self.hidden[tenant_id, player_id] = shown
+        return AdminAnswer(200, shown)
+
+    def _unhide_player(self, tenant_id: str, player_id: str, unhide: Any) -> AdminAnswer:
+        parse(UnhideBody, unhide)
+        self.hidden.pop((tenant_id, player_id), None)
+        return AdminAnswer(200, {**hidden_json(player_id, SHOWN), "hidden": False, "until": None})
+
+    def _put_player(self, tenant_id: str, player_id: str, profile: Any, keep_hidden: bool) -> AdminAnswer:
         body = parse(ProfileBody, profile).model_dump()
         if body["hidden_until"] is not None:
             body["hidden_until"] = format_instant(body["hidden_until"])
@@ -372,13 +387,37 @@ class FakeService:
             answers.append([outcome._replace(window=window) for window in board.windows])
         return [[] if isinstance(a, list) else a for a in answers] if results == "none" else answers
 
-    async def remove_entry(
-        self, board: Board, player_id: str, window: str | None
-    ) -> list[tuple[str, str, Row]]:
-        row = self._rows(board).pop(player_id, None)
+    async def change_entry(
+        self,
+        command: str,
+        board: Board,
+        args: dict[str, Any],
+        who: Who,
+        idempotency: Idempotency | None = None,
+    ) -> list[ChangedEntry]:
+        self._failing()
+        self.acted_as.append(who)
+        rows, player_id = self._rows(board), args["player_id"]
+        if command == "restore_entry":
+            parse(RestoreBody, args["restore"])
+            if player_id in rows:
+                raise ApiError("entry_exists", "an entry")
+            if player_id not in self.removed:
+                raise ApiError("entry_not_found", "nothing removed")
+            rows[player_id] = self.removed.pop(player_id)
+            return [ChangedEntry("main", PERIOD_KEY, None, rows[player_id])]
+        row = rows.pop(player_id, None)
         if row is None:
             raise ApiError("entry_not_found", "no entry")
-        return [("main", PERIOD_KEY, row._replace(rank=1))]
+        if command == "remove_entry":
+            self.removed[player_id] = row
+            return [ChangedEntry("main", PERIOD_KEY, row._replace(rank=1), None)]
+        rows[player_id] = row._replace(score=parse(EditBody, args["edit"]).score)
+        return [ChangedEntry("main", PERIOD_KEY, row, rows[player_id])]
+
+    async def hidden_players(self, tenant_id: str) -> list[dict[str, Any]]:
+        self._failing()
+        return [self.hidden[pair] for pair in sorted(self.hidden) if pair[0] == tenant_id]
 
     # Reads ------------------------------------------------------------------------------------------------
 

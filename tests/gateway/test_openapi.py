@@ -21,8 +21,10 @@ from gateway.schemas import components
 from gateway.settings import GatewaySettings
 from gateway.table import INFO, TAGS
 from lbactors.documents import KeyBody, KeyPatch, PeriodBody, ProfileBody, TenantBody, TenantPatch
+from lbactors.entry_acts import EditBody, RestoreBody
 from lbactors.held import held_of
-from lbactors.model import ERROR_STATUS, Definition, RankingRules, Scoring, Submission
+from lbactors.model import ERROR_STATUS, Definition, RankingRules, Row, Scoring, Submission
+from lbactors.moderation import HideBody, UnhideBody
 from lbactors.rewards import RewardRules, Tier
 from lbactors.timeframe import Timeframe
 from lbactors.webhook_documents import ReplayBody, WebhookBody, WebhookPatch
@@ -157,6 +159,10 @@ MODELS: list[tuple[str, type[BaseModel]]] = [
     ("WebhookPatch", WebhookPatch),
     ("SecretRotation", RotateBody),
     ("ReplayInput", ReplayBody),
+    ("HideInput", HideBody),
+    ("UnhideInput", UnhideBody),
+    ("EntryEdit", EditBody),
+    ("RestoreInput", RestoreBody),
 ]
 
 
@@ -188,6 +194,7 @@ async def test_answers_conform(http: Http, service: FakeService, document: dict[
     service.add_scores(board, {"p1": 3, "p2": 2.5})
     tiers = [{"name": "top", "rank_from": 1, "rank_to": 1, "payload": {"gems": 5}}]
     service.rewards.grant(board, PERIOD_KEY, {"tiers": tiers}, ["p1"])
+    service.removed["p9"] = Row(None, "p9", 1, 0, None, 1, NOW_MS, NOW_MS, "new")
     service.profile_of["default", "p1"] = {
         "display_name": "Maya",
         "avatar_url": None,
@@ -223,6 +230,8 @@ async def test_answers_conform(http: Http, service: FakeService, document: dict[
         if (method, path) == ("DELETE", "/v1/leaderboards/{leaderboard_id}"):
             target += "?purge=false"
             service.add_board("xp")
+        if path.endswith("/restore"):
+            target = target.replace("/p1/", "/p9/")
         answer = await http.send(method, target, body)
         success = next(iter(operation["responses"]))
         assert str(answer.status) == success, f"{method} {path}: {answer.body}"

@@ -1,0 +1,173 @@
+"""Removing, editing and restoring a player's entries in the current periods: commands of the supervisor.
+
+An entry is changed by an input of its period's journal; the audit log is the supervisor's. Neither can be
+committed with the other, so the record is written first, as asked; then the actors carry it out; then the
+record is written again with the entries before and after. If nothing was done, it goes. So nothing is done
+without a record, and one without `outcome` tells that a process died in between.
+
+All three go this way, removal by a game server too: it is as rare as an administrative act, and a direct way
+to the actor could not be audited without gaps. The price: while the supervisor is away (a second or two after
+its death) removal is answered 503, and can be repeated. These commands run beside others, so that none waits
+for an erasure or for a leaderboard that is being made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+from pydantic import BeforeValidator
+
+from lbactors.audit import Audited
+from lbactors.documents import Written
+from lbactors.model import ApiError, Board, Row, check_number
+from lbactors.moderation import Reason
+from lbactors.planned import Planned, parse
+from lbactors.supervised import ChainState
+
+if TYPE_CHECKING:
+    from lbactors.supervisor import Supervisor
+
+ENTRY_ACTS = frozenset(("remove_entry", "edit_entry", "restore_entry"))
+
+Number = Annotated[Any, BeforeValidator(check_number)]
+
+
+class EditBody(Written):
+    score: Number
+    subscore: Number | None = None
+    metadata: dict[str, Any] | None = None
+    reason: Reason
+
+
+class RestoreBody(Written):
+    reason: Reason | None = None
+
+
+def _told(window: str, key: str, row: Row) -> dict[str, Any]:
+    """An entry as a record of the audit log shows it."""
+    return {
+        "window": window,
+        "period_key": key,
+        "rank": row.rank,
+        "score": row.score,
+        "subscore": row.subscore,
+    }
+
+
+class EntryActs:
+    """Handlers by name; see `Commands`. Their answers are rows, for gateways to render: {"changed": [[window,
+    period key, row before or nil, row after or nil]…]}.
+    """
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.s = supervisor
+
+    async def remove_entry(
+        self,
+        tenant_id: str,
+        _: str | None,
+        leaderboard_id: str,
+        player_id: str,
+        window: str | None,
+        reason: str | None,
+    ) -> Planned:
+        return self._planned("remove", tenant_id, leaderboard_id, player_id, window, [], {"reason": reason})
+
+    async def edit_entry(
+        self,
+        tenant_id: str,
+        _: str | None,
+        leaderboard_id: str,
+        player_id: str,
+        window: str | None,
+        edit: Any,
+    ) -> Planned:
+        body = parse(EditBody, edit)
+        metadata: bytes | bool | None = False
+        if "metadata" in body.model_fields_set:
+            metadata = None if body.metadata is None else orjson.dumps(body.metadata)
+        fields = [body.score, body.subscore, metadata]
+        asked = sorted(body.model_fields_set - {"reason"})
+        details = {"reason": body.reason, "fields": asked, "score": body.score}
+        return self._planned("edit", tenant_id, leaderboard_id, player_id, window, fields, details)
+
+    async def restore_entry(
+        self,
+        tenant_id: str,
+        _: str | None,
+        leaderboard_id: str,
+        player_id: str,
+        window: str | None,
+        restore: Any,
+    ) -> Planned:
+        body = parse(RestoreBody, restore)
+        return self._planned(
+            "restore", tenant_id, leaderboard_id, player_id, window, [], {"reason": body.reason}
+        )
+
+    def _planned(
+        self,
+        act: str,
+        tenant_id: str,
+        leaderboard_id: str,
+        player_id: str,
+        window: str | None,
+        fields: list[Any],
+        details: dict[str, Any],
+    ) -> Planned:
+        board = self.s.boards.get(f"{tenant_id}/{leaderboard_id}")
+        if board is None:
+            raise ApiError("leaderboard_not_found", f"no leaderboard '{leaderboard_id}'")
+        chains = self._chains(board, window)
+        details = {"player_id": player_id, "window": window, **details}
+        outcome: dict[str, Any] = {}
+
+        async def carry_out() -> dict[str, Any]:
+            changed: list[list[Any]] = []
+            missing: list[ApiError] = []
+            try:
+                done = await asyncio.gather(
+                    *(self._change(chain, act, player_id, fields) for chain in chains),
+                    return_exceptions=True,
+                )
+                failed: BaseException | None = None
+                for chain, found in zip(chains, done, strict=True):
+                    if isinstance(found, ApiError) and found.code in ("entry_not_found", "entry_exists"):
+                        missing.append(found)
+                    elif isinstance(found, BaseException):
+                        failed = failed or found
+                    else:
+                        changed.append([chain.window, *found])
+                if failed is not None:
+                    raise failed
+                if not changed:
+                    raise max(missing, key=lambda error: error.code == "entry_exists")
+                return {"changed": changed}
+            finally:
+                if changed:
+                    outcome["outcome"] = "done" if len(changed) + len(missing) == len(chains) else "in part"
+                    for name, place in (("before", 2), ("after", 3)):
+                        rows = [_told(c[0], c[1], Row(*c[place])) for c in changed if c[place] is not None]
+                        outcome[name] = rows
+
+        audited = Audited(f"entry.{act}", leaderboard_id, details)
+        return Planned(200, {}, [], carry_out, audited=audited, outcome=outcome)
+
+    def _chains(self, board: Board, window: str | None) -> list[ChainState]:
+        windows = board.windows if window is None else (window,)
+        found = [self.s.chains.get(board.chain_id(w)) for w in windows if w in board.windows]
+        chains = [c for c in found if c is not None and c.records]
+        if not chains:
+            name = board.leaderboard_id
+            raise ApiError(
+                "period_not_found", f"leaderboard '{name}' has no period in window '{window or 'main'}'"
+            )
+        return chains
+
+    async def _change(self, chain: ChainState, act: str, player_id: str, fields: list[Any]) -> list[Any]:
+        """Of one chain: period key, row before, row after. Under its lock, so it does not move meanwhile."""
+        payload = [chain.chain_id, act, player_id, fields]
+        async with chain.lock:
+            return list(await self.s.hosting.change(chain, "change_entry", payload))
