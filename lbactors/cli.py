@@ -36,7 +36,7 @@ COMMANDS: dict[str, _Place] = {
     "periods": _Place("lbactors.cli_boards", "periods", "List, open and close periods."),
     "rewards": _Place("lbactors.cli_rewards", "rewards", "Show what players won when a period closed."),
     "claim": _Place("lbactors.cli_rewards", "claim", "Note that a player took what it won."),
-    "players": _Place("lbactors.cli_admin", "players", "Show, rename and erase players."),
+    "players": _Place("lbactors.cli_moderation", "players", "Show, rename, hide and erase players."),
     "webhooks": _Place("lbactors.cli_webhooks", "webhooks", "Have events sent to your servers."),
     "keys": _Place("lbactors.cli_admin", "keys", "List, create, disable and delete API keys."),
     "tenants": _Place("lbactors.cli_admin", "tenants", "List, create, disable and delete tenants."),

@@ -35,7 +35,7 @@ SCOPES = (
     )
 )
 def players() -> None:
-    """Show, rename and erase players."""
+    """Show, rename, hide and erase players; change their entries."""
 
 
 @players.command(

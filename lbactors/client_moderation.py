@@ -6,19 +6,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from lbactors.client_transport import segment
+from lbactors.client_transport import Transport, segment
 
 Json = dict[str, Any]
 
 
-class Moderation:
+class Moderation(Transport):
     """See `Client`."""
 
     async def _json(self, method: str, path: str, **more: Any) -> Json:
-        """Of the client that this is a part of."""
-        raise NotImplementedError
-
-    async def command(self, path: str, body: Any, params: Any = None) -> Any:
         """Of the client that this is a part of."""
         raise NotImplementedError
 
