@@ -9,12 +9,14 @@ request wake those who wait.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgpack
 import orjson
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -265,3 +267,29 @@ class Receiver:
     def of(self, board: str) -> list[int]:
         """The numbers of a board's events in the order in which they came."""
         return [got.body["data"]["n"] for got in self.got if got.body["leaderboard_id"] == board]
+
+
+# Fixtures, for the modules that import them ----------------------------------------------------------------
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = await Receiver().start()
+    yield receiver
+    await receiver.stop()
+
+
+@pytest.fixture
+async def outbox(tmp_path: Path) -> AsyncIterator[Outbox]:
+    outbox = await Outbox(tmp_path / "data").start()
+    yield outbox
+    await outbox.stop()
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def where(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Settings of an outbox on a store that outlives it."""
+    if request.param == "sqlite":
+        return {}
+    prefix = f"outbox-{secrets.token_hex(4)}"
+    return {"store_url": f"{request.getfixturevalue('shared_redis').url}?prefix={prefix}"}
