@@ -98,10 +98,11 @@ class Closing:
         unused = await self._sealed_unused(chain, record)
         if unused is not None:
             return unused
-        reply = await hosting.call_home(chain, "seal", [chain.chain_id, record.serial])
+        ask = [chain.chain_id, record.serial, chain.version]
+        reply = await hosting.call_home(chain, "seal", ask)
         if reply[0] == NOT_HERE:
             await hosting.host([chain], wait=True)
-            reply = await hosting.call_home(chain, "seal", [chain.chain_id, record.serial])
+            reply = await hosting.call_home(chain, "seal", ask)
         sealed = PeriodRecord(*value_of(reply))._replace(key=record.key, stage=record.stage)
         log.info("period closed", chain=chain.chain_id, key=sealed.key, entries=sealed.entries)
         return sealed

@@ -7,7 +7,7 @@ Calls
   ping()                              -> who am I, what do I host
   host([[spec…], wait])               -> an error or nil for each chain
   release([[chain ids], save])        -> let chains go, with or without a last snapshot
-  seal([chain_id, serial])            -> the sealed record
+  seal([chain_id, serial, version])   -> the sealed record; version: of the spec that it must have at least
   erase([chain_id, player_id, anonymous_id]) -> number of periods that had an entry
   moderate([version, [[tenant_id, version, {player_id: until_ms}]…], all]) -> nil: who is hidden everywhere
   change_entry([chain_id, act, player_id, fields]) -> period key, entry before, entry after
@@ -230,9 +230,10 @@ class PeriodActor:
         return pack(await asyncio.gather(*(_reply(one(c)) for c in chain_ids)))
 
     async def seal(self, payload: bytes) -> bytes:
-        chain_id, serial = msgpack.unpackb(payload)
+        chain_id, serial, version = msgpack.unpackb(payload)
         chain = self.chains.get(chain_id)
-        if chain is None:
+        # Under an older spec it may not know the period after, which must have this one's submission ids.
+        if chain is None or chain.spec.version < version:
             return pack([NOT_HERE])
 
         async def run() -> list[Any]:

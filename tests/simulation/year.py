@@ -330,7 +330,7 @@ class Year:
             self.counts["crashes while comparing"] += 1
 
     async def _sealed(self, name: str, payload: bytes, reply: bytes) -> None:
-        chain_id, _ = msgpack.unpackb(payload)
+        chain_id, *_ = msgpack.unpackb(payload)
         answer = msgpack.unpackb(reply)
         if answer[0] != 0:
             return

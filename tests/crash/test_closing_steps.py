@@ -1,0 +1,208 @@
+"""kill -9 at every step of a closing: it completes after the restart, and everything happens once.
+
+One server for all steps. For each there is a board of its own whose period ends soon; the clock is moved over
+the end, and the process that comes to the step kills itself (`kill_orders`). Ray brings it back. Then the
+closed standings are those of brute force, each event came under one id, in order, every winner has what he
+won once, and the ids of submissions were handed on to the next period, which took scores meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import pytest
+
+from lbactors.clock import Clock
+
+from .conftest import ROOT_KEY
+from .kill_orders import Orders, Step
+from .readers import audit, entries_of
+from .receiver import Receiver
+from .server_process import Server
+from .writers import Api, Ledger, Load
+
+PLAYERS, CHUNK = 12, 5  # so the winners of a period are stored in three chunks
+DAY_S = 86_400
+ENDS_IN_S = 200  # longer than the next period is opened ahead
+OPENED_BEFORE_S = 15  # by then it is
+SEALED_AFTER_S = 30  # grace, linger and spread
+KILLED_WITHIN_S, DONE_WITHIN_S = 30.0, 60.0
+TIERS = [
+    {"name": "first", "rank_from": 1, "rank_to": 1, "payload": {"coins": 100}},
+    {"name": "others", "top_percent": 100},
+]
+
+BOARD, FIRST, SECOND = "/{board}~", "/main/1", "/main/2"
+COMMIT = "Supervisor.commit"
+SENT = '"leaderboard_id":"{board}"'
+
+AHEAD = [Step(when, COMMIT, (BOARD, "serial=2 stage=0")) for when in ("before", "after")]
+STEPS = [
+    # The supervisor: its time is over, and the next one's begins.
+    *(Step(when, COMMIT, (BOARD, "serial=1 stage=2", "serial=2 stage=1")) for when in ("before", "after")),
+    Step("before", "Closing._sealed"),
+    # The actor: ids handed on, last snapshot, sealed.
+    Step("before", "PeriodActor.seal"),
+    Step("before", "Chain.seal"),
+    Step("after", "Activation.drain", (BOARD, FIRST)),
+    *(Step(when, "Activation.inherit_ids", (BOARD, SECOND)) for when in ("before", "after")),
+    *(Step(when, "SqliteStore.put_parts", (BOARD, FIRST)) for when in ("before", "after")),
+    *(Step(when, "SqliteStore.commit_snapshot", (BOARD, FIRST)) for when in ("before", "after")),
+    Step("after", "Activation.seal", (BOARD, FIRST)),
+    Step("after", "Chain.seal"),
+    Step("after", "PeriodActor.seal"),
+    # The supervisor: closed, with the event and what was promised, in one commit.
+    Step("after", "Closing._sealed"),
+    Step("after", "Rewards.begin"),
+    *(Step(when, COMMIT, (BOARD, "serial=1 stage=3")) for when in ("before", "after")),
+    # Winners, chunk by chunk; complete.
+    Step("before", "Rewards.grant"),
+    *(Step(when, COMMIT, (BOARD, "claims/"), nth) for nth in (1, 2, 3) for when in ("before", "after")),
+    Step("after", "Rewards.grant"),
+    *(Step(when, COMMIT, (BOARD, "serial=1 stage=4")) for when in ("before", "after")),
+    # What was told to others.
+    *(Step(when, "Sender.post", (SENT, '"type":"period.closed"')) for when in ("before", "after")),
+    *(Step(when, "Sender.post", (SENT, '"type":"reward.granted"'), 2) for when in ("before", "after")),
+]
+
+
+class Site(NamedTuple):
+    """A running server, its clock, a client, who is told of events, and orders to die."""
+
+    server: Server
+    clock: Clock
+    api: Api
+    receiver: Receiver
+    orders: Orders
+
+
+@pytest.fixture(scope="module")
+def _killable() -> Any:
+    server = Server(ROOT_KEY)
+    server.variables["LBACTORS_CLOCK_FILE"] = str(server.folder / "clock")
+    yield server, Orders(server, f"lbactors.reward_documents:CHUNK_WINNERS={CHUNK}")
+    server.close()
+
+
+@pytest.fixture
+async def site(_killable: tuple[Server, Orders]) -> AsyncIterator[Site]:
+    server, orders = _killable
+    clock = Clock(str(server.folder / "clock"))
+    if not server.ready_at_s:
+        await server.start()
+    async with Api(server.url, server.key) as api, Receiver() as receiver:
+        hook = await receiver.subscribe(api)
+        yield Site(server, clock, api, receiver, orders)
+        await api.ok("DELETE", f"/v1/webhooks/{hook}")
+    print(server.tail())  # shown if the test failed
+
+
+def wire(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def open_board(site: Site, rng: random.Random) -> Ledger:
+    """A board whose first period ends soon, with scores in it."""
+    ledger = Ledger(site.api, "sum", rng, PLAYERS)
+    starts_ms = site.clock.now_ms() // 1000 * 1000 + ENDS_IN_S * 1000 - DAY_S * 1000
+    frame = {"type": "every", "every_seconds": DAY_S, "starts_at": wire(starts_ms), "late_grace_seconds": 1}
+    await ledger.create(timeframe=frame, rewards={"tiers": TIERS})
+    while len(ledger.floor) < PLAYERS:
+        await ledger.post(ledger.make(10), single=False)
+    assert len(ledger.acknowledged) == len(ledger.sent)
+    return ledger
+
+
+async def periods(ledger: Ledger) -> list[dict[str, Any]]:
+    """Oldest first."""
+    found: list[dict[str, Any]] = (await ledger.api.ok("GET", f"{ledger.path}/periods"))["items"]
+    return found[::-1]
+
+
+async def until_opened(ledger: Ledger, count: int) -> None:
+    async with asyncio.timeout(DONE_WITHIN_S):
+        while len(await periods(ledger)) < count:  # noqa: ASYNC110 - the API has no event for it
+            await asyncio.sleep(0.02)
+
+
+def standings(ledger: Ledger) -> list[tuple[str, int, int]]:
+    """(player, score, submissions) in rank order, by brute force."""
+    rows = [(player_id, *next(iter(states))) for player_id, states in ledger.possible().items()]
+    return sorted(((p, s, n) for p, s, n in rows if s is not None), key=lambda row: -row[1])
+
+
+async def check_closed(site: Site, first: Ledger, key: str) -> None:
+    """The closed period's standings, and what its event and its rewards say."""
+    expected = standings(first)
+    entries = await entries_of(first, period=key)
+    assert [(e["player_id"], e["score"], e["submissions"]) for e in entries] == expected
+    events = site.receiver.firsts(first.board_id)
+    (closed,) = [e.data for e in events if e.type == "period.closed"]
+    assert (closed["period"]["period_key"], closed["total"]) == (key, len(expected))
+    told = [(e["rank"], e["player_id"], e["score"]) for e in closed["standings"]]
+    assert told == [(rank, p, s) for rank, (p, s, _) in enumerate(expected[:10], 1)]
+    won = [
+        (p["rank"], p["player_id"], p["tiers"])
+        for e in events
+        if e.type == "reward.granted"
+        for p in e.data["players"]
+    ]
+    due = [(rank, p, ["first" if rank == 1 else "others"]) for rank, (p, *_) in enumerate(expected, 1)]
+    assert won == due, "each winner is told of once, in rank order"
+    page = await first.api.ok("GET", f"{first.path}/periods/{key}/rewards", limit=100)
+    assert (page["state"], page["winners"]) == ("granted", len(due))
+    assert [(w["rank"], w["player_id"], [r["tier"] for r in w["rewards"]]) for w in page["items"]] == due
+
+
+def check_events(site: Site, board_id: str, first_key: str, second_key: str) -> None:
+    """One id for each boundary, in order; whoever was killed between sending and noting it sends it again."""
+    told = [(e.type, e.data["period"]["period_key"]) for e in site.receiver.firsts(board_id)]
+    chunks = -(-PLAYERS // CHUNK)
+    assert told == [
+        ("period.opened", first_key),
+        ("period.closing", first_key),
+        ("period.opened", second_key),
+        ("period.closed", first_key),
+        *[("reward.granted", first_key)] * chunks,
+    ]
+
+
+async def roll_over(site: Site, rng: random.Random, step: Step) -> float:
+    """A board's whole closing, with a death at the step; the seconds until that came about."""
+    first = await open_board(site, rng)
+    ahead = step in AHEAD
+    if ahead:
+        site.orders.give(step, first.board_id)
+    site.clock.move((ENDS_IN_S - OPENED_BEFORE_S) * 1000)
+    if ahead:
+        await site.orders.carried_out(KILLED_WITHIN_S)
+    await until_opened(first, 2)
+    one, two = [period["period_key"] for period in await periods(first)]
+    if not ahead:
+        site.orders.give(step, first.board_id)
+    second = first.beside(site.api, "later")
+    site.clock.move((OPENED_BEFORE_S + SEALED_AFTER_S) * 1000)
+    async with Load(second, patient=(1, 3)):
+        died_s = 0.0 if ahead else await site.orders.carried_out(KILLED_WITHIN_S)
+        kinds = {
+            "period.opened": 2,
+            "period.closing": 1,
+            "period.closed": 1,
+            "reward.granted": -(-PLAYERS // CHUNK),
+        }
+        await site.receiver.until(first.board_id, kinds, DONE_WITHIN_S)
+    await second.resend()
+    await first.resend(len(first.acknowledged))  # known in the next period, where nothing is counted again
+    await check_closed(site, first, one)
+    check_events(site, first.board_id, one, two)
+    await audit(second)
+    return died_s
+
+
+@pytest.mark.parametrize("step", [*AHEAD, *STEPS], ids=str)
+async def test_a_death_at_a_step_of_a_closing(site: Site, rng: random.Random, step: Step) -> None:
+    await roll_over(site, rng, step)
