@@ -309,6 +309,8 @@ class Activation:
             return
         if self.state in ("loading", "asleep"):
             raise ApiError("period_loading", f"period {self.record.key} is loading")
+        if self.state == "gone" and not self.reason:  # let go of in good order
+            raise ApiError("period_loading", f"period {self.record.key} was unloaded meanwhile")
         raise ApiError("storage_unavailable", f"period {self.record.key} does not load: {self.reason}")
 
     async def settle(self) -> None:

@@ -273,7 +273,9 @@ class Chain:
                     repeated = self._knowing(submission_id) if error.code == "period_closed" else None
                     if repeated is None:
                         raise
-                    activation = repeated  # it was taken in time, and its answer was lost
+                    # It was taken in time, and its answer was lost. The period may be being sealed just now.
+                    results[index] = self._repeat(repeated, submission_id, player_id, want)
+                    continue
                 if submission_id is not None and len(self.open) > 1:
                     results[index] = await self._seen_elsewhere(activation, submission_id, player_id, want)
                     if results[index] is not None:
@@ -312,12 +314,19 @@ class Chain:
             await other.settle()
             if other.state in ("loading", "asleep"):
                 raise ApiError("period_loading", f"period {other.record.key} is loading")
-            seq = other.period.ids.by_id.get(submission_id)
-            if seq is not None and submission_id not in activation.period.ids.by_id:
-                entry = other.period.entry(player_id)
-                rank = other.period.rank(player_id) if want != NO_RANK else None
-                return other.record.key, Applied(False, entry, entry, rank, rank, seq, True, None)
+            known = submission_id in other.period.ids.by_id
+            if known and submission_id not in activation.period.ids.by_id:
+                return self._repeat(other, submission_id, player_id, want)
         return None
+
+    @staticmethod
+    def _repeat(activation: Activation, submission_id: str, player_id: str, want: int) -> tuple[str, Applied]:
+        """The answer to a repeat of what a period knows."""
+        period = activation.period
+        entry = period.entry(player_id)
+        rank = period.rank(player_id) if want != NO_RANK else None
+        seq = period.ids.by_id[submission_id]
+        return activation.record.key, Applied(False, entry, entry, rank, rank, seq, True, None)
 
     # Ends -----------------------------------------------------------------------------------------------
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 import msgpack
 import structlog
 
-from lbactors.activation import READABLE, Activation
-from lbactors.model import ApiError, PeriodRecord
+from lbactors.activation import Activation
+from lbactors.model import PeriodRecord
 from lbactors.period import ERASE, NO_RANK
 from persistence.store import Store, StoreError
 
@@ -63,13 +63,14 @@ class ClosedPeriods(Mapping[int, Activation]):
             self._loading.pop(serial, None)
 
     async def loaded(self, record: PeriodRecord) -> Activation:
-        """A closed period, loaded. ApiError storage_unavailable if it cannot be."""
+        """A closed period, loaded. ApiError storage_unavailable if it cannot be, period_loading if the chain
+        was let go of meanwhile.
+        """
         activation = self._loaded.get(record.serial) or self.begin(record)
         loading = self._loading.get(record.serial)
         if activation.state == "loading" and loading is not None:
             await asyncio.wait([loading])
-        if activation.state not in READABLE:
-            raise ApiError("storage_unavailable", f"period {record.key} does not load: {activation.reason}")
+        activation.require_loaded()
         return activation
 
     def take(self, activation: Activation) -> None:

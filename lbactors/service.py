@@ -277,28 +277,33 @@ class Service:
         submission: its outcomes, main window first, or why it was refused. With `none` the lists are empty.
         """
         refused = self._refused(board, submissions, at_ms)
-        for index in await self._repeats(board, submissions, refused):
-            del refused[index]
+        await self._take_repeats_out(board, submissions, refused)
         if not refused:
             return await self._submit_all(board, submissions, at_ms, WANT[results])
         taken = [s for i, s in enumerate(submissions) if i not in refused]
         rest = iter(await self._submit_all(board, taken, at_ms, WANT[results]) if taken else [])
         return [refused[i] if i in refused else next(rest) for i in range(len(submissions))]
 
-    async def _repeats(
+    async def _take_repeats_out(
         self, board: Board, submissions: list[Submission], refused: dict[int, ApiError]
-    ) -> list[int]:
-        """Which of those that come too late were taken in time: their answers were lost, and they are sent
-        again. They are recognised by their ids, in whatever window.
+    ) -> None:
+        """Some of those that come too late were taken in time: their answers were lost, and they are sent
+        again. They are recognised by their ids, in whatever window, and are not refused; where that cannot
+        be found out now, they alone are told so.
         """
         late = [i for i, e in refused.items() if e.code == "period_closed" and submissions[i].submission_id]
         if not late:
-            return []
+            return
         ids = [submissions[i].submission_id for i in late]
-        found: set[str] = set()
-        for window in board.windows:
-            found.update(await self._write(board, window, ["known", 0, NO_RANK, ids], len(ids)))
-        return [i for i in late if submissions[i].submission_id in found]
+        found: set[str | None] = set()
+        try:
+            for window in board.windows:
+                found.update(await self._write(board, window, ["known", 0, NO_RANK, ids], len(ids)))
+        except ApiError as error:
+            refused.update(dict.fromkeys(late, error))
+        for index in late:
+            if submissions[index].submission_id in found:
+                del refused[index]
 
     async def _submit_all(
         self, board: Board, submissions: list[Submission], at_ms: int, want: int

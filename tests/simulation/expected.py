@@ -172,10 +172,15 @@ class ExpectedBoard:
         self.ids: dict[str, tuple[int, set[str]]] = {}  # id -> when it was taken first, windows that did
 
     def judge(self, submission: Submission, now_ms: int) -> tuple[dict[str, str], dict[str, Refusal]]:
-        """The period's key in each window that takes the submission, and why the others must refuse it."""
-        verdicts = {w: chain.judge(submission.occurred_at_ms, now_ms) for w, chain in self.chains.items()}
+        """The period's key in each window that takes the submission now, and why others must refuse it. The
+        rest of the windows have it already, and recognise it.
+        """
+        assert submission.submission_id is not None
+        before = self.taken_by(submission.submission_id)
+        chains = {window: chain for window, chain in self.chains.items() if window not in before}
+        verdicts = {w: chain.judge(submission.occurred_at_ms, now_ms) for w, chain in chains.items()}
         refused = {w: v for w, v in verdicts.items() if isinstance(v, Refusal)}
-        if any(refusal.is_plain for refusal in refused.values()):
+        if not before and any(refusal.is_plain for refusal in refused.values()):
             return {}, refused
         return {w: v.key for w, v in verdicts.items() if isinstance(v, Span)}, refused
 

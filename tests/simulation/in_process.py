@@ -39,12 +39,14 @@ LOOKS_UNTIL_AGAIN = 5
 # What waits for the real time to go by, made short: the simulated time stands still meanwhile.
 PAUSES = {
     "supervisor.TICK_S": 0.002,
-    "hosting.PING_S": 0.05,
+    "balance.PING_S": 0.05,
+    "balance.RETIRE_AFTER_S": 0.3,
+    "balance.GATEWAYS_LEARN_S": 0.02,
     "period_actor.UPKEEP_S": 0.02,
     "open_periods.RETRY_S": (0.002,),
 }
 
-OnReply = Callable[[str, str, bytes, bytes], Awaitable[None]]
+OnReply = Callable[[str, str, bytes, bytes], Awaitable[bool]]
 
 
 class Process:
@@ -109,23 +111,27 @@ class Ref:
             raise
         except StoreError as error:
             raise ActorGone(f"{self.name}: {error}") from error
-        await self._cluster.on_reply(self.name, method, b"".join(payload), reply)
-        if process.dead.is_set():
+        arrives = await self._cluster.on_reply(self.name, method, b"".join(payload), reply)
+        if process.dead.is_set() or not arrives:
             raise ActorGone(f"{self.name} died")
         return reply
 
 
-async def _no_one(name: str, method: str, payload: bytes, reply: bytes) -> None:
-    """Nobody listens to replies."""
+async def _no_one(name: str, method: str, payload: bytes, reply: bytes) -> bool:
+    """Nobody listens to replies, and all of them arrive."""
+    return True
 
 
 class Cluster:
-    """Actors by name. `on_reply` is told of every answered call before its caller is."""
+    """Actors by name. `on_reply` is told of every answered call before its caller is; false: the reply is
+    lost on its way.
+    """
 
     def __init__(self, cores: int) -> None:
         self._cores = cores
         self.processes: dict[str, Process] = {}
         self._makers: dict[str, Callable[[], Any]] = {}
+        self._ending: set[asyncio.Future[None]] = set()
         self.on_reply: OnReply = _no_one
 
     def cores(self) -> int:
@@ -150,6 +156,7 @@ class Cluster:
         process = self.processes.pop(ref.name, None)
         if process is not None:
             process.dead.set()
+            self._ending = {t for t in self._ending if not t.done()} | {asyncio.ensure_future(process.end())}
 
     async def crash(self, *names: str) -> None:
         """Kill processes; Ray, which would start them again, does so at once."""

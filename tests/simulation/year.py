@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from lbactors.model import ApiError, Board, Outcome, PeriodRecord, Reading, Submission
+from lbactors.period_actor import ERROR, NOT_HERE, VALUE
 from lbactors.planner import LINGER_MS, SEAL_SPREAD_MS
 from persistence.store import StoreError
 
@@ -297,7 +298,7 @@ class Year:
             codes = {code for refusal in refused.values() for code in refusal.codes}
             assert answer.code in codes, f"{where}: {answer.code} {answer.details}, not {refused}"
             self.counts["refused"] += 1
-            if keys:  # the client is told which windows did not take it
+            if keys or before:  # the client is told which windows did not take it
                 told_of = {i["loc"][1]: i["msg"] for i in answer.details if i["loc"][0] == "windows"}
                 loading = {w for w, message in told_of.items() if message.startswith("period_loading")}
                 assert told_of.keys() - loading == refused.keys(), f"{where}: {told_of}, not {refused}"
@@ -313,27 +314,27 @@ class Year:
                     assert outcome.period_key == keys[outcome.window], f"{where}: {answer}, not {keys}"
                     assert again or not outcome.duplicate, f"{where}: {answer} is no repeat"
             self.counts["repeats" if before else "taken"] += 1
-        new = {window: key for window, key in keys.items() if window not in before}
-        if new:
-            expected.take(submission, new, now_ms)
+        if keys:
+            expected.take(submission, keys, now_ms)
 
     # Checks -----------------------------------------------------------------------------------------------
 
-    async def _replied(self, name: str, method: str, payload: bytes, reply: bytes) -> None:
+    async def _replied(self, name: str, method: str, payload: bytes, reply: bytes) -> bool:
         """An actor has sealed a period: read it there, before anybody can delete it."""
         try:
-            if method == "seal":
-                await self._sealed(name, payload, reply)
+            return method != "seal" or await self._sealed(name, payload, reply)
         except AssertionError as error:  # the supervisor would just try again
             self.problems.append(error)
         except StoreError:
             self.counts["crashes while comparing"] += 1
+        return True
 
-    async def _sealed(self, name: str, payload: bytes, reply: bytes) -> None:
+    async def _sealed(self, name: str, payload: bytes, reply: bytes) -> bool:
+        """False: the actor lets go of the chain just now, so the supervisor should ask for the seal again."""
         chain_id, *_ = msgpack.unpackb(payload)
         answer = msgpack.unpackb(reply)
-        if answer[0] != 0:
-            return
+        if answer[0] != VALUE:
+            return True
         key = answer[1][1]
         _, board_part, window = chain_id.split("/")
         expected = self.boards[board_part.rpartition("~")[0]]
@@ -342,16 +343,19 @@ class Year:
         assert chain.closed_from_ms(span) <= self.server.now_ms(), f"{chain_id}/{key} was sealed too early"
         record = PeriodRecord(*answer[1])
         if not record.submissions and not chain.taken.get(key):
-            return
+            return True
         process = self.server.cluster.processes[name]
         op = [chain_id, key, "page", [0, PAGE, None, None]]
-        status, value = msgpack.unpackb(await process.actor.load(msgpack.packb(op)))
+        status, value = [*msgpack.unpackb(await process.actor.load(msgpack.packb(op))), None][:2]
         if process.dead.is_set():
-            return  # its reply is lost, and it will be asked again
-        assert status == 0 and value is not None, (chain_id, key, value)
+            return True  # its reply is lost, and it will be asked again
+        if status == NOT_HERE or (status == ERROR and value[0] == "period_loading"):
+            return False
+        assert status == VALUE and value is not None, (chain_id, key, value)
         self._compare(expected, chain, span, self.server.service._reading(value))
         self.sealed.add((expected.id, window, key))
         self.counts["sealed"] += 1
+        return True
 
     def _compare(
         self,
