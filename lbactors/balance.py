@@ -143,7 +143,12 @@ class Balance:
         now_s = time.monotonic()
         for name, actor in list(self.h.actors.items()):
             spare = not actor.chains and len([a for a in self.h.actors.values() if not a.chains])
-            if (spare and spare <= self.h.settings["spare_actors"]) or not actor.last_ping or actor.is_emptied or self._is_awake(actor):
+            if (
+                (spare and spare <= self.h.settings["spare_actors"])
+                or not actor.last_ping
+                or actor.is_emptied
+                or self._is_awake(actor)
+            ):
                 actor.quiet_since_s = now_s
             elif now_s - actor.quiet_since_s >= RETIRE_AFTER_S:
                 await self._retire(name, actor)

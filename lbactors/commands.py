@@ -66,7 +66,7 @@ class Commands:
             "remove_entry": (entries := EntryActs(supervisor)).remove_entry,
             "edit_entry": entries.edit_entry,
             "restore_entry": entries.restore_entry,
-            "claim_reward": supervisor.rewards.claim_reward,
+            "claim_reward": supervisor.rewards.claims.command,
             "create_webhook": webhooks.create_webhook,
             "patch_webhook": webhooks.patch_webhook,
             "delete_webhook": webhooks.delete_webhook,
@@ -119,6 +119,8 @@ class Commands:
         who: Who | None = None,
     ) -> Answer:
         """Carry out a command, with a record in the audit log, or answer its repeat. ApiError."""
+        if name == "claim_reward" and idempotency is None:
+            return 200, await self.s.rewards.claims.claim(self.lock, tenant_id, **args)
         if name in ENTRY_ACTS:  # each waits for its own leaderboard alone
             return await self._run(name, tenant_id, args, idempotency, who)
         async with self.lock:

@@ -7,8 +7,7 @@ winners, a claim document for each of them, the `reward.granted` events, and in 
 is. A death at any point therefore leaves whole chunks, and the next `grant` goes on after the last of them:
 standings of a sealed period do not change, so nobody is passed over or met twice.
 
-Claims are commands (`claim_reward`): they run one after the other, so the first one of a player decides, and
-all others get its answer.
+What is claimed afterwards is in `lbactors.claiming`.
 
 Departure from a queue of grants with a state for each winner: there is no "being granted" for a player. A
 claim document is there, or the player has (as yet) won nothing.
@@ -18,17 +17,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 import orjson
 import structlog
-from pydantic import Field
 
-from lbactors.documents import Written
+from lbactors.claiming import Claims
 from lbactors.events import Event, event_id
 from lbactors.model import ApiError, PeriodRecord
-from lbactors.planned import Planned, parse
 from lbactors.reward_documents import (
     CHUNK_WINNERS,
     Claim,
@@ -37,15 +34,12 @@ from lbactors.reward_documents import (
     chain_of_claim,
     chunk_id,
     claim_doc_id,
-    counts_id,
-    counts_of,
     expiry_id,
     key_id,
     packed,
     period_of,
     player_prefix,
     promise_id,
-    reward_json,
     winners_of,
 )
 from lbactors.reward_retention import Retention
@@ -62,16 +56,13 @@ EVENT_BYTES = 128 * 1024  # of an event's players as JSON; with all payloads it 
 log = structlog.get_logger("supervisor")
 
 
-class ClaimBody(Written):
-    claim_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
-
-
 class Rewards:
-    """The supervisor's: begins and carries out what is promised, and takes claims."""
+    """The supervisor's: begins and carries out what is promised."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self.s = supervisor
         self._naming = asyncio.Lock()  # of winners: while a chunk is stored, nobody is renamed
+        self.claims = Claims(supervisor)
         self.retention = Retention(supervisor, self._naming)
         self._grants = 0  # how many are being carried out
         self._renamed: dict[tuple[str, str], str] = {}  # erased while grants were being carried out
@@ -196,47 +187,6 @@ class Rewards:
                     "rewards_url": f"{path}?window={chain.window}",
                 },
             )
-
-    # Claims ---------------------------------------------------------------------------------------------
-
-    async def claim_reward(
-        self,
-        tenant_id: str,
-        _: str | None,
-        leaderboard_id: str,
-        window: str,
-        serial: int,
-        player_id: str,
-        claim: Any,
-    ) -> Planned:
-        """The command: note that a player took what it won. A repeat gets the first one's answer."""
-        body = parse(ClaimBody, claim)
-        board = self.s.boards.get(f"{tenant_id}/{leaderboard_id}")
-        if board is None:
-            raise ApiError("leaderboard_not_found", f"no leaderboard '{leaderboard_id}'")
-        chain_id = board.chain_id(window)
-        doc_id = claim_doc_id(chain_id, serial, player_id)
-        now_ms = self.s.clock.now_ms()
-        promise = await self._promise(chain_id, serial)
-        (found,) = await self.s.store.get("claims", [doc_id])
-        if promise is None or found is None or now_ms >= promise.expires_at_ms:
-            if promise is not None and promise.granted_at_ms is None:
-                raise ApiError("rewards_pending", "the rewards of this period are still being granted")
-            raise ApiError("reward_not_found", f"player '{player_id}' has no reward of this period")
-        won = Claim(*msgpack.unpackb(found))
-        if won.claimed_at_ms is not None:
-            return Planned(200, reward_json(chain_id, promise, player_id, won), [])
-        taken = won._replace(claimed_at_ms=now_ms, claim_id=body.claim_id)
-        counted = counts_id(promise_id(chain_id, serial))
-        (count,) = await self.s.store.get("rewards", [counted])
-        claimed, by_tier = counts_of(count, len(promise.by_tier))
-        for index in won.tiers:
-            by_tier[index] += 1
-        changes = [
-            Change("claims", doc_id, packed(taken)),
-            Change("rewards", counted, packed([claimed + 1, by_tier])),
-        ]
-        return Planned(200, reward_json(chain_id, promise, player_id, taken), changes)
 
     # Erasure --------------------------------------------------------------------------------------------
 

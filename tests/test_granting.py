@@ -16,7 +16,7 @@ import msgpack
 import orjson
 import pytest
 
-from lbactors import granting
+from lbactors import claiming, granting
 from lbactors.document_pages import read_document
 from lbactors.events import Events
 from lbactors.granting import EVENT, Rewards, erase_rewards
@@ -90,6 +90,7 @@ class World:
         self.settings: dict[str, Any] = {}
         self.boards: dict[str, Board] = {}
         self.chains: dict[str, ChainState] = {}
+        self.lock = asyncio.Lock()  # of commands
         self.commits = 0
         self.die_at: tuple[int, str] | None = None
         self.restart()
@@ -153,12 +154,15 @@ class World:
         return [list(w) for _, body in chunks for w in winners_of(body)]
 
     async def claim(self, player_id: str, claim: Any = None, serial: int = 1) -> dict[str, Any]:
-        planned = await self.rewards.claim_reward(
-            "acme", None, "xp", "main", serial, player_id, {} if claim is None else claim
+        return await self.rewards.claims.claim(
+            self.lock,
+            "acme",
+            leaderboard_id="xp",
+            window="main",
+            serial=serial,
+            player_id=player_id,
+            claim={} if claim is None else claim,
         )
-        if planned.changes:
-            await self.commit(planned.changes)
-        return planned.body
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -384,6 +388,55 @@ async def test_what_cannot_be_claimed(world: World) -> None:
         assert await code("p0", wrong) == "validation_failed"
     world.clock.at_ms += DAY_MS
     assert await code("p0") == "reward_not_found"
+
+
+async def test_who_waits_is_taken_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claiming, "AT_ONCE", 50)
+    chain = world.add_chain({"tiers": TIERS})
+    await world.granted(chain, world.close(chain, field(200)))
+    world.commits = 0
+    claims = [world.claim(f"p{n % 80}", {"claim_id": f"tx-{n}"}) for n in range(160)]
+    answers = await asyncio.gather(*claims, world.claim("nobody"), return_exceptions=True)
+    refused = answers.pop()
+    assert isinstance(refused, ApiError) and refused.code == "reward_not_found"
+    assert [a["claim_id"] for a in answers if isinstance(a, dict)] == [f"tx-{n % 80}" for n in range(160)]
+    assert world.commits == 3  # one, for whom nobody waited yet, then 50, then 29 and what changed nothing
+    stored = await world.stored()
+    assert stored[f"rewards:{promise_id(chain.chain_id, 1)}/claims"] == [80, [1, 2, 77]]
+
+
+async def test_claims_whose_commit_fails_are_told_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = world.add_chain({"tiers": TIERS})
+    await world.granted(chain, world.close(chain, field(20)))
+
+    async def away(*_: Any) -> None:
+        raise ApiError("storage_unavailable", "away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "commit", away)
+        answers = await asyncio.gather(*(world.claim(f"p{n}") for n in range(5)), return_exceptions=True)
+        assert [getattr(a, "code", a) for a in answers] == ["storage_unavailable"] * 5
+        monkeypatch.setattr(claiming, "WAITING", 0)
+        with pytest.raises(ApiError, match="too many"):
+            await world.claim("p1")
+        monkeypatch.setattr(claiming, "WAITING", 10)
+    assert (await world.claim("p1"))["claimed"] is True
+
+
+async def test_claims_take_turns_with_commands(world: World) -> None:
+    chain = world.add_chain({"tiers": TIERS})
+    await world.granted(chain, world.close(chain, field(20)))
+    async with world.lock:
+        claim = asyncio.create_task(world.claim("p1"))
+        gone = asyncio.create_task(world.claim("p2"))
+        await asyncio.sleep(0)
+        changes = await erase_rewards(world, "acme", "p1", "erased-1")  # type: ignore[arg-type]
+        await world.commit(changes)
+        gone.cancel()
+    with pytest.raises(ApiError, match="no reward"):
+        await claim
+    assert not [i for i in await world.stored() if "/p1/" in i]
+    assert (await world.claim("p2"))["claimed"] is True
 
 
 # Erasure --------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """kill -9 while winners are granted: of the supervisor, of the period's actor, of everything at once.
 
 Verified: afterwards each winner is there once, in the order of ranks, has one claim to make, and stands in
-one event. Not verified here: the moments between two commits, one by one (`tests/test_granting.py` does that).
+one event. Not verified here: the moments between two commits, one by one (`tests/test_granting.py` does it).
 """
 
 from __future__ import annotations

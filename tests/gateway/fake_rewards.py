@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 
-from lbactors.granting import ClaimBody
+from lbactors.claiming import ClaimBody
 from lbactors.model import Board, PeriodRecord
 from lbactors.planned import parse
 from lbactors.reward_documents import (
