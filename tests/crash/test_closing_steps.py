@@ -15,17 +15,19 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pytest
+from outbox import Receiver
 
 from lbactors.clock import Clock
 
 from .conftest import ROOT_KEY
 from .kill_orders import Orders, Step
 from .readers import audit, entries_of
-from .receiver import Receiver
 from .server_process import Server
+from .told import firsts, subscribe, until_told
 from .writers import Api, Ledger, Load
 
 PLAYERS, CHUNK = 12, 5  # so the winners of a period are stored in three chunks
+CHUNKS = -(-PLAYERS // CHUNK)
 DAY_S = 86_400
 ENDS_IN_S = 200  # longer than the next period is opened ahead
 OPENED_BEFORE_S = 15  # by then it is
@@ -68,6 +70,10 @@ STEPS = [
     *(Step(when, "Sender.post", (SENT, '"type":"period.closed"')) for when in ("before", "after")),
     *(Step(when, "Sender.post", (SENT, '"type":"reward.granted"'), 2) for when in ("before", "after")),
 ]
+DELETION = [
+    *(Step(when, "SqliteStore.drop_periods", (BOARD, FIRST)) for when in ("before", "after")),
+    *(Step(when, COMMIT, ("periods/default/{board}~", "deleted")) for when in ("before", "after")),
+]
 
 
 class Site(NamedTuple):
@@ -94,10 +100,14 @@ async def site(_killable: tuple[Server, Orders]) -> AsyncIterator[Site]:
     clock = Clock(str(server.folder / "clock"))
     if not server.ready_at_s:
         await server.start()
-    async with Api(server.url, server.key) as api, Receiver() as receiver:
-        hook = await receiver.subscribe(api)
+    receiver = await Receiver().start()
+    async with Api(server.url, server.key) as api:
+        hook = await subscribe(receiver, api)
         yield Site(server, clock, api, receiver, orders)
-        await api.ok("DELETE", f"/v1/webhooks/{hook}")
+        async with asyncio.timeout(DONE_WITHIN_S):
+            while (await api.call("DELETE", f"/v1/webhooks/{hook}"))[0] == 503:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    await receiver.stop()
     print(server.tail())  # shown if the test failed
 
 
@@ -105,11 +115,11 @@ def wire(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-async def open_board(site: Site, rng: random.Random) -> Ledger:
+async def open_board(site: Site, rng: random.Random, **frame: Any) -> Ledger:
     """A board whose first period ends soon, with scores in it."""
     ledger = Ledger(site.api, "sum", rng, PLAYERS)
     starts_ms = site.clock.now_ms() // 1000 * 1000 + ENDS_IN_S * 1000 - DAY_S * 1000
-    frame = {"type": "every", "every_seconds": DAY_S, "starts_at": wire(starts_ms), "late_grace_seconds": 1}
+    frame |= {"type": "every", "every_seconds": DAY_S, "starts_at": wire(starts_ms), "late_grace_seconds": 1}
     await ledger.create(timeframe=frame, rewards={"tiers": TIERS})
     while len(ledger.floor) < PLAYERS:
         await ledger.post(ledger.make(10), single=False)
@@ -140,17 +150,13 @@ async def check_closed(site: Site, first: Ledger, key: str) -> None:
     expected = standings(first)
     entries = await entries_of(first, period=key)
     assert [(e["player_id"], e["score"], e["submissions"]) for e in entries] == expected
-    events = site.receiver.firsts(first.board_id)
-    (closed,) = [e.data for e in events if e.type == "period.closed"]
+    events = [got.body for got in firsts(site.receiver, first.board_id)]
+    (closed,) = [e["data"] for e in events if e["type"] == "period.closed"]
     assert (closed["period"]["period_key"], closed["total"]) == (key, len(expected))
     told = [(e["rank"], e["player_id"], e["score"]) for e in closed["standings"]]
     assert told == [(rank, p, s) for rank, (p, s, _) in enumerate(expected[:10], 1)]
-    won = [
-        (p["rank"], p["player_id"], p["tiers"])
-        for e in events
-        if e.type == "reward.granted"
-        for p in e.data["players"]
-    ]
+    granted = [player for e in events if e["type"] == "reward.granted" for player in e["data"]["players"]]
+    won = [(player["rank"], player["player_id"], player["tiers"]) for player in granted]
     due = [(rank, p, ["first" if rank == 1 else "others"]) for rank, (p, *_) in enumerate(expected, 1)]
     assert won == due, "each winner is told of once, in rank order"
     page = await first.api.ok("GET", f"{first.path}/periods/{key}/rewards", limit=100)
@@ -160,14 +166,14 @@ async def check_closed(site: Site, first: Ledger, key: str) -> None:
 
 def check_events(site: Site, board_id: str, first_key: str, second_key: str) -> None:
     """One id for each boundary, in order; whoever was killed between sending and noting it sends it again."""
-    told = [(e.type, e.data["period"]["period_key"]) for e in site.receiver.firsts(board_id)]
-    chunks = -(-PLAYERS // CHUNK)
+    events = [got.body for got in firsts(site.receiver, board_id)]
+    told = [(event["type"], event["data"]["period"]["period_key"]) for event in events]
     assert told == [
         ("period.opened", first_key),
         ("period.closing", first_key),
         ("period.opened", second_key),
         ("period.closed", first_key),
-        *[("reward.granted", first_key)] * chunks,
+        *[("reward.granted", first_key)] * CHUNKS,
     ]
 
 
@@ -188,13 +194,8 @@ async def roll_over(site: Site, rng: random.Random, step: Step) -> float:
     site.clock.move((OPENED_BEFORE_S + SEALED_AFTER_S) * 1000)
     async with Load(second, patient=(1, 3)):
         died_s = 0.0 if ahead else await site.orders.carried_out(KILLED_WITHIN_S)
-        kinds = {
-            "period.opened": 2,
-            "period.closing": 1,
-            "period.closed": 1,
-            "reward.granted": -(-PLAYERS // CHUNK),
-        }
-        await site.receiver.until(first.board_id, kinds, DONE_WITHIN_S)
+        kinds = {"period.opened": 2, "period.closing": 1, "period.closed": 1, "reward.granted": CHUNKS}
+        await until_told(site.receiver, first.board_id, kinds, DONE_WITHIN_S)
     await second.resend()
     await first.resend(len(first.acknowledged))  # known in the next period, where nothing is counted again
     await check_closed(site, first, one)
@@ -206,3 +207,31 @@ async def roll_over(site: Site, rng: random.Random, step: Step) -> float:
 @pytest.mark.parametrize("step", [*AHEAD, *STEPS], ids=str)
 async def test_a_death_at_a_step_of_a_closing(site: Site, rng: random.Random, step: Step) -> None:
     await roll_over(site, rng, step)
+
+
+@pytest.mark.parametrize("step", DELETION, ids=str)
+async def test_a_death_while_an_old_period_is_deleted(site: Site, rng: random.Random, step: Step) -> None:
+    """It is gone, the one that is kept is complete, and what it won can still be looked up."""
+    ledger = await open_board(site, rng, retain_periods=1)
+    site.clock.move((ENDS_IN_S + SEALED_AFTER_S) * 1000)
+    closed = {"period.closed": 1, "reward.granted": CHUNKS}
+    await until_told(site.receiver, ledger.board_id, closed, DONE_WITHIN_S)
+    second = ledger.beside(site.api, "later")
+    await second.post(second.make(20), single=False)
+    one, two = [period["period_key"] for period in await periods(ledger)]
+    site.orders.give(step, ledger.board_id)
+    site.clock.move(DAY_S * 1000)
+    await site.orders.carried_out(KILLED_WITHIN_S)
+    closed["period.closed"] = 2
+    await until_told(site.receiver, ledger.board_id, closed, DONE_WITHIN_S)
+    async with asyncio.timeout(DONE_WITHIN_S):
+        while one in (keys := [period["period_key"] for period in await periods(ledger)]):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert keys[0] == two and len(keys) == 2
+    entries = await entries_of(second, period=two)
+    assert [(e["player_id"], e["score"], e["submissions"]) for e in entries] == standings(second)
+    page = await ledger.api.ok("GET", f"{ledger.path}/periods/{one}/rewards", limit=100)
+    assert (page["state"], page["winners"]) == ("granted", PLAYERS)
+    async with asyncio.timeout(DONE_WITHIN_S):  # its actor hears of it when the supervisor is back
+        while (await ledger.api.call("GET", f"{ledger.path}/rankings", period=one))[0] != 404:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
