@@ -234,6 +234,36 @@ async def test_rewards_outlive_their_period_and_end_in_their_time(life: Life) ->
         await life.reader.find(board, "main", key)
 
 
+async def test_an_erasure_finds_rewards_whose_period_is_gone(life: Life) -> None:
+    board = await life.board(timeframe={"retain_periods": 1}, windows=[], rewards=RULES_MAIN)
+    for n in range(3):
+        await life.server.submit("xp", f"maya-{n}", 1000 - n)
+    key = (life.record(board, 1) or pytest.fail("no period")).key
+    life.server.clock.move(HOUR_MS + 60_000)
+    await life.complete(board)
+    await life.claim("maya-1", claim_id="order-of-maya-1")
+    for _ in range(3):
+        life.server.clock.move(HOUR_MS)
+
+    async def deleted() -> bool:
+        return life.record(board, 1) is None and life.record(board, 3) is not None
+
+    await life.until(deleted)
+    await life.server.command("erase_player", player_id="maya-1")
+    (_, first, _), (rank, anonymous, tiers), (_, third, _) = await life.listed(board, key)
+    assert (first, third) == ("maya-0", "maya-2")
+    assert (rank, tiers) == (2, ["rest"]) and anonymous.startswith("erased-")
+    for name in ("rewards", "claims", "idempotency"):
+        for doc_id, body in await life.store.scan(name):
+            assert "maya-1" not in doc_id and b"maya-1" not in body
+    with pytest.raises(ApiError, match="no reward"):
+        await life.claim("maya-1")
+    found = await life.reader.find(board, "main", key)
+    assert (await life.reader.one(found, anonymous))["claimed"] is True
+    with pytest.raises(ApiError, match="no player"):
+        await life.server.command("erase_player", player_id="maya-1")
+
+
 @pytest.mark.parametrize("how", ["purge", "tenant"])
 async def test_nothing_is_left_of_what_is_removed(life: Life, how: str) -> None:
     server = life.server

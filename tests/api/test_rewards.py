@@ -172,6 +172,17 @@ def test_a_claim_is_made_once(
     assert ([i["player_id"] for i in page["items"]], page["total"], page["claimed"]) == (["b"], 1, 1)
 
 
+def test_a_claim_with_an_idempotency_key(api: Api, make_board: MakeBoard) -> None:
+    board = make_board(rewards={"tiers": TIERS})
+    key = closed(board, {"a": 3})
+    granted(board, key)
+    path, headers = rewards_of(board, key, "a") + "/claim", {"Idempotency-Key": f"claim-{board.id}"}
+    first = api.ok("POST", path, {"claim_id": "tx-1"}, headers=headers)
+    assert api.ok("POST", path, {"claim_id": "tx-1"}, headers=headers) == first
+    api.fails(409, "idempotency_conflict", "POST", path, {"claim_id": "tx-2"}, headers=headers)
+    assert api.ok("POST", path, {"claim_id": "tx-2"}) == first
+
+
 def test_who_may_claim(api: Api, make_board: MakeBoard, make_key: Callable[..., dict[str, Any]]) -> None:
     board = make_board(rewards={"tiers": TIERS})
     key = closed(board, {"a": 3, "b": 2, "c": 1})
