@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import pytest
 
@@ -206,9 +206,17 @@ class Server:
         self._held = await hold_store(
             store_url(self.settings), KnownStores(self.settings.data_dir), accept_older=False
         )
-        ref = self.cluster.supervisor(actor_settings(self.settings, None, self._held))
+        ref = self._ref = self.cluster.supervisor(actor_settings(self.settings, None, self._held))
         self.service = Service(self.cluster, ref, self._held.store, self.settings)  # type: ignore[arg-type]
         await self.service.start()
+
+    async def gateway(self, ahead_ms: int = 0) -> Service:
+        """A further one, whose clock is so far ahead of the others; to be closed by who asked for it."""
+        service = Service(self.cluster, self._ref, self._held.store, self.settings)  # type: ignore[arg-type]
+        clock = self.clock
+        service._clock = cast("Clock", SimpleNamespace(now_ms=lambda: clock.now_ms() + ahead_ms))
+        await service.start()
+        return service
 
     async def stop(self) -> None:
         """SIGTERM: everything saved."""
