@@ -46,8 +46,10 @@ class Closing:
     def __init__(self, supervisor: Supervisor) -> None:
         self.s = supervisor
 
-    async def carry_out(self, chain: ChainState, steps: Sequence[Step]) -> None:
-        """Take periods to the stages that are due, in order. ApiError, StoreError: the rest is due again."""
+    async def carry_out(self, chain: ChainState, steps: Sequence[Step]) -> bool:
+        """Take periods to the stages that are due, in order; whether that was all. Else, and after ApiError and
+        StoreError, the rest is due again, when others have had the chain's lock.
+        """
         changes: list[Change] = []
         events: list[Event] = []
 
@@ -63,7 +65,8 @@ class Closing:
             record = chain.record(serial)
             if stage == COMPLETE:
                 await persist()
-                await self.s.rewards.grant(chain, record)
+                if not await self.s.rewards.grant(chain, record):
+                    return False
                 changes.append(self._reach(chain, record, COMPLETE))
                 continue
             missed = record.sealed  # nobody can have submitted to it: there is nothing to seal
@@ -84,6 +87,7 @@ class Closing:
                 await persist()
                 await self.s.hosting.host([chain], wait=False)
         await persist()
+        return True
 
     def _reach(self, chain: ChainState, record: PeriodRecord, stage: int) -> Change:
         """Note that a period reached a stage."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from lbactors.supervisor import Supervisor
 
 EVENT = "reward.granted"
+CHUNKS_AT_ONCE = 20  # stored by one call: a second or two
 EVENT_BYTES = 128 * 1024  # of an event's players as JSON; with all payloads it stays below 256 KiB
 
 log = structlog.get_logger("supervisor")
@@ -81,14 +82,15 @@ class Rewards:
             Change("rewards", expiry_id(chain.chain_id, promise), packed(None)),
         ]
 
-    async def grant(self, chain: ChainState, record: PeriodRecord) -> None:
-        """Carry out what `begin` promised, from where it stands. Called under the chain's lock.
+    async def grant(self, chain: ChainState, record: PeriodRecord) -> bool:
+        """Carry out what `begin` promised, from where it stands, for some seconds at most; whether all is
+        granted. Called under the chain's lock, which others wait for, so a million winners take many calls.
 
         Repeating it is harmless. ApiError (the period is away, the store is): to be repeated.
         """
         promise = await self._promise(chain.chain_id, record.serial)
         if promise is None or promise.granted_at_ms is not None:
-            return
+            return True
         self._grants += 1
         try:
             promise = await self._walk(chain, record, promise)
@@ -96,7 +98,10 @@ class Rewards:
             self._grants -= 1
             if not self._grants:
                 self._renamed.clear()
+        if promise.granted_at_ms is None:
+            return False
         log.info("rewards granted", chain=chain.chain_id, key=record.key, winners=promise.winners)
+        return True
 
     async def _promise(self, chain_id: str, serial: int) -> Promise | None:
         (body,) = await self.s.store.get("rewards", [promise_id(chain_id, serial)])
@@ -107,6 +112,7 @@ class Rewards:
         awarding = Awarding(rules, promise.total, promise.order)
         place = promise.read_so_far
         winners: list[Winner] = []
+        chunks = 0
         while (page := awarding.next_page(place)) is not None:
             offset, limit = page
             reading = await self.s.hosting.read(chain, record.key, "standings", [offset, limit])
@@ -118,6 +124,9 @@ class Rewards:
                     if len(winners) == CHUNK_WINNERS:
                         promise = await self._store_chunk(chain, promise, winners, place, last=False)
                         winners = []
+                        chunks += 1
+                        if chunks == CHUNKS_AT_ONCE:
+                            return promise
             if not reading[3]:  # fewer rows than the closing counted: there is no more to find
                 log.error("standings are shorter than their total", chain=chain.chain_id, key=record.key)
                 break

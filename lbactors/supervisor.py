@@ -344,8 +344,9 @@ class Supervisor:
             if changes:
                 await self.commit(changes)
                 await self.hosting.host([chain], wait=False)
-            if plan.steps:
-                await self.closing.carry_out(chain, plan.steps)
+            if plan.steps and not await self.closing.carry_out(chain, plan.steps):
+                self.schedule(chain, self.clock.now_ms())
+                return
             if plan.delete:
                 await self._delete_periods(chain, plan.delete)
             if not (plan.add or plan.steps or plan.delete):

@@ -117,7 +117,8 @@ class World:
 
     async def granted(self, chain: ChainState, record: PeriodRecord) -> None:
         await self.commit(self.rewards.begin(chain, record))
-        await self.rewards.grant(chain, record)
+        while not await self.rewards.grant(chain, record):
+            pass
 
     async def events_sent(self) -> list[dict[str, Any]]:
         bodies = await self.store.scan("deliveries", prefix=f"{BODY}/")

@@ -161,7 +161,7 @@ async def test_a_death_at_any_commit_changes_nothing(
         world.restart()
         await world.events.load()
         for _ in range(2):
-            await world.rewards.grant(chain, record)
+            assert await world.rewards.grant(chain, record)
         assert await world.winners(chain) == expected
         promise = await world.promise(chain)
         assert (promise.winners, promise.by_tier) == (32, [1, 2, 29]) and promise.granted_at_ms
@@ -169,6 +169,22 @@ async def test_a_death_at_any_commit_changes_nothing(
         assert len({e["id"] for e in told}) == len(told) == 5
         players = [p["player_id"] for e in told for p in e["data"]["players"]]
         assert players == [f"p{i}" for i in range(32)]
+
+
+async def test_a_long_granting_is_many_calls(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between them others have the chain's lock."""
+    monkeypatch.setattr(granting, "CHUNK_WINNERS", 10)
+    monkeypatch.setattr(granting, "CHUNKS_AT_ONCE", 2)
+    chain = world.add_chain({"tiers": TIERS})
+    record = world.close(chain, field(100))
+    await world.commit(world.rewards.begin(chain, record))
+    found = []
+    while not await world.rewards.grant(chain, record):
+        promise = await world.promise(chain)
+        found.append((promise.winners, promise.granted_at_ms))
+    assert found == [(20, None), (40, None), (60, None), (80, None)]
+    assert [w[1] for w in await world.winners(chain)] == list(range(1, 81))
+    assert (await world.promise(chain)).granted_at_ms == NOW_MS
 
 
 async def test_two_grants_of_one_period_after_each_other_are_one(world: World) -> None:

@@ -172,6 +172,7 @@ async def test_a_death_at_any_commit_of_a_closing_grants_once(
 ) -> None:
     for module in (granting, reward_reading):
         monkeypatch.setattr(module, "CHUNK_WINNERS", 2)
+    monkeypatch.setattr(granting, "CHUNKS_AT_ONCE", 1)
     number, cut = 0, True
     while cut:
         number += 1

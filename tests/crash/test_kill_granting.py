@@ -17,8 +17,8 @@ from .server_process import Server
 from .test_kill_supervisor import supervisor_pid
 from .writers import Api, unique
 
-PLAYERS = 30_000
-BATCH = 10_000
+PLAYERS = 16_000
+BATCH = 8_000
 WITHIN_S = 90.0
 TIERS = [
     {"name": "champion", "rank_from": 1, "rank_to": 1, "payload": {"gems": 1000}},
