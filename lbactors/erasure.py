@@ -12,6 +12,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import msgpack
+import structlog
 
 from lbactors.audit import Audited, anonymised
 from lbactors.documents import pack_key, unpack_key
@@ -21,13 +22,16 @@ from lbactors.model import ApiError
 from lbactors.moderation import SHOWN
 from lbactors.planned import Planned
 from lbactors.supervised import ChainState
-from persistence.store import Change
+from persistence.store import Change, StoreError
 
 if TYPE_CHECKING:
     from lbactors.supervisor import Supervisor
 
 CHAINS_AT_ONCE = 8
 CHUNK = 500  # documents read at a time
+SCRUB_PAUSE_S = 1.0
+
+log = structlog.get_logger("erasure")
 
 
 class Erasure:
@@ -61,10 +65,25 @@ class Erasure:
 
         async def act() -> None:
             await self.s.moderation.apply(tenant_id, player_id, [c for c in changes if c.doc_id == doc_id])
+            if not await self._scrubbed():
+                self.s._keep(self._scrub())
 
         told = Audited("player.erase", anonymous_id, {"player_id": anonymous_id, "entries": erased})
         body = {"player_id": player_id, "erased_entries": erased}
         return Planned(200, body, changes, act, audited=told)
+
+    async def _scrubbed(self) -> bool:
+        """Whether the store could see to it that deleted bytes are gone."""
+        try:
+            return await self.s.store.scrub()
+        except StoreError as error:
+            log.warning("deleted bytes are still there", error=str(error))
+            return False
+
+    async def _scrub(self) -> None:
+        """Go on until it can: a reading in the way lasts seconds."""
+        while not await self._scrubbed():
+            await asyncio.sleep(SCRUB_PAUSE_S)
 
     async def _erase(
         self, chain: ChainState, player_id: str, anonymous_id: str, limit: asyncio.Semaphore

@@ -376,6 +376,12 @@ class RedisStore:
         found = await self._run(lane, head, "HMGET", head, "l", "s")
         return max(int(value or 0) for value in found)
 
+    async def scrub(self) -> bool:
+        """Nothing to do: what is deleted is gone from memory. An append-only file has it until its next
+        rewrite, which is the operator's to ask for.
+        """
+        return True
+
     async def strays(self) -> list[str]:
         found: list[str] = []
         known = await self._run(READ, self.keys.periods, "ZRANGE", self.keys.periods, 0, -1)

@@ -31,7 +31,7 @@ from persistence import sqlite_examination as examination
 from persistence import sqlite_operations as operations
 from persistence.data_dir import DataDirLock, lock_data_dir
 from persistence.sqlite_operations import Connection
-from persistence.sqlite_threads import Operation, Reader, Reading, Waiting, Writer, reading
+from persistence.sqlite_threads import Operation, Reader, Reading, Waiting, Writer, reading, scrubbed
 from persistence.store import (
     Change,
     Examined,
@@ -216,6 +216,13 @@ class SqliteStore:
 
     async def last_seq(self, period_id: str) -> int:
         return await self._read(partial(operations.last_seq, period_id=period_id))
+
+    async def scrub(self) -> bool:
+        """Deleted bytes are overwritten at once (`secure_delete`); what is left is the log, which still has
+        the pages as they were. It is copied back and cut to nothing, unless a reading holds on to it.
+        """
+        reader = self._open_reader()
+        return await asyncio.get_running_loop().run_in_executor(None, scrubbed, self.path, reader.store_id)
 
     async def strays(self) -> list[str]:
         return await self._read(examination.strays)

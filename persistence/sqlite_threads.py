@@ -56,6 +56,7 @@ READING_CHUNK_ITEMS = 256
 CHECKPOINT_PAGES = 1000
 WAL_KEPT_BYTES = 64 << 20
 BUSY_TIMEOUT_S = 10.0
+SCRUB_BUSY_MS = 250  # so long writers wait for a reading that is in the way of emptying the log
 
 # Errors of COMMIT after which its mark cannot be in the log. After a failed fsync it can.
 NOT_COMMITTED = {
@@ -248,6 +249,29 @@ def reading(path: Path, store_id: str, read: Callable[[Connection], Reading[T]])
             yield from read(conn)
     except sqlite3.Error as error:
         raise _translated(error, path) from error
+
+
+def scrubbed(path: Path, store_id: str) -> bool:
+    """Delete all garbage, copy the log back and cut it to nothing; False if somebody reads from it just now.
+    Blocks, on a connection of its own; other writers wait for one step at a time. StoreError.
+    """
+    turn = WriteTurn(path.parent)
+    try:
+        with contextlib.closing(_connect(path, store_id)) as conn:
+            conn.execute(f"PRAGMA busy_timeout = {SCRUB_BUSY_MS}")
+            more = True
+            while more:
+                with turn.taken():
+                    conn.execute("BEGIN IMMEDIATE")
+                    more = operations.collect(conn)
+                    conn.execute("COMMIT")
+            with turn.taken():
+                ((busy, _, _),) = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return not busy
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+    finally:
+        turn.close()
 
 
 def _size_bytes(item: object) -> int:

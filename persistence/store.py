@@ -252,6 +252,11 @@ class Store(Protocol):
     async def last_seq(self, period_id: str) -> int:
         """The last seq that snapshot or journal hold (0 for none)."""
 
+    async def scrub(self) -> bool:
+        """See to it that what was deleted or replaced so far leaves no bytes behind, as far as this backend
+        can; True if it has done all that it can, False if something is in the way for now: ask again.
+        """
+
     async def strays(self) -> list[str]:
         """What takes up room and belongs to no period, document or owner that the store knows, each in a
         sentence that names the place. Garbage that is still to be collected is none.

@@ -203,6 +203,17 @@ class UseContract(OnBackend):
         await store.commit([Change("c", "1", b"x")], owner="name", epoch=3)
         assert await store.list_periods() == []
 
+    async def test_scrub_changes_nothing_that_is_there(self, store: Store, other: Store) -> None:
+        epoch = await store.take_epoch("p")
+        for seq in (1, 2):
+            await store.append("p", Record(epoch, seq, seq, b"x"))
+        await store.put_parts("p", epoch, 1, {"a": b"a"})
+        await store.commit_snapshot("p", epoch, 1, {"a": 1})
+        assert await store.scrub() and await other.scrub()
+        assert [type(item).__name__ async for item in other.recover("p")] == ["Recovered", "Part", "Record"]
+        await store.append("p", Record(epoch, 3, 3, b"x"))
+        assert await other.last_seq("p") == 3
+
     # Epochs -------------------------------------------------------------------------------------------------
 
     async def test_epochs(self, store: Store, other: Store) -> None:
