@@ -44,6 +44,7 @@ CODES_BY_STATUS: dict[int, set[str]] = {
         "leaderboard_exists",
         "tenant_exists",
         "period_exists",
+        "entry_exists",
         "period_closed",
         "period_not_open",
         "rewards_pending",
