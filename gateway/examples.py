@@ -14,6 +14,17 @@ DEFINITION: dict[str, Any] = {
 }
 DEFINITION_PATCH = {"name": "Global Weekly XP (season 2)", "ranking": {"max_entries": 200_000}}
 
+DEFINITION_WITH_REWARDS: dict[str, Any] = {
+    "leaderboard_id": "xp-with-rewards",
+    "timeframe": {"type": "weekly"},
+    "rewards": {
+        "tiers": [
+            {"name": "champion", "rank_from": 1, "rank_to": 1, "payload": {"gems": 1000}},
+            {"name": "half", "top_percent": 50, "payload": {"gems": 10}},
+        ]
+    },
+}
+
 SUBMISSION: dict[str, Any] = {
     "player_id": "p1",
     "score": 5100,

@@ -47,8 +47,8 @@ class Closing:
         self.s = supervisor
 
     async def carry_out(self, chain: ChainState, steps: Sequence[Step]) -> bool:
-        """Take periods to the stages that are due, in order; whether that was all. Else, and after ApiError and
-        StoreError, the rest is due again, when others have had the chain's lock.
+        """Take periods to the stages that are due, in order; whether that was all. Else, and after ApiError
+        and StoreError, the rest is due again, when others have had the chain's lock.
         """
         changes: list[Change] = []
         events: list[Event] = []

@@ -24,7 +24,11 @@ def leaderboards(s: Shared) -> tuple[Route, ...]:
             Answer(201, "Created.", "Leaderboard", headers=("ETag", "Location")),
             scopes=write,
             parameters=(s.idempotency_key,),
-            body=Body("Definition", example.DEFINITION, more_examples={"least": {"leaderboard_id": "xp"}}),
+            body=Body(
+                "Definition",
+                example.DEFINITION,
+                more_examples={"least": {"leaderboard_id": "xp"}, "rewards": example.DEFINITION_WITH_REWARDS},
+            ),
             codes=("leaderboard_exists", "idempotency_conflict"),
             logged=True,
         ),
