@@ -87,6 +87,7 @@ class AccessCommands:
             for purge in purges:
                 if purge.act is not None:
                     await purge.act()
+            await self.s.moderation.forget_tenant(tenant_id)
             self.s.events.purge(listeners)
 
         return Planned(200, tenant_json(tenant), changes, act)

@@ -336,6 +336,7 @@ class Chain:
             return self._sealed_record(self.closed[serial])
         activation = await self.open.awake(serial)
         activation.require_loaded()
+        await self.hidden.follow(activation)  # who is hidden is in no final standings
         following = next((a.record.serial for a in self.open if a.record.serial > serial), None)
         if following is not None and (activation.period.ids.by_id or activation.waiting_inputs):
             (await self.open.awake(following)).require_writable()

@@ -82,8 +82,10 @@ class Erasure:
 
     async def _scrub(self) -> None:
         """Go on until it can: a reading in the way lasts seconds."""
-        while not await self._scrubbed():
+        while True:
             await asyncio.sleep(SCRUB_PAUSE_S)
+            if await self._scrubbed():
+                return
 
     async def _erase(
         self, chain: ChainState, player_id: str, anonymous_id: str, limit: asyncio.Semaphore

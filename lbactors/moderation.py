@@ -137,6 +137,13 @@ class Moderation:
         self.version += 1
         self._versions[tenant_id] = self.version
 
+    async def forget_tenant(self, tenant_id: str) -> None:
+        """A tenant is gone with all its players."""
+        if self._lists.pop(tenant_id, None):
+            self.version += 1
+            self._versions[tenant_id] = self.version
+            await self.tell()
+
     async def tell(self) -> None:
         """Have every actor that runs follow; one that is away hears it when it is back."""
         await self.s.hosting.moderate_all()

@@ -374,6 +374,9 @@ class FakeApi:
             return answer({"ready": self.ready, "actors": actors, "supervisor": {"epoch": 4}, "at": 1100.0})
         if request.method == "GET":
             return answer({"items": [], "total": 0, "next_cursor": None})
+        if "/players/" in request.path and request.path.startswith("/v1/leaderboards/"):
+            entry = {"window": "main", "period_key": "2026-W47", "rank": 1, "score": 5, "subscore": 0}
+            return answer({name: [entry] for name in ("removed", "restored", "before", "after")})
         return answer({**(request[BODY] or {}), "key_id": "k_1", "key": "lb_new", **PERIOD, "entries": 0,
                        "submissions": 0}, 201 if request.method == "POST" else 200)  # fmt: skip
 

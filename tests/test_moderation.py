@@ -15,6 +15,7 @@ from local_supervisor import WHO, LocalServer
 
 from lbactors.audit import Wanted, search
 from lbactors.model import ApiError
+from lbactors.moderation import SHOWN, hidden_of
 from lbactors.timeframe import format_instant
 from persistence.store import StoreUnavailable
 
@@ -222,6 +223,15 @@ async def test_tenants_hide_their_own_players(server: LocalServer) -> None:
     await server.command("create_tenant", tenant={"tenant_id": "studio"})
     await server.command("hide_player", "studio", player_id="ada", hide={})
     assert await order(server) == ["ada", "bob", "cyd"]
+
+
+async def test_a_tenant_that_is_made_anew_has_no_hidden_players(server: LocalServer) -> None:
+    for turn in range(2):
+        await server.command("create_tenant", tenant={"tenant_id": "studio"})
+        listed = await hidden_of(server.supervisor.store, "studio", server.clock.now_ms())
+        assert listed == [] and server.supervisor.moderation.hidden("studio", "ada") == SHOWN, turn
+        await server.command("hide_player", "studio", player_id="ada", hide={})
+        await server.command("delete_tenant", tenant_id="studio")
 
 
 async def test_while_the_store_is_away_reads_go_on(
