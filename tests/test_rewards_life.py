@@ -235,6 +235,24 @@ async def test_rewards_outlive_their_period_and_end_in_their_time(life: Life) ->
         await life.reader.find(board, "main", key)
 
 
+async def test_a_period_is_not_deleted_before_its_rewards_are_granted(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (granting, reward_reading):
+        monkeypatch.setattr(module, "CHUNK_WINNERS", 2)
+    monkeypatch.setattr(granting, "CHUNKS_AT_ONCE", 1)
+    board = await life.board(timeframe={"retain_periods": 0})
+    await life.field(7)
+    key = (life.record(board, 1) or pytest.fail("no period")).key
+    life.server.clock.move(HOUR_MS + 60_000)
+
+    async def deleted() -> bool:
+        return life.record(board, 1) is None and life.record(board, 2) is not None
+
+    await life.until(deleted)
+    assert await life.listed(board, key) == expected(7)
+
+
 async def test_an_erasure_finds_rewards_whose_period_is_gone(life: Life) -> None:
     board = await life.board(timeframe={"retain_periods": 1}, windows=[], rewards=RULES_MAIN)
     for n in range(3):
