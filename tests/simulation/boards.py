@@ -54,7 +54,15 @@ BOARDS = [
     ),
     board("auckland", "monthly", "Pacific/Auckland", "weekly", "best", reset_date=31, reset_time="06:00"),
     board("los-angeles", "yearly", "America/Los_Angeles", "monthly", reset_date=15),
-    board("caracas", "weekly", "America/Caracas", reset_day="friday", reset_time="18:30"),
+    board(
+        "caracas",
+        "weekly",
+        "America/Caracas",
+        "daily",
+        reset_day="friday",
+        reset_time="18:30",
+        late_submissions="arrival",
+    ),
     board("berlin", "permanent", "Europe/Berlin", "daily"),  # closed by hand on the way
     board("moscow", "daily", "Europe/Moscow", "weekly"),  # moves to another zone on the way
     board("adelaide", "manual", "Australia/Adelaide"),  # its periods are made on the way

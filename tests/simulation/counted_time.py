@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 LOW, HIGH = datetime(2010, 12, 1), datetime(2013, 2, 1)  # what is counted out
-HOUR_S, DAY = 3600, timedelta(days=1)
+HOUR_S, DAY_S, DAY = 3600, 86_400, timedelta(days=1)
 EPOCH = datetime(1970, 1, 1)
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -69,7 +69,7 @@ def told(at_ms: int | None) -> str:
 
 @cache
 def pieces(zone: str) -> list[Piece]:
-    """A zone's clock; changes are looked for hour by hour, then second by second within the hour."""
+    """A zone's clock; changes (no two on one day) are looked for by days, hours, and then seconds."""
     with files("tzdata").joinpath("zoneinfo", *zone.split("/")).open("rb") as data:
         rules = ZoneInfo.from_file(data, key=zone)
 
@@ -80,11 +80,14 @@ def pieces(zone: str) -> list[Piece]:
 
     found: list[Piece] = []
     begins_s = low_s = seconds(LOW)
-    for hour_s in range(low_s, seconds(HIGH), HOUR_S):
-        if ahead(hour_s + HOUR_S) != ahead(hour_s):
-            change_s = next(s for s in range(hour_s + 1, hour_s + HOUR_S + 1) if ahead(s) != ahead(hour_s))
-            found.append(Piece(begins_s, change_s, ahead(hour_s)))
-            begins_s = change_s
+    for day_s in range(low_s, seconds(HIGH), DAY_S):
+        before = ahead(day_s)
+        if ahead(day_s + DAY_S) == before:
+            continue
+        hour_s = next(s for s in range(day_s, day_s + DAY_S, HOUR_S) if ahead(s + HOUR_S) != before)
+        change_s = next(s for s in range(hour_s + 1, hour_s + HOUR_S + 1) if ahead(s) != before)
+        found.append(Piece(begins_s, change_s, before))
+        begins_s = change_s
     return [*found, Piece(begins_s, seconds(HIGH), ahead(begins_s))]
 
 

@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from outbox import Receiver
 
 from .boards import BOARDS, YEAR_BEGINS_MS
 from .in_process import Server
 from .year import Year
 
-ENDS = 4
+ENDS = 3
 
 
 @pytest.fixture
@@ -36,8 +37,12 @@ async def test_a_year(folder: Path) -> None:
     ends = int(os.environ.get("LBACTORS_SIMULATION_ENDS") or ENDS)
     settings = {"idle_unload_seconds": 1800.0, "actors_per_core": 4, "spare_actors": 0}
     async with Server(folder / "data", YEAR_BEGINS_MS, **settings) as server:
-        year = Year(server, random.Random(seed), ends)
-        await year.run()
+        receiver = await Receiver().start()
+        year = Year(server, random.Random(seed), ends, receiver)
+        try:
+            await year.run()
+        finally:
+            await receiver.stop()
     print(dict(year.counts))
     zones = {board["timeframe"]["timezone"] for board in BOARDS}
     assert len(zones) >= 12

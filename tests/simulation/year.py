@@ -15,6 +15,7 @@ from collections.abc import Container
 from typing import Any, NamedTuple
 
 import msgpack
+from outbox import Receiver
 
 from lbactors.model import ApiError, Board, Outcome, PeriodRecord, Reading, Submission
 from lbactors.period_actor import ERROR, NOT_HERE, VALUE
@@ -25,10 +26,12 @@ from .boards import BOARDS, YEAR_BEGINS_MS, YEAR_ENDS_MS
 from .counted_time import Span, clock_changes_ms, ms, told
 from .expected import ExpectedBoard, ExpectedChain
 from .in_process import Server
+from .told import check_told
 
 SEALED_AFTER_MS = LINGER_MS + SEAL_SPREAD_MS  # at the latest, after the grace
 SECOND_MS, HOUR_MS, DAY_MS = 1000, 3_600_000, 86_400_000
 UNSETTLED_MS = 5000  # so far at most the clock moves while the server is at work
+TOLD = ("london", "hebron", "sao-paulo")  # boards about which a webhook is told
 PLAYERS = [f"player-{n}" for n in range(12)]
 UNIQUE = 1_000_000  # scores that all differ, and so do their sums
 PAGE = 1000
@@ -84,10 +87,13 @@ def interesting(expected: ExpectedBoard, rng: random.Random, by_lot: int) -> lis
 
 
 class Year:
-    """See the module's docstring. `by_lot`: how many ends of each chain are visited beside clock changes."""
+    """See the module's docstring. `by_lot`: how many ends of each chain are visited beside clock changes;
+    receiver: is told of the periods of some boards.
+    """
 
-    def __init__(self, server: Server, rng: random.Random, by_lot: int) -> None:
+    def __init__(self, server: Server, rng: random.Random, by_lot: int, receiver: Receiver) -> None:
         self.server = server
+        self.receiver = receiver
         self.rng = rng
         self.by_lot = by_lot
         self.boards: dict[str, ExpectedBoard] = {}
@@ -101,6 +107,8 @@ class Year:
     # The year ---------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
+        webhook = {"url": self.receiver.url, "leaderboard_ids": list(TOLD)}
+        await self.server.service.admin("create_webhook", "default", {"webhook": webhook})
         for definition in BOARDS:
             await self.create(definition)
         steps = sorted(i for board in self.boards.values() for i in interesting(board, self.rng, self.by_lot))
@@ -141,6 +149,10 @@ class Year:
             await self.server.start()
         await self.server.settle()
         await self.check_all()
+        for board_id in TOLD:
+            self.counts["told"] += await check_told(
+                self.boards[board_id], self.receiver, self.server.now_ms(), SEALED_AFTER_MS
+            )
         assert not self.problems, self.problems
 
     def _unsettled(self) -> bool:
