@@ -10,9 +10,11 @@ A real server on SQLite. The boards (daily, one window, 20 players each) are mad
           memory (PSS), by kind of process
   first   a page of a board that nobody read since the start, one after the other; the first score of other
           such boards; then the same boards once more; and so many cold boards at once
+  midnight  (with --midnight) all boards roll over, most of them asleep: when the last was closed, what it
+          cost, and single writes to random boards meanwhile
 
 Every page is compared with what was written: exit 1 if one differs. The server's clock begins at the same
-noon each time, so no period ends during a run.
+noon each time, so no period ends before it should.
 """
 
 from __future__ import annotations
@@ -30,12 +32,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgpack
 import uvloop
 from server_processes import Server, Span, looked_at, span_since, total
 
 from lbactors.cli_tables import print_table
 from lbactors.client import Client
 from lbactors.load import percentile
+from lbactors.model import COMPLETE, PeriodRecord
+from persistence import open_store
 
 KEY = "lb_many-boards"
 NOON_MS = int(datetime(2026, 6, 17, 12, tzinfo=UTC).timestamp() * 1000)
@@ -44,6 +49,10 @@ MAKING = 8  # connections that make boards
 SETTLE_S = 20.0  # after the start, before idle costs are measured
 READY_WITHIN_S = 600.0
 AT_ONCE = 100
+MIDNIGHT_MS = NOON_MS + 12 * 3600 * 1000
+BEFORE_MIDNIGHT_S = 140  # from here on the next periods are opened, one after the other
+CLOSED_WITHIN_S = 900.0  # after midnight
+WRITES_PER_S = 20
 
 
 class BoardsFailed(Exception):
@@ -64,10 +73,17 @@ def page_of(board: int) -> list[tuple[str, int]]:
     return sorted(rows, key=lambda row: -row[1])
 
 
+def set_clock(folder: Path, now_ms: int) -> Path:
+    """Make it this instant for every process of the server whose clock lies in a folder."""
+    clock = folder / "clock"
+    with clock.open("r+b" if clock.exists() else "wb") as file:  # in place: it is mapped
+        file.write(struct.pack("<q", now_ms - time.time_ns() // 1_000_000))
+    return clock
+
+
 def server_of(folder: Path) -> Server:
     """A server whose data and clock lie in a folder; its clock begins at noon."""
-    clock = folder / "clock"
-    clock.write_bytes(struct.pack("<q", NOON_MS - time.time_ns() // 1_000_000))
+    clock = set_clock(folder, NOON_MS)
     server = Server(KEY, "--clock-file", str(clock), "--log-level", "warning")
     server.data_dir = folder / "data"
     return server
@@ -166,7 +182,52 @@ async def first_answers(client: Client, boards: int, calls: int, seed: int) -> d
     }
 
 
-async def measured(folder: Path, boards: int, idle_s: float, calls: int, seed: int) -> dict[str, Any]:
+async def midnight(
+    server: Server, client: Client, folder: Path, boards: int, seed: int
+) -> tuple[dict[str, Any], list[int]]:
+    """All boards roll over: when the last was closed, and what it cost; latencies of writes meanwhile."""
+    rng = random.Random(seed)
+    store = open_store(f"sqlite:{server.data_dir}")
+    await store.open()
+    took_ns: list[int] = []
+    before = await asyncio.to_thread(looked_at, server)
+    set_clock(folder, MIDNIGHT_MS - BEFORE_MIDNIGHT_S * 1000)
+    midnight_s = time.monotonic() + BEFORE_MIDNIGHT_S
+    last_day = f"{datetime.fromtimestamp(NOON_MS / 1000, UTC):%Y-%m-%d}"
+    closed, closed_after_s = 0, {}
+
+    async def writer() -> None:
+        while True:
+            began_ns = time.perf_counter_ns()
+            board = board_id(rng.randrange(boards))
+            await client.submit(board, f"late-{len(took_ns)}", 7, submission_id=f"late-{len(took_ns)}")
+            took_ns.append(time.perf_counter_ns() - began_ns)
+            await asyncio.sleep(1 / WRITES_PER_S)
+
+    writing = asyncio.create_task(writer())
+    try:
+        while closed < boards and time.monotonic() < midnight_s + CLOSED_WITHIN_S and not writing.done():
+            await asyncio.sleep(2.0)
+            found = [(i, msgpack.unpackb(body)) for i, body in await store.scan("periods")]
+            closed = sum(
+                PeriodRecord(*body).stage == COMPLETE for i, body in found if i.rpartition("/")[2] == last_day
+            )
+            for share in (1, 50, 100):
+                if closed >= boards * share / 100:
+                    closed_after_s.setdefault(share, round(time.monotonic() - midnight_s))
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        await store.close()
+    if closed < boards:
+        raise BoardsFailed(f"{closed} of {boards} periods closed; {writing}; {server.tail()}")
+    used = await asyncio.to_thread(span_since, server, before)
+    return {"closed_after_s": closed_after_s, "cpu_s": {k: v.cpu_s for k, v in used.items()}}, sorted(took_ns)
+
+
+async def measured(
+    folder: Path, boards: int, idle_s: float, calls: int, seed: int, with_midnight: bool
+) -> dict[str, Any]:
     server = server_of(folder)
     try:
         began_s = time.monotonic()
@@ -184,6 +245,11 @@ async def measured(folder: Path, boards: int, idle_s: float, calls: int, seed: i
             show_processes(started, idle, looked_s, boards)
             answers = await first_answers(client, boards, calls, seed)
             after = await asyncio.to_thread(span_since, server, before)
+            ends: dict[str, Any] = {}
+            if with_midnight:
+                ends, answers["any score around midnight"] = await midnight(
+                    server, client, folder, boards, seed
+                )
         await stopped(server)
     finally:
         server.close()
@@ -193,7 +259,11 @@ async def measured(folder: Path, boards: int, idle_s: float, calls: int, seed: i
     ]
     columns = ["case", "boards", "p50 ms", "p99 ms", "max ms"]
     print_table(columns, rows, "one connection, unless said otherwise")
+    if ends:
+        shares = ", ".join(f"{share} % {after_s} s" for share, after_s in ends["closed_after_s"].items())
+        click.echo(f"closed after midnight: {shares}; CPU time: {sum(ends['cpu_s'].values()):.0f} s")
     return {
+        "midnight": ends,
         "ready_line_s": line_s,
         "nothing_loading_s": ready_s,
         "start": {kind: span._asdict() for kind, span in started.items()},
@@ -220,7 +290,9 @@ def show_processes(started: dict[str, Span], idle: dict[str, Span], seconds: flo
     print_table(columns, rows, f"{boards} boards, {seconds:.0f} s without requests")
 
 
-async def run(boards: int, data: Path | None, idle_s: float, calls: int, seed: int) -> dict[str, Any]:
+async def run(
+    boards: int, data: Path | None, idle_s: float, calls: int, seed: int, with_midnight: bool
+) -> dict[str, Any]:
     folder = Path(f"/tmp/lbm-{time.time_ns():x}")  # short: sockets of the server's processes lie below
     folder.mkdir()
     try:
@@ -231,7 +303,7 @@ async def run(boards: int, data: Path | None, idle_s: float, calls: int, seed: i
                 await asyncio.to_thread(shutil.copytree, folder / "data", data)
         else:
             await asyncio.to_thread(shutil.copytree, data, folder / "data")
-        return await measured(folder, boards, idle_s, calls, seed)
+        return await measured(folder, boards, idle_s, calls, seed, with_midnight)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -247,14 +319,23 @@ async def run(boards: int, data: Path | None, idle_s: float, calls: int, seed: i
 @click.option(
     "--calls", type=click.IntRange(1), default=200, show_default=True, help="Cold boards in a case."
 )
+@click.option("--midnight", "with_midnight", is_flag=True, help="All boards roll over, too: some minutes.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option(
     "--json", "json_path", type=click.Path(dir_okay=False), help="Write the figures to a file, too."
 )
-def main(boards: int, data: Path | None, idle_s: float, calls: int, seed: int, json_path: str | None) -> None:
+def main(
+    boards: int,
+    data: Path | None,
+    idle_s: float,
+    calls: int,
+    with_midnight: bool,
+    seed: int,
+    json_path: str | None,
+) -> None:
     """Measure start, idle cost and first answers of a server with many small leaderboards."""
     try:
-        figures = uvloop.run(run(boards, data, idle_s, calls, seed))
+        figures = uvloop.run(run(boards, data, idle_s, calls, seed, with_midnight))
     except BoardsFailed as error:
         raise click.ClickException(str(error)) from error
     if json_path is not None:
