@@ -161,15 +161,18 @@ class Hosting:
         return await self.call(actor, method, value)
 
     async def rouse(self, name: str) -> None:
-        """Give dormant chains a home in an actor that runs: an idle one, which needs no process start, a new
-        one, or the least loaded. ApiError.
+        """Give dormant chains a home in an actor that runs, an idle one or the least loaded, which needs no
+        process start; in a new one where none runs. ApiError.
         """
         async with self.homing:
             chain_ids = self.dormant.pop(name, None)
             if chain_ids is None:
                 return
             chains = [self.chains[c] for c in sorted(chain_ids) if c in self.chains]
-            to = planner.place(self.tenancies(), self.budget()) or self.new_name()
+            # Among those that run, if any does: a process start takes a second or two, and somebody waits.
+            up = {n: t for n, t in self.tenancies().items() if self.actors[n].incarnation}
+            to = planner.place(up, len(up)) if up else planner.place(self.tenancies(), self.budget())
+            to = to or self.new_name()
             self.actor(to).chains.update(c.chain_id for c in chains)
             for chain in chains:
                 chain.home = to
