@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from local_supervisor import WHO, LocalServer
+from redis_server import MakeRedis, until
 
 from lbactors.audit import Wanted, search
 from lbactors.held import Held
@@ -128,6 +129,29 @@ async def test_no_byte_names_an_erased_player(server: LocalServer) -> None:
     assert answer == {"player_id": GONE, "erased_entries": 3}
     assert await collections_with_the_name(server) == set()
     assert traces(server) == []
+
+
+async def test_redis_has_forgotten_after_a_rewrite(tmp_path: Path, make_redis: MakeRedis) -> None:
+    """The append-only file holds what was deleted until it is rewritten, as docs/erasure.md says."""
+    redis = make_redis("appendonly yes", "appendfsync everysec", "aof-use-rdb-preamble no", 'save ""')
+    await redis.start()
+    async with LocalServer(tmp_path / "data", held_limit=10, store_url=redis.url) as server:
+        await leave_traces(server)
+        assert await collections_with_the_name(server)
+        await server.command("erase_player", player_id=GONE)
+        assert await collections_with_the_name(server) == set()
+        assert named_in_files(redis.folder)
+        redis.command("BGREWRITEAOF")
+        await until(lambda: not named_in_files(redis.folder), "the append-only file is rewritten")
+
+
+def named_in_files(folder: Path) -> list[str]:
+    found = []
+    for path in folder.rglob("*.aof"):
+        with contextlib.suppress(FileNotFoundError):  # replaced just now
+            if GONE.encode() in path.read_bytes():
+                found.append(path.name)
+    return found
 
 
 async def test_what_stays_has_an_anonymous_name(server: LocalServer) -> None:
