@@ -83,7 +83,7 @@ class Chain:
 
     async def loaded(self) -> None:
         """Wait until every open period that is awake serves, or cannot."""
-        await self.open.loaded(lambda a: a.period.rules == self.spec.rules)
+        await self.open.loaded()
 
     def _new(self, record: PeriodRecord) -> Activation:
         spec = self.spec
@@ -125,14 +125,12 @@ class Chain:
         """Whether submissions must wait for a period that sleeps or was just woken."""
         return any(self.open.is_waking(a) for a in self._begun())
 
-    @property
-    def is_between(self) -> bool:
-        """Whether the next period should have begun and is not open yet: the supervisor is late."""
-        now_ms = self.clock.now_ms()
-        if not self.spec.more or self._at(now_ms) is not None:
+    def is_between(self, at_ms: int) -> bool:
+        """Whether the period of an instant should have begun and is not open yet: the supervisor is late."""
+        if not self.spec.more or self._at(at_ms) is not None:
             return False
         last = self.open[-1].record if len(self.open) else self.spec.previous
-        return last is not None and last.ends_at_ms is not None and last.ends_at_ms <= now_ms
+        return last is not None and last.ends_at_ms is not None and last.ends_at_ms <= at_ms
 
     async def wake(self) -> bool:
         """Wake the periods that submissions may belong to; whether they serve within a moment."""

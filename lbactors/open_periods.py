@@ -78,6 +78,7 @@ class OpenPeriods:
         self._all.append(activation)
         self._all.sort(key=lambda a: (a.record.starts_at_ms or 0, a.record.serial))
         if awake:
+            activation.on_demand = True
             self._guard(activation)
         else:
             activation.lie_down()
@@ -204,6 +205,8 @@ class OpenPeriods:
                 if isinstance(error, StoreWentBack):
                     log.error("the store went back", period=loading.period_id, error=str(error))
                     current.reason = loading.reason
+                    current.on_demand = False  # waiting will not help
+                    self._notify()
                     await asyncio.sleep(WENT_BACK_RETRY_S)
                 else:
                     await _pause(attempt)
@@ -246,14 +249,14 @@ class OpenPeriods:
         self._all = [new if a is old else a for a in self._all]
         self._notify()
 
-    async def loaded(self, is_settled: Callable[[Activation], bool]) -> None:
+    async def loaded(self) -> None:
         """Wait until every open period that is awake serves, or cannot."""
         for activation in list(self._all):
             serial = activation.record.serial
             task = self._tasks.get(serial)
             while task and not task.done():
                 now = self.find(serial)
-                if now is None or (now.state != "loading" and (now.state != "serving" or is_settled(now))):
+                if now is None or (now.state != "loading" and not (now.state == "serving" and now.on_demand)):
                     break
                 news = asyncio.create_task(self._news.wait())
                 await asyncio.wait([task, news], timeout=0.02, return_when=asyncio.FIRST_COMPLETED)

@@ -336,7 +336,7 @@ class PeriodActor:
     async def _write(self, op: list[Any], ahead_ms: int) -> list[Any]:
         chain_id, kind, at_ms, want, items = op
         chain = self.chains.get(chain_id)
-        if chain is None or chain.is_leaving or chain.is_between:
+        if chain is None or chain.is_leaving or chain.is_between(at_ms + ahead_ms):
             return [NOT_HERE]  # gateways wait a moment for it
         if chain.is_waking:
             return [ASLEEP]

@@ -64,7 +64,7 @@ def test_a_whole_store_is_sound(full: Place) -> None:
     before = within(full, lambda store: everything(store, COLLECTIONS))
     verified = looked(full)
     assert found(verified) == set() and verified.sound
-    assert verified.documents == {
+    assert {name: count for name, count in verified.documents.items() if count} == {
         "tenants": 2, "keys": 1, "leaderboards": 2, "periods": 6, "homes": 3, "profiles": 7,
         "idempotency": 1, "secrets": 1,
     }  # fmt: skip
