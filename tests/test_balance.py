@@ -141,10 +141,11 @@ async def test_a_move_while_scores_come_loses_none_and_refuses_none(
     shared = next(n for n in "abcd" if sum(boards.home(n) == boards.home(m) for m in "abcd") > 1)
     stop, crashed = asyncio.Event(), asyncio.Event()
 
-    async def on_reply(name: str, method: str, payload: bytes, reply: bytes) -> None:
+    async def on_reply(name: str, method: str, payload: bytes, reply: bytes) -> bool:
         if method == crash and boards.server.supervisor.hosting.actors and not crashed.is_set():
             crashed.set()
             asyncio.get_running_loop().create_task(boards.server.cluster.crash("supervisor"))
+        return True
 
     async def write(name: str, number: int) -> None:
         while not stop.is_set():
