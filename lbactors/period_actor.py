@@ -94,6 +94,7 @@ class PeriodActor:
         self._background: list[asyncio.Task[None]] = []
         self._switchboard: Switchboard | None = None
         self._hidden: dict[str, HiddenPlayers] = {}  # by tenant
+        self._followed: dict[str, int] = {}  # generation of a tenant's list that all loaded periods follow
         self._moderated = 0  # version of the last `moderate`
 
     async def _start(self) -> Store:
@@ -272,18 +273,25 @@ class PeriodActor:
         return pack([VALUE, None])
 
     async def _follow_hidden(self) -> None:
-        """Have every period that is loaded follow the lists."""
-        for hidden in self._hidden.values():
+        """Have every period that is loaded follow the lists that changed; again where that failed."""
+        changed: dict[str, int] = {}
+        for tenant_id, hidden in self._hidden.items():
             hidden.expire()
+            if hidden.generation != self._followed.get(tenant_id, 0):
+                changed[tenant_id] = hidden.generation
+        if not changed:
+            return
 
-        async def one(chain: Chain) -> None:
+        async def one(chain: Chain, tenant_id: str) -> None:
             try:
                 await chain.follow_hidden()
             except ApiError as error:
                 log.warning("hidden players", chain=chain.spec.chain_id, error=str(error))
+                changed.pop(tenant_id, None)
 
-        behind = [c for c in self.chains.values() if any(c.hidden.is_behind(a) for a in c.open)]
-        await asyncio.gather(*map(one, behind))
+        chains = [(c, i.split("/", 1)[0]) for i, c in self.chains.items()]
+        await asyncio.gather(*(one(c, tenant_id) for c, tenant_id in chains if tenant_id in changed))
+        self._followed |= changed
 
     async def change_entry(self, payload: bytes) -> bytes:
         chain_id, act, player_id, fields = msgpack.unpackb(payload)
