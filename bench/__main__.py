@@ -1,6 +1,7 @@
 """All figures in one run: `python bench`.
 
-The server over HTTP, the engine beside Redis, the recovery of a large period, and writes during snapshots.
+The server over HTTP, the engine beside Redis, the recovery of a large period, writes during snapshots, a
+rollover of hundreds of boards under load, and thousands of boards that sleep.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ HERE = Path(__file__).resolve().parent
 def main() -> int:
     """Run the benchmarks one after the other; the first failure's exit code.
 
-    The first two on 100 000 entries, the others on a million.
+    The first two on 100 000 entries, the next two on a million. All take about half an hour.
     """
     for command in (
         ["http_load.py"],
         ["engine.py", "--entries", "100000"],
         ["recovery.py"],
         ["snapshots.py"],
+        ["rollover.py"],
+        ["many_boards.py"],
     ):
         code = subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=False).returncode
         if code:
