@@ -161,6 +161,7 @@ async def test_a_move_while_scores_come_loses_none_and_refuses_none(
             break
         except ApiError as error:
             assert crash and error.code == "storage_unavailable", "the supervisor died while it was told"
+            await asyncio.sleep(0.01)
 
     def is_alone() -> bool:
         found = boards.server.supervisor.boards.get(f"default/{shared}")
