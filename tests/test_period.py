@@ -373,6 +373,37 @@ def test_a_snapshot_writes_only_what_changed() -> None:
         Period.load(parts.items(), second.seq)
 
 
+def saved(period: Period) -> tuple[dict[str, int], dict[str, bytes]]:
+    """A whole snapshot: manifest and the parts that were written."""
+    snapshot = period.begin_snapshot()
+    assert snapshot is not None
+    parts: dict[str, bytes] = {}
+    while more := period.next_parts(1000):
+        parts |= more
+    period.end_snapshot(True)
+    return snapshot.manifest, parts
+
+
+def test_moderation_is_a_part_of_its_own_only_where_there_was_any() -> None:
+    """So a snapshot of a period without it is what older versions wrote, and those load."""
+    period = Period(rules_of(Options()))
+    submit_all(period, "p", 4)
+    manifest, parts = saved(period)
+    assert {name.partition(":")[0] for name in manifest} == {"meta", "e", "i"}
+    period.apply(START_MS, [[HIDE, START_MS, "p1", None], [REMOVE, START_MS, "p2"]])
+    first_manifest, first = saved(period)
+    period.apply(START_MS, [[SUBMIT, START_MS, "p3", 1000, 0, *PLAIN]])
+    second_manifest, second = saved(period)
+    assert "m:0" in first and "m:0" not in second, "written when it changed"
+    assert second_manifest["m:0"] == first_manifest["m:0"]
+    loaded = Period.load((parts | first | second).items(), period.seq)
+    assert shown(loaded) == shown(period) and loaded.hidden == {"p1": None}
+    assert list(loaded.removed) == ["p2"]
+    loaded.apply(START_MS, [[SHOW, START_MS, "p1"], [RESTORE, START_MS, "p2"]])
+    assert loaded.total == 4
+    loaded.check()
+
+
 # Numbers --------------------------------------------------------------------------------------------------
 
 doubles = st.floats(allow_nan=False, allow_infinity=False)
