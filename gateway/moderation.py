@@ -90,6 +90,6 @@ async def unhide(call: Call) -> web.Response:
 
 
 async def hidden(call: Call) -> web.Response:
-    """`GET /v1/players/hidden`."""
+    """`GET /v1/hidden-players`."""
     found = await call.service.hidden_players(call.tenant_id)
     return listing_of(call, found, lambda item: item, "hidden")

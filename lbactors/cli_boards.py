@@ -67,6 +67,10 @@ FIELDS = (
     _Field(
         "--retain", ("timeframe", "retain_periods"), click.IntRange(0, 1000), "Closed periods kept."
     ),
+    _Field(
+        "--late-submissions", ("timeframe", "late_submissions"), ("refuse", "arrival"),
+        "Scores of a closed period: refused, or counted for the period of their arrival.",
+    ),
     _Field("--aggregation", ("scoring", "aggregation"), AGGREGATIONS, "How scores of a player combine."),
     _Field("--score-min", ("scoring", "score_min"), NUMBER, "Lower scores are refused."),
     _Field("--score-max", ("scoring", "score_max"), NUMBER, "Higher scores are refused."),
@@ -82,6 +86,9 @@ FIELDS = (
     ),
     _Field("--max-entries", ("ranking", "max_entries"), click.IntRange(1, 100_000_000), "Entries kept."),
     _Field("--min-score", ("ranking", "min_score"), NUMBER, "Entries below are kept but not ranked."),
+    _Field(
+        "--placement", ("placement",), ("auto", "dedicated"), "dedicated: period actors of its own."
+    ),
     _Field("--rewards", ("rewards",), JSON, "A JSON object: what players of a closed period win."),
     _Field("--metadata", ("metadata",), JSON, "A JSON object."),
 )  # fmt: skip

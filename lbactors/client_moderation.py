@@ -33,7 +33,7 @@ class Moderation(Transport):
 
     async def hidden_players(self, **params: Any) -> Json:
         """params: limit, offset, cursor."""
-        return await self._json("GET", "/v1/players/hidden", params=params)
+        return await self._json("GET", "/v1/hidden-players", params=params)
 
     async def edit_entry(
         self,

@@ -393,7 +393,7 @@ def test_moderation_reaches_its_routes(api: FakeApi) -> None:
             {"until": until, "reason": "hack"},
         ),
         ("players", "unhide", "maya"): ("POST /v1/players/maya/unhide", {}),
-        ("players", "hidden"): ("GET /v1/players/hidden?limit=100", None),
+        ("players", "hidden"): ("GET /v1/hidden-players?limit=100", None),
         ("players", "remove", "xp", "maya", "--reason", "hack"): (f"DELETE {entry}?reason=hack", None),
         ("players", "restore", "xp", "maya", "--window", "daily"): (f"POST {entry}/restore?window=daily", {}),
         ("players", "edit", "xp", "maya", "42", "--metadata", '{"a":1}', "--reason", "bug"): (

@@ -17,7 +17,7 @@ def moderation_of_players(s: Shared) -> tuple[Route, ...]:
     return (
         Route(
             "GET",
-            "/v1/players/hidden",
+            "/v1/hidden-players",
             moderation.hidden,
             "Moderation",
             "List hidden players",

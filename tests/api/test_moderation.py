@@ -61,12 +61,12 @@ def test_hide_and_unhide(api: Api, board: Board) -> None:
     assert [e["rank"] for e in found["entries"]] == [2, None] and found["not_found"] == []
     outcome = api.ok("POST", board.scores, {"player_id": who(board, "ada"), "score": 20})
     assert (outcome["applied"], outcome["score"], outcome["rank"]) == (True, 20, None)
-    listed = [h["player_id"] for h in api.listing("/v1/players/hidden")]
+    listed = [h["player_id"] for h in api.listing("/v1/hidden-players")]
     assert who(board, "ada") in listed
     shown = api.ok("POST", f"{player_path(board, 'ada')}/unhide")
     assert shown["hidden"] is False
     assert order(board) == order(board, "daily") == ["ada", "bob", "cyd"]
-    assert who(board, "ada") not in [h["player_id"] for h in api.listing("/v1/players/hidden")]
+    assert who(board, "ada") not in [h["player_id"] for h in api.listing("/v1/hidden-players")]
 
 
 def test_hidden_until_of_a_profile(api: Api, board: Board) -> None:
@@ -189,7 +189,7 @@ def test_an_erased_player_leaves_no_name(api: Api, board: Board) -> None:
     api.ok("POST", f"{board.path}/periods/current/close?window=main")
     erased = api.ok("DELETE", player_path(board, "ada"))
     assert erased["erased_entries"] == 2, "one in the closed period, one in the window that goes on"
-    assert who(board, "ada") not in [h["player_id"] for h in api.listing("/v1/players/hidden")]
+    assert who(board, "ada") not in [h["player_id"] for h in api.listing("/v1/hidden-players")]
     log = api.listing(f"/v1/audit?target={board.id}")
     assert all(who(board, "ada") not in repr(record) for record in log)
     assert api.listing(f"/v1/audit?player_id={who(board, 'ada')}") == []
