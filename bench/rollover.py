@@ -155,7 +155,8 @@ def refusals(answer: Answer) -> dict[int, str]:
     """Codes of the scores that an answer refused, by index; of all if it is no success."""
     sent: Sent = answer.request.tag
     if answer.status != 200:
-        return dict.fromkeys(range(len(sent.scores)), str(answer.status or "lost"))
+        code = orjson.loads(answer.body)["error"]["code"] if answer.status else "connection lost"
+        return dict.fromkeys(range(len(sent.scores)), f"{answer.status} {code}")
     if sent.single or b'"rejected":0' in answer.body:
         return {}
     return {error["index"]: error["code"] for error in orjson.loads(answer.body)["errors"]}
@@ -299,6 +300,9 @@ async def measured(
     click.echo(f"{len(told)} scores checked; cores used: {shown}; {total(used).pss_mb:.0f} MB PSS")
     for line in wrong[:SHOWN]:
         click.echo(f"wrong: {line}", err=True)
+    for answer in [a for a in load.answers if a.status != 200][:SHOWN]:
+        due_s, message = answer.request.due_s - midnight_s, answer.body.decode(errors="replace")
+        click.echo(f"due {due_s:.1f} s after midnight, {answer.latency_ms:.0f} ms: {message}", err=True)
     return {**figures, "wrong": len(wrong), "cores": cores}
 
 
