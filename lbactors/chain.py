@@ -268,7 +268,7 @@ class Chain:
                 try:
                     activation = self._taking(occurred_at_ms, arrived_at_ms)
                 except ApiError as error:
-                    repeated = self._knowing(submission_id) if error.code == "period_closed" else None
+                    repeated = await self._knowing(submission_id) if error.code == "period_closed" else None
                     if repeated is None:
                         raise
                     # It was taken in time, and its answer was lost. The period may be being sealed just now.
@@ -287,16 +287,21 @@ class Chain:
             group[2].append([SUBMIT, at_ms, player_id, score, subscore, metadata, submission_id, aggregation])
         return dict(groups)
 
-    def _knowing(self, submission_id: str | None) -> Activation | None:
-        """The open period that knows an id, its own or one handed on by those before."""
+    async def _knowing(self, submission_id: str | None) -> Activation | None:
+        """The period that knows an id, its own or one handed on by those before: an open one, or after the
+        end of a schedule the last one.
+        """
         for activation in reversed(self.open):
             if submission_id in activation.period.ids.by_id:
                 return activation
-        return None
+        if len(self.open) or self.spec.previous is None:
+            return None
+        last = await self.closed.loaded(self.spec.previous)
+        return last if submission_id in last.period.ids.by_id else None
 
-    def known(self, submission_ids: Sequence[str]) -> list[str]:
-        """Those of the ids that an open period knows."""
-        return [i for i in submission_ids if self._knowing(i) is not None]
+    async def known(self, submission_ids: Sequence[str]) -> list[str]:
+        """Those of the ids that are known."""
+        return [i for i in submission_ids if await self._knowing(i) is not None]
 
     async def _seen_elsewhere(
         self, activation: Activation, submission_id: str, player_id: str, want: int

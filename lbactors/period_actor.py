@@ -349,7 +349,7 @@ class PeriodActor:
         if chain.is_waking:
             return [ASLEEP]
         if kind == "known":
-            return [VALUE, chain.known(items)]
+            return [VALUE, await chain.known(items)]
         self.inputs += len(items)
         results = await chain.submit(at_ms + ahead_ms, want, items)
         if chain.is_leaving and all(isinstance(r, ApiError) and r.code == "period_loading" for r in results):

@@ -240,6 +240,18 @@ class Server:
         found: Supervisor = self.cluster.processes["supervisor"].actor
         return found
 
+    def described(self) -> str:
+        """Who lives where, for a failed test."""
+        supervisor = self.supervisor
+        actors = {
+            name: sorted(process.actor.chains)
+            for name, process in self.cluster.processes.items()
+            if isinstance(process.actor, PeriodActor)
+        }
+        homes = {c.chain_id: (c.home, c.version, c.lock.locked()) for c in supervisor.chains.values()}
+        hosting = supervisor.hosting
+        return f"{supervisor.trouble}; {homes=}; {actors=}; {hosting.dormant=}; {list(hosting.actors)=}"
+
     # Time -----------------------------------------------------------------------------------------------
 
     def now_ms(self) -> int:

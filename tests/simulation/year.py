@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Container
 from typing import Any, NamedTuple
@@ -35,7 +36,7 @@ TOLD = ("london", "hebron", "sao-paulo")  # boards about which a webhook is told
 PLAYERS = [f"player-{n}" for n in range(12)]
 UNIQUE = 1_000_000  # scores that all differ, and so do their sums
 PAGE = 1000
-TRIES = 2000  # of a submission while a period is loading
+WAITED_S = 30.0  # for a period that is loading
 PASSING = ("period_loading", "storage_unavailable")  # answers after which the same is sent again
 NEAR_CHANGE = {
     "hourly": 3,
@@ -278,7 +279,8 @@ class Year:
         """Send a batch, what is told to be sent again too, and compare the answers."""
         now_ms, board = self.server.now_ms(), self.board(expected.id)
         waiting, again = list({s.submission_id: s for s in submissions}.values()), False
-        for _ in range(TRIES):
+        deadline_s = time.monotonic() + WAITED_S
+        while True:
             answers = await self.server.service.submit(board, waiting, now_ms, "full")
             left = []
             for submission, answer in zip(waiting, answers, strict=True):
@@ -289,8 +291,9 @@ class Year:
             waiting, again = left, True
             if not waiting:
                 break
+            where = f"{expected.id} at {told(now_ms)}: {answers}"
+            assert time.monotonic() < deadline_s, f"{where}; {self.server.described()}"
             await asyncio.sleep(0.001)
-        assert not waiting, f"{expected.id} at {told(now_ms)}: {answers}"
         self.recent[expected.id] = [*self.recent[expected.id], *submissions][-6:]
 
     def _judge(
@@ -443,7 +446,8 @@ class Year:
         self, expected: ExpectedBoard, chain: ExpectedChain, span: Span, ref: str, kept: Container[str]
     ) -> None:
         board = self.board(expected.id)
-        for _ in range(TRIES):
+        deadline_s = time.monotonic() + WAITED_S
+        while time.monotonic() < deadline_s:
             try:
                 found = await self.server.service.page(board, chain.window, ref, 0, PAGE)
             except ApiError as error:
