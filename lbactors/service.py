@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from typing import Any, NamedTuple, cast
 
 import msgpack
 import structlog
 
 from lbactors import audit
-from lbactors.batching import Channel
 from lbactors.clock import Clock
 from lbactors.cluster import ActorGone, ActorRef, Cluster
 from lbactors.documents import view_of_record
 from lbactors.held import Held, read_held
-from lbactors.line import Line, LineLost
 from lbactors.model import (
     ApiError,
     Board,
@@ -35,9 +32,9 @@ from lbactors.model import (
 )
 from lbactors.moderation import hidden_of
 from lbactors.period import FULL, NO_RANK, RANK
-from lbactors.period_actor import ASLEEP, ERROR, NOT_HERE
 from lbactors.planner import goes_on_after
 from lbactors.profiles import Profiles
+from lbactors.reach import Reach
 from lbactors.reward_reading import RewardReader
 from lbactors.routes import Catalogue
 from lbactors.settings import ServerSettings
@@ -47,18 +44,8 @@ from lbactors.webhook_reading import WebhookReader
 from persistence.store import Store, StoreError
 
 WANT = {"none": NO_RANK, "ranks": RANK, "full": FULL}
-READS_WAITING = 20_000
-READS_AT_ONCE = 512
 COMMAND_TIMEOUT_S = 60.0
-LOAD_TIMEOUT_S = 60.0
-ENDPOINT_TIMEOUT_S = 10.0
-ROUSE_TIMEOUT_S = 15.0
-COLD = object()  # in place of a reading: the period must be loaded first
-ELSEWHERE = object()  # in place of a reading: the chain is not, or no longer, in this actor
 CLOCKS_DIFFER_MS = 2000  # so close to a bound, the period actor's clock decides
-FOUND_WITHIN_S = 5.0  # a chain that moves, or is woken again and again, is waited for so long
-MOVED_LOOK_S = 0.05  # between two looks at an actor that should have a chain and does not yet
-REPORT_PAUSE_S = 0.1  # at most one report of an actor in this time
 
 log = structlog.get_logger("service")
 
@@ -84,15 +71,6 @@ class ChangedEntry(NamedTuple):
     period_key: str
     before: Row | None
     after: Row | None
-
-
-def lost_write(error: Exception) -> ApiError:
-    """A write whose call did not come back: nobody knows whether it was journaled."""
-    return ApiError("storage_unavailable", "the period actor went away; send the same submission_id again")
-
-
-def lost_read(error: Exception) -> ApiError:
-    return ApiError("period_loading", "the period actor went away and is being started again")
 
 
 def _refusals(reply: Any, count: int, want: int) -> dict[int, ApiError]:
@@ -139,13 +117,10 @@ class Service:
         self._profiles = Profiles(store)
         self.rewards = RewardReader(store, self.now_ms)
         self.webhooks = WebhookReader(store)
-        self.catalogue = Catalogue(supervisor, self._profiles.changed, self._actor_moved)
-        self._writes: dict[str, Channel] = {}
-        self._reads: dict[str, Channel] = {}
-        self._lines: dict[str, Line] = {}
-        self._rousing: dict[str, asyncio.Task[None]] = {}
-        self._waking: dict[str, asyncio.Task[bool]] = {}
-        self._reports: dict[str, asyncio.Task[None]] = {}
+        self.catalogue = Catalogue(
+            supervisor, self._profiles.changed, lambda name, made: self.reach.moved(name, made)
+        )
+        self.reach = Reach(cluster, supervisor, self.catalogue, settings, self.now_ms)
         self._last_status: dict[str, Any] = {}
 
     async def start(self) -> None:
@@ -153,8 +128,7 @@ class Service:
 
     async def close(self) -> None:
         await self.catalogue.close()
-        for line in self._lines.values():
-            line.close()
+        self.reach.close()
 
     def now_ms(self) -> int:
         return self._clock.now_ms()
@@ -192,59 +166,6 @@ class Service:
         """A page of a tenant's audit log (`lbactors.audit.search`)."""
         return await audit.search(self._store, tenant_id, wanted, place, limit)
 
-    # Actors ---------------------------------------------------------------------------------------------
-
-    def _line(self, name: str) -> Line:
-        """The direct connection to an actor."""
-        line = self._lines.get(name)
-        if line is None:
-
-            async def endpoint() -> bytes:
-                actor = self._cluster.find(name)
-                if actor is None:
-                    raise ActorGone(f"{name} is being started")
-                return await actor.call("endpoint", timeout_s=ENDPOINT_TIMEOUT_S)
-
-            line = self._lines[name] = Line(endpoint)
-        return line
-
-    def _actor_moved(self, name: str, incarnation: str) -> None:
-        if name in self._lines:
-            self._lines[name].moved(incarnation)
-
-    def _channel(self, name: str, method: str) -> Channel:
-        channels, lost = (self._writes, lost_write) if method == "write" else (self._reads, lost_read)
-        channel = channels.get(name)
-        if channel is None:
-            settings = self._settings
-            if method == "write":
-                limit, batch = settings.queue_limit, settings.write_batch_items
-            else:
-                limit, batch = READS_WAITING, READS_AT_ONCE
-
-            def note(error: Exception) -> ApiError:
-                self._report(name, error)
-                return lost(error)
-
-            now_ms = self.now_ms if method == "write" else None
-            channel = channels[name] = Channel(self._line(name), method, note, limit, batch, now_ms)
-        return channel
-
-    def _report(self, name: str, error: Exception | None) -> None:
-        """Tell the supervisor that an actor is away or lacks a chain."""
-        if error is not None:
-            log.warning("period actor away", actor=name, error=str(error))
-        if name not in self._reports:
-            self._reports[name] = asyncio.create_task(self._send_report(name))
-
-    async def _send_report(self, name: str) -> None:
-        try:
-            await self._supervisor.call("report", name.encode(), timeout_s=5)
-        except (ActorGone, TimeoutError):
-            log.debug("supervisor away")
-        await asyncio.sleep(REPORT_PAUSE_S)
-        del self._reports[name]
-
     def _home(self, board: Board, window: str) -> tuple[str, str]:
         """Chain id and actor name of a window. ApiError period_not_found."""
         chain_id = board.chain_id(window)
@@ -254,17 +175,6 @@ class Service:
                 "period_not_found", f"leaderboard '{board.leaderboard_id}' has no period in window '{window}'"
             )
         return chain_id, name
-
-    def _value(self, reply: list[Any], name: str) -> Any:
-        """What a reply says, or the error that it is."""
-        if reply[0] == ERROR:
-            if reply[1][0] == "internal_error":
-                raise RuntimeError(reply[1][1])
-            raise ApiError.from_wire(reply[1])
-        if reply[0] == NOT_HERE:
-            self._report(name, None)
-            raise ApiError("period_loading", "the period is being loaded")
-        return reply[1]
 
     # Scores ---------------------------------------------------------------------------------------------
 
@@ -298,7 +208,8 @@ class Service:
         found: set[str | None] = set()
         try:
             for window in board.windows:
-                found.update(await self._write(board, window, ["known", 0, NO_RANK, ids], len(ids)))
+                op = ["known", 0, NO_RANK, ids]
+                found.update(await self.reach.write(board.chain_id(window), op, len(ids)))
         except ApiError as error:
             refused.update(dict.fromkeys(late, error))
         for index in late:
@@ -362,74 +273,10 @@ class Service:
         self, board: Board, window: str, submissions: list[Submission], at_ms: int, want: int
     ) -> Any:
         try:
-            return await self._write(board, window, ["submit", at_ms, want, submissions], len(submissions))
+            op = ["submit", at_ms, want, submissions]
+            return await self.reach.write(board.chain_id(window), op, len(submissions))
         except ApiError as error:
             return error
-
-    async def _write(self, board: Board, window: str, op: list[Any], weight: int) -> Any:
-        """Send an operation to a chain's home. One that sleeps is woken, one that moves is waited for:
-        nothing was taken then, so the operation is sent again. ApiError.
-        """
-        chain_id = board.chain_id(window)
-        deadline_s = time.monotonic() + FOUND_WITHIN_S
-        while True:
-            name = await self._live_home(chain_id)
-            if name is None:
-                raise ApiError("period_not_open", f"window '{window}' has no period yet")
-            reply = await self._channel(name, "write").send([chain_id, *op], weight)
-            if reply[0] not in (NOT_HERE, ASLEEP) or time.monotonic() >= deadline_s:
-                return self._value(reply, name)
-            if reply[0] == ASLEEP:
-                await self._wake(chain_id, name)
-            else:
-                await self._moved(chain_id, name)
-
-    async def _live_home(self, chain_id: str) -> str | None:
-        """The actor that has a chain. One that does not run, since nobody used its chains for long, makes the
-        supervisor give them another. ApiError period_loading.
-        """
-        name = self.catalogue.home(chain_id)
-        if name is None or name not in self.catalogue.dormant:
-            return name
-        rousing = self._rousing.get(name)
-        if rousing is None:
-            rousing = self._rousing[name] = asyncio.create_task(self._rouse(name))
-            rousing.add_done_callback(lambda _: self._rousing.pop(name, None))
-        await asyncio.shield(rousing)
-        return self.catalogue.home(chain_id)
-
-    async def _rouse(self, name: str) -> None:
-        try:
-            reply = await self._supervisor.call("rouse", name.encode(), timeout_s=ROUSE_TIMEOUT_S)
-        except (ActorGone, TimeoutError) as error:
-            raise ApiError("period_loading", f"the supervisor is away: {error}") from error
-        await self.catalogue.reach(*msgpack.unpackb(reply))
-
-    async def _wake(self, chain_id: str, name: str) -> None:
-        """Have a chain's open periods loaded; callers at the same time share one call. ApiError."""
-        waking = self._waking.get(chain_id)
-        if waking is None:
-
-            async def ask() -> bool:
-                payload = bytes(msgpack.packb(chain_id))
-                async with asyncio.timeout(LOAD_TIMEOUT_S):
-                    reply = msgpack.unpackb(await self._line(name).call("wake", payload))
-                return reply[0] == NOT_HERE or bool(reply[1])
-
-            waking = self._waking[chain_id] = asyncio.create_task(ask())
-            waking.add_done_callback(lambda _: self._waking.pop(chain_id, None))
-        try:
-            awake = await asyncio.shield(waking)
-        except (LineLost, ActorGone, TimeoutError) as error:
-            self._report(name, error)
-            raise lost_read(error) from error  # nothing was taken
-        if not awake:
-            raise ApiError("period_loading", "the period is being loaded")
-
-    async def _moved(self, chain_id: str, name: str) -> None:
-        """Wait a moment for a chain that was not where it should be: for its new home, or to be hosted."""
-        self._report(name, None)
-        await self.catalogue.home_changed(chain_id, name, MOVED_LOOK_S)
 
     async def change_entry(
         self,
@@ -452,32 +299,8 @@ class Service:
     # Reads: `period` is current | previous | a key; `window` a name of model.WINDOWS -----------------------
 
     async def _read(self, board: Board, window: str, period: str, kind: str, args: list[Any]) -> Reading:
-        chain_id, name = self._home(board, window)
-        name = await self._live_home(chain_id) or name
-        op = [chain_id, period, kind, args]
-        key = (chain_id, period, kind, *args) if kind != "lookup" else object()
-
-        def convert(reply: list[Any]) -> Any:
-            if reply[0] == NOT_HERE:
-                return ELSEWHERE
-            value = self._value(reply, name)
-            return COLD if value is None else self._reading(value)
-
-        found = await self._channel(name, "read").send_shared(key, op, convert)
-        deadline_s = time.monotonic() + FOUND_WITHIN_S
-        while found is ELSEWHERE and time.monotonic() < deadline_s:
-            await self._moved(chain_id, name)
-            name = await self._live_home(chain_id) or name
-            found = await self._channel(name, "read").send_shared(key, op, convert)
-        if found is ELSEWHERE:
-            raise ApiError("period_loading", "the period is being loaded")
-        if found is COLD:  # a closed period that is not in memory
-            try:
-                async with asyncio.timeout(LOAD_TIMEOUT_S):
-                    reply = msgpack.unpackb(await self._line(name).call("load", bytes(msgpack.packb(op))))
-            except (LineLost, ActorGone, TimeoutError) as error:
-                raise lost_read(error) from error
-            found = self._reading(self._value(reply, name))
+        self._home(board, window)
+        found = await self.reach.read(board.chain_id(window), period, kind, args, self._reading)
         return cast("Reading", found)
 
     @staticmethod
