@@ -159,25 +159,47 @@ def _to_add(
         if ends_at_ms is not None:
             lead_ms = min(most_lead_ms, (ends_at_ms - starts_at_ms) // 2)
     added: list[PeriodRecord] = []
-    keys = [r.key for r in records]
+    keys = TakenKeys(r.key for r in records)
     next_serial += max(len(spans) - MISSED_PERIODS, 0)
     for span, begins_ms in spans[-MISSED_PERIODS:]:
         record = new_record(span, next_serial, now_ms, keys, begins_ms)
         added.append(record._replace(sealed=is_missed(record, grace_ms)))
-        keys.append(record.key)
+        keys.add(record.key)
         next_serial += 1
     return added
 
 
 def new_record(
-    span: Span, serial: int, now_ms: int, keys: Iterable[str], begins_ms: int | None
+    span: Span, serial: int, now_ms: int, keys: Iterable[str] | TakenKeys, begins_ms: int | None
 ) -> PeriodRecord:
     """A period for a span, from `begins_ms` on if that is later, under a key that is not taken."""
     starts_at_ms = span.starts_at_ms
     if begins_ms is not None and (starts_at_ms is None or starts_at_ms < begins_ms):
         starts_at_ms = begins_ms
-    key = unique_key(span.key, keys)
+    key = keys.unique(span.key) if isinstance(keys, TakenKeys) else unique_key(span.key, keys)
     return PeriodRecord(serial, key, starts_at_ms, span.ends_at_ms, False, 0, 0, now_ms)
+
+
+class TakenKeys:
+    """Keys of a chain, for many new ones after each other: `unique` looks through all of them only where it
+    must, since the key, or the key with a number behind it, is among them.
+    """
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._taken: set[str] = set()
+        self._numbered: set[str] = set()  # keys that occur with something behind a hyphen
+        for key in keys:
+            self.add(key)
+
+    def add(self, key: str) -> None:
+        self._taken.add(key)
+        self._numbered.add(key.rpartition("-")[0])
+
+    def unique(self, key: str) -> str:
+        """See `unique_key`."""
+        if key in self._taken or key in self._numbered:
+            return unique_key(key, self._taken)
+        return key
 
 
 def unique_key(key: str, keys: Iterable[str]) -> str:

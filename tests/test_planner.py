@@ -27,6 +27,7 @@ from lbactors.planner import (
     Move,
     Plan,
     Step,
+    TakenKeys,
     Tenancy,
     goes_on_after,
     new_record,
@@ -264,7 +265,7 @@ def test_a_key_is_not_used_again_when_its_first_bearer_is_gone() -> None:
     ],
 )
 def test_keys(key: str, taken: list[str], expected: str) -> None:
-    assert unique_key(key, taken) == expected
+    assert unique_key(key, taken) == TakenKeys(taken).unique(key) == expected
 
 
 # Schedules with an end, and without periods of their own --------------------------------------------------
