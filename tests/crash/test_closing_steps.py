@@ -89,7 +89,11 @@ class Site(NamedTuple):
 @pytest.fixture(scope="module")
 def _killable() -> Any:
     server = Server(ROOT_KEY)
-    server.variables["LBACTORS_CLOCK_FILE"] = str(server.folder / "clock")
+    server.variables |= {
+        "LBACTORS_CLOCK_FILE": str(server.folder / "clock"),
+        "LBACTORS_SNAPSHOT_SECONDS": str(7 * DAY_S),  # the one at the end is the one that is meant
+        "LBACTORS_IDLE_UNLOAD_SECONDS": str(7 * DAY_S),
+    }
     yield server, Orders(server, f"lbactors.reward_documents:CHUNK_WINNERS={CHUNK}")
     server.close()
 

@@ -31,7 +31,7 @@ from lbactors.settings import ServerSettings
 from lbactors.supervisor import Supervisor
 from persistence.store import StoreError
 
-SETTLED_WITHIN_S = 30.0
+SETTLED_WITHIN_S = 60.0
 RETRY_MS = 500  # after this time of the clock the supervisor tries again what failed
 LOOK_S = 0.001
 LOOKS_UNTIL_AGAIN = 5
