@@ -50,7 +50,7 @@ class PacedLoad:
         self.answers: list[Answer] = []
         self._address = address
         self._connections = connections
-        self._free: list[_Connection] = []
+        self._free: deque[_Connection] = deque()  # used in turn: an idle one is closed by the server
         self._waiting: deque[Request] = deque()
         self._in_flight = 0
         self._settled = asyncio.Event()
@@ -72,13 +72,14 @@ class PacedLoad:
             while self._waiting or self._in_flight:
                 self._settled.clear()
                 await self._settled.wait()
-        for connection in self._free:
+        free, self._free = self._free, deque()
+        for connection in free:
             connection.close()
 
     def _send(self) -> None:
         while self._waiting and self._free:
             self._in_flight += 1
-            self._free.pop().send(self._waiting.popleft())
+            self._free.popleft().send(self._waiting.popleft())
 
     def took(self, connection: _Connection, request: Request, status: int, body: bytes) -> None:
         """A connection has its answer, or lost it."""
@@ -88,11 +89,20 @@ class PacedLoad:
         if status:
             self._free.append(connection)
         else:
-            task = asyncio.create_task(self._again())
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
+            self._reconnect()
         self._send()
         self._settled.set()
+
+    def lost(self, connection: _Connection) -> None:
+        """A free connection was closed by the server."""
+        if connection in self._free:
+            self._free.remove(connection)
+            self._reconnect()
+
+    def _reconnect(self) -> None:
+        task = asyncio.create_task(self._again())
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
     async def _again(self) -> None:
         """A connection in the place of one that was lost."""
@@ -149,3 +159,5 @@ class _Connection(asyncio.Protocol):
         if self._request is not None:
             request, self._request = self._request, None
             self._load.took(self, request, 0, b"")
+        else:
+            self._load.lost(self)
