@@ -121,7 +121,11 @@ def test_closed_periods_are_retained_up_to_a_number(api: Api, make_board: MakeBo
         closed = api.listing(board.periods, window="main", state="closed")
         return sorted(period["period_key"] for period in closed) == ["all_time-4", "all_time-5"]
 
+    def gone() -> bool:
+        return api.call("GET", board.rankings, params={"period": "all_time"}).status == 404
+
     eventually(kept, "two closed periods are left")
+    eventually(gone, "the actor has heard of it, too")
     api.fails(404, "period_not_found", "GET", board.rankings, params={"period": "all_time"})
     assert board.standings(period="all_time-5") == [(1, "p1", 4)]
 
