@@ -143,7 +143,8 @@ class Closing:
             data["standings"] = [entry_json(row, names.get(row.player_id)) for row in rows]
             query = urlencode({"period": record.key, "window": chain.window})
             data["standings_url"] = f"/v1/leaderboards/{quote(board.leaderboard_id)}/rankings?{query}"
-        made = event_id(chain.chain_id, record.serial, kind, at_ms)
+        bound_ms = record.starts_at_ms if stage == OPENED else record.ends_at_ms
+        made = event_id(chain.chain_id, record.serial, kind, bound_ms)
         return Event(made, kind, at_ms, board.tenant_id, board.leaderboard_id, data)
 
     async def _standings(self, chain: ChainState, record: PeriodRecord) -> list[Row]:
