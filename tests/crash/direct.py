@@ -44,7 +44,7 @@ class DirectApi(Api):
         rows = [[i["player_id"], i["score"], 0, None, i["submission_id"], None, None] for i in items]
         now_ms = time.time_ns() // 1_000_000
         try:
-            (reply,) = await self._ask("write", [[self.chain_id, "submit", now_ms, NO_RANK, rows]])
+            (reply,) = await self._ask("write", [now_ms, [[self.chain_id, "submit", now_ms, NO_RANK, rows]]])
             errors = [{"index": index, "code": wire[0]} for index, wire in value_of(reply)]
         except ApiError as error:
             errors = [{"index": index, "code": error.code} for index in range(len(items))]
