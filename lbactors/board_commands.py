@@ -290,7 +290,8 @@ class BoardCommands:
             await self.s.hosting.host([chain], wait=True)
             try:
                 async with chain.lock:
-                    stages = (s for s in (OPENED, CLOSING, CLOSED) if s > closed.stage)
+                    reached = chain.record(closed.serial).stage  # it may have been opened meanwhile
+                    stages = (s for s in (OPENED, CLOSING, CLOSED) if s > reached)
                     await self.s.closing.carry_out(chain, [Step(now_ms, s, closed.serial) for s in stages])
             finally:
                 self.s.schedule(chain, 0)

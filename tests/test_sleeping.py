@@ -267,7 +267,7 @@ async def test_a_repeat_after_the_grace_is_recognised(world: World) -> None:
             await world.seal(chain, 1)
         assert (await submit(chain, "p1", 5, "a", **times))[1].duplicate
         assert await refusal(submit(chain, "p1", 5, "b", **times)) == "period_closed"
-        assert chain.known(["a", "b"]) == ["a"]
+        assert await chain.known(["a", "b"]) == ["a"]
     assert (await standings(chain), await standings(chain, "hour-1")) == ({}, {"p1": (1, 5)})
 
 

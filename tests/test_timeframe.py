@@ -327,6 +327,7 @@ def test_defaults() -> None:
         "ends_at": None,
         "late_grace_seconds": 5,
         "retain_periods": 10,
+        "late_submissions": "refuse",
     }
     with pytest.raises(ValidationError):
         Timeframe().type = "daily"
