@@ -292,11 +292,15 @@ def next_move(actors: Mapping[str, Sequence[Tenancy]], budget: int) -> Move | No
     idle = sorted(name for name, tenants in actors.items() if not tenants)
     if idle or len(actors) < budget:
         return Move([chain_id], home, idle[0] if idle else None)
-    shared = sorted(
-        (len(tenants), name) for name, tenants in actors.items() if not is_reserved(tenants) and name != home
-    )
+    # A busy chain leaves those alone that have an actor of their own; a dedicated one only its like.
+    others_home = {
+        name: tenants
+        for name, tenants in actors.items()
+        if name != home and not (any(t.dedicated for t in tenants) if dedicated else is_reserved(tenants))
+    }
+    shared = sorted((is_reserved(tenants), len(tenants), name) for name, tenants in others_home.items())
     kept = len(actors) - len(shared)  # with this home, which would be kept too
     if not shared or kept > (budget - 1 if dedicated else budget // 2):
         return None
     others = [t.chain_id for t in actors[home] if t.chain_id != chain_id]
-    return Move(others[:MOVED_AT_ONCE], home, shared[0][1])
+    return Move(others[:MOVED_AT_ONCE], home, shared[0][2])

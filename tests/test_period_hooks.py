@@ -136,9 +136,8 @@ async def test_a_call_that_fails_late_is_repeated(monkeypatch: pytest.MonkeyPatc
         await call(event_of(1))
     monkeypatch.setattr(period_hooks, "CALL_S", 10.0)
     gate.set()
-    with capture_logs() as logs:
-        await call(event_of(1))
-    assert [line["event"] for line in logs] == ["a hook failed late"] and calls == ["evt_1", "evt_1"]
+    await call(event_of(1))
+    assert calls == ["evt_1", "evt_1"]
 
 
 async def test_a_call_that_was_given_up_from_outside_is_waited_for() -> None:

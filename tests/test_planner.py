@@ -11,7 +11,7 @@ from itertools import pairwise, product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lbactors import planner
@@ -456,9 +456,13 @@ def test_the_others_make_room_when_the_budget_is_used_up() -> None:
     dedicated = crowded | {"a": [*some("a", 1), Tenancy("x", 0.0, True)], "d": some("d", 3)}
     assert next_move(dedicated, 4) == Move(["a0"], "a", "d"), "a dedicated one gets all but the last"
     assert next_move({"a": [*some("a", 1), Tenancy("x", 0.0, True)]}, 1) is None
+    all_busy = crowded | {"a": [*some("a", 1), Tenancy("x", 0.0, True)]}
+    assert next_move(all_busy, 3) == Move(["a0"], "a", "b"), "a busy one has to share then"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
+@example(rates=[0.0, CALM_PER_S, 0.0, 0.0], dedicated={0, 2}, budget=3)
+@example(rates=[0.0, CALM_PER_S, CALM_PER_S, 0.0], dedicated={0}, budget=3)
 @given(
     rates=st.lists(st.sampled_from([0.0, 10.0, CALM_PER_S, BUSY_PER_S, 5 * BUSY_PER_S]), max_size=40),
     dedicated=st.sets(st.integers(0, 39), max_size=4),
