@@ -223,7 +223,7 @@ def test_a_killed_migration_goes_on(
     kills = 0
     for done in killed_runs(source, target, numbers):
         if done:
-            assert "everything compared and equal" in done
+            assert "compared and equal" in done  # also where the last kill came after the end
         else:
             kills += 1
             marked, blank = within(target, unfinished_migration), within(target, has_nothing)
