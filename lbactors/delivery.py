@@ -277,6 +277,7 @@ class Deliverer:
 
     async def _trim(self) -> None:
         try:
-            self.failed += await trim(self.events)
+            given_up = await trim(self.events)
+            self.failed += given_up  # not in one statement: it would forget what was counted during the await
         except (StoreError, ApiError) as error:
             log.warning("old deliveries not trimmed", error=str(error))
