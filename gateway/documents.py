@@ -9,23 +9,21 @@ supervisor answers with them too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import orjson
 
+from lbactors.documents import entry_json, instant_text
 from lbactors.model import Board, PeriodView, Reading, Row
-from lbactors.timeframe import format_instant
 
 Document = dict[str, Any]
 
-# The times of an entry are shown with every page that it is on.
-_instant_text = lru_cache(maxsize=16_384)(format_instant)
+entry = entry_json  # with `metadata`: see `metadata_reader`
 
 
 def instant(at_ms: int | None) -> str | None:
     """RFC 3339 text, or None for no time."""
-    return None if at_ms is None else _instant_text(at_ms)
+    return None if at_ms is None else instant_text(at_ms)
 
 
 def metadata_reader(packed: bool) -> Callable[[bytes], Any]:
@@ -41,23 +39,6 @@ def page_period(view: PeriodView) -> Document:
         "state": view.state,
         "starts_at": instant(view.starts_at_ms),
         "ends_at": instant(view.ends_at_ms),
-    }
-
-
-def entry(row: Row, display_name: str | None, metadata: Callable[[bytes], Any]) -> Document:
-    """One entry. `metadata`: see `metadata_reader`."""
-    rank, player_id, score, subscore, stored, submissions, first_at_ms, updated_at_ms, change = row
-    return {
-        "rank": rank,
-        "player_id": player_id,
-        "display_name": display_name,
-        "score": score,
-        "subscore": subscore,
-        "metadata": None if stored is None else metadata(stored),
-        "submissions": submissions,
-        "first_at": _instant_text(first_at_ms),
-        "updated_at": _instant_text(updated_at_ms),
-        "change": change,
     }
 
 

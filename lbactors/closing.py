@@ -92,8 +92,8 @@ class Closing:
     def _reach(self, chain: ChainState, record: PeriodRecord, stage: int) -> Change:
         """Note that a period reached a stage."""
         reached = record._replace(stage=stage)
-        sealed = {r.serial for r in chain.records if r.sealed}
-        self.s.take_records(chain, [reached], told=reached.sealed and reached.serial not in sealed)
+        told = reached.sealed and not chain.record(reached.serial).sealed
+        self.s.take_records(chain, [reached], told=told)
         return self.s.record_change(chain, reached)
 
     async def _sealed(self, chain: ChainState, record: PeriodRecord) -> PeriodRecord:

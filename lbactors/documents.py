@@ -6,6 +6,8 @@ nothing: what was written by a server was valid.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgpack
@@ -150,19 +152,26 @@ def period_json(view: PeriodView) -> dict[str, Any]:
     }
 
 
-def entry_json(row: Row, display_name: str | None) -> dict[str, Any]:
-    """An entry as a page shows it."""
+# The times of an entry are shown with every page that it is on.
+instant_text = lru_cache(maxsize=16_384)(format_instant)
+
+
+def entry_json(
+    row: Row, display_name: str | None, metadata: Callable[[bytes], Any] = orjson.loads
+) -> dict[str, Any]:
+    """An entry as a page shows it. metadata: what becomes of its stored metadata (JSON bytes)."""
+    rank, player_id, score, subscore, stored, submissions, first_at_ms, updated_at_ms, change = row
     return {
-        "rank": row.rank,
-        "player_id": row.player_id,
+        "rank": rank,
+        "player_id": player_id,
         "display_name": display_name,
-        "score": row.score,
-        "subscore": row.subscore,
-        "metadata": None if row.metadata is None else orjson.loads(row.metadata),
-        "submissions": row.submissions,
-        "first_at": format_instant(row.first_at_ms),
-        "updated_at": format_instant(row.updated_at_ms),
-        "change": row.change,
+        "score": score,
+        "subscore": subscore,
+        "metadata": None if stored is None else metadata(stored),
+        "submissions": submissions,
+        "first_at": instant_text(first_at_ms),
+        "updated_at": instant_text(updated_at_ms),
+        "change": change,
     }
 
 

@@ -395,7 +395,7 @@ class Supervisor:
         """For operators: actors, their chains and periods, readiness and why not. brief: no chains."""
         await self.start()
         await asyncio.gather(*(self.hosting.probe(name, join=True) for name in list(self.hosting.actors)))
-        loading, serving, known = 0, 0, 0
+        loading, serving = 0, 0
         for actor in self.hosting.actors.values():
             for _, periods, *_ in actor.last_ping.get("chains", {}).values():
                 for period in periods:
