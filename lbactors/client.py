@@ -28,6 +28,7 @@ from lbactors.client_transport import (
     ApiError,
     Pauses,
     Unreachable,
+    checked,
     new_id,
     segment,
 )
@@ -241,7 +242,7 @@ class Client(Moderation, RewardMethods, WebhookMethods):
 
     async def create_leaderboard(self, definition: Mapping[str, Any]) -> Json:
         """`await client.create_leaderboard({"leaderboard_id": "xp", "timeframe": {"type": "weekly"}})`."""
-        return _checked(await self.command("/v1/leaderboards", definition))
+        return checked(await self.command("/v1/leaderboards", definition))
 
     async def list_leaderboards(self, **params: Any) -> Json:
         """params: status, search, sort, limit, cursor."""
@@ -276,12 +277,12 @@ class Client(Moderation, RewardMethods, WebhookMethods):
 
     async def create_period(self, leaderboard_id: str, period: Mapping[str, Any]) -> Json:
         """For boards with timeframe `manual`: `{"period_key"?, "starts_at", "ends_at"?}`."""
-        return _checked(await self.command(f"{_board(leaderboard_id)}/periods", period))
+        return checked(await self.command(f"{_board(leaderboard_id)}/periods", period))
 
     async def close_period(self, leaderboard_id: str, *, window: str | None = None) -> Json:
         """End the current period now; `{"closed", "current"}`."""
         path = f"{_board(leaderboard_id)}/periods/current/close"
-        return _checked(await self.command(path, {}, {"window": window}))
+        return checked(await self.command(path, {}, {"window": window}))
 
     # Submissions that a plugin held for review --------------------------------------------------------------
 
@@ -319,7 +320,7 @@ class Client(Moderation, RewardMethods, WebhookMethods):
 
     async def create_key(self, key: Mapping[str, Any]) -> Json:
         """`{"name", "scopes", "tenant_id"?, "expires_at"?, "player_id"?}`; the answer alone holds the key."""
-        return _checked(await self.command("/v1/keys", key))
+        return checked(await self.command("/v1/keys", key))
 
     async def update_key(self, key_id: str, changes: Mapping[str, Any]) -> Json:
         return await self._json("PATCH", f"/v1/keys/{segment(key_id)}", body=changes)
@@ -331,7 +332,7 @@ class Client(Moderation, RewardMethods, WebhookMethods):
         return await self._json("GET", "/v1/tenants", params=params)
 
     async def create_tenant(self, tenant: Mapping[str, Any]) -> Json:
-        return _checked(await self.command("/v1/tenants", tenant))
+        return checked(await self.command("/v1/tenants", tenant))
 
     async def tenant(self, tenant_id: str) -> Json:
         return await self._json("GET", f"/v1/tenants/{segment(tenant_id)}")
@@ -359,9 +360,6 @@ class Client(Moderation, RewardMethods, WebhookMethods):
     async def metrics(self) -> str:
         """Prometheus' text format."""
         return str(await self.call("GET", "/metrics"))
-
-    async def _json(self, method: str, path: str, **more: Any) -> Json:
-        return _checked(await self.call(method, path, **more))
 
 
 class SyncClient:
@@ -415,10 +413,3 @@ def _board(leaderboard_id: str) -> str:
 
 def _player(leaderboard_id: str, player_id: str) -> str:
     return f"{_board(leaderboard_id)}/players/{segment(player_id)}"
-
-
-def _checked(answer: Any) -> Json:
-    """Every answer of the API is an object; anything else came from something else."""
-    if not isinstance(answer, dict):
-        raise ApiError(502, "not_an_answer", "the address answers, but not as an lbactors server does")
-    return answer

@@ -14,10 +14,6 @@ Json = dict[str, Any]
 class Moderation(Transport):
     """See `Client`."""
 
-    async def _json(self, method: str, path: str, **more: Any) -> Json:
-        """Of the client that this is a part of."""
-        raise NotImplementedError
-
     async def hide_player(
         self, player_id: str, *, until: str | datetime | None = None, reason: str | None = None
     ) -> Json:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from lbactors.client_transport import segment
+from lbactors.client_transport import Transport, segment
 
 Json = dict[str, Any]
 
 
-class RewardMethods:
+class RewardMethods(Transport):
     """See `Client`."""
-
-    async def _json(self, method: str, path: str, **more: Any) -> Json:
-        """Of the client that this is a part of."""
-        raise NotImplementedError
 
     async def rewards(self, leaderboard_id: str, period_key: str, **params: Any) -> Json:
         """What players won in a period, best rank first: `{"state", "tiers", "items", "next_cursor", …}`.

@@ -70,6 +70,13 @@ class Unreachable(ConnectionError):
     """
 
 
+def checked(answer: Any) -> dict[str, Any]:
+    """Every answer of the API is an object; anything else came from something else."""
+    if not isinstance(answer, dict):
+        raise ApiError(502, "not_an_answer", "the address answers, but not as an lbactors server does")
+    return answer
+
+
 class Transport:
     """Sends requests to one server under one key. Use it inside one running event loop.
 
@@ -177,6 +184,9 @@ class Transport:
         repeated.
         """
         return await self.call("POST", path, params=params, body=body, headers={"Idempotency-Key": new_id()})
+
+    async def _json(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        return checked(await self.call(method, path, **more))
 
     async def _once(
         self, method: str, url: URL, content: bytes | None, headers: dict[str, str], answers: tuple[int, ...]

@@ -13,10 +13,6 @@ Json = dict[str, Any]
 class WebhookMethods(Transport):
     """See `Client`."""
 
-    async def _json(self, method: str, path: str, **more: Any) -> Json:
-        """Of the client that this is a part of."""
-        raise NotImplementedError
-
     async def list_webhooks(self, **params: Any) -> Json:
         """params: limit, cursor."""
         return await self._json("GET", "/v1/webhooks", params=params)
