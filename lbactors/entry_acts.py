@@ -6,9 +6,9 @@ record is written again with the entries before and after. If nothing was done, 
 without a record, and one without `outcome` tells that a process died in between.
 
 All three go this way, removal by a game server too: it is as rare as an administrative act, and a direct way
-to the actor could not be audited without gaps. The price: while the supervisor is away (a second or two after
-its death) removal is answered 503, and can be repeated. These commands run beside others, so that none waits
-for an erasure or for a leaderboard that is being made.
+to the actor could not be audited without gaps. The price: while the supervisor is away (a few seconds after
+its death) removal waits for it, and is answered 503 if it does not come; it can be repeated. These commands
+run beside others, so that none waits for an erasure or for a leaderboard that is being made.
 """
 
 from __future__ import annotations

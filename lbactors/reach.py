@@ -23,6 +23,7 @@ from lbactors.model import ApiError
 from lbactors.period_actor import ASLEEP, ERROR, NOT_HERE
 from lbactors.routes import Catalogue
 from lbactors.settings import ServerSettings
+from lbactors.shared_tasks import SharedTasks
 
 READS_WAITING = 20_000
 READS_AT_ONCE = 512
@@ -66,8 +67,8 @@ class Reach:
         self._writes: dict[str, Channel] = {}
         self._reads: dict[str, Channel] = {}
         self._lines: dict[str, Line] = {}
-        self._rousing: dict[str, asyncio.Task[None]] = {}
-        self._waking: dict[str, asyncio.Task[bool]] = {}
+        self._rousing: SharedTasks[None] = SharedTasks()  # by actor
+        self._waking: SharedTasks[bool] = SharedTasks()  # by chain
         self._reports: dict[str, asyncio.Task[None]] = {}
 
     def close(self) -> None:
@@ -161,14 +162,11 @@ class Reach:
         name = self._catalogue.home(chain_id)
         if name is None or name not in self._catalogue.dormant:
             return name
-        rousing = self._rousing.get(name)
-        if rousing is None:
-            rousing = self._rousing[name] = asyncio.create_task(self._rouse(name))
-            rousing.add_done_callback(lambda _: self._rousing.pop(name, None))
-        await asyncio.shield(rousing)
+        await self._rousing.of(name, lambda: self._rouse(name))
         return self._catalogue.home(chain_id)
 
     async def _rouse(self, name: str) -> None:
+        await self._catalogue.supervisor_back(FOUND_WITHIN_S)
         try:
             reply = await self._supervisor.call("rouse", name.encode(), timeout_s=ROUSE_TIMEOUT_S)
         except (ActorGone, TimeoutError) as error:
@@ -177,19 +175,15 @@ class Reach:
 
     async def _wake(self, chain_id: str, name: str) -> None:
         """Have a chain's open periods loaded; callers at the same time share one call. ApiError."""
-        waking = self._waking.get(chain_id)
-        if waking is None:
 
-            async def ask() -> bool:
-                payload = bytes(msgpack.packb(chain_id))
-                async with asyncio.timeout(LOAD_TIMEOUT_S):
-                    reply = msgpack.unpackb(await self._line(name).call("wake", payload))
-                return reply[0] == NOT_HERE or bool(reply[1])
+        async def ask() -> bool:
+            payload = bytes(msgpack.packb(chain_id))
+            async with asyncio.timeout(LOAD_TIMEOUT_S):
+                reply = msgpack.unpackb(await self._line(name).call("wake", payload))
+            return reply[0] == NOT_HERE or bool(reply[1])
 
-            waking = self._waking[chain_id] = asyncio.create_task(ask())
-            waking.add_done_callback(lambda _: self._waking.pop(chain_id, None))
         try:
-            awake = await asyncio.shield(waking)
+            awake = await self._waking.of(chain_id, ask)
         except (LineLost, ActorGone, TimeoutError) as error:
             self._report(name, error)
             raise lost_read(error) from error  # nothing was taken

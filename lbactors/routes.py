@@ -16,6 +16,7 @@ import structlog
 
 from lbactors.documents import unpack_board, unpack_key, unpack_tenant
 from lbactors.model import Board, Key, Tenant
+from lbactors.shared_tasks import SharedTasks
 
 INCARNATIONS = "incarnations"  # not a collection of the store: the process that each actor is now
 RETRY_S = 0.2  # pause after a failed watch
@@ -55,7 +56,8 @@ class Catalogue:
         self.version = 0
         self._moved = asyncio.Condition()
         self._follower: asyncio.Task[None] | None = None
-        self._syncing: asyncio.Task[None] | None = None
+        self._syncing: SharedTasks[None] = SharedTasks()
+        self._supervisor_away = False
 
     async def start(self) -> None:
         """Fetch everything, then follow in the background."""
@@ -111,9 +113,7 @@ class Catalogue:
 
     async def sync(self) -> None:
         """Catch up with the supervisor; callers at the same time share one call. Quiet if it is away."""
-        if self._syncing is None or self._syncing.done():
-            self._syncing = asyncio.create_task(self._sync())
-        await asyncio.shield(self._syncing)
+        await self._syncing.of("", self._sync)
 
     async def _sync(self) -> None:
         try:
@@ -128,6 +128,13 @@ class Catalogue:
             async with asyncio.timeout(SYNC_TIMEOUT_S), self._moved:
                 await self._moved.wait_for(lambda: (self.epoch, self.version) >= (epoch, version))
 
+    async def supervisor_back(self, within_s: float) -> bool:
+        """Wait for a supervisor that is known to be away, for so long at most; whether it is there."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s), self._moved:
+                await self._moved.wait_for(lambda: not self._supervisor_away)
+        return not self._supervisor_away
+
     async def _follow(self) -> None:
         while True:
             try:
@@ -136,6 +143,7 @@ class Catalogue:
                 raise
             except Exception as error:
                 log.debug("supervisor away", error=repr(error))
+                self._supervisor_away = True
                 await asyncio.sleep(RETRY_S)
 
     async def _watch(self) -> None:
@@ -150,6 +158,7 @@ class Catalogue:
             self._take(collection, doc_id, body)
         async with self._moved:
             self.epoch, self.version = epoch, version
+            self._supervisor_away = False
             self._moved.notify_all()
 
     def _take(self, collection: str, doc_id: str, body: bytes | None) -> None:

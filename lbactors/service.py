@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import Any, NamedTuple, cast
 
 import msgpack
@@ -45,6 +46,9 @@ from persistence.store import Store, StoreError
 
 WANT = {"none": NO_RANK, "ranks": RANK, "full": FULL}
 COMMAND_TIMEOUT_S = 60.0
+STATUS_TIMEOUT_S = 5.0
+STATUS_AGAIN_S = 0.1
+BACK_WITHIN_S = 5.0  # what needs the supervisor waits so long for one that died: its successor takes 1 to 4 s
 CLOCKS_DIFFER_MS = 2000  # so close to a bound, the period actor's clock decides
 
 log = structlog.get_logger("service")
@@ -145,8 +149,11 @@ class Service:
     ) -> AdminAnswer:
         """Carry out a command (`lbactors.commands`) through the supervisor; `who`: for the audit log.
 
-        The catalogue of this gateway shows its effect on return. ApiError.
+        The catalogue of this gateway shows its effect on return. Nothing is sent while the supervisor is
+        known to be away; a command that it may have taken before its death is not sent twice. ApiError.
         """
+        if not await self.catalogue.supervisor_back(BACK_WITHIN_S):
+            raise ApiError("storage_unavailable", "the supervisor is away; nothing was changed")
         payload = bytes(msgpack.packb([command, tenant_id, args, idempotency, who]))
         try:
             reply = msgpack.unpackb(
@@ -464,11 +471,19 @@ class Service:
         }
 
     async def status(self, *, brief: bool = False) -> dict[str, Any]:
-        """For operators: actors with pid, memory, periods hosted, load; supervisor; store; this gateway."""
-        try:
-            arguments = (b"brief",) if brief else ()
-            reply = await self._supervisor.call("status", *arguments, timeout_s=5)
-        except (ActorGone, TimeoutError) as error:
-            raise ApiError("storage_unavailable", f"the supervisor is away: {error}") from error
+        """For operators: actors with pid, memory, periods hosted, load; supervisor; store; this gateway.
+
+        `brief`: what readiness needs, and what is so now; else a supervisor that is away is waited for.
+        """
+        deadline_s = time.monotonic() + BACK_WITHIN_S
+        while True:
+            try:
+                arguments = (b"brief",) if brief else ()
+                reply = await self._supervisor.call("status", *arguments, timeout_s=STATUS_TIMEOUT_S)
+                break
+            except (ActorGone, TimeoutError) as error:
+                if brief or time.monotonic() >= deadline_s:
+                    raise ApiError("storage_unavailable", f"the supervisor is away: {error}") from error
+                await asyncio.sleep(STATUS_AGAIN_S)
         self._last_status = {**msgpack.unpackb(reply), "gateway": {"pid": os.getpid()}}
         return self._last_status

@@ -161,6 +161,10 @@ class Cluster:
     async def crash(self, *names: str) -> None:
         """Kill processes; Ray, which would start them again, does so at once."""
         await asyncio.gather(*(self.processes[name].end() for name in names))
+        self.restart(*names)
+
+    def restart(self, *names: str) -> None:
+        """What Ray does after a while for processes that ended."""
         for name in names:
             self.processes[name] = Process(self._makers[name]())
 

@@ -1,0 +1,99 @@
+"""What is asked of the supervisor while it is away: held until its successor is there, but not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simulation.in_process import Server
+
+from lbactors.model import ApiError, Submission
+from lbactors.service import AdminAnswer
+
+NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
+LOOKS = 50
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    async with Server(tmp_path / "data", NOON_MS) as server:
+        await make(server, "before")
+        yield server
+
+
+async def make(server: Server, name: str) -> AdminAnswer:
+    definition = {"leaderboard_id": name}
+    return await server.service.admin("create_leaderboard", "default", {"definition": definition})
+
+
+async def refusal(asked: Any) -> tuple[str, str]:
+    with pytest.raises(ApiError) as raised:
+        await asked
+    return raised.value.code, raised.value.message
+
+
+async def kill_the_supervisor(server: Server) -> None:
+    """And wait until the gateway knows."""
+    catalogue = server.service.catalogue
+    await server.cluster.processes["supervisor"].end()
+    async with asyncio.timeout(10):
+        while await catalogue.supervisor_back(0):  # noqa: ASYNC110 - seen by a failed watch, without an event
+            await asyncio.sleep(0.001)
+
+
+async def unanswered(task: asyncio.Task[Any]) -> bool:
+    """Whether it still waits after everything else had many turns."""
+    for _ in range(LOOKS):
+        await asyncio.sleep(0)
+    return not task.done()
+
+
+async def test_commands_and_status_wait_for_the_successor(server: Server) -> None:
+    await kill_the_supervisor(server)
+    made = asyncio.create_task(make(server, "after"))
+    status = asyncio.create_task(server.service.status())
+    assert await unanswered(made)
+    assert await unanswered(status)
+    assert (await server.service.ready())["supervisor"] == "away", "readiness does not wait"
+    server.cluster.restart("supervisor")
+    assert (await made).status == 201
+    assert (await status)["supervisor"]["pid"]
+    assert [b.leaderboard_id for b in server.service.catalogue.boards("default")] == ["after", "before"]
+
+
+async def test_the_wait_has_an_end_and_nothing_was_done(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lbactors.service.BACK_WITHIN_S", 0.05)
+    await kill_the_supervisor(server)
+    code, message = await refusal(make(server, "never"))
+    assert (code, message) == ("storage_unavailable", "the supervisor is away; nothing was changed")
+    assert (await refusal(server.service.status()))[0] == "storage_unavailable"
+    server.cluster.restart("supervisor")
+    assert await server.service.catalogue.supervisor_back(10)
+    assert (await make(server, "never")).status == 201, "a new one, not one that exists already"
+
+
+async def test_a_command_that_was_sent_is_not_sent_again(server: Server) -> None:
+    """The supervisor dies after its commit and before its answer."""
+
+    async def lost(name: str, method: str, payload: bytes, reply: bytes) -> bool:
+        return method != "command"
+
+    server.cluster.on_reply = lost
+    code, message = await refusal(make(server, "done"))
+    assert (code, message) == ("storage_unavailable", "the supervisor is away; the outcome is unknown")
+    assert server.service.catalogue.board("default", "done") is not None
+
+
+async def test_scores_go_on_without_it(server: Server) -> None:
+    board = server.service.catalogue.board("default", "before")
+    assert board is not None
+    await kill_the_supervisor(server)
+    submission = Submission("p", 1, 0, None, None, None, None)
+    (answer,) = await server.service.submit(board, [submission], server.now_ms(), "full")
+    assert not isinstance(answer, ApiError)
+    server.cluster.restart("supervisor")
