@@ -16,7 +16,7 @@ BACK_WITHIN_S = 10.0  # the target is 3; a busy test machine is slower
 
 async def homes_of(api: Api, ledger: Ledger) -> dict[str, int]:
     """Process id of the actor that hosts each window of a board."""
-    status = await api.ok("GET", "/v1/status")
+    status = await api.status()
     return {
         chain_id.rpartition("/")[2]: actor["pid"]
         for actor in status["actors"]

@@ -14,7 +14,6 @@ from outbox import Receiver
 
 from .conftest import ROOT_KEY, MakeServer, Note
 from .server_process import Server
-from .test_kill_supervisor import supervisor_pid
 from .writers import Api, unique
 
 PLAYERS = 16_000
@@ -62,7 +61,7 @@ async def played(api: Api) -> tuple[str, str]:
 
 
 async def kill_the_actor(server: Server, api: Api) -> None:
-    for actor in (await api.ok("GET", "/v1/status"))["actors"]:
+    for actor in (await api.status())["actors"]:
         if actor["chains"] and actor.get("pid"):
             server.kill_one(actor["pid"])
 
@@ -88,7 +87,7 @@ async def test_kill_whatever_while_winners_are_granted(
             page = await granted(api, rewards, at_least=int(PLAYERS * rng.uniform(share, share + 0.1)))
             progress.append(page["winners"])
             if whom == "supervisor":
-                server.kill_one(await supervisor_pid(api))
+                server.kill_one(await api.supervisor_pid())
             else:
                 await kill_the_actor(server, api)
         page = await granted(api, rewards, at_least=int(PLAYERS * rng.uniform(0.7, 0.8)))

@@ -19,17 +19,6 @@ EVERY_S = 2
 PERIODS_AFTERWARDS = 2
 
 
-async def supervisor_pid(api: Api) -> int:
-    """Its process, waited for while it is away."""
-    async with asyncio.timeout(BACK_WITHIN_S):
-        while True:
-            status, answer = await api.call("GET", "/v1/status")
-            if status == 200:
-                pid: int = answer["supervisor"]["pid"]
-                return pid
-            assert answer["error"]["code"] == "storage_unavailable", answer
-
-
 async def create_board_at_last(api: Api) -> None:
     """Create a board, asked for again until it is there, and write to it."""
     board_id = unique("after")
@@ -65,12 +54,12 @@ async def test_kill_the_supervisor(server: Server, api: Api, rng: random.Random,
     readers = [live_reader(total), live_reader(total, "daily"), live_reader(best)]
     async with readers[0], readers[1], readers[2], Load(total, best), Load(rolling, patient=(1, 50)):
         await asyncio.sleep(rng.uniform(0.5, 0.5 + EVERY_S))
-        victim = await supervisor_pid(api)
+        victim = await api.supervisor_pid()
         killed_at_s = time.monotonic()
         server.kill_one(victim)
         await create_board_at_last(api)
         back_at_s = time.monotonic()
-        assert await supervisor_pid(api) != victim
+        assert await api.supervisor_pid() != victim
         caught_up_at_s = back_at_s + EVERY_S
         await rolling.events.success_after(caught_up_at_s, 30)
         await asyncio.sleep(PERIODS_AFTERWARDS * EVERY_S)  # what is looked at is how this time goes by

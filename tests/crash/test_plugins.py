@@ -18,7 +18,6 @@ import pytest
 
 from .conftest import MakeServer
 from .server_process import Server
-from .test_kill_supervisor import supervisor_pid
 from .writers import Api, Disconnected, unique, zone_at_noon
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -69,7 +68,7 @@ async def test_killed_between_a_hooks_success_and_its_record(judged: tuple[Serve
     wanted = []
     for number in range(3):
         await at_last(api, "POST", f"{path}/scores", {"player_id": "p", "score": number})
-        victim = await supervisor_pid(api)
+        victim = await api.supervisor_pid()
         (server.folder / "die").write_text(board_id)
         status, _ = await api.call("POST", f"{path}/periods/current/close", {})
         assert status in (200, 503)  # it is carried out, whether the answer comes before the death or not
@@ -77,7 +76,7 @@ async def test_killed_between_a_hooks_success_and_its_record(judged: tuple[Serve
         async with asyncio.timeout(WITHIN_S):
             while [key for key, _ in heard(server, board_id)].count(wanted[-1]) < 2:  # noqa: ASYNC110 - a file
                 await asyncio.sleep(0.05)
-        assert not (server.folder / "die").exists() and await supervisor_pid(api) != victim
+        assert not (server.folder / "die").exists() and await api.supervisor_pid() != victim
     told = heard(server, board_id)
     assert [key for key, _ in told] == [key for key in wanted for _ in range(2)]
     assert len({event for _, event in told}) == 3  # the second time under the same id
@@ -86,7 +85,7 @@ async def test_killed_between_a_hooks_success_and_its_record(judged: tuple[Serve
     server.terminate()
     assert await server.exit_code() == 0
     await server.start()
-    assert await supervisor_pid(api) and file.stat().st_size == size  # what was recorded is not told again
+    assert await api.supervisor_pid() and file.stat().st_size == size  # what was recorded is not told again
 
 
 async def test_approved_once_whatever_dies(judged: tuple[Server, Api], rng: random.Random) -> None:

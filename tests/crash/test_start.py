@@ -218,7 +218,7 @@ async def test_further_gateways_find_the_store(make_server: MakeServer, redis: R
     async with asyncio.timeout(FOUND_WITHIN_S):
         while seen != {server.pid, gateway}:  # a connection is taken by either
             async with Api(server.url, server.key) as api:
-                status = await api.ok("GET", "/v1/status")
+                status = await api.status()
                 assert status["storage"] == "ok"
                 seen.add(status["gateway"]["pid"])
     assert {key.split("}")[0] for key in redis.cli("KEYS", "*").split()} <= {f"{{{prefix}", f"{{{prefix}:p:"}

@@ -107,7 +107,7 @@ class Boards(NamedTuple):
 
 async def home_of(api: Api, ledger: Ledger) -> Home:
     await ledger.post(ledger.make(20), single=False)
-    status = await api.ok("GET", "/v1/status")
+    status = await api.status()
     for actor in status["actors"]:
         for chain_id in actor["chains"] or ():
             if f"/{ledger.board_id}~" in chain_id:

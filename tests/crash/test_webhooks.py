@@ -21,7 +21,6 @@ from lbactors.clock import Clock
 
 from .conftest import ROOT_KEY, MakeServer, Note
 from .server_process import Server
-from .test_kill_supervisor import supervisor_pid
 from .writers import Api, unique
 
 HOUR_MS = 3_600_000
@@ -60,14 +59,14 @@ def closings(receiver: Receiver, board: str) -> int:
 
 
 async def pending(api: Api) -> int:
-    number: int = (await api.ok("GET", "/v1/status"))["events"]["pending"]
+    number: int = (await api.status())["events"]["pending"]
     return number
 
 
 async def until_receivers_are_down(api: Api) -> None:
     async with asyncio.timeout(WITHIN_S):
         while True:
-            if (await api.ok("GET", "/v1/status"))["events"]["receivers_down"]:
+            if (await api.status())["events"]["receivers_down"]:
                 return
             await asyncio.sleep(0.1)
 
@@ -148,7 +147,7 @@ async def test_kill_the_supervisor_while_it_delivers(
         await api.ok("POST", "/v1/leaderboards", {"leaderboard_id": board, "timeframe": timeframe})
     for _ in range(KILLS):
         await receiver.until(len(receiver.got) + rng.randrange(1, 12))
-        server.kill_one(await supervisor_pid(api))
+        server.kill_one(await api.supervisor_pid())
     after = {board: len(told(receiver, board)) for board in boards}
     for board in boards:
         found = await until_told(receiver, board, closings(receiver, board) + 2)

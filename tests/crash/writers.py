@@ -90,6 +90,21 @@ class Api:
             assert loading and time.monotonic() < deadline_s, f"{method} {path}: {status} {found}"
             await asyncio.sleep(RETRY_S)
 
+    async def status(self) -> Any:
+        """`GET /v1/status`, asked for again while the supervisor is away: another one may have to start."""
+        deadline_s = time.monotonic() + 30
+        while True:
+            status, found = await self.call("GET", "/v1/status")
+            if status < 300:
+                return found
+            away = found["error"]["code"] == "storage_unavailable"
+            assert away and time.monotonic() < deadline_s, f"/v1/status: {status} {found}"
+
+    async def supervisor_pid(self) -> int:
+        """Its process, waited for while it is away."""
+        pid: int = (await self.status())["supervisor"]["pid"]
+        return pid
+
 
 class Event(NamedTuple):
     """One request: when it was sent, when it ended (monotonic seconds), and how: `ok`, an error's code,
