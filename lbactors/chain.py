@@ -12,19 +12,17 @@ its journal. What exists and when it is sealed is the supervisor's to decide: it
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 
-from lbactors import reading
-from lbactors.activation import READABLE, Activation
+from lbactors.activation import Activation
 from lbactors.chain_spec import ChainSpec, Limits
 from lbactors.clock import Clock
 from lbactors.closed_periods import ClosedPeriods
 from lbactors.hidden_players import HiddenPlayers
-from lbactors.model import ApiError, PeriodRecord, PeriodView
+from lbactors.model import ApiError, PeriodRecord
 from lbactors.open_periods import OpenPeriods
 from lbactors.period import NO_RANK, SUBMIT, Applied
 from persistence.store import Store, StoreError
@@ -387,130 +385,3 @@ class Chain:
         """Let go at once; what is journaled is safe."""
         self.open.stop()
         self.closed.stop()
-
-    # Reads ----------------------------------------------------------------------------------------------
-
-    def is_warm(self, ref: str) -> bool:
-        """Whether a read needs no loading and so no waiting."""
-        try:
-            found = self._named(ref)
-        except ApiError:
-            return True
-        if not isinstance(found, Activation):
-            return False
-        if found in self.open:
-            if self.open.is_waking(found):
-                return False
-        elif found.state == "loading":
-            return False
-        if found.state == "loading":
-            return True  # that is the answer
-        before = self._record_before(found)
-        return before is None or self._loaded_before(before) is not None
-
-    async def read(self, ref: str, kind: str, args: Sequence[Any]) -> list[Any]:
-        """One read: [view, total, as_of_seq, rows, offset, matched, missing].
-
-        `ref`: current, previous or a key. `kind` and `args`: see `reading.KINDS`.
-        """
-        found = self._named(ref)
-        if found is None:
-            found = await self._stored(ref)
-        self.work += 1
-        activation = found if isinstance(found, Activation) else await self.closed.loaded(found)
-        if activation in self.open and self.open.is_waking(activation):
-            activation = await self.open.awake(activation.record.serial)
-        before = await self.before(activation) if kind in ("page", "entry", "around", "lookup") else None
-        if self.hidden.is_behind(activation):
-            with contextlib.suppress(ApiError):  # while the store is away, reads go on with what is known
-                await self.hidden.follow(activation)
-        activation.require_loaded()
-        activation.last_used_ms = self.clock.now_ms()
-        rows, offset, matched, missing = reading.KINDS[kind](activation.period, before, args)
-        view = self.view(activation)
-        return [view, activation.period.total, activation.period.seq, rows, offset, matched, missing]
-
-    async def _stored(self, ref: str) -> PeriodRecord:
-        """A sealed period that only the store knows: by key, or the one before the current one."""
-        records = await self.closed.records()
-        if ref == "previous":
-            current = self.current(self.clock.now_ms())
-            serial = (current.record if isinstance(current, Activation) else current).serial
-            chosen = [r for r in records if r.serial < serial]
-        else:
-            chosen = [r for r in records if r.key == ref]
-        if not chosen:
-            raise ApiError("period_not_found", f"no period '{ref}' in window {self.spec.window}")
-        return chosen[-1]
-
-    def view(self, activation: Activation) -> PeriodView:
-        serial = activation.record.serial
-        following = [a for a in self.open if a.record.serial > serial]
-        last = self.spec.previous
-        if last is not None and serial < last.serial:  # others lie between it and the open ones
-            next_ms = activation.record.ends_at_ms
-        elif following:
-            next_ms = following[0].record.starts_at_ms
-        else:
-            next_ms = activation.record.ends_at_ms if self.spec.more else None
-        return reading.view_of(activation, self.spec.window, self.clock.now_ms(), self.spec.grace_ms, next_ms)
-
-    def _named(self, ref: str) -> Activation | PeriodRecord | None:
-        """What `current`, `previous` or a key mean now; None for a key that is not loaded."""
-        if ref == "current":
-            return self._loaded_or(self.current(self.clock.now_ms()))
-        if ref == "previous":
-            current = self.current(self.clock.now_ms())
-            record = current.record if isinstance(current, Activation) else current
-            before = [a for a in self.open if a.record.serial < record.serial]
-            if before:
-                return before[-1]
-            if self.spec.previous is not None and self.spec.previous.serial < record.serial:
-                return self._loaded_or(self.spec.previous)
-            if record.serial == self.spec.oldest_serial:
-                raise ApiError("period_not_found", "there is no previous period")
-            return None
-        activation: Activation
-        for activation in [*self.open, *self.closed.values()]:
-            if activation.record.key == ref:
-                return activation
-        return None
-
-    def _loaded_or(self, found: Activation | PeriodRecord) -> Activation | PeriodRecord:
-        if isinstance(found, PeriodRecord):
-            return self.closed.get(found.serial, found)
-        return found
-
-    def _record_before(self, activation: Activation) -> PeriodRecord | None:
-        """The period that `change` compares with, as far as it is known without asking the store."""
-        before = [a.record for a in self.open if a.record.serial < activation.record.serial]
-        if self.spec.previous is not None and self.spec.previous.serial < activation.record.serial:
-            before.append(self.spec.previous)
-        before.extend(a.record for s, a in self.closed.items() if s < activation.record.serial)
-        return max(before, key=lambda r: r.serial, default=None)
-
-    def _loaded_before(self, record: PeriodRecord) -> Activation | None:
-        activation: Activation
-        for activation in [*self.open, *self.closed.values()]:
-            if activation.record.serial == record.serial and activation.state in READABLE:
-                return activation
-        return None
-
-    async def before(self, activation: Activation) -> Any:
-        """The period before, loaded, or None. Older closed periods need a look into the store."""
-        record = self._record_before(activation)
-        serial = activation.record.serial
-        if activation.record.sealed and (record is None or record.serial != serial - 1):
-            earlier = [r for r in await self.closed.records() if r.serial < serial]
-            record = earlier[-1] if earlier else None
-        if record is None:
-            return None
-        found = self._loaded_before(record)
-        if found is None:
-            still_open = self.open.find(record.serial)
-            if still_open is None:
-                found = await self.closed.loaded(record)
-            else:
-                found = await self.open.awake(record.serial)
-                found.require_loaded()
-        return found.period

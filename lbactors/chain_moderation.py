@@ -8,6 +8,7 @@ from typing import Any
 from lbactors import reading
 from lbactors.activation import Activation
 from lbactors.chain import Chain
+from lbactors.chain_reading import period_before
 from lbactors.model import ApiError, Row
 from lbactors.period import EDIT, ERASE, FULL, NO_RANK, REMOVE, RESTORE
 
@@ -36,7 +37,7 @@ async def change_entry(
         raise ApiError("entry_exists", f"player '{player_id}' has an entry")
     if not result.applied:
         raise ApiError("entry_not_found", f"no entry of player '{player_id}' that could be brought back")
-    before = await chain.before(found)
+    before = await period_before(chain, found)
     old, new = result.previous, result.entry
     return (
         found.record.key,

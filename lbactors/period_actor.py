@@ -37,6 +37,7 @@ import structlog
 
 from lbactors.chain import Chain
 from lbactors.chain_moderation import change_entry, erase
+from lbactors.chain_reading import is_warm, read
 from lbactors.chain_spec import ChainSpec, Limits
 from lbactors.clock import Clock
 from lbactors.hidden_players import HiddenPlayers
@@ -385,7 +386,7 @@ class PeriodActor:
             chain = self.chains.get(chain_id)
             if chain is None or chain.is_leaving:
                 replies.append([NOT_HERE])
-            elif chain.is_warm(ref):
+            elif is_warm(chain, ref):
                 replies.append(await _reply(self._read(chain, ref, kind, args)))
             else:
                 replies.append([VALUE, None])
@@ -404,7 +405,7 @@ class PeriodActor:
 
     async def _read(self, chain: Chain, ref: str, kind: str, args: list[Any]) -> list[Any]:
         self.reads += 1
-        return [VALUE, await chain.read(ref, kind, args)]
+        return [VALUE, await read(chain, ref, kind, args)]
 
     # Upkeep ---------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import msgpack
 import pytest
 
 from lbactors.chain import Chain
+from lbactors.chain_reading import read
 from lbactors.chain_spec import ChainSpec, Limits
 from lbactors.clock import Clock
 from lbactors.model import ApiError, PeriodRecord, Rules
@@ -186,7 +187,7 @@ async def refusal(work: Awaitable[Any]) -> str:
 
 
 async def standings(chain: Chain, ref: str = "current") -> dict[str, tuple[int, float]]:
-    rows = (await chain.read(ref, "page", [0, 1000, None, None]))[3]
+    rows = (await read(chain, ref, "page", [0, 1000, None, None]))[3]
     return {row.player_id: (row.rank, row.score) for row in rows}
 
 

@@ -19,6 +19,7 @@ from test_chain import CHAIN_ID, GRACE_MS, NOON_MS, SUM, World, hour, refusal, s
 
 from lbactors.activation import Activation
 from lbactors.chain import Chain
+from lbactors.chain_reading import read
 from lbactors.chain_spec import ChainSpec
 from lbactors.model import ApiError
 from lbactors.period import FULL
@@ -130,7 +131,7 @@ async def test_an_idle_activation_learns_that_another_one_began(world: World) ->
     assert old.state == "gone"
     await asyncio.wait_for(world.lost.wait(), 10)
     assert await refusal(submit(chain, "ann", 1)) == "storage_unavailable"
-    assert await refusal(chain.read("current", "page", [0, 10, None, None])) == "storage_unavailable"
+    assert await refusal(read(chain, "current", "page", [0, 10, None, None])) == "storage_unavailable"
 
 
 @pytest.mark.parametrize("pause_s", [0.0, LONG_WRITE_S * 2, LEASE_S * 2])
@@ -316,5 +317,5 @@ async def test_a_sealed_period_that_lost_its_standings_is_not_served_empty(world
     chain.stop()
     await world.store.inner.drop_periods([PERIOD])
     fresh = await world.chain(record._replace(sealed=True), hour(2), previous=record)
-    code = await refusal(fresh.read("hour-1", "page", [0, 10, None, None]))
+    code = await refusal(read(fresh, "hour-1", "page", [0, 10, None, None]))
     assert code == "storage_unavailable"

@@ -26,13 +26,14 @@ from test_chain import (
 
 from lbactors.chain import Chain
 from lbactors.chain_moderation import change_entry, erase
+from lbactors.chain_reading import is_warm, read
 from lbactors.model import ApiError
 from lbactors.period import NO_RANK
 from persistence.store import StoreError
 
 
 async def ids(chain: Chain, ref: str, kind: str, *args: Any) -> list[tuple[int | None, str]]:
-    return [(row.rank, row.player_id) for row in (await chain.read(ref, kind, args))[3]]
+    return [(row.rank, row.player_id) for row in (await read(chain, ref, kind, args))[3]]
 
 
 async def submit_all(chain: Chain, scores: Mapping[str, float], arrived_at_ms: int) -> None:
@@ -55,7 +56,9 @@ async def test_reads_of_one_period(world: World) -> None:
     scores = {"a": 50, "b": 40, "c": 40, "d": 30, "e": 20, "f": 10, "low": 0}
     await submit_all(chain, scores, NOON_MS)
     ranked = [(1, "a"), (2, "b"), (2, "c"), (4, "d"), (5, "e"), (6, "f")]
-    view, total, seq, rows, offset, matched, missing = await chain.read("current", "page", [1, 2, None, None])
+    view, total, seq, rows, offset, matched, missing = await read(
+        chain, "current", "page", [1, 2, None, None]
+    )
     assert (view.key, view.state, view.entries, view.submissions) == ("hour-1", "active", 6, 7)
     assert (total, seq, offset, matched, missing) == (6, 7, 1, None, [])
     assert [(r.rank, r.player_id) for r in rows] == ranked[1:3]
@@ -63,28 +66,28 @@ async def test_reads_of_one_period(world: World) -> None:
     assert await ids(chain, "current", "page", 0, 99, None, None) == ranked
     assert await ids(chain, "hour-1", "page", 6, 5, None, None) == []
     assert await ids(chain, "current", "standings", 1, 2) == ranked[1:3]
-    inside = await chain.read("current", "page", [1, 2, 20, 40])
+    inside = await read(chain, "current", "page", [1, 2, 20, 40])
     assert ([r.rank for r in inside[3]], inside[5], inside[1]) == ([2, 4], 4, 6), "global ranks"
     assert await ids(chain, "current", "page", 4, 9, 20, 40) == []
     assert await ids(chain, "current", "entry", "c") == [(2, "c")]
     assert await ids(chain, "current", "entry", "low") == [(None, "low")]
-    assert await refusal(chain.read("current", "entry", ["x"])) == "entry_not_found"
+    assert await refusal(read(chain, "current", "entry", ["x"])) == "entry_not_found"
     assert await ids(chain, "current", "around", "d", 4, True) == ranked[2:6]
     assert await ids(chain, "current", "around", "a", 3, True) == ranked[:3]
     assert await ids(chain, "current", "around", "a", 3, False) == ranked[:2]
     assert await ids(chain, "current", "around", "low", 3, True) == [(None, "low")]
-    assert await refusal(chain.read("current", "around", ["x", 3, True])) == "entry_not_found"
-    found = await chain.read("current", "lookup", [["low", "f", "x", "c", "f"]])
+    assert await refusal(read(chain, "current", "around", ["x", 3, True])) == "entry_not_found"
+    found = await read(chain, "current", "lookup", [["low", "f", "x", "c", "f"]])
     assert [(r.rank, r.player_id) for r in found[3]] == [(2, "c"), (6, "f"), (None, "low")]
     assert found[6] == ["x"]
-    at = [(await chain.read("current", "rank_at", [score, 0]))[5] for score in (60, 40, 39, 0)]
+    at = [(await read(chain, "current", "rank_at", [score, 0]))[5] for score in (60, 40, 39, 0)]
     assert at == [1, 2, 4, None]
-    spread = (await chain.read("current", "distribution", [4]))[3]
+    spread = (await read(chain, "current", "distribution", [4]))[3]
     assert (spread["total"], spread["min"], spread["max"]) == (6, 10, 50)
     assert [bucket["count"] for bucket in spread["buckets"]] == [1, 1, 1, 3]
-    assert (await chain.read("current", "stats", []))[3] == []
-    assert await refusal(chain.read("hour-2", "page", [0, 1, None, None])) == "period_not_found"
-    assert await refusal(chain.read("previous", "page", [0, 1, None, None])) == "period_not_found"
+    assert (await read(chain, "current", "stats", []))[3] == []
+    assert await refusal(read(chain, "hour-2", "page", [0, 1, None, None])) == "period_not_found"
+    assert await refusal(read(chain, "previous", "page", [0, 1, None, None])) == "period_not_found"
 
 
 # One period after the other -------------------------------------------------------------------------------
@@ -108,7 +111,7 @@ async def three_hours(world: World, more: bool = True) -> Chain:
 
 
 async def changes(chain: Chain, ref: str) -> dict[str, str]:
-    return {row.player_id: row.change for row in (await chain.read(ref, "page", [0, 99, None, None]))[3]}
+    return {row.player_id: row.change for row in (await read(chain, ref, "page", [0, 99, None, None]))[3]}
 
 
 async def test_change_against_the_period_before_however_it_is_loaded(world: World) -> None:
@@ -124,10 +127,10 @@ async def test_change_against_the_period_before_however_it_is_loaded(world: Worl
 async def test_closed_periods_load_on_demand_and_are_let_go(world: World) -> None:
     chain = await three_hours(world)
     chain = await world.chain(hour(3), previous=chain.spec.previous)
-    assert set(chain.closed) == {2} and not chain.is_warm("hour-1")
+    assert set(chain.closed) == {2} and not is_warm(chain, "hour-1")
     assert await standings(chain, "hour-1") == {"a": (1, 40), "b": (2, 30), "c": (3, 20)}
-    assert set(chain.closed) == {1, 2} and chain.is_warm("hour-1")
-    assert (await chain.read("hour-1", "stats", []))[0].next_starts_at_ms == END_MS, "that of hour-2"
+    assert set(chain.closed) == {1, 2} and is_warm(chain, "hour-1")
+    assert (await read(chain, "hour-1", "stats", []))[0].next_starts_at_ms == END_MS, "that of hour-2"
     chain.closed.forget_idle(world.clock.now_ms() - 1_000, keep=2)
     assert set(chain.closed) == {1, 2}, "read just now"
     chain.closed.forget_idle(world.clock.now_ms() + 1, keep=2)
@@ -144,9 +147,9 @@ async def test_closed_periods_load_on_demand_and_are_let_go(world: World) -> Non
 
 async def test_after_the_end_of_a_schedule_its_last_period_is_current(world: World) -> None:
     chain = await three_hours(world, more=False)
-    view, _, _, rows, *_ = await chain.read("current", "page", [0, 1, None, None])
+    view, _, _, rows, *_ = await read(chain, "current", "page", [0, 1, None, None])
     assert (view.key, view.state, rows[0].player_id) == ("hour-2", "closed", "b")
-    assert (await chain.read("hour-1", "stats", []))[0].next_starts_at_ms == END_MS
+    assert (await read(chain, "hour-1", "stats", []))[0].next_starts_at_ms == END_MS
     assert view.next_starts_at_ms is None, "no period follows the last one"
 
 
@@ -157,7 +160,7 @@ async def test_after_the_end_of_a_schedule_the_one_before_the_last_is_previous(w
 
 async def test_a_pending_period_is_an_empty_page(world: World) -> None:
     chain = await world.chain(hour(2))
-    view, total, *_ = await chain.read("current", "page", [0, 10, None, None])
+    view, total, *_ = await read(chain, "current", "page", [0, 10, None, None])
     assert (view.key, view.state, total, view.next_starts_at_ms) == (
         "hour-2",
         "pending",
@@ -359,7 +362,7 @@ async def test_a_second_chain_fences_the_first(world: World) -> None:
     async with asyncio.timeout(5):
         await world.lost.wait()
     assert await refusal(submit(first, "p3", 7, "c")) == "storage_unavailable"
-    assert await refusal(first.read("current", "page", [0, 9, None, None])) == "storage_unavailable"
+    assert await refusal(read(first, "current", "page", [0, 9, None, None])) == "storage_unavailable"
     assert not (await submit(second, "p2", 7, "b"))[1].duplicate
     assert await standings(second) == {"p2": (1, 7), "p1": (2, 5)}
 

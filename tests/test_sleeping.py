@@ -26,6 +26,7 @@ from test_chain import (
 from test_chain import world as world
 
 from lbactors.chain import Chain
+from lbactors.chain_reading import is_warm, read
 from lbactors.chain_spec import Limits
 from lbactors.clock import Clock
 from lbactors.model import ApiError
@@ -82,13 +83,13 @@ async def test_a_read_wakes_and_others_wait_with_it(world: World) -> None:
     chain.stop()
     chain = await asleep(world, 1)
     gate = world.store.hold("recover", 1)
-    assert not chain.is_warm("current")
+    assert not is_warm(chain, "current")
     reads = [asyncio.create_task(standings(chain)) for _ in range(3)]
     await gate.entered.wait()
-    assert states(chain) == ["loading"] and not chain.is_warm("current"), "worth a moment's wait"
+    assert states(chain) == ["loading"] and not is_warm(chain, "current"), "worth a moment's wait"
     gate.opened.set()
     assert await asyncio.gather(*reads) == [{"p1": (1, 5)}] * 3
-    assert chain.is_warm("current")
+    assert is_warm(chain, "current")
 
 
 async def test_what_nobody_uses_goes_to_sleep_with_all_that_it_knows(world: World) -> None:
@@ -193,7 +194,7 @@ async def test_change_and_repeats_look_into_a_closing_period_that_sleeps(world: 
     assert (await submit(chain, "p1", 5, "a"))[0] == "hour-1"
     await submit(chain, "p1", 3, "b")
     await rest(world, chain)
-    rows = (await chain.read("current", "page", [0, 9, None, None]))[3]
+    rows = (await read(chain, "current", "page", [0, 9, None, None]))[3]
     assert [(row.player_id, row.change) for row in rows] == [("p1", "same")]
 
 
