@@ -1,15 +1,47 @@
-"""Fixtures of Redis servers, for every folder of tests: some of a test's own, and two that all tests share.
+"""For every folder of tests: figures that a run shows at its end, and fixtures of Redis servers.
 
-Tests that share one keep to a key prefix or a database of their own, and leave its settings as they were.
+The tests may run in several processes (`pytest -n`). Each has servers of its own that its tests share; the
+random moments of the crash tests come from one seed. Tests that share a Redis keep to a key prefix or a
+database of their own, and leave its settings as they were.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import os
+import secrets
+from collections.abc import Callable, Iterator
 
 import pytest
 from redis_server import MakeRedis, RedisCluster, RedisServer
+
+Note = Callable[[str], None]
+FIGURE = "figure"
+
+os.environ.setdefault("LBACTORS_CRASH_SEED", secrets.token_hex(4))  # the processes of a run inherit it
+_figures: list[str] = []
+
+
+@pytest.fixture
+def note(request: pytest.FixtureRequest) -> Note:
+    """Keeps a measured figure, to be shown at the end of the run."""
+
+    def keep(figure: str) -> None:
+        request.node.user_properties.append((FIGURE, figure))
+
+    return keep
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "teardown":
+        _figures.extend(str(value) for name, value in report.user_properties if name == FIGURE)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _figures:
+        terminalreporter.write_line(f"LBACTORS_CRASH_SEED={os.environ['LBACTORS_CRASH_SEED']}")
+    for figure in _figures:
+        terminalreporter.write_line(f"  {figure}")
 
 
 @pytest.fixture

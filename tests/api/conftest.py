@@ -76,7 +76,11 @@ def make_key(api: Api) -> Callable[..., dict[str, Any]]:
     return make
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    waits = sum(transport.loading_waits for transport in _transports)
+@pytest.fixture(autouse=True)
+def _loading_waits(request: pytest.FixtureRequest, note: Callable[[str], None]) -> Iterator[None]:
+    """Shows where a server was asked again because it said 503 period_loading."""
+    before = sum(transport.loading_waits for transport in _transports)
+    yield
+    waits = sum(transport.loading_waits for transport in _transports) - before
     if waits:
-        terminalreporter.write_line(f"answers 503 period_loading that were waited out: {waits}")
+        note(f"{request.node.name}: {waits} answers 503 period_loading were waited out")

@@ -1,4 +1,4 @@
-"""Fixtures of the crash tests: servers to be killed, one that several tests share, a seed, figures.
+"""Fixtures of the crash tests: servers to be killed, one that several tests share, random moments.
 
 Every server is ended with all its processes when its fixture ends, whatever the test did to it.
 """
@@ -17,14 +17,10 @@ from redis_server import RedisServer
 from .server_process import Server
 from .writers import Api
 
-SEED = os.environ.get("LBACTORS_CRASH_SEED") or secrets.token_hex(4)
-
 ROOT_KEY = "lb_a-key-for-crash-tests"
 
 MakeServer = Callable[..., Server]
 Note = Callable[[str], None]
-
-_figures: list[str] = []
 
 
 @pytest.fixture
@@ -85,16 +81,4 @@ def storage(request: pytest.FixtureRequest) -> RedisServer | None:
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
-    return random.Random(f"{SEED}/{request.node.name}")
-
-
-@pytest.fixture
-def note() -> Note:
-    """Keeps a measured figure, to be shown at the end of the run."""
-    return _figures.append
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    terminalreporter.write_line(f"crash tests: LBACTORS_CRASH_SEED={SEED}")
-    for figure in _figures:
-        terminalreporter.write_line(f"  {figure}")
+    return random.Random(f"{os.environ['LBACTORS_CRASH_SEED']}/{request.node.name}")

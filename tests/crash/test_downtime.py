@@ -16,7 +16,7 @@ from lbactors.clock import Clock
 from .conftest import ROOT_KEY, MakeServer
 from .readers import entries_of
 from .test_closing_steps import standings, wire
-from .told import firsts, subscribe, until_told
+from .told import firsts, subscribe, until_confirmed, until_told
 from .writers import Api, Ledger
 
 PLAYERS = 20
@@ -43,7 +43,8 @@ async def test_three_boundaries_while_everything_is_dead(make_server: MakeServer
         await board.post(board.make(100), single=False)
         first_key = (await api.ok("GET", f"{board.path}/rankings", limit=1))["period"]["period_key"]
         assert not board.unknown
-        await until_told(receiver, board.board_id, {"period.opened": 1}, TOLD_WITHIN_S)
+        await until_told(receiver, board.board_id, {"period.opened": 2}, TOLD_WITHIN_S)
+        await until_confirmed(api, TOLD_WITHIN_S)
     died_ms = clock.now_ms()
     await server.kill_everything()
     clock.move(3 * HOUR_MS)  # over three ends; the last two periods are in their grace

@@ -10,6 +10,8 @@ from outbox import Got, Receiver
 
 from .writers import Api
 
+LOOK_S = 0.1
+
 
 async def subscribe(receiver: Receiver, api: Api) -> str:
     """Have every event of the tenant sent to a receiver; the id of the webhook."""
@@ -22,6 +24,13 @@ def firsts(receiver: Receiver, board_id: str) -> list[Got]:
     """The first arrival of each event of a board, in order."""
     got = [g for g in receiver.got if g.body["leaderboard_id"] == board_id]
     return list({g.event_id: g for g in reversed(got)}.values())[::-1]
+
+
+async def until_confirmed(api: Api, within_s: float) -> None:
+    """Wait until the server knows that whatever was sent has arrived: it would send the rest again."""
+    async with asyncio.timeout(within_s):
+        while (await api.status())["events"]["pending"]:  # noqa: ASYNC110 - HTTP, without an event
+            await asyncio.sleep(LOOK_S)
 
 
 async def until_told(receiver: Receiver, board_id: str, kinds: dict[str, int], within_s: float) -> None:
