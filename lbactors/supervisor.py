@@ -50,6 +50,7 @@ TICK_S = 0.2
 FEED_CHANGES = 20_000  # published changes kept for gateways that lag; one further behind starts anew
 WATCH_S = 10.0  # a watch without news returns after this long
 CLAIM_S = 15.0
+PROBED_WITHIN_S = 2.0
 STORE_ANSWERS_WITHIN_S = 1.5  # a healthy store takes milliseconds; whoever asks for readiness wants an answer
 ACTIONS_AT_ONCE = 16  # chains opened or sealed at a time, so that hundreds of boundaries do not stampede
 
@@ -394,7 +395,10 @@ class Supervisor:
     async def status(self, brief: bytes = b"") -> bytes:
         """For operators: actors, their chains and periods, readiness and why not. brief: no chains."""
         await self.start()
-        await asyncio.gather(*(self.hosting.probe(name, join=True) for name in list(self.hosting.actors)))
+        probes = [asyncio.ensure_future(self.hosting.probe(n, join=True)) for n in self.hosting.actors]
+        if probes:  # an actor that is being started answers later, and is shown as it was
+            _, late = await asyncio.wait(probes, timeout=PROBED_WITHIN_S)
+            self._tasks.update(late)
         loading, serving = 0, 0
         for actor in self.hosting.actors.values():
             for _, periods, *_ in actor.last_ping.get("chains", {}).values():

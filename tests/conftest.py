@@ -17,6 +17,11 @@ from redis_server import MakeRedis, RedisCluster, RedisServer
 
 Note = Callable[[str], None]
 FIGURE = "figure"
+APART = {
+    ("crash", "test_closing_steps"),
+    ("crash", "test_plugins"),
+    ("api", "test_plugins"),
+}  # a kill at a time
 
 os.environ.setdefault("LBACTORS_CRASH_SEED", secrets.token_hex(4))  # the processes of a run inherit it
 _figures: list[str] = []
@@ -30,6 +35,18 @@ def note(request: pytest.FixtureRequest) -> Note:
         request.node.user_properties.append((FIGURE, figure))
 
     return keep
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Who may run beside whom (`--dist loadgroup`): tests that kill under load take turns, as do those of the
+    HTTP suite's server; any other file is a group of its own. The longest group begins first.
+    """
+    for item in items:
+        folder, file = item.path.parent.name, item.path.stem
+        together = folder in ("crash", "api") and (folder, file) not in APART
+        item.add_marker(pytest.mark.xdist_group(folder if together else f"{folder}-{file}"))
+    items.sort(key=lambda item: item.path.parent.name != "crash")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -15,7 +15,6 @@ import asyncio
 import atexit
 import contextlib
 import os
-import random
 import shutil
 import signal
 import socket
@@ -27,12 +26,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
+from free_ports import free_redis_port
+
 READY_WITHIN_S = 30.0
 LOOK_EVERY_S = 0.01
 COMMAND_WITHIN_S = 10.0
 TAIL_CHARACTERS = 2500
-PORTS = range(20_000, 22_700)
-BUS_PORT_ABOVE = 10_000  # what a cluster's nodes use among themselves
 SLOTS = 16_384
 MASTER_NAME = "board"  # of the one master that a RedisSentinel watches
 
@@ -41,18 +40,6 @@ Word = str | bytes | int
 
 class RedisRefused(Exception):
     """An error that Redis answered."""
-
-
-def free_port() -> int:
-    """A port that is free, and free for the bus of a cluster's node too."""
-    while True:
-        port = random.SystemRandom().choice(PORTS)
-        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            for number in (port, port + BUS_PORT_ABOVE):
-                probe = stack.enter_context(socket.socket())
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(("127.0.0.1", number))
-            return port
 
 
 async def until(look: Callable[[], object], what: str, within_s: float = READY_WITHIN_S) -> Any:
@@ -115,7 +102,7 @@ class RedisServer:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.port = port or free_port()
+        self.port = port or free_redis_port()
         self.password = password
         self.tls = tls
         self.replica_of = replica_of
@@ -166,7 +153,7 @@ class RedisServer:
                 # Someone may have taken the port since it was found free.
                 taken = "Address already in use" in self.tail()
                 assert taken and not self._port_is_given, f"{error}\n{self.tail()}"
-                self.port = free_port()
+                self.port = free_redis_port()
                 self.conf_path.unlink()
         self._port_is_given = True
         if self.replica_of is not None:

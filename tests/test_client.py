@@ -7,13 +7,13 @@ is retried, for how long, and what is not. Not verified: the server.
 from __future__ import annotations
 
 import inspect
-import socket
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fake_api import KEY, FakeApi
+from free_ports import free_port
 
 from lbactors import client as client_module
 from lbactors import client_transport
@@ -318,13 +318,6 @@ async def test_all_rankings_follows_the_cursors(client: Client) -> None:
 async def test_a_server_that_is_not_ready_answers(api: FakeApi, client: Client) -> None:
     api.ready = False
     assert (await client.ready())["error"]["code"] == "storage_unavailable"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def test_a_refused_connection(waits: list[float]) -> None:

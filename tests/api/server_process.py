@@ -11,11 +11,12 @@ import os
 import queue
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
+
+from free_ports import free_port
 
 READY_WITHIN_S = 120
 STOPPED_WITHIN_S = 30
@@ -97,10 +98,3 @@ class ServerProcess:
     def tail(self) -> str:
         stderr = self._stderr.read_text(errors="replace")[-4000:]
         return "stdout: " + "\n".join(self.lines[-20:]) + "\nstderr: " + stderr
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

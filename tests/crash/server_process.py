@@ -11,7 +11,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,19 +19,13 @@ import time
 from pathlib import Path
 
 import psutil
+from free_ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 90.0
 STOPPED_WITHIN_S = 40.0
 LOOK_EVERY_S = 0.05
 TAIL_CHARACTERS = 2500
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -175,7 +168,8 @@ class Server:
 
     def kill_one(self, pid: int) -> None:
         """SIGKILL to one process, which must be the server's."""
-        assert session_of(pid) == self.pid, f"{pid} is no process of the server"
+        if session_of(pid) != self.pid:
+            raise ProcessLookupError(f"{pid} is no process of the server, or not any more")
         os.kill(pid, signal.SIGKILL)
 
     def terminate(self) -> None:
@@ -200,12 +194,15 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def tail(self) -> str:
-        """The last lines of the server, and of its actors in the last start."""
+        """The last lines of the server and of its actors in the last start; every crash in the server."""
         told = "stdout: " + " | ".join(self.lines[-20:])
         logs = [self._stderr, *sorted(self.folder.glob("lbr-*/session_latest/logs/worker-*.err"))]
         for log in logs:
             if log.exists() and (text := log.read_text(errors="replace")[-TAIL_CHARACTERS:].strip()):
                 told += f"\n{log.name}: {text}"
+        if self._stderr.exists():
+            lines = self._stderr.read_text(errors="replace").splitlines()
+            told += "".join(f"\n{line}" for line in lines if '"event": "crash"' in line)
         return told
 
 

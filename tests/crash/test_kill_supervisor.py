@@ -14,7 +14,7 @@ from .readers import entries_of, live_reader, settle_and_audit
 from .server_process import Server
 from .writers import OK, Api, Ledger, Load, unique
 
-BACK_WITHIN_S = 15.0
+BACK_WITHIN_S = 60.0
 EVERY_S = 2
 PERIODS_AFTERWARDS = 2
 

@@ -12,13 +12,13 @@ LBACTORS_CRASH_KILLS: how many kills for each store. LBACTORS_CRASH_SEED: the pl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import time
 from collections import Counter
 from itertools import pairwise
 
-import psutil
 from redis_server import RedisServer, until
 
 from .conftest import ROOT_KEY, MakeServer, Note
@@ -36,7 +36,7 @@ PAUSE_S = (0.02, 0.8)  # else: how long until the next one
 READ_PAUSE_S = 0.02  # so that what dies has a processor to come back on
 REDIS_AWAY_S = (0.0, 1.0)
 BACK_WITHIN_S = 40.0
-GONE_WITHIN_S = 10.0
+GONE_WITHIN_S = 30.0
 MAY_BE_TOLD = {OK, DISCONNECTED, "period_loading", "storage_unavailable"}  # reads, too: while Redis is away
 
 
@@ -82,13 +82,23 @@ class Killer:
                 if kind == "redis":
                     self._kill_redis(self._rng.uniform(*REDIS_AWAY_S))
                     continue
-                for pid in self._rng.sample(self._pids(kind), count):
-                    self.server.kill_one(pid)
+                for number in range(count):
+                    await until(lambda kind=kind: self._hit(kind), f"{kind} {number}", BACK_WITHIN_S)
             self.last_s = time.monotonic()
         self.killed.update(victims)
 
     def _are_there(self, victims: tuple[str, ...]) -> bool:
         return all(len(self._pids(kind)) >= count for kind, count in Counter(victims).items())
+
+    def _hit(self, kind: str) -> bool:
+        """Kill one of a kind; false if there is none, or the one looked up was just dying."""
+        pids = self._pids(kind)
+        if not pids:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            self.server.kill_one(self._rng.choice(pids))
+            return True
+        return False
 
     def _pids(self, kind: str) -> list[int]:
         return {
@@ -101,7 +111,7 @@ class Killer:
     async def _kill_server(self, kind: str) -> None:
         """All its processes together with Redis; or its own alone, so that its successor meets orphans."""
         if kind == "server":
-            gateways = [psutil.Process(pid) for pid in self.server.further_gateways()]
+            gateways = [p for p in self.server.processes() if p.pid in self.server.further_gateways()]
             await self.server.kill_main()
             left = await survivors(gateways, time.monotonic() + GONE_WITHIN_S)  # they hold the port
             assert not left, f"the server is gone, but not {left}"

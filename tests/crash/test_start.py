@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from free_ports import free_port
 from redis_server import RedisServer
 
 from persistence.sqlite_store import DATABASE_NAME, SqliteStore
@@ -22,14 +23,14 @@ from persistence.store import Record
 
 from .conftest import ROOT_KEY, MakeServer, Note
 from .readers import live_reader, settle_and_audit
-from .server_process import Server, command_line, environment, free_port, session_of, survivors
-from .writers import DISCONNECTED, Api, Ledger, Load
+from .server_process import Server, command_line, environment, session_of, survivors
+from .writers import DISCONNECTED, OK, Api, Ledger, Load
 
 REFUSED_WITHIN_S = 30.0  # a test machine may be very busy; else it takes 1 to 2
-LEFT_AFTER_EXIT_S = 3.0
+LEFT_AFTER_EXIT_S = 20.0
 FOUND_WITHIN_S = 20.0
 CLAIM, OWNERS = "{lbactors}:claim", "{lbactors}:owners"
-ON_THE_WIRE_S = 0.05  # a request sent so shortly before SIGTERM may not have arrived yet
+ON_THE_WIRE_S = 0.05  # a request sent so shortly before SIGTERM may not have been read yet, later if busy
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2  # linux/capability.h
 PR_CAPBSET_DROP = 24  # linux/prctl.h
 
@@ -277,7 +278,9 @@ async def test_sigterm_under_load_and_the_root_key(
             told = ledger.events.strange(asked_at_s, again_at_s, DISCONNECTED, "period_loading")
             assert not told, told[:5]
             lost = [e for e in ledger.events.all if e.how == DISCONNECTED]
-            unanswered = [e for e in lost if e.sent_s < asked_at_s - ON_THE_WIRE_S]
+            answered = [e for e in ledger.events.all if e.how == OK and e.ended_s < asked_at_s]
+            slowest_s = max(e.ended_s - e.sent_s for e in answered[-100:])
+            unanswered = [e for e in lost if e.sent_s < asked_at_s - max(ON_THE_WIRE_S, 2 * slowest_s)]
             assert not unanswered, f"open requests that got no answer: {unanswered[:5]}"
         await settle_and_audit(total, "main", "daily")
         await settle_and_audit(best)

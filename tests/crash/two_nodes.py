@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 # Ray reads these when it is imported, and hands them on to its processes. A node counts as dead after about
-# two seconds if nothing listens, six if nothing answers, instead of half a minute.
+# two seconds if nothing listens, ten if nothing answers, instead of half a minute.
 os.environ |= {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # listen on 127.0.0.1 alone
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_health_check_initial_delay_ms": "3000",
     "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "4",
 }
 

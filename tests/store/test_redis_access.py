@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer, TlsFiles, free_port, until
+from free_ports import free_redis_port
+from redis_server import RedisServer, TlsFiles, until
 
 from persistence.redis_store import RedisStore
 from persistence.store import Change, Record, StoreError, StoreInUse, StoreUnavailable
@@ -157,7 +158,7 @@ async def test_a_password_that_is_changed(guarded: RedisServer) -> None:
 
 
 async def test_messages_show_no_passwords(tmp_path: Path) -> None:
-    nobody = free_port()
+    nobody = free_redis_port()
     login = f"user:{ENCODED}@127.0.0.1:{nobody}"
     for url in (
         f"redis://{login}/0",
