@@ -366,12 +366,15 @@ class Supervisor:
         return Change("periods", f"{chain.chain_id}/{record.key}", pack(list(record)))
 
     async def _delete_periods(self, chain: ChainState, serials: list[int]) -> None:
+        """Memory lets go last: as long as it has them, the planner asks for what failed again."""
         gone = [r for r in chain.records if r.serial in serials]
-        chain.records = [r for r in chain.records if r.serial not in serials]
-        chain.version += 1
         # Journals first: were the records gone and the process died here, nobody would know of them.
         await self.store.drop_periods([f"{chain.chain_id}/{r.serial}" for r in gone])
+        if self.chains.get(chain.chain_id) is not chain:
+            raise ApiError("leaderboard_not_found", "purged while its periods were deleted")
         await self.commit([Change("periods", f"{chain.chain_id}/{r.key}", None) for r in gone])
+        chain.records = [r for r in chain.records if r.serial not in serials]
+        chain.version += 1
         await self.hosting.host([chain], wait=False)
 
     # Operations -----------------------------------------------------------------------------------------
