@@ -164,7 +164,8 @@ class BoardCommands:
         span = span_from(after, chain.window, now_ms) or last_span(after, chain.window)
         if span is None or span == span_at(before, chain.window, now_ms):
             return []
-        keys = [r.key for r in chain.records if r.sealed]
+        # Of all that stay: the period before may be in its grace, or wait for its seal.
+        keys = [r.key for r in chain.records if r.sealed or r.serial < current.serial]
         renewed = planner.new_record(span, current.serial, now_ms, keys, None)
         return self._rewrite(
             chain,
