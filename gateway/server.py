@@ -233,14 +233,16 @@ async def _until_loaded(service: Service, stopping: asyncio.Event) -> None:
         async with asyncio.timeout(LOADED_WITHIN_S):
             while not stopping.is_set() and not (await service.ready())["ready"]:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stopping.wait(), LOADED_POLL_S)
+                    async with asyncio.timeout(LOADED_POLL_S):
+                        await stopping.wait()
 
 
 async def _until_stopped(cluster: Any, held: HeldStore, stopping: asyncio.Event) -> bool:
     """Wait for a signal (true), or for something that the server cannot do without to be lost (false)."""
     while not stopping.is_set():
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), WATCH_S)
+            async with asyncio.timeout(WATCH_S):
+                await stopping.wait()
         if stopping.is_set():
             break
         if dead := cluster.lost_processes():
@@ -340,7 +342,8 @@ async def _child(
         if process is not None and process.returncode is None:
             process.terminate()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), settings.drain_seconds + 5)
+                async with asyncio.timeout(settings.drain_seconds + 5):
+                    await process.wait()
 
 
 def _end_with_parent() -> None:

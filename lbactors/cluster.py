@@ -58,9 +58,10 @@ class ActorRef:
         if remote is None:
             remote = self._methods[method] = getattr(self._handle, method).remote
         try:
-            if timeout_s is None:
+            # Not wait_for, which swallows a cancellation that comes when the reply has just arrived: the loop
+            # that called would go on after it was told to end.
+            async with asyncio.timeout(timeout_s):
                 return bytes(await remote(*payload))
-            return bytes(await asyncio.wait_for(_awaited(remote(*payload)), timeout_s))
         except ActorDiedError as error:
             raise ActorGone(f"{self.name} is dead", for_good=True) from error
         except RayTaskError as error:
@@ -69,10 +70,6 @@ class ActorRef:
             raise  # a bug, and the caller should see it
         except (RayActorError, GetTimeoutError, RayError) as error:
             raise ActorGone(f"{self.name}: {type(error).__name__}") from error
-
-
-async def _awaited(ref: Any) -> Any:
-    return await ref
 
 
 class Cluster:

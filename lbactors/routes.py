@@ -67,8 +67,7 @@ class Catalogue:
     async def close(self) -> None:
         if self._follower is not None:
             self._follower.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._follower
+            await asyncio.wait([self._follower])
 
     # Looking up -----------------------------------------------------------------------------------------
 

@@ -23,7 +23,6 @@ from persistence.store import (
     Recovered,
     SeqMismatch,
     StoreCorrupt,
-    StoreError,
     StoreUnavailable,
     StoreWentBack,
 )
@@ -119,8 +118,7 @@ async def _ahead(steps: Sequence[Callable[[], Awaitable[Any]]]) -> AsyncGenerato
     finally:
         if coming is not None:
             coming.cancel()
-            with contextlib.suppress(asyncio.CancelledError, StoreError):
-                await coming
+            await asyncio.gather(coming, return_exceptions=True)  # a cancellation of the caller still counts
 
 
 async def replay(reader: Reader, period_id: str) -> AsyncIterator[Recovered | Part | Record]:

@@ -35,6 +35,7 @@ SETTLED_WITHIN_S = 60.0
 RETRY_MS = 500  # after this time of the clock the supervisor tries again what failed
 LOOK_S = 0.001
 LOOKS_UNTIL_AGAIN = 5
+CANCEL_AGAIN_S = 0.2
 
 # What waits for the real time to go by, made short: the simulated time stands still meanwhile.
 PAUSES = {
@@ -60,10 +61,12 @@ class Process:
     async def end(self) -> None:
         """Like SIGKILL: what it was doing ends where it is, and nothing is saved."""
         self.dead.set()
-        tasks: set[asyncio.Task[Any]] = {*self.calls, *_tasks_of(self.actor)}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks: set[asyncio.Task[Any]]
+        while tasks := {*self.calls, *_tasks_of(self.actor)}:  # a signal cannot be caught, a cancellation can
+            for task in tasks:
+                task.cancel()
+            done, _ = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)
+            await asyncio.gather(*done, return_exceptions=True)
         board = getattr(self.actor, "_switchboard", None)
         if board is not None:
             board.close()
@@ -104,9 +107,11 @@ class Ref:
         process.calls.add(work)
         work.add_done_callback(process.calls.discard)
         try:
-            reply = bytes(await asyncio.wait_for(work, timeout_s))
+            async with asyncio.timeout(timeout_s):
+                reply = bytes(await asyncio.shield(work))  # it goes on, whatever becomes of its caller
         except asyncio.CancelledError:
-            if process.dead.is_set():
+            caller = asyncio.current_task()
+            if process.dead.is_set() and caller is not None and not caller.cancelling():
                 raise ActorGone(f"{self.name} died") from None
             raise
         except StoreError as error:
