@@ -64,6 +64,8 @@ class Balance:
                     await self.retire_idle()
                 except (ApiError, StoreError) as error:
                     log.warning("homes stay as they are", error=str(error))
+                except Exception:  # Ray's head away, say: actors are pinged on
+                    log.exception("homes stay as they are")
 
     async def remember_warm(self) -> None:
         """Keep in the store which actors are in use, and which of their chains are large. ApiError."""

@@ -52,14 +52,23 @@ class Closing:
         """
         changes: list[Change] = []
         events: list[Event] = []
+        reached: list[PeriodRecord] = []
+
+        def reach(record: PeriodRecord, stage: int) -> Change:
+            reached.append(record._replace(stage=stage))
+            return self.s.record_change(chain, reached[-1])
 
         async def persist() -> None:
+            """Make it durable, and only then known here: a step that was not persisted is due again."""
             made = [*changes, *self.s.events.changes(events)]
-            changes.clear()
-            events.clear()
             if made:
                 await self.s.commit(made)
                 self.s.events.committed()
+            told = any(r.sealed and not chain.record(r.serial).sealed for r in reached)
+            if reached:
+                self.s.take_records(chain, reached, told=told)
+            for done in (changes, events, reached):
+                done.clear()
 
         for at_ms, stage, serial in steps:
             record = chain.record(serial)
@@ -67,7 +76,7 @@ class Closing:
                 await persist()
                 if not await self.s.rewards.grant(chain, record):
                     return False
-                changes.append(self._reach(chain, record, COMPLETE))
+                changes.append(reach(record, COMPLETE))
                 continue
             missed = record.sealed  # nobody can have submitted to it: there is nothing to seal
             if stage == CLOSED and not missed:
@@ -76,9 +85,9 @@ class Closing:
             event = await self._event(chain, record, stage, at_ms)
             if stage == CLOSED:
                 promised = self.s.rewards.begin(chain, record) if record.entries else []
-                changes += [self._reach(chain, record, CLOSED if promised else COMPLETE), *promised]
+                changes += [reach(record, CLOSED if promised else COMPLETE), *promised]
             else:
-                change = self._reach(chain, record, stage)
+                change = reach(record, stage)
                 if event is not None:
                     changes.append(change)
             if event is not None:
@@ -88,13 +97,6 @@ class Closing:
                 await self.s.hosting.host([chain], wait=False)
         await persist()
         return True
-
-    def _reach(self, chain: ChainState, record: PeriodRecord, stage: int) -> Change:
-        """Note that a period reached a stage."""
-        reached = record._replace(stage=stage)
-        told = reached.sealed and not chain.record(reached.serial).sealed
-        self.s.take_records(chain, [reached], told=told)
-        return self.s.record_change(chain, reached)
 
     async def _sealed(self, chain: ChainState, record: PeriodRecord) -> PeriodRecord:
         """Have a period closed by its actor. Repeating it is harmless."""
@@ -155,6 +157,8 @@ class Closing:
         return [Row(*row) for row in rows]
 
     async def _names(self, tenant_id: str, rows: Sequence[Row]) -> dict[str, str | None]:
+        if not rows:
+            return {}
         found = await self.s.store.get("profiles", [f"{tenant_id}/{row.player_id}" for row in rows])
         pairs = zip(rows, found, strict=True)
         return {

@@ -22,7 +22,7 @@ from ray._private import parameter, ray_constants, services
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError, RayTaskError
 
 from lbactors.period_actor import PeriodActor
-from lbactors.supervisor import Supervisor
+from lbactors.supervisor_actor import SupervisorActor
 from persistence.store import StoreError
 
 NAMESPACE = "lbactors"
@@ -134,7 +134,7 @@ class Cluster:
     def supervisor(self, settings: dict[str, Any]) -> ActorRef:
         """The cluster's one supervisor, created if there is none; Ray restarts it when it dies."""
         options = _options(SUPERVISOR, max_concurrency=1000)
-        return ActorRef(SUPERVISOR, ray.remote(Supervisor).options(**options).remote(settings, connect))
+        return ActorRef(SUPERVISOR, ray.remote(SupervisorActor).options(**options).remote(settings, connect))
 
     def period_actor(self, name: str, settings: dict[str, Any]) -> ActorRef:
         """The period actor of this name, created if there is none; Ray restarts it when it dies."""

@@ -147,13 +147,15 @@ class Commands:
                 if name == "create_key":
                     body["key"] = self.access.key_text(f"{tenant_id}/{raw_key}/{digest}")
                 return status, body
+        forget = await self._expired(tenant_id, now_ms)
+        # From the plan to its commit nothing is awaited: else the chain's clock might commit in between, and
+        # an older record would overwrite its.
         planned = await self._handlers[name](tenant_id, f"{tenant_id}/{raw_key}/{digest}", **args)
 
         def remember(body: dict[str, Any]) -> Change:
             return Change("idempotency", doc_id, bytes(msgpack.packb([now_ms, digest, planned.status, body])))
 
         first = planned.remember if planned.remember is not None else planned.body
-        forget = await self._expired(tenant_id, now_ms)
         told = self.s.audit.of_command(name, tenant_id, args, planned, who)
         more = forget if planned.outcome is not None else [remember(first), *forget]
         status, body = await self._carry_out(planned, told, more)

@@ -1,9 +1,9 @@
 """The supervisor: which leaderboards exist, which periods are open, and in which actor each chain lives.
 
-One actor. It observes (the store's documents, the clock, what actors say that they host), plans (pure
-functions), persists the plan, acts, and publishes the catalogue (law 7). Every step can be repeated, so its
-own death at any point costs nothing but a moment: the next incarnation takes a higher epoch, which fences the
-one before, reads the documents, and goes on. It is not on the path of a score.
+It observes (the store's documents, the clock, what actors say that they host), plans (pure functions),
+persists the plan, acts, and publishes the catalogue (law 7). Every step can be repeated, so its end at any
+point costs nothing but a moment: the next one (`lbactors.supervisor_actor`) takes a higher epoch, which
+fences the one before, reads the documents, and goes on. It is not on the path of a score.
 
 What it owns: the collections `tenants`, `keys`, `leaderboards`, `periods`, `homes`, `profiles`,
 `idempotency`; its parts own the others. Gateways follow the published ones (`watch`); its commands are in
@@ -13,11 +13,12 @@ What it owns: the collections `tenants`, `keys`, `leaderboards`, `periods`, `hom
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -33,23 +34,19 @@ from lbactors.documents import unpack_board
 from lbactors.events import Events
 from lbactors.granting import Rewards
 from lbactors.hosting import Actors, Hosting
-from lbactors.logs import configure_logs
 from lbactors.model import COMPLETE, ApiError, Board, PeriodRecord
 from lbactors.moderation import Moderation
 from lbactors.period_actor import pack
 from lbactors.period_hooks import PeriodHooks
-from lbactors.plugins import Plugins
 from lbactors.routes import INCARNATIONS
 from lbactors.supervised import ChainState
-from persistence import open_store
-from persistence.store import Change, Fenced, Store, StoreError, StoreWentBack
+from persistence.store import Change, Fenced, Store, StoreError
 
 OWNER = "supervisor"
 PUBLISHED = ("tenants", "keys", "leaderboards", "homes")
 TICK_S = 0.2
 FEED_CHANGES = 20_000  # published changes kept for gateways that lag; one further behind starts anew
 WATCH_S = 10.0  # a watch without news returns after this long
-CLAIM_S = 15.0
 PROBED_WITHIN_S = 2.0
 STORE_ANSWERS_WITHIN_S = 1.5  # a healthy store takes milliseconds; whoever asks for readiness wants an answer
 ACTIONS_AT_ONCE = 16  # chains opened or sealed at a time, so that hundreds of boundaries do not stampede
@@ -78,95 +75,58 @@ def _record(row: list[Any]) -> PeriodRecord:
 
 
 class Supervisor:
-    """`settings`: plain values, see `gateway.server.actor_settings`.
+    """What is known and done under one epoch, until it `is_over`. `begin` before use.
 
-    The constructor neither loads nor raises: an actor whose constructor fails is dead for good (law 5).
+    settings: plain values, see `gateway.server.actor_settings`. store: open, and owned under this epoch.
     """
 
-    def __init__(self, settings: dict[str, Any], connect: Callable[[], Actors]) -> None:
+    def __init__(
+        self, settings: dict[str, Any], cluster: Actors, store: Store, hooks: PeriodHooks, epoch: int
+    ) -> None:
+        from lbactors.commands import Commands
+
         self.settings = settings
-        self._connect = connect
+        self.store = store
+        self.epoch = epoch
+        self.is_over = False
+        self.went_back = False  # it is over because the store knew of a lower epoch alone
+        self.clock = Clock(settings["clock_file"])
         self.documents: dict[str, dict[str, bytes]] = {name: {} for name in PUBLISHED}
         self.boards: dict[str, Board] = {}
         self.chains: dict[str, ChainState] = {}
         self.held_counts: dict[str, int] = {}  # see lbactors.held
-        self.epoch = 0
-        self._known_epoch = 0  # of this process, before it found that the store went back
         self.version = 0
         self.reconciled = False
         self.trouble = ""
         self._feed: deque[tuple[int, str, str, bytes | None]] = deque(maxlen=FEED_CHANGES)
         self._news = asyncio.Event()
         self._due: list[tuple[int, str]] = []
-        self._started: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._limit = asyncio.Semaphore(ACTIONS_AT_ONCE)
-        self._commands: Any = None
-        self._period_hooks: PeriodHooks | None = None
-        self._store_open = False
-        self.closing = Closing(self)
-        self.balance: Balance
-        self.store: Store
-        self.audit: Audit
-        self.moderation: Moderation
-        self.hosting: Hosting
-        self.events: Events
-        self.rewards: Rewards
-
-    # Starting -------------------------------------------------------------------------------------------
-
-    async def start(self) -> None:
-        """Read the documents and begin to reconcile, once. StoreError."""
-        if self._started is None or (self._started.done() and self._started.exception() is not None):
-            self._started = asyncio.create_task(self._start())
-        await asyncio.shield(self._started)
-
-    async def _start(self) -> None:
-        from lbactors.commands import Commands
-
-        configure_logs(self.settings["log_level"])
-        self.clock = Clock(self.settings["clock_file"])
-        self.cluster = self._connect()
-        self.hosting = Hosting(
-            self.settings, self.cluster, self.chains, self._keep, self._publish, self.commit
-        )
+        self.hosting = Hosting(settings, cluster, self.chains, self._keep, self._publish, self.commit)
         self.balance = Balance(self.hosting)
-        if not self._store_open:
-            self.store = store = open_store(self.settings["store_url"])
-            store.expect(self.settings["store_id"])
-            await store.open()
-            self._store_open = True
-        # The server renews it. A supervisor that outlived its server, on a cluster that goes on, must not
-        # fence the supervisor of another one.
-        await self.store.claim(self.settings["server_id"], self.settings["server"], CLAIM_S)
-        known, self._known_epoch = self._known_epoch, 0
-        highest = await self.store.ownership(OWNER)
-        if highest < known:
-            self._known_epoch = known
-            raise StoreWentBack(
-                f"{WENT_BACK}: the supervisor's epoch was {known}, and the store knows {highest}"
-            )
-        self.epoch = await self.store.take_ownership(OWNER)
+        self.closing = Closing(self)
+        self.events = Events(self)
+        hooks.register(self.events)
+        self.rewards = Rewards(self)
+        self.audit = Audit(self)
+        self.moderation = Moderation(self)
+        self.hosting.moderation = self.moderation
+        self._commands = Commands(self)
+
+    async def begin(self) -> None:
+        """Read the documents and begin to reconcile. StoreError, ApiError: then it is of no use."""
         for name in PUBLISHED:
             self.documents[name] = dict(await self.store.scan(name))
         for body in self.documents["leaderboards"].values():
             board = unpack_board(body)
             self.boards[f"{board.tenant_id}/{board.leaderboard_id}"] = board
         await self._load_chains()
-        self.events = Events(self)
-        if self._period_hooks is None:
-            self._period_hooks = PeriodHooks(Plugins.load(self.settings.get("plugins", "")))
-        self._period_hooks.register(self.events)
-        self.rewards = Rewards(self)
         await self.events.load()
-        self.audit = Audit(self)
-        self.moderation = Moderation(self)
         await self.moderation.load()
-        self.hosting.moderation = self.moderation
-        self._commands = Commands(self)
         await self._commands.first_start()
-        self.events.start()
         await self.balance.restore(self.store)
+        self.events.start()
         self._keep(self._tick())
         self._keep(self.balance.watch())
         self._keep(self.audit.trim_on())
@@ -205,29 +165,35 @@ class Supervisor:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _forget(self) -> None:
-        """A commit failed, so memory may be ahead of the store: the next call starts from the documents."""
+    def end(self) -> None:
+        """Whatever it was doing ends, or finds that it cannot commit any more."""
+        self.is_over = True
         for task in list(self._tasks):
             task.cancel()
-        self.boards, self.chains, self.held_counts = {}, {}, {}
-        self._due, self._started, self.reconciled = [], None, False
+        self._news.set()
 
     # Persisting and publishing --------------------------------------------------------------------------
 
     async def commit(self, changes: list[Change]) -> None:
-        """Make documents durable, then publish those that gateways follow. ApiError storage_unavailable."""
+        """Make documents durable, then publish those that gateways follow. ApiError storage_unavailable: then
+        memory may be ahead of the store, or behind it, and this supervisor is over.
+        """
+        if self.is_over:
+            raise ApiError("storage_unavailable", "the supervisor begins anew")
         try:
             await self.store.commit(changes, owner=OWNER, epoch=self.epoch)
         except Fenced as error:
+            if self.is_over:
+                raise ApiError("storage_unavailable", "the supervisor began anew") from error
             if error.highest > self.epoch:
                 log.error("another supervisor took over; this one ends", epoch=self.epoch)
                 os._exit(1)
             log.error(WENT_BACK, epoch=self.epoch, highest=error.highest)
-            self._known_epoch = self.epoch
-            self._forget()
+            self.went_back = True
+            self.end()
             raise ApiError("storage_unavailable", f"{WENT_BACK}: {error}") from error
         except StoreError as error:
-            self._forget()
+            self.end()
             raise ApiError("storage_unavailable", str(error)) from error
         for collection, doc_id, body in changes:
             if collection in PUBLISHED:
@@ -247,48 +213,30 @@ class Supervisor:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def watch(self, payload: bytes) -> bytes:
-        """[epoch, version] -> [epoch, version, full, [[collection, id, body]…]]; waits if there is no news.
+    async def watch(self, epoch: int, version: int) -> list[Any]:
+        """[epoch, version, full, [[collection, id, body]…]] after a version; waits if there is no news.
 
         `full`: the list is everything, and replaces what the gateway knew.
         """
-        await self.start()
-        epoch, version = msgpack.unpackb(payload)
-        if epoch == self.epoch and version == self.version:
-            news = self._news
-            try:
+        if epoch == self.epoch and version == self.version and not self.is_over:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(WATCH_S):
-                    await news.wait()
-            except TimeoutError:
-                return pack([self.epoch, self.version, False, []])
+                    await self._news.wait()
         oldest = self._feed[0][0] if self._feed else self.version + 1
         if epoch != self.epoch or version + 1 < oldest or version > self.version:
             everything = [(c, i, body) for c in PUBLISHED for i, body in self.documents[c].items()]
             actors = self.hosting.actors.items()
             everything += [(INCARNATIONS, n, a.incarnation.encode()) for n, a in actors if a.incarnation]
             everything += [(INCARNATIONS, n, b"") for n in self.hosting.dormant]
-            return pack([self.epoch, self.version, True, everything])
+            return [self.epoch, self.version, True, everything]
         changes = [(c, i, body) for v, c, i, body in self._feed if v > version]
-        return pack([self.epoch, self.version, False, changes])
+        return [self.epoch, self.version, False, changes]
 
-    async def current_version(self) -> bytes:
-        """[epoch, version] of the catalogue."""
-        await self.start()
-        return pack([self.epoch, self.version])
-
-    # Commands -------------------------------------------------------------------------------------------
-
-    async def command(self, payload: bytes) -> bytes:
-        """[name, tenant_id, args, idempotency, who] -> [0, status, body, epoch, version] or [1, error]."""
-        name, tenant_id, args, idempotency, who = msgpack.unpackb(payload)
-        try:
-            await self.start()
-            status, body = await self._commands.run(name, tenant_id, args, idempotency, who and Who(*who))
-        except ApiError as error:
-            return pack([1, error.to_wire()])
-        except StoreError as error:
-            return pack([1, ApiError("storage_unavailable", str(error)).to_wire()])
-        return pack([0, status, body, self.epoch, self.version])
+    async def command(
+        self, name: str, tenant_id: str, args: dict[str, Any], idempotency: list[str] | None, who: Who | None
+    ) -> tuple[int, dict[str, Any]]:
+        """Carry out one of `lbactors.commands`; HTTP status and body. ApiError, StoreError."""
+        return await self._commands.run(name, tenant_id, args, idempotency, who)
 
     # Time -----------------------------------------------------------------------------------------------
 
@@ -300,20 +248,27 @@ class Supervisor:
     async def _tick(self) -> None:
         """Look at every chain that is due; more than one at a time, each under its own lock."""
         running: set[str] = set()
-        while True:
-            now_ms = self.clock.now_ms()
-            while self._due and self._due[0][0] <= now_ms:
-                due_ms, chain_id = heapq.heappop(self._due)
-                chain = self.chains.get(chain_id)
-                if chain is None or chain.due_ms != due_ms or chain_id in running:
-                    continue
-                running.add(chain_id)
-                task = self._keep(self._advance_guarded(chain))
-                task.add_done_callback(partial(self._advanced, running, chain))
-            if not self.reconciled and not running and self.hosting.all_hosted():
-                self.reconciled = True
-                self.hosting.start_spares()  # not before: what has players waiting starts first
+        while not self.is_over:
+            try:
+                self._begin_due(running)
+            except Exception as error:  # Ray's head away, say: time goes on when it is back
+                log.exception("what is due waits")
+                self.trouble = str(error)
             await asyncio.sleep(TICK_S)
+
+    def _begin_due(self, running: set[str]) -> None:
+        now_ms = self.clock.now_ms()
+        while self._due and self._due[0][0] <= now_ms:
+            due_ms, chain_id = heapq.heappop(self._due)
+            chain = self.chains.get(chain_id)
+            if chain is None or chain.due_ms != due_ms or chain_id in running:
+                continue
+            running.add(chain_id)
+            task = self._keep(self._advance_guarded(chain))
+            task.add_done_callback(partial(self._advanced, running, chain))
+        if not self.reconciled and not running and self.hosting.all_hosted():
+            self.reconciled = True
+            self.hosting.start_spares()  # not before: what has players waiting starts first
 
     def _advanced(self, running: set[str], chain: ChainState, _: Any) -> None:
         running.discard(chain.chain_id)
@@ -379,25 +334,20 @@ class Supervisor:
 
     # Operations -----------------------------------------------------------------------------------------
 
-    async def report(self, name: bytes) -> bytes:
+    def report(self, name: str) -> None:
         """A gateway found an actor away, or without a chain that it should have: look at once."""
-        await self.start()
-        if name.decode() in self.hosting.actors:
-            self._keep(self.hosting.probe(name.decode()))
-        return b""
+        if name in self.hosting.actors:
+            self._keep(self.hosting.probe(name))
 
-    async def rouse(self, name: bytes) -> bytes:
-        """A gateway needs chains that are dormant; [epoch, version] of the catalogue that has their home."""
-        await self.start()
+    async def rouse(self, name: str) -> None:
+        """Give chains that are dormant a home. Quiet if it cannot be."""
         try:
-            await self.hosting.rouse(name.decode())
+            await self.hosting.rouse(name)
         except ApiError as error:
-            log.warning("chains stay dormant", home=name.decode(), error=str(error))
-        return pack([self.epoch, self.version])
+            log.warning("chains stay dormant", home=name, error=str(error))
 
-    async def status(self, brief: bytes = b"") -> bytes:
+    async def status(self, *, brief: bool) -> dict[str, Any]:
         """For operators: actors, their chains and periods, readiness and why not. brief: no chains."""
-        await self.start()
         probes = [asyncio.ensure_future(self.hosting.probe(n, join=True)) for n in self.hosting.actors]
         if probes:  # an actor that is being started answers later, and is shown as it was
             _, late = await asyncio.wait(probes, timeout=PROBED_WITHIN_S)
@@ -415,33 +365,24 @@ class Supervisor:
         known = sum(not r.sealed for c in self.chains.values() for r in c.records)
         hosted = self.hosting.all_hosted()
         away = [n for n, a in self.hosting.actors.items() if a.chains and not a.last_ping]
-        return pack(
-            {
-                "ready": storage == "ok" and hosted and not loading and not away,
-                "storage": storage,
-                "supervisor": {"epoch": self.epoch, "pid": os.getpid(), "trouble": self.trouble},
-                "periods": {
-                    "serving": serving,
-                    "loading": loading,
-                    "asleep": max(known - serving - loading, 0),
-                },
-                "leaderboards": len(self.boards),
-                "events": self.events.status(),
-                "actors": self.hosting.described(with_chains=not brief),
-                "at": time.time(),
-            }
-        )
+        return {
+            "ready": storage == "ok" and hosted and not loading and not away,
+            "storage": storage,
+            "supervisor": {"epoch": self.epoch, "pid": os.getpid(), "trouble": self.trouble},
+            "periods": {
+                "serving": serving,
+                "loading": loading,
+                "asleep": max(known - serving - loading, 0),
+            },
+            "leaderboards": len(self.boards),
+            "events": self.events.status(),
+            "actors": self.hosting.described(with_chains=not brief),
+            "at": time.time(),
+        }
 
-    async def stop(self) -> bytes:
+    async def stop(self) -> None:
         """The end of the server: every period saved, every actor let go."""
         self.settings["stopping"] = True
-        if hasattr(self, "events"):
-            await self.events.stop()
-        for task in list(self._tasks):
-            task.cancel()
-
-        if hasattr(self, "hosting"):  # else nothing ever started
-            await self.hosting.stop()
-        if self._store_open:
-            await self.store.close()
-        return b""
+        await self.events.stop()
+        self.end()
+        await self.hosting.stop()

@@ -17,6 +17,7 @@ from lbactors.clock import Clock
 from lbactors.model import ApiError
 from lbactors.period_actor import ASLEEP, PeriodActor, value_of
 from lbactors.supervisor import Supervisor
+from lbactors.supervisor_actor import SupervisorActor
 
 NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
 WHO = Who("k_test", "tester", "req-1")
@@ -91,12 +92,18 @@ class LocalServer:
         self.actors = LocalActors()
 
     async def __aenter__(self) -> LocalServer:
-        self.supervisor = Supervisor(self.settings, lambda: self.actors)
-        await self.supervisor.start()
+        self.actor = SupervisorActor(self.settings, lambda: self.actors)
+        await self.actor.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.supervisor.stop()
+        await self.actor.stop()
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The last one that began."""
+        assert self.actor.supervisor is not None
+        return self.actor.supervisor
 
     async def command(self, name: str, tenant: str = "default", /, **args: Any) -> dict[str, Any]:
         """Carry out a command as a gateway does; its answer's body. ApiError."""
@@ -112,7 +119,7 @@ class LocalServer:
         **args: Any,
     ) -> dict[str, Any]:
         payload = msgpack.packb([name, tenant, args, idempotency, who])
-        reply = msgpack.unpackb(await self.supervisor.command(payload))
+        reply = msgpack.unpackb(await self.actor.command(payload))
         if reply[0] == 1:
             raise ApiError.from_wire(reply[1])
         return dict(reply[2])

@@ -24,6 +24,7 @@ from aiohttp.test_utils import TestServer
 from lbactors.events import Event, Events, event_id
 from lbactors.model import ApiError
 from lbactors.supervisor import Supervisor
+from lbactors.supervisor_actor import SupervisorActor
 from lbactors.webhook_documents import Delivery, unpack_delivery
 from persistence.store import Change
 
@@ -69,7 +70,7 @@ class Outbox:
         self.plugins: dict[str, tuple[set[str], Callable[[Event], Awaitable[None]]]] = {}
         self._moved = asyncio.Condition()
         self._numbers = 0
-        self.s = Supervisor(
+        self.actor = SupervisorActor(
             {
                 "store_url": f"sqlite:{folder}",
                 "store_id": "",
@@ -83,6 +84,12 @@ class Outbox:
             },
             NoActors,
         )
+
+    @property
+    def s(self) -> Supervisor:
+        """The last one that began."""
+        assert self.actor.supervisor is not None
+        return self.actor.supervisor
 
     @property
     def events(self) -> Events:
@@ -105,7 +112,7 @@ class Outbox:
 
         Events.load = load  # type: ignore[method-assign]
         try:
-            await self.s.start()
+            await self.actor.start()
         finally:
             Events.load = original_load  # type: ignore[method-assign]
         self.events.took = took  # type: ignore[method-assign]
@@ -119,7 +126,7 @@ class Outbox:
             self._moved.notify_all()
 
     async def stop(self) -> None:
-        await self.s.stop()
+        await self.actor.stop()
 
     async def abandon(self) -> None:
         """What kill -9 leaves: nothing is finished, nothing more is written."""
@@ -138,7 +145,7 @@ class Outbox:
 
     async def _command(self, name: str, tenant_id: str, args: dict[str, Any]) -> dict[str, Any]:
         payload = msgpack.packb([name, tenant_id, args, None, None])
-        reply = msgpack.unpackb(await self.s.command(payload))
+        reply = msgpack.unpackb(await self.actor.command(payload))
         if reply[0] == 1:
             raise ApiError.from_wire(reply[1])
         body: dict[str, Any] = reply[2]

@@ -19,6 +19,7 @@ from lbactors import granting, reward_reading
 from lbactors.model import COMPLETE, ApiError, Board, PeriodRecord
 from lbactors.reward_documents import promise_id, winners_of
 from lbactors.reward_reading import RewardReader
+from lbactors.supervisor import Supervisor
 from persistence.store import StoreUnavailable
 
 HOUR_MS = 3_600_000
@@ -38,7 +39,6 @@ class Life:
 
     def __init__(self, server: LocalServer) -> None:
         self.server = server
-        self.supervisor = server.supervisor
         self.store = server.supervisor.store
         self.reader = RewardReader(self.store, server.clock.now_ms)
         self.commits = 0
@@ -46,6 +46,10 @@ class Life:
         self._news = asyncio.Event()
         self._really: Callable[..., Awaitable[None]] = self.store.commit
         self.store.commit = self._commit  # type: ignore[method-assign]
+
+    @property
+    def supervisor(self) -> Supervisor:
+        return self.server.supervisor
 
     async def _commit(self, changes: Any, **owner: Any) -> None:
         self.commits += 1
@@ -97,7 +101,7 @@ class Life:
         """All that is due for a board's main window, whatever it takes."""
         while True:
             try:
-                await self.supervisor.start()  # as the watch of every gateway does
+                await self.server.actor.start()  # as the watch of every gateway does
                 chain = self.supervisor.chains[board.chain_id("main")]
                 async with chain.lock:
                     await self.supervisor.advance(chain)

@@ -29,6 +29,7 @@ from lbactors.period_actor import PeriodActor
 from lbactors.service import Service
 from lbactors.settings import ServerSettings
 from lbactors.supervisor import Supervisor
+from lbactors.supervisor_actor import SupervisorActor
 from persistence.store import StoreError
 
 SETTLED_WITHIN_S = 60.0
@@ -78,6 +79,8 @@ class Process:
 def _tasks_of(actor: Any) -> set[asyncio.Task[Any]]:
     """Whatever runs beside the calls: all tasks that belong to the actor, its chains or their activations."""
     owners = [actor]
+    if isinstance(actor, SupervisorActor) and actor.supervisor is not None:
+        owners.append(actor.supervisor)
     found: set[asyncio.Task[Any]] = set()
     if isinstance(actor, PeriodActor):
         for chain in actor.chains.values():
@@ -149,7 +152,7 @@ class Cluster:
         return Ref(self, name)
 
     def supervisor(self, settings: dict[str, Any]) -> Ref:
-        return self._start("supervisor", lambda: Supervisor(dict(settings), lambda: self))
+        return self._start("supervisor", lambda: SupervisorActor(dict(settings), lambda: self))
 
     def period_actor(self, name: str, settings: dict[str, Any]) -> Ref:
         return self._start(name, lambda: PeriodActor(name, settings))
@@ -246,7 +249,9 @@ class Server:
 
     @property
     def supervisor(self) -> Supervisor:
-        found: Supervisor = self.cluster.processes["supervisor"].actor
+        """The last one that began."""
+        found: Supervisor | None = self.cluster.processes["supervisor"].actor.supervisor
+        assert found is not None
         return found
 
     def described(self) -> str:
@@ -284,9 +289,9 @@ class Server:
 
     def _left_to_do(self, *, again: bool) -> list[str]:
         """What the supervisor is at or will be at once; `again`: have it look at what it must try again."""
-        supervisor = self.supervisor
-        if supervisor._started is None or not supervisor._started.done():
+        if not self.cluster.processes["supervisor"].actor.is_working:
             return ["the supervisor starts"]
+        supervisor = self.supervisor
         now_ms = self.now_ms()
         left = []
         for chain in list(supervisor.chains.values()):
