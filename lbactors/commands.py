@@ -60,7 +60,7 @@ class Commands:
             "patch_key": access.patch_key,
             "delete_key": access.delete_key,
             "put_player": access.put_player,
-            "erase_player": Erasure(supervisor).erase_player,
+            "erase_player": (erasure := Erasure(supervisor)).erase_player,
             "hide_player": supervisor.moderation.hide_player,
             "unhide_player": supervisor.moderation.unhide_player,
             "remove_entry": (entries := EntryActs(supervisor)).remove_entry,
@@ -79,6 +79,8 @@ class Commands:
             "finish_approval": held.finish_approval,
             "reject_held": held.reject_held,
         }
+
+        self._erasure = erasure
 
     async def first_start(self) -> None:
         """On an empty store: the tenant `default` and a key with every scope (its hash is a setting)."""
@@ -123,6 +125,8 @@ class Commands:
             return 200, await self.s.rewards.claims.claim(self.lock, tenant_id, **args)
         if name in ENTRY_ACTS:  # each waits for its own leaderboard alone
             return await self._run(name, tenant_id, args, idempotency, who)
+        if name == "erase_player":  # its long part; others need not wait for it
+            args = {**args, **await self._erasure.erase_in_periods(tenant_id, **args)}
         async with self.lock:
             return await self._run(name, tenant_id, args, idempotency, who)
 

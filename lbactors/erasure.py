@@ -1,8 +1,9 @@
 """Forgetting a player: everything that names him, wherever it is kept (docs/erasure.md).
 
 Periods first, by their actors: entries, removed entries, who is hidden, journals and snapshots; closed
-periods keep an entry under an anonymous id, so that ranks stay. Then all documents in one commit. Every step
-can be repeated, so an erasure that was interrupted is asked for again.
+periods keep an entry under an anonymous id, so that ranks stay. That takes as long as there are leaderboards,
+so other commands go on beside it. Then all documents in one commit. Every step can be repeated, so an erasure
+that was interrupted is asked for again.
 """
 
 from __future__ import annotations
@@ -35,19 +36,25 @@ log = structlog.get_logger("erasure")
 
 
 class Erasure:
-    """The handler; see `Commands`."""
+    """Two steps of one command; see `Commands`."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self.s = supervisor
 
-    async def erase_player(self, tenant_id: str, _: str | None, player_id: str) -> Planned:
-        """Forget a player. player_not_found if nothing but the audit log named him."""
+    async def erase_in_periods(self, tenant_id: str, player_id: str) -> dict[str, Any]:
+        """Forget a player in all periods; what the second step needs to know of it. ApiError."""
         anonymous_id = f"erased-{secrets.token_hex(8)}"
         limit = asyncio.Semaphore(CHAINS_AT_ONCE)
         chains = [c for c in self.s.chains.values() if c.board.tenant_id == tenant_id and c.records]
         erased = sum(
             await asyncio.gather(*(self._erase(chain, player_id, anonymous_id, limit) for chain in chains))
         )
+        return {"anonymous_id": anonymous_id, "erased": erased}
+
+    async def erase_player(
+        self, tenant_id: str, _: str | None, player_id: str, anonymous_id: str, erased: int
+    ) -> Planned:
+        """Forget a player in all documents. player_not_found if nothing but the audit log named him."""
         doc_id = f"{tenant_id}/{player_id}"
         (profile,) = await self.s.store.get("profiles", [doc_id])
         hidden = self.s.moderation.hidden(tenant_id, player_id)

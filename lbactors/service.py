@@ -46,6 +46,7 @@ from persistence.store import Store, StoreError
 
 WANT = {"none": NO_RANK, "ranks": RANK, "full": FULL}
 COMMAND_TIMEOUT_S = 60.0
+ERASURE_TIMEOUT_S = 900.0  # some 20 ms for each leaderboard and window
 STATUS_TIMEOUT_S = 5.0
 STATUS_AGAIN_S = 0.1
 BACK_WITHIN_S = 5.0  # what needs the supervisor waits so long for one that died: its successor takes 1 to 4 s
@@ -155,10 +156,9 @@ class Service:
         if not await self.catalogue.supervisor_back(BACK_WITHIN_S):
             raise ApiError("storage_unavailable", "the supervisor is away; nothing was changed")
         payload = bytes(msgpack.packb([command, tenant_id, args, idempotency, who]))
+        timeout_s = ERASURE_TIMEOUT_S if command == "erase_player" else COMMAND_TIMEOUT_S
         try:
-            reply = msgpack.unpackb(
-                await self._supervisor.call("command", payload, timeout_s=COMMAND_TIMEOUT_S)
-            )
+            reply = msgpack.unpackb(await self._supervisor.call("command", payload, timeout_s=timeout_s))
         except (ActorGone, TimeoutError) as error:
             raise ApiError("storage_unavailable", "the supervisor is away; the outcome is unknown") from error
         if reply[0] == 1:

@@ -197,3 +197,17 @@ async def test_a_reading_in_the_way_puts_the_last_step_off(server: LocalServer) 
             if not traces(server):
                 break
             await asyncio.sleep(0.02)
+
+
+async def test_other_commands_go_on_beside_it(server: LocalServer) -> None:
+    """It takes as long as there are leaderboards; nobody else waits for that."""
+    await leave_traces(server)
+    board = server.supervisor.boards["default/played"]
+    chain = server.supervisor.chains[board.chain_id("main")]
+    async with chain.lock:  # it stands before this one
+        erasing = asyncio.create_task(server.command("erase_player", player_id=GONE))
+        async with asyncio.timeout(20):
+            await server.command("create_leaderboard", definition={"leaderboard_id": "beside"})
+        assert not erasing.done()
+    assert (await erasing)["erased_entries"] == 3
+    assert traces(server) == []
