@@ -101,6 +101,10 @@ class ExpectedChain:
         """Those that the clock says are closed, oldest first."""
         return [s for s in self.spans if s.ends_at_ms is not None and self.closed_from_ms(s) <= now_ms]
 
+    def closed_last_ms(self, now_ms: int) -> int:
+        """When the last of them closed; 0 if none did."""
+        return max((self.closed_from_ms(s) for s in self.closed(now_ms)), default=0)
+
     def standings(self, key: str, aggregation: str) -> list[Standing]:
         """Everybody in rank order: higher scores first, of equals who reached his earlier."""
         scores: dict[str, tuple[int, int, int]] = {}  # player -> score, when it was reached, submissions

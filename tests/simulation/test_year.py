@@ -46,6 +46,5 @@ async def test_a_year(folder: Path) -> None:
     print(dict(year.counts))
     zones = {board["timeframe"]["timezone"] for board in BOARDS}
     assert len(zones) >= 12
-    assert min(year.counts[what] for what in ("taken", "repeats", "refused", "sealed", "lists")) > 100, (
-        year.counts
-    )
+    assert min(year.counts[what] for what in ("taken", "repeats", "refused", "sealed")) > 100, year.counts
+    assert year.counts["lists"] > 50, year.counts  # they are drawn by lot

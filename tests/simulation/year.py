@@ -149,14 +149,23 @@ class Year:
         if skip:
             await self.server.start()
         await self.server.settle()
-        self.server.move_to(self.server.now_ms() + 2 * SEALED_AFTER_MS)  # what is closed is sealed then
+        self.server.move_to(self._end_ms())
         await self.server.settle()
+        assert not self.problems, self.problems
         await self.check_all()
         for board_id in TOLD:
             self.counts["told"] += await check_told(
                 self.boards[board_id], self.receiver, self.server.now_ms(), SEALED_AFTER_MS
             )
         assert not self.problems, self.problems
+
+    def _end_ms(self) -> int:
+        """An instant soon at which every period that is closed is sealed."""
+        at_ms = self.server.now_ms() + SEALED_AFTER_MS
+        chains = [chain for board in self.boards.values() for chain in board.chains.values()]
+        while (sealed_ms := max(c.closed_last_ms(at_ms) for c in chains) + SEALED_AFTER_MS) > at_ms:
+            at_ms = sealed_ms
+        return at_ms
 
     def _unsettled(self) -> bool:
         """Whether to go on at once, while the server is at work on what is due; most of the time not."""
@@ -465,7 +474,7 @@ class Year:
 
     async def check_all(self) -> None:
         """The end: every period that took anything was compared when it was sealed, or is open and compared
-        now, and those that are kept have stayed as they were.
+        now, and those that are kept have stayed as they were. At an instant of `_end_ms`.
         """
         now_ms = self.server.now_ms()
         for expected in self.boards.values():
