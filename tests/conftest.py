@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis_server import MakeRedis, RedisCluster, RedisServer
 
 Note = Callable[[str], None]
@@ -23,6 +24,9 @@ APART = {
     ("api", "test_plugins"),
 }  # a kill at a time
 
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 os.environ.setdefault("LBACTORS_CRASH_SEED", secrets.token_hex(4))  # the processes of a run inherit it
 _figures: list[str] = []
 
