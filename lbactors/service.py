@@ -48,7 +48,7 @@ WANT = {"none": NO_RANK, "ranks": RANK, "full": FULL}
 COMMAND_TIMEOUT_S = 60.0
 ERASURE_TIMEOUT_S = 900.0  # some 20 ms for each leaderboard and window
 STATUS_TIMEOUT_S = 5.0
-STATUS_AGAIN_S = 0.1
+AGAIN_S = 0.1
 BACK_WITHIN_S = 5.0  # what needs the supervisor waits so long for one that died: its successor takes 1 to 4 s
 CLOCKS_DIFFER_MS = 2000  # so close to a bound, the period actor's clock decides
 
@@ -151,16 +151,23 @@ class Service:
         """Carry out a command (`lbactors.commands`) through the supervisor; `who`: for the audit log.
 
         The catalogue of this gateway shows its effect on return. Nothing is sent while the supervisor is
-        known to be away; a command that it may have taken before its death is not sent twice. ApiError.
+        known to be away. What it may have taken before its death is sent again to its successor if it has an
+        Idempotency-Key, else not. ApiError.
         """
         if not await self.catalogue.supervisor_back(BACK_WITHIN_S):
             raise ApiError("storage_unavailable", "the supervisor is away; nothing was changed")
         payload = bytes(msgpack.packb([command, tenant_id, args, idempotency, who]))
         timeout_s = ERASURE_TIMEOUT_S if command == "erase_player" else COMMAND_TIMEOUT_S
-        try:
-            reply = msgpack.unpackb(await self._supervisor.call("command", payload, timeout_s=timeout_s))
-        except (ActorGone, TimeoutError) as error:
-            raise ApiError("storage_unavailable", "the supervisor is away; the outcome is unknown") from error
+        deadline_s = time.monotonic() + BACK_WITHIN_S
+        while True:
+            try:
+                reply = msgpack.unpackb(await self._supervisor.call("command", payload, timeout_s=timeout_s))
+                break
+            except (ActorGone, TimeoutError) as error:
+                if idempotency is None or time.monotonic() >= deadline_s:
+                    message = "the supervisor is away; the outcome is unknown"
+                    raise ApiError("storage_unavailable", message) from error
+                await asyncio.sleep(AGAIN_S)
         if reply[0] == 1:
             raise ApiError.from_wire(reply[1])
         _, status, body, epoch, version = reply
@@ -484,6 +491,6 @@ class Service:
             except (ActorGone, TimeoutError) as error:
                 if brief or time.monotonic() >= deadline_s:
                     raise ApiError("storage_unavailable", f"the supervisor is away: {error}") from error
-                await asyncio.sleep(STATUS_AGAIN_S)
+                await asyncio.sleep(AGAIN_S)
         self._last_status = {**msgpack.unpackb(reply), "gateway": {"pid": os.getpid()}}
         return self._last_status

@@ -11,7 +11,7 @@ import pytest
 from simulation.in_process import Server
 
 from lbactors.model import ApiError, Submission
-from lbactors.service import AdminAnswer
+from lbactors.service import AdminAnswer, Idempotency
 
 NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
 LOOKS = 50
@@ -87,6 +87,24 @@ async def test_a_command_that_was_sent_is_not_sent_again(server: Server) -> None
     code, message = await refusal(make(server, "done"))
     assert (code, message) == ("storage_unavailable", "the supervisor is away; the outcome is unknown")
     assert server.service.catalogue.board("default", "done") is not None
+
+
+async def test_a_command_with_a_key_is_sent_again(server: Server) -> None:
+    """The same death; the successor knows the key, and answers as its predecessor would have."""
+    answered = 0
+
+    async def lost(name: str, method: str, payload: bytes, reply: bytes) -> bool:
+        nonlocal answered
+        answered += method == "command"
+        if method == "command" and answered == 1:
+            await server.cluster.crash("supervisor")
+        return method != "command" or answered > 1
+
+    server.cluster.on_reply = lost
+    definition = {"leaderboard_id": "once"}
+    key = Idempotency("key", "digest")
+    made = await server.service.admin("create_leaderboard", "default", {"definition": definition}, key)
+    assert (made.status, made.body["version"], answered) == (201, 1, 2)
 
 
 async def test_scores_go_on_without_it(server: Server) -> None:
