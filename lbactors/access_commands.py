@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from lbactors.audit import Audited
-from lbactors.board_commands import BoardCommands
 from lbactors.documents import (
     KeyBody,
     KeyPatch,
@@ -35,9 +34,8 @@ if TYPE_CHECKING:
 class AccessCommands:
     """Handlers by name; see `Commands`. `pepper` makes keys that can be told again without being kept."""
 
-    def __init__(self, supervisor: Supervisor, boards: BoardCommands) -> None:
+    def __init__(self, supervisor: Supervisor) -> None:
         self.s = supervisor
-        self._boards = boards
         self.pepper = b""
 
     # Tenants and keys -----------------------------------------------------------------------------------
@@ -66,12 +64,7 @@ class AccessCommands:
         tenant = require_tenant(self.s, tenant_id)
         if tenant_id == "default":
             raise invalid("the tenant 'default' cannot be deleted", "path", "tenant_id")
-        purges = [
-            await self._boards.purge_leaderboard(tenant_id, None, b.leaderboard_id)
-            for b in list(self.s.boards.values())
-            if b.tenant_id == tenant_id
-        ]
-        changes = [c for p in purges for c in p.changes]
+        changes = []
         for key_id, body in self.s.documents["keys"].items():
             key = unpack_key(body)
             if key.tenant_id == tenant_id:
@@ -82,13 +75,13 @@ class AccessCommands:
         listeners = [webhook.listener for webhook in self.s.events.webhooks_of(tenant_id)]
         changes += [Change("webhooks", listener, None) for listener in listeners]
         changes.append(Change("tenants", tenant_id, None))
+        boards = [b for b in self.s.boards.values() if b.tenant_id == tenant_id]
+        changes += await self.s.purging.plan(boards)
 
         async def act() -> None:
-            for purge in purges:
-                if purge.act is not None:
-                    await purge.act()
-            await self.s.moderation.forget_tenant(tenant_id)
             self.s.events.purge(listeners)
+            await self.s.purging.begin()
+            await self.s.moderation.forget_tenant(tenant_id)
 
         return Planned(200, tenant_json(tenant), changes, act)
 

@@ -121,7 +121,7 @@ class Balance:
         """
         async with chain.lock:
             source, target = self.h.actors.get(home), self.h.actors.get(to)
-            if chain.home != home or self.h.chains.get(chain.chain_id) is not chain:
+            if chain.home != home or not self.h.knows(chain):
                 return
             if source is None or target is None:
                 return
@@ -130,9 +130,12 @@ class Balance:
             try:
                 await self.h.call(source, "release", [[chain.chain_id], True])
             except ApiError:
-                source.chains.add(chain.chain_id)  # it is away: it will be loaded there, when it is back
+                if self.h.knows(chain):
+                    source.chains.add(chain.chain_id)  # it is away: it will be loaded there, when it is back
                 raise
             source.hosted.pop(chain.chain_id, None)
+            if not self.h.knows(chain):
+                return  # purged meanwhile
             chain.home, chain.awake = to, awake
             target.chains.add(chain.chain_id)
             await self.h.commit([Change("homes", chain.chain_id, to.encode())])

@@ -13,7 +13,6 @@ import msgpack
 
 from lbactors import planner
 from lbactors.documents import METADATA_BYTES, PeriodBody, board_json, pack_board, period_json, view_of_record
-from lbactors.held import purge_held
 from lbactors.model import (
     CLOSED,
     CLOSING,
@@ -28,8 +27,7 @@ from lbactors.model import (
 )
 from lbactors.planned import Planned, parse, require_tenant
 from lbactors.planner import Step
-from lbactors.reward_retention import purge_changes
-from lbactors.supervised import ChainState
+from lbactors.supervised import ChainState, chains_of
 from lbactors.timeframe import Span, format_instant, last_span, span_at, span_from
 from persistence.store import Change
 
@@ -48,11 +46,6 @@ class BoardCommands:
         if board is None:
             raise ApiError("leaderboard_not_found", f"no leaderboard '{leaderboard_id}'")
         return board
-
-    def _chains(self, board: Board) -> list[ChainState]:
-        """All chains of a leaderboard, those of windows taken away included."""
-        prefix = f"{board.tenant_id}/{board.leaderboard_id}~{board.uid}/"
-        return [c for i, c in self.s.chains.items() if i.startswith(prefix)]
 
     # Leaderboards ---------------------------------------------------------------------------------------
 
@@ -113,7 +106,7 @@ class BoardCommands:
             return Planned(200, board_json(old), [])
         now_ms = self.s.clock.now_ms()
         board = old._replace(definition=definition, version=old.version + 1, updated_at_ms=now_ms)
-        chains = self._chains(old)
+        chains = chains_of(self.s.chains, old)
         if Rules.of(definition).reorders(Rules.of(old.definition)) and await self._has_entries(chains):
             raise invalid(
                 "order, aggregation and tie rules cannot change while a period holds entries", "body"
@@ -198,28 +191,8 @@ class BoardCommands:
 
     async def purge_leaderboard(self, tenant_id: str, _: str | None, leaderboard_id: str) -> Planned:
         board = self._board(tenant_id, leaderboard_id)
-        chains = self._chains(board)
-        doc_id = f"{tenant_id}/{leaderboard_id}"
-        changes = [Change("leaderboards", doc_id, None)]
-        for chain in chains:
-            changes.append(Change("homes", chain.chain_id, None))
-            changes.extend(Change("periods", f"{chain.chain_id}/{r.key}", None) for r in chain.records)
-        changes += purge_changes([c.chain_id for c in chains])
-        changes.extend(await purge_held(self.s, board))
-        period_ids = [f"{c.chain_id}/{n}" for c in chains for n in range(1, c.next_serial)]
-
-        async def act() -> None:
-            self.s.boards.pop(doc_id, None)
-            for chain in chains:
-                self.s.chains.pop(chain.chain_id, None)
-            self.s.rewards.retention.look()
-            await self.s.store.drop_periods(period_ids)
-            try:
-                await self.s.hosting.release(chains, save=False)
-            except ApiError:
-                return  # an actor that is away hosts nothing; a stray chain is let go at the next ping
-
-        return Planned(200, board_json(board), changes, act)
+        changes = await self.s.purging.plan([board])
+        return Planned(200, board_json(board), changes, self.s.purging.begin)
 
     # Periods --------------------------------------------------------------------------------------------
 

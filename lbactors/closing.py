@@ -25,7 +25,7 @@ import structlog
 
 from lbactors.documents import entry_json, period_json, view_of_record
 from lbactors.events import Event, event_id
-from lbactors.model import CLOSED, CLOSING, COMPLETE, OPENED, PeriodRecord, Row
+from lbactors.model import CLOSED, CLOSING, COMPLETE, OPENED, ApiError, PeriodRecord, Row
 from lbactors.period_actor import NOT_HERE, value_of
 from lbactors.planner import Step
 from lbactors.supervised import ChainState
@@ -61,6 +61,8 @@ class Closing:
         async def persist() -> None:
             """Make it durable, and only then known here: a step that was not persisted is due again."""
             made = [*changes, *self.s.events.changes(events)]
+            if made and not self.s.hosting.knows(chain):
+                raise ApiError("leaderboard_not_found", "purged while its periods were closed")
             if made:
                 await self.s.commit(made)
                 self.s.events.committed()

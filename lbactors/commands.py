@@ -43,7 +43,7 @@ class Commands:
         self.s = supervisor
         self.lock = asyncio.Lock()
         self.boards = boards = BoardCommands(supervisor)
-        self.access = access = AccessCommands(supervisor, boards)
+        self.access = access = AccessCommands(supervisor)
         webhooks = WebhookCommands(supervisor)
         held = HeldCommands(supervisor)
         self._handlers: dict[str, Callable[..., Any]] = {

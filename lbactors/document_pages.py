@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from lbactors.documents import COLLECTIONS, unpack_board
 from lbactors.held import Held, document_id
 from lbactors.model import Key, PeriodRecord, Tenant
+from lbactors.purging import Mark
 from lbactors.reward_documents import read_claim, read_reward
 from lbactors.webhook_documents import BODY, GENERATION, PLUGIN, STATES, Delivery, Webhook
 from persistence.store import Store, StoreCorrupt
@@ -122,6 +123,7 @@ _HELD = TypeAdapter(Held)
 _WEBHOOK = TypeAdapter(Webhook)
 _DELIVERY = TypeAdapter(Delivery)
 _INSTANT = TypeAdapter(int)
+_MARK = TypeAdapter(Mark)
 _ANSWER = TypeAdapter(tuple[int, str, int, dict[str, Any]])  # at_ms, digest, HTTP status, body
 
 
@@ -211,6 +213,10 @@ def _delivery(doc_id: str, body: bytes) -> tuple[Any, str]:
     return _DELIVERY.validate_python(found), doc_id
 
 
+def _mark(doc_id: str, body: bytes) -> tuple[Mark, str]:
+    return _MARK.validate_python(msgpack.unpackb(body)), doc_id
+
+
 def _plain(doc_id: str, body: bytes) -> tuple[Any, str]:
     return msgpack.unpackb(body), doc_id
 
@@ -232,5 +238,6 @@ _READERS: dict[str, Callable[[str, bytes], tuple[Any, str]]] = {
     "held": _held,
     "audit": _plain,
     "warm": _plain,
+    "purged": _mark,
 }
 assert set(_READERS) == set(COLLECTIONS)

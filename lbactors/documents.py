@@ -50,6 +50,7 @@ COLLECTIONS = (
     "held",
     "audit",
     "warm",
+    "purged",
 )
 
 

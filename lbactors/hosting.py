@@ -101,6 +101,10 @@ class Hosting:
         numbers = [name.removeprefix(PREFIX) for name in (*self.actors, *self.dormant)]
         self._number = max((int(n) for n in numbers if n.isdigit()), default=0)
 
+    def knows(self, chain: ChainState) -> bool:
+        """Whether a chain is one of those that there are: it was not purged."""
+        return self.chains.get(chain.chain_id) is chain
+
     def all_hosted(self) -> bool:
         """Whether every chain that has periods is where it should be, as it should be."""
         return all(
@@ -200,10 +204,11 @@ class Hosting:
             actor = self.actors.get(home)
             if actor is None:
                 continue  # dormant: they are hosted when somebody needs them
-            versions = {c.chain_id: c.version for c in group}
-            specs = [c.spec().to_wire() for c in group]
             try:
                 await self.moderate(actor)
+                group = [c for c in group if self.knows(c)]  # the others were purged meanwhile
+                versions = {c.chain_id: c.version for c in group}
+                specs = [c.spec().to_wire() for c in group]
                 replies = await self.call(actor, "host", [specs, wait, actor.moderated])
             except ApiError:
                 continue
@@ -241,6 +246,8 @@ class Hosting:
             loading = reply[0] == ERROR and reply[1][0] == "period_loading"
             if attempt > CHANGE_ATTEMPTS or not (loading or reply[0] == NOT_HERE):
                 return value_of(reply)
+            if not self.knows(chain):
+                raise ApiError("leaderboard_not_found", "purged meanwhile")
             if loading:
                 await asyncio.sleep(CHANGE_PAUSE_S)
             else:
@@ -250,16 +257,22 @@ class Hosting:
         """A read of a chain, as `Chain.read` answers it; loads the period if need be. ApiError."""
         return list(value_of(await self.call_home(chain, "load", [chain.chain_id, ref, kind, args])))
 
-    async def release(self, chains: list[ChainState], *, save: bool) -> None:
-        """Have actors let go of chains."""
-        for chain in chains:
-            actor = self.actors.get(chain.home)
-            if actor is None:
-                self.dormant.get(chain.home, set()).discard(chain.chain_id)
-                continue
-            actor.chains.discard(chain.chain_id)
-            actor.hosted.pop(chain.chain_id, None)
-            await self.call(actor, "release", [[chain.chain_id], save])
+    async def release(self, chain_ids: list[str]) -> None:
+        """Have every actor let go of purged chains, wherever they were on their way to. ApiError if one is
+        away: it may still host them.
+        """
+        actors = list(self.actors.values())
+        for placed in (*(actor.chains for actor in actors), *self.dormant.values()):
+            placed.difference_update(chain_ids)
+
+        async def one(actor: ActorState) -> None:
+            await self.call(actor, "release", [chain_ids, False])
+            for chain_id in chain_ids:
+                actor.hosted.pop(chain_id, None)
+
+        for failed in await asyncio.gather(*map(one, actors), return_exceptions=True):
+            if failed is not None:
+                raise failed
 
     async def probe(self, name: str, *, join: bool = False) -> None:
         """Ask an actor who it is; if it is new or lacks anything, tell it what to host. join: wait for the

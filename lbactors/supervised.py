@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -108,6 +109,12 @@ class ChainState:
             self.awake,
             definition.timeframe.late_submissions == "arrival",
         )
+
+
+def chains_of(chains: Mapping[str, ChainState], board: Board) -> list[ChainState]:
+    """All chains of a leaderboard, those of windows taken away included."""
+    prefix = f"{board.tenant_id}/{board.leaderboard_id}~{board.uid}/"
+    return [c for i, c in chains.items() if i.startswith(prefix)]
 
 
 class ActorState:

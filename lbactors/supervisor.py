@@ -38,6 +38,7 @@ from lbactors.model import COMPLETE, ApiError, Board, PeriodRecord
 from lbactors.moderation import Moderation
 from lbactors.period_actor import pack
 from lbactors.period_hooks import PeriodHooks
+from lbactors.purging import Purging
 from lbactors.routes import INCARNATIONS
 from lbactors.supervised import ChainState
 from persistence.store import Change, Fenced, Store, StoreError
@@ -109,6 +110,7 @@ class Supervisor:
         self.events = Events(self)
         hooks.register(self.events)
         self.rewards = Rewards(self)
+        self.purging = Purging(self)
         self.audit = Audit(self)
         self.moderation = Moderation(self)
         self.hosting.moderation = self.moderation
@@ -132,6 +134,7 @@ class Supervisor:
         self._keep(self.audit.trim_on())
         self._keep(self.moderation.keep())
         self._keep(self.rewards.retention.run())
+        self._keep(self.purging.run())
         log.info("supervisor started", epoch=self.epoch, chains=len(self.chains), pid=os.getpid())
 
     async def _load_chains(self) -> None:
@@ -281,6 +284,8 @@ class Supervisor:
                 await self.advance(chain)
                 self.trouble = ""
             except Exception as error:
+                if not self.hosting.knows(chain):
+                    return  # purged meanwhile
                 if not isinstance(error, ApiError | StoreError | TimeoutError):
                     log.exception("chain not advanced", chain=chain.chain_id)
                 self.trouble = f"{chain.chain_id}: {error}"
@@ -288,9 +293,7 @@ class Supervisor:
 
     async def advance(self, chain: ChainState) -> None:
         """Carry out what the planner says for one chain. Called under the chain's lock."""
-        if self.chains.get(chain.chain_id) is not chain:
-            return
-        while True:
+        while self.hosting.knows(chain):
             plan = chain.plan(self.clock.now_ms())
             changes = [self.record_change(chain, r) for r in plan.add]
             if plan.add:
@@ -325,8 +328,8 @@ class Supervisor:
         gone = [r for r in chain.records if r.serial in serials]
         # Journals first: were the records gone and the process died here, nobody would know of them.
         await self.store.drop_periods([f"{chain.chain_id}/{r.serial}" for r in gone])
-        if self.chains.get(chain.chain_id) is not chain:
-            raise ApiError("leaderboard_not_found", "purged while its periods were deleted")
+        if not self.hosting.knows(chain):
+            return  # purged meanwhile
         await self.commit([Change("periods", f"{chain.chain_id}/{r.key}", None) for r in gone])
         chain.records = [r for r in chain.records if r.serial not in serials]
         chain.version += 1
