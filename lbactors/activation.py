@@ -120,6 +120,7 @@ class Activation:
         self.floor_seq = floor_seq  # what a predecessor acknowledged: a journal that ends before it went back
         self.state = "loading"
         self.on_demand = False  # somebody waits for it to load
+        self.heir_of = 0  # serial of the closed period whose submission ids it has taken over
         self.follows = -1  # generation of the tenant's hidden players that its state shows
         self.reason = ""  # why it is gone or suspended
         self.epoch = 0
@@ -412,6 +413,7 @@ class Activation:
             ids += len(fresh)
         if inputs:
             await self.submit(inputs, 0)
+        self.heir_of = other.record.serial
 
     # Snapshots and ends ---------------------------------------------------------------------------------
 

@@ -104,12 +104,60 @@ class Chain:
         """
         while activation.state == "serving" and activation.period.rules != self.spec.rules:
             await activation.configure(self.spec.rules)
+        await self._inherit(activation)
         await self.hidden.follow(activation)
 
     async def follow_hidden(self) -> None:
         """Hide and show players in the open periods that are loaded, as the tenant's list says. ApiError."""
         for activation in list(self.open):
             await self.hidden.follow(activation)
+
+    # Submission ids that are handed on late ----------------------------------------------------------------
+
+    def _owing(self) -> PeriodRecord | None:
+        """The closed period whose submission ids the first open one must have: as the supervisor says, or
+        because it was sealed here and the supervisor has not heard of it.
+        """
+        unheard = [r for r in self.spec.records if r.serial in self.closed]
+        owed = unheard[-1] if unheard else self.spec.owing
+        return owed if owed is not None and (unheard or owed.owes_ids(self.clock.now_ms())) else None
+
+    def _awaits_ids(self, activation: Activation) -> bool:
+        """Whether it could take a repeat of what the period before it took for something new."""
+        if self.spec.owing is None and not self.closed:
+            return False
+        owed = self._owing()
+        if owed is None or activation.heir_of == owed.serial or activation is not self._after(owed.serial):
+            return False
+        source = self.closed.get(owed.serial)
+        return source is None or source.state != "sealed" or bool(source.period.ids.by_id)
+
+    def _after(self, serial: int) -> Activation | None:
+        """The first open period after a serial."""
+        return next((a for a in self.open if a.record.serial > serial), None)
+
+    async def _inherit(self, activation: Activation) -> None:
+        """Journal the ids that it awaits. ApiError."""
+        owed = self._owing()
+        if owed is None or not self._awaits_ids(activation):
+            return
+        try:
+            source = await self.closed.loaded(owed)
+        except ApiError:
+            if not self.closed.is_lost(owed.serial):
+                raise
+            # Refusing all scores would be worse than counting what is repeated again.
+            log.error("submission ids are lost", chain=self.spec.chain_id, period=owed.key)
+            activation.heir_of = owed.serial
+            return
+        await activation.inherit_ids(source)
+
+    async def hand_on_ids(self) -> None:
+        """Have the first open period take over what a closed one owes it. ApiError."""
+        owed = self._owing()
+        heir = None if owed is None else self._after(owed.serial)
+        if heir is not None:
+            await self._inherit(await self.open.awake(heir.record.serial))
 
     # Asleep and awake -----------------------------------------------------------------------------------
 
@@ -218,6 +266,8 @@ class Chain:
             groups = await self._by_period(arrived_at_ms, want, items, results)
             for activation, indexes, inputs in groups.values():
                 try:
+                    if self._awaits_ids(activation):
+                        raise ApiError("period_loading", "the ids of the period before are being taken over")
                     if activation.waiting_inputs + len(inputs) > self.limits.queue_inputs:
                         raise ApiError("overloaded", "too many submissions wait for this period")
                     self.hidden.ahead_of(activation, inputs)
@@ -286,15 +336,16 @@ class Chain:
         return dict(groups)
 
     async def _knowing(self, submission_id: str | None) -> Activation | None:
-        """The period that knows an id, its own or one handed on by those before: an open one, or after the
-        end of a schedule the last one.
+        """The period that knows an id, its own or one handed on by those before: an open one, or where none
+        has begun the last one.
         """
         for activation in reversed(self.open):
             if submission_id in activation.period.ids.by_id:
                 return activation
-        if len(self.open) or self.spec.previous is None:
+        record = self._owing() or self.spec.previous
+        if self._begun() or record is None:
             return None
-        last = await self.closed.loaded(self.spec.previous)
+        last = await self.closed.loaded(record)
         return last if submission_id in last.period.ids.by_id else None
 
     async def known(self, submission_ids: Sequence[str]) -> list[str]:
@@ -313,7 +364,7 @@ class Chain:
             ):
                 continue  # opened ahead: it has taken nothing yet
             await other.settle()
-            if other.state in ("loading", "asleep"):
+            if other.state in ("loading", "asleep") or self._awaits_ids(other):
                 raise ApiError("period_loading", f"period {other.record.key} is loading")
             known = submission_id in other.period.ids.by_id
             if known and submission_id not in activation.period.ids.by_id:
@@ -333,17 +384,19 @@ class Chain:
 
     async def seal(self, serial: int) -> PeriodRecord:
         """Close a period: ids handed on, last snapshot written. Repeating it is harmless. StoreError."""
-        if serial in self.closed:
+        if serial in self.closed:  # and the supervisor did not hear of it: there may be a successor by now
+            await self.hand_on_ids()
             return self._sealed_record(self.closed[serial])
         activation = await self.open.awake(serial)
         activation.require_loaded()
+        await self._inherit(activation)
         await self.hidden.follow(activation)  # who is hidden is in no final standings
-        following = next((a.record.serial for a in self.open if a.record.serial > serial), None)
+        following = self._after(serial)
         if following is not None and (activation.period.ids.by_id or activation.waiting_inputs):
-            (await self.open.awake(following)).require_writable()
+            (await self.open.awake(following.record.serial)).require_writable()
         await activation.drain("seal")
         if following is not None and activation.period.ids.by_id:
-            await (await self.open.awake(following)).inherit_ids(activation)
+            await (await self.open.awake(following.record.serial)).inherit_ids(activation)
         await activation.seal()
         if activation.state != "sealed":
             raise StoreError(f"{activation.period_id}: {activation.state} while being sealed")
@@ -353,11 +406,15 @@ class Chain:
         activation.last_used_ms = self.clock.now_ms()
         return activation.record
 
-    @staticmethod
-    def _sealed_record(activation: Activation) -> PeriodRecord:
+    def _sealed_record(self, activation: Activation) -> PeriodRecord:
         period = activation.period
+        owed = bool(period.ids.by_id) and self._after(activation.record.serial) is None
         return activation.record._replace(
-            sealed=True, entries=period.total, submissions=period.submissions, last_seq=period.seq
+            sealed=True,
+            entries=period.total,
+            submissions=period.submissions,
+            last_seq=period.seq,
+            ids_owed=owed,
         )
 
     async def confirm(self) -> bool:

@@ -15,7 +15,8 @@ class ChainSpec(NamedTuple):
     `more`: the schedule goes on after the last record. `previous`: the last sealed period that is kept,
     `oldest_serial`: the first. `floors`: serial -> a seq that the period was seen to have reached: a store
     that shows less went back. `awake`: load the open periods now, not when somebody asks for them.
-    `late_arrival`: what occurred in a closed period counts for the one in which it arrived.
+    `late_arrival`: what occurred in a closed period counts for the one in which it arrived. `owing`: the
+    closed period whose submission ids the first open one is to take over.
     """
 
     chain_id: str
@@ -30,6 +31,7 @@ class ChainSpec(NamedTuple):
     floors: Mapping[int, int] = MappingProxyType({})
     awake: bool = True
     late_arrival: bool = False
+    owing: PeriodRecord | None = None
 
     def to_wire(self) -> list[Any]:
         rows = [list(record) for record in self.records]
@@ -44,16 +46,17 @@ class ChainSpec(NamedTuple):
             list(self.floors.items()),
             self.awake,
             self.late_arrival,
+            self.owing,
         ]
 
     @classmethod
     def from_wire(cls, wire: list[Any]) -> ChainSpec:
-        chain_id, window, version, rules, grace_ms, more, rows, previous, oldest, floors, *rest = wire
+        chain_id, window, version, rules, grace_ms, more, rows, previous, oldest, floors, *rest, owing = wire
         records = [PeriodRecord(*row) for row in rows]
         last = PeriodRecord(*previous) if previous is not None else None
         seqs = dict(floors)
         given = (chain_id, window, version, Rules(*rules), grace_ms, more, records, last, oldest, seqs)
-        return cls(*given, *rest)
+        return cls(*given, *rest)._replace(owing=PeriodRecord(*owing) if owing is not None else None)
 
 
 class Limits(NamedTuple):

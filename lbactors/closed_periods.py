@@ -15,7 +15,7 @@ import structlog
 from lbactors.activation import Activation
 from lbactors.model import PeriodRecord
 from lbactors.period import ERASE, NO_RANK
-from persistence.store import Store, StoreError
+from persistence.store import Store, StoreCorrupt, StoreError, StoreWentBack
 
 log = structlog.get_logger("chain")
 
@@ -29,6 +29,7 @@ class ClosedPeriods(Mapping[int, Activation]):
         self._new = new
         self._loaded: dict[int, Activation] = {}
         self._loading: dict[int, asyncio.Task[None]] = {}
+        self._failed: dict[int, StoreError] = {}  # why they did not load when last tried
 
     def __getitem__(self, serial: int) -> Activation:
         return self._loaded[serial]
@@ -56,7 +57,9 @@ class ClosedPeriods(Mapping[int, Activation]):
         serial = activation.record.serial
         try:
             await activation.load()
+            self._failed.pop(serial, None)
         except StoreError as error:
+            self._failed[serial] = error
             log.error("closed period does not load", period=activation.period_id, error=str(error))
             self._loaded.pop(serial, None)
         finally:
@@ -73,12 +76,17 @@ class ClosedPeriods(Mapping[int, Activation]):
         activation.require_loaded()
         return activation
 
+    def is_lost(self, serial: int) -> bool:
+        """Whether one was found damaged or gone: trying again does not help."""
+        return isinstance(self._failed.get(serial), StoreCorrupt | StoreWentBack)
+
     def take(self, activation: Activation) -> None:
         """A period that was just sealed."""
         self._loaded[activation.record.serial] = activation
 
     def forget(self, serial: int) -> None:
         """Let go of one."""
+        self._failed.pop(serial, None)
         activation = self._loaded.pop(serial, None)
         loading = self._loading.pop(serial, None)
         if loading is not None:

@@ -7,8 +7,9 @@ was reached and goes on there; and a step that was repeated makes the same event
 
     OPENED    its time has begun                 `period.opened`
     CLOSING   its time is over, the grace runs   `period.closing`
-    CLOSED    sealed by its actor: no submission is taken any more, the ids that it knew are its successor's,
-              the last snapshot is written       `period.closed` with the final standings
+    CLOSED    sealed by its actor: no submission is taken any more, the ids that it knew are its successor's
+              (or, if there is none yet, of the next that is made: `hand_on_ids`), the last
+              snapshot is written              `period.closed` with the final standings
     COMPLETE  every reward is granted            `reward.granted` (lbactors.granting)
 
 Where nobody listens, opening and closing leave no trace in the store: they would be told to nobody again.
@@ -27,7 +28,7 @@ from lbactors.documents import entry_json, period_json, view_of_record
 from lbactors.events import Event, event_id
 from lbactors.model import CLOSED, CLOSING, COMPLETE, OPENED, ApiError, PeriodRecord, Row
 from lbactors.period_actor import NOT_HERE, value_of
-from lbactors.planner import Step
+from lbactors.planner import Step, owing
 from lbactors.supervised import ChainState
 from persistence.store import Change
 
@@ -128,6 +129,27 @@ class Closing:
             sealed = record._replace(sealed=True, entries=0, submissions=0, last_seq=0)
             self.s.take_records(chain, [sealed])  # so that nobody can have it hosted as open any more
             return sealed
+
+    async def hand_on_ids(self, chain: ChainState) -> None:
+        """Have the submission ids of a period that was closed without a successor taken over by the one that
+        was made since. ApiError, StoreError: it is due again.
+        """
+        owed = owing(chain.records)
+        if owed is None or not owed.owes_ids(self.s.clock.now_ms()):
+            return
+        if all(record.sealed or record.serial < owed.serial for record in chain.records):
+            return
+        hosting = self.s.hosting
+        ask = [chain.chain_id, chain.version]
+        reply = await hosting.call_home(chain, "hand_on", ask)
+        if reply[0] == NOT_HERE:
+            await hosting.host([chain], wait=True)
+            reply = await hosting.call_home(chain, "hand_on", ask)
+        value_of(reply)
+        settled = owed._replace(ids_owed=False)
+        self.s.take_records(chain, [settled])
+        await self.s.commit([self.s.record_change(chain, settled)])
+        await hosting.host([chain], wait=False)
 
     # Events ---------------------------------------------------------------------------------------------
 

@@ -288,6 +288,10 @@ class Submission(NamedTuple):
 UNANNOUNCED, OPENED, CLOSING, CLOSED, COMPLETE = range(5)
 
 
+# Submission ids are known for a day, and a period takes them until a day's grace after its end is over.
+IDS_OWED_MS = 48 * 3600 * 1000
+
+
 class PeriodRecord(NamedTuple):
     """A period as the store remembers it: document `<chain_id>/<key>` of the collection `periods`.
 
@@ -306,6 +310,11 @@ class PeriodRecord(NamedTuple):
     last_seq: int = 0
     forced: bool = False  # closed by hand: takes no late submissions
     stage: int = 0  # how far its life was announced, one of STAGES
+    ids_owed: bool = False  # closed while there was no period after it that could take its submission ids
+
+    def owes_ids(self, now_ms: int) -> bool:
+        """Whether a period that is made now may be sent a repeat of what this one took."""
+        return self.ids_owed and (self.ends_at_ms is None or now_ms < self.ends_at_ms + IDS_OWED_MS)
 
     def contains(self, at_ms: int) -> bool:
         """Whether an instant lies in [start, end)."""

@@ -8,6 +8,7 @@ Calls
   host([[spec…], wait])               -> an error or nil for each chain
   release([[chain ids], save])        -> let chains go, with or without a last snapshot
   seal([chain_id, serial, version])   -> the sealed record; version: of the spec that it must have at least
+  hand_on([chain_id, version])        -> nil: the first open period has the ids that a closed one owes it
   erase([chain_id, player_id, anonymous_id]) -> number of periods that had an entry
   moderate([version, [[tenant_id, version, {player_id: until_ms}]…], all]) -> nil: who is hidden everywhere
   change_entry([chain_id, act, player_id, fields]) -> period key, entry before, entry after
@@ -240,6 +241,18 @@ class PeriodActor:
 
         async def run() -> list[Any]:
             return [VALUE, list(await chain.seal(serial))]
+
+        return pack(await _reply(run()))
+
+    async def hand_on(self, payload: bytes) -> bytes:
+        chain_id, version = msgpack.unpackb(payload)
+        chain = self.chains.get(chain_id)
+        if chain is None or chain.spec.version < version:
+            return pack([NOT_HERE])
+
+        async def run() -> list[Any]:
+            await chain.hand_on_ids()
+            return [VALUE, None]
 
         return pack(await _reply(run()))
 

@@ -76,6 +76,9 @@ def plan_chain(
     delete = complete[:surplus]
     if delete and delete[-1] == everything[-1].serial:
         delete.pop()  # the last one of a schedule stays: its standings are `current`
+    owed = owing(everything)
+    if owed is not None and owed.owes_ids(now_ms):
+        delete = [serial for serial in delete if serial != owed.serial]
     due = [step.at_ms for step in agenda if step.at_ms > now_ms]
     if goes_on and everything:
         last = everything[-1]
@@ -121,6 +124,14 @@ def is_missed(record: PeriodRecord, grace_ms: int) -> bool:
     if record.ends_at_ms is None or record.forced:
         return False
     return record.ends_at_ms + grace_ms + LINGER_MS <= record.opened_at_ms
+
+
+def owing(records: Sequence[PeriodRecord]) -> PeriodRecord | None:
+    """The closed period whose submission ids none after it has: the last that anybody used, if there was
+    nothing to hand them on to when it was closed (a manual leaderboard, an archived one).
+    """
+    last = next((r for r in reversed(records) if r.sealed and r.last_seq), None)
+    return last if last is not None and last.ids_owed else None
 
 
 def _lead_ms(record: PeriodRecord, lead_ms: int) -> int:

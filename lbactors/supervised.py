@@ -108,6 +108,7 @@ class ChainState:
             },
             self.awake,
             definition.timeframe.late_submissions == "arrival",
+            planner.owing(self.records),
         )
 
 

@@ -70,7 +70,7 @@ async def trouble_of(store: Store) -> str:
 def _record(row: list[Any]) -> PeriodRecord:
     """A stored period. Version 0.1 kept no stage: what it had closed is complete."""
     record = PeriodRecord(*row)
-    if len(row) < len(PeriodRecord._fields) and record.sealed:
+    if len(row) <= PeriodRecord._fields.index("stage") and record.sealed:
         return record._replace(stage=COMPLETE)
     return record
 
@@ -306,6 +306,7 @@ class Supervisor:
             if plan.steps and not await self.closing.carry_out(chain, plan.steps):
                 self.schedule(chain, self.clock.now_ms())
                 return
+            await self.closing.hand_on_ids(chain)
             if plan.delete:
                 await self._delete_periods(chain, plan.delete)
             if not (plan.add or plan.steps or plan.delete):

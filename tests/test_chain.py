@@ -54,7 +54,10 @@ class Obedient:
         self, method: str, serial: int, unknown: bool = False, happened: bool = False, n: int = 1
     ) -> None:
         """Let the next calls fail, after they were carried out if they `happened`."""
-        error = StoreUnavailable(f"{method} fails as told", unknown=unknown)
+        self.fault(method, serial, StoreUnavailable(f"{method} fails as told", unknown=unknown), happened, n)
+
+    def fault(self, method: str, serial: int, error: StoreError, happened: bool = False, n: int = 1) -> None:
+        """Let the next calls fail with an error."""
         self._faults.setdefault((method, f"{CHAIN_ID}/{serial}"), []).extend([(error, happened)] * n)
 
     async def _obey(self, method: str, name: str) -> tuple[StoreError | None, bool]:
