@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lbactors.supervisor import Supervisor
 
 IDEMPOTENCY_MS = 24 * 3600 * 1000
-FORGET_AT_ONCE = 500  # expired answers deleted with one command
+FORGET_AT_ONCE = 500  # remembered answers looked at for their age with one command that adds another
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -42,6 +42,7 @@ class Commands:
     def __init__(self, supervisor: Supervisor) -> None:
         self.s = supervisor
         self.lock = asyncio.Lock()
+        self._looked_at = ""  # the remembered answer up to which ages were looked at
         self.boards = boards = BoardCommands(supervisor)
         self.access = access = AccessCommands(supervisor)
         webhooks = WebhookCommands(supervisor)
@@ -151,7 +152,7 @@ class Commands:
                 if name == "create_key":
                     body["key"] = self.access.key_text(f"{tenant_id}/{raw_key}/{digest}")
                 return status, body
-        forget = await self._expired(tenant_id, now_ms)
+        forget = [Change("idempotency", i, None) for i in await self._expired(now_ms) if i != doc_id]
         # From the plan to its commit nothing is awaited: else the chain's clock might commit in between, and
         # an older record would overwrite its.
         planned = await self._handlers[name](tenant_id, f"{tenant_id}/{raw_key}/{digest}", **args)
@@ -180,7 +181,8 @@ class Commands:
                 await self.s.commit([amended(record, planned.outcome) for record in told])
         return planned.status, planned.body if body is None else body
 
-    async def _expired(self, tenant_id: str, now_ms: int) -> list[Change]:
-        rows = await self.s.store.scan("idempotency", prefix=f"{tenant_id}/", limit=FORGET_AT_ONCE)
-        old = [i for i, body in rows if msgpack.unpackb(body)[0] <= now_ms - IDEMPOTENCY_MS]
-        return [Change("idempotency", i, None) for i in old]
+    async def _expired(self, now_ms: int) -> list[str]:
+        """Answers to forget, of any tenant; each time the next of them are looked at, round and round."""
+        rows = await self.s.store.scan("idempotency", after=self._looked_at, limit=FORGET_AT_ONCE)
+        self._looked_at = rows[-1][0] if len(rows) == FORGET_AT_ONCE else ""
+        return [i for i, body in rows if msgpack.unpackb(body)[0] <= now_ms - IDEMPOTENCY_MS]

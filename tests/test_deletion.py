@@ -10,7 +10,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from local_supervisor import LocalServer
+from local_supervisor import WHO, LocalServer
 
 from lbactors.cluster import ActorGone
 from lbactors.documents import COLLECTIONS
@@ -255,3 +255,45 @@ async def test_an_erasure_waits_for_what_a_purge_left_behind(
             assert refused.value.code == "storage_unavailable"
         await server.command("erase_player", player_id="maya")
         assert not any(found.startswith("journal") for found in await left_of(server, "xp"))
+
+
+# Remembered answers ---------------------------------------------------------------------------------------
+
+DAY_MS = 24 * HOUR_MS
+
+
+async def put(server: LocalServer, player_id: str, key: str, tenant: str = "default") -> dict[str, Any]:
+    return await server.command_as(
+        WHO, "put_player", tenant, idempotency=[key, "digest"], player_id=player_id, profile={}
+    )
+
+
+async def test_remembered_answers_are_all_forgotten_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are younger, and also those of a tenant that sends no commands any more."""
+    monkeypatch.setattr("lbactors.commands.FORGET_AT_ONCE", 10)
+    async with LocalServer(tmp_path / "data", log_level="error") as server:
+        await server.command("create_tenant", tenant={"tenant_id": "quiet"})
+        for number in range(3):
+            await put(server, "maya", f"quiet-{number}", "quiet")
+        for number in range(200):
+            server.clock.move(DAY_MS // 50)
+            await put(server, "maya", f"{number}")
+        remembered = await server.supervisor.store.scan("idempotency")
+        ages = [server.clock.now_ms() - msgpack.unpackb(body)[0] for _, body in remembered]
+        assert sum(age < DAY_MS for age in ages) == 50
+        looks = 1 + 50 // 10  # of ten each, until all were looked at
+        assert sum(age >= DAY_MS for age in ages) <= 2 * looks
+        assert not any(doc_id.startswith("quiet/") for doc_id, _ in remembered)
+
+
+async def test_a_key_that_is_used_again_after_a_day_is_remembered_again(tmp_path: Path) -> None:
+    async with LocalServer(tmp_path / "data") as server:
+        for _ in range(2):
+            server.clock.move(2 * DAY_MS)
+            first = await put(server, "maya", "key")
+            server.clock.move(1000)
+            await server.command("put_player", player_id="maya", profile={"display_name": "Maya"})
+            assert await put(server, "maya", "key") == first
+            await server.command("put_player", player_id="maya", profile={"display_name": "Noor"})
