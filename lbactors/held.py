@@ -307,7 +307,9 @@ class HeldCommands:
     async def _decide(self, place: str, held: Held, state: str) -> Planned:
         was_open = held.state in (HELD, APPROVING)
         held = held._replace(state=state, attempts=0, changed_at_ms=self.s.clock.now_ms())
-        changes = [_put(_decided_id(place, held.held_id), held), *await self._forgotten(place)]
+        doc_id = _decided_id(place, held.held_id)  # an old decision on the same id is replaced
+        changes = [change for change in await self._forgotten(place) if change.doc_id != doc_id]
+        changes.append(_put(doc_id, held))
         if was_open:
             changes.append(Change(COLLECTION, _open_id(place, held.held_id), None))
             if place in self.s.held_counts:

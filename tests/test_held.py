@@ -183,6 +183,18 @@ async def test_decisions_are_remembered_for_a_day(memory: HeldMemory, board: Boa
     assert (await hold(memory, board, submission(1)))[0][0] == "held"
 
 
+async def test_a_second_decision_on_an_id_is_remembered_like_the_first(
+    memory: HeldMemory, board: Board
+) -> None:
+    for _ in range(2):
+        ((state, held_id, _),) = await hold(memory, board, submission(1))
+        assert state == "held"
+        await memory.run("reject_held", "default", leaderboard_id="xp", held_id=held_id, note="no")
+        ((state, _, note),) = await hold(memory, board, submission(1))
+        assert (state, note) == ("rejected", "no")
+        memory.at_ms += REMEMBERED_MS
+
+
 async def test_old_decisions_are_forgotten_a_part_at_a_time(memory: HeldMemory, board: Board) -> None:
     memory.settings["held_limit"] = 10_000
     count = 2 * FORGET_AT_ONCE + 50
