@@ -12,6 +12,9 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from zones import zone_at_noon
 
 from .client import Api
 
@@ -44,6 +47,11 @@ def instant(text: Any) -> datetime:
     """Reads a time that the server sent; its form is fixed."""
     assert isinstance(text, str) and WIRE_TIME.fullmatch(text), f"not a time of the API: {text!r}"
     return datetime.fromisoformat(text)
+
+
+def at_noon(definition: dict[str, Any]) -> dict[str, Any]:
+    """A definition in a zone where it is noon, unless it names one: whatever the time, no day ends now."""
+    return {**definition, "timeframe": {"timezone": zone_at_noon(), **definition.get("timeframe", {})}}
 
 
 class Board:
@@ -111,6 +119,12 @@ class Board:
         period: dict[str, Any] = self.page(limit=1, window=window)["period"]
         return period
 
+    def year(self) -> tuple[str, str, str]:
+        """Key and bounds of the year that it is in the leaderboard's zone."""
+        zone = ZoneInfo(self.definition()["timeframe"]["timezone"])
+        year = now().astimezone(zone).year
+        return str(year), wire(datetime(year, 1, 1, tzinfo=zone)), wire(datetime(year + 1, 1, 1, tzinfo=zone))
+
     def force_close(self) -> dict[str, Any]:
         answer: dict[str, Any] = self.api.ok("POST", self.close, {})
         assert set(answer) == {"closed", "current"}, answer
@@ -118,6 +132,6 @@ class Board:
 
 
 class MakeBoard(Protocol):
-    """The fixture `make_board`: creates a leaderboard from the given fields of a definition."""
+    """The fixture `make_board`: creates a leaderboard from the given fields of a definition, `at_noon`."""
 
     def __call__(self, api: Api | None = None, **definition: Any) -> Board: ...

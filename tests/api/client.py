@@ -279,7 +279,7 @@ def _no_constant(literal: str) -> float:
     raise AssertionError(f"{literal} is not JSON")
 
 
-def eventually(probe: Callable[[], T | None], what: str, *, within_s: float = 10.0) -> T:
+def eventually(probe: Callable[[], T | None], what: str, *, within_s: float = 30.0) -> T:
     """The first result of `probe` that is neither None nor False; fails after `within_s` seconds."""
     deadline_s = time.monotonic() + within_s
     while True:

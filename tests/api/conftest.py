@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .boards import Board, MakeBoard, unique
+from .boards import Board, MakeBoard, at_noon, unique
 from .client import Api, Transport
 from .server_process import ServerProcess
 
@@ -47,6 +47,7 @@ def make_board(api: Api) -> MakeBoard:
     default_api = api
 
     def make(api: Api | None = None, **definition: Any) -> Board:
+        definition = at_noon(definition)
         board = Board(api or default_api, definition.setdefault("leaderboard_id", unique("b")))
         board.api.ok("POST", "/v1/leaderboards", definition, status=201)
         return board

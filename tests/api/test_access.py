@@ -146,9 +146,9 @@ def test_a_disabled_key_is_forbidden_until_it_is_active(api: Api, board: Board, 
 
 
 def test_a_key_expires(api: Api, board: Board, make_key: MakeKey) -> None:
-    key = make_key("rankings:read", expires_at=ahead(1.5))["key"]
+    key = make_key("rankings:read", expires_at=ahead(5))["key"]
     api.ok("GET", board.rankings, key=key)
-    eventually(lambda: api.call("GET", board.rankings, key=key).status == 401, "the key expires", within_s=8)
+    eventually(lambda: api.call("GET", board.rankings, key=key).status == 401, "the key expires")
     lasting = make_key("rankings:read", expires_at=ahead(3600))["key"]
     api.ok("GET", board.rankings, key=lasting)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .boards import Board, ahead, unique
+from .boards import Board, ahead, at_noon, unique
 from .client import Api, Transport, eventually
 from .server_process import ServerProcess
 
@@ -24,6 +24,7 @@ class Judged:
         self.folder = folder
 
     def board(self, **definition: Any) -> Board:
+        definition = at_noon(definition)
         board = Board(self.api, definition.setdefault("leaderboard_id", unique("judged")))
         self.api.ok("POST", "/v1/leaderboards", definition, status=201)
         return board

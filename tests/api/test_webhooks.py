@@ -237,7 +237,7 @@ def test_a_failed_attempt_is_seen_and_a_replay_is_sent(tenant: Api, receiver: Re
     sent = tenant.ok("POST", f"{path_of(webhook)}/test", status=202)
     receiver.next()
     path = f"{path_of(webhook)}/deliveries/{sent['delivery_id']}"
-    eventually(lambda: tenant.get(path)["attempts"] == 1, "the attempt is recorded")
+    eventually(lambda: tenant.get(path)["attempts"] >= 1, "the attempt is recorded")
     found = tenant.get(path)
     assert found["state"] == "pending" and found["last_answer"]["error"] == "HTTP 500"
     assert instant(found["next_attempt_at"]) > instant(found["last_answer"]["at"])
@@ -299,6 +299,10 @@ def test_the_status_counts_deliveries(api: Api, tenant: Api, receiver: Receiver)
     webhook = create(tenant, url=receiver.url)
     sent = tenant.ok("POST", f"{path_of(webhook)}/test", status=202)
     delivered(tenant, webhook, sent["delivery_id"])
-    after = api.get("/v1/status")["events"]
-    assert after["webhooks"] == before["webhooks"] + 1
-    assert after["delivered"] > before["delivered"] and after["attempts"] > before["attempts"]
+    assert api.get("/v1/status")["events"]["webhooks"] == before["webhooks"] + 1
+
+    def counted() -> bool:
+        after = api.get("/v1/status")["events"]
+        return all(after[what] > before[what] for what in ("delivered", "attempts"))
+
+    eventually(counted, "the delivery is counted")

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from zones import zone_at_noon
 
 from .conftest import MakeServer
 from .server_process import Server
-from .writers import Api, Disconnected, unique, zone_at_noon
+from .writers import Api, Disconnected, unique
 
 TESTS = Path(__file__).resolve().parent.parent
 ROUNDS = 4

@@ -14,11 +14,11 @@ import random
 import time
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import aiohttp
+from zones import zone_at_noon
 
 RETRY_S = 0.05
 UNIQUE = 1_000_000  # submissions that a ledger can make with contributions that all differ
@@ -33,11 +33,6 @@ _numbers = itertools.count(1)
 
 def unique(prefix: str) -> str:
     return f"{prefix}-{next(_numbers)}-{random.SystemRandom().getrandbits(24):06x}"
-
-
-def zone_at_noon() -> str:
-    """A zone in which it is about noon, so that no day ends during a test."""
-    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
 
 
 class Disconnected(Exception):
