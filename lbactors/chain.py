@@ -69,8 +69,7 @@ class Chain:
         for record in wanted.values():
             if record.serial not in self.closed:
                 self.open.add(record, awake=awake)
-        for serial in [s for s in self.closed if s < spec.oldest_serial]:
-            self.closed.forget(serial)
+        self.closed.forget_older(spec.oldest_serial)
         known = {a.record.serial for a in self.open} | set(self.closed)
         if self.open.is_awake and spec.previous is not None and spec.previous.serial not in known:
             self.closed.begin(spec.previous)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +38,9 @@ async def change_entry(
         raise ApiError("entry_exists", f"player '{player_id}' has an entry")
     if not result.applied:
         raise ApiError("entry_not_found", f"no entry of player '{player_id}' that could be brought back")
-    before = await period_before(chain, found)
+    before: reading.Before = reading.UNREAD
+    with contextlib.suppress(ApiError):  # it is done: nothing may make it look as if it were not
+        before = await period_before(chain, found)
     old, new = result.previous, result.entry
     return (
         found.record.key,

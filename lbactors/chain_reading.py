@@ -1,7 +1,8 @@
 """Reading a chain's periods: which one is meant, loaded if it is not, with the period before it.
 
 `current` and `previous` depend on the time; a key may name a period that only the store knows. `change`
-compares with the period before, so that one is loaded too.
+compares with the period before, so that one is loaded too; where it cannot be, the change is not known, and
+all else is answered.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from lbactors import reading
 from lbactors.activation import READABLE, Activation
 from lbactors.chain import Chain
 from lbactors.model import ApiError, PeriodRecord, PeriodView
+from persistence.store import StoreError
 
 
 def is_warm(chain: Chain, ref: str) -> bool:
@@ -32,7 +34,9 @@ def is_warm(chain: Chain, ref: str) -> bool:
     if found.state == "loading":
         return True  # that is the answer
     before = _record_before(chain, found)
-    return before is None or _loaded_before(chain, before) is not None
+    if before is None or chain.closed.has_failed(before.serial):
+        return True
+    return _loaded_before(chain, before) is not None
 
 
 async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any]) -> list[Any]:
@@ -130,21 +134,39 @@ def _loaded_before(chain: Chain, record: PeriodRecord) -> Activation | None:
     return None
 
 
-async def period_before(chain: Chain, activation: Activation) -> Any:
-    """The period before, loaded, or None. Older closed periods need a look into the store."""
+async def period_before(chain: Chain, activation: Activation) -> reading.Before:
+    """The period before, loaded; None if there is none, `UNREAD` if it cannot be read. Older closed periods
+    need a look into the store. ApiError period_loading if the chain was let go of meanwhile.
+    """
     record = _record_before(chain, activation)
     serial = activation.record.serial
     if activation.record.sealed and (record is None or record.serial != serial - 1):
-        earlier = [r for r in await chain.closed.records() if r.serial < serial]
+        try:
+            earlier = [r for r in await chain.closed.records() if r.serial < serial]
+        except StoreError:
+            return reading.UNREAD
         record = earlier[-1] if earlier else None
     if record is None:
         return None
     found = _loaded_before(chain, record)
-    if found is None:
-        still_open = chain.open.find(record.serial)
-        if still_open is None:
-            found = await chain.closed.loaded(record)
-        else:
+    if found is not None:
+        return found.period
+    if chain.open.find(record.serial) is not None:
+        try:
             found = await chain.open.awake(record.serial)
             found.require_loaded()
-    return found.period
+            return found.period
+        except ApiError:
+            if chain.open.is_stopped:
+                raise
+            if chain.open.find(record.serial) is not None:
+                return reading.UNREAD
+            # it was closed meanwhile
+    if not chain.closed.has_failed(record.serial):
+        try:
+            return (await chain.closed.loaded(record)).period
+        except ApiError:
+            if not chain.closed.has_failed(record.serial):
+                raise
+    chain.closed.try_again(record)
+    return reading.UNREAD

@@ -7,6 +7,7 @@ changes it is the erasure of a player; it is loaded as a writer for that, and se
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 import msgpack
@@ -16,6 +17,8 @@ from lbactors.activation import Activation
 from lbactors.model import PeriodRecord
 from lbactors.period import ERASE, NO_RANK
 from persistence.store import Store, StoreCorrupt, StoreError, StoreWentBack
+
+TRY_AGAIN_S = 5.0  # between attempts to load what failed, as long as its neighbour is read
 
 log = structlog.get_logger("chain")
 
@@ -30,6 +33,7 @@ class ClosedPeriods(Mapping[int, Activation]):
         self._loaded: dict[int, Activation] = {}
         self._loading: dict[int, asyncio.Task[None]] = {}
         self._failed: dict[int, StoreError] = {}  # why they did not load when last tried
+        self._failed_at_s: dict[int, float] = {}
 
     def __getitem__(self, serial: int) -> Activation:
         return self._loaded[serial]
@@ -57,13 +61,17 @@ class ClosedPeriods(Mapping[int, Activation]):
         serial = activation.record.serial
         try:
             await activation.load()
-            self._failed.pop(serial, None)
+            self._note_sound(serial)
         except StoreError as error:
-            self._failed[serial] = error
+            self._failed[serial], self._failed_at_s[serial] = error, time.monotonic()
             log.error("closed period does not load", period=activation.period_id, error=str(error))
             self._loaded.pop(serial, None)
         finally:
             self._loading.pop(serial, None)
+
+    def _note_sound(self, serial: int) -> None:
+        self._failed.pop(serial, None)
+        self._failed_at_s.pop(serial, None)
 
     async def loaded(self, record: PeriodRecord) -> Activation:
         """A closed period, loaded. ApiError storage_unavailable if it cannot be, period_loading if the chain
@@ -76,6 +84,16 @@ class ClosedPeriods(Mapping[int, Activation]):
         activation.require_loaded()
         return activation
 
+    def has_failed(self, serial: int) -> bool:
+        """Whether one did not load when last tried."""
+        return serial in self._failed
+
+    def try_again(self, record: PeriodRecord) -> None:
+        """Load one that failed, beside and not at once, unless that is useless."""
+        due = time.monotonic() - self._failed_at_s.get(record.serial, 0.0) >= TRY_AGAIN_S
+        if due and record.serial not in self._loading and not self.is_lost(record.serial):
+            self.begin(record)
+
     def is_lost(self, serial: int) -> bool:
         """Whether one was found damaged or gone: trying again does not help."""
         return isinstance(self._failed.get(serial), StoreCorrupt | StoreWentBack)
@@ -86,13 +104,18 @@ class ClosedPeriods(Mapping[int, Activation]):
 
     def forget(self, serial: int) -> None:
         """Let go of one."""
-        self._failed.pop(serial, None)
+        self._note_sound(serial)
         activation = self._loaded.pop(serial, None)
         loading = self._loading.pop(serial, None)
         if loading is not None:
             loading.cancel()
         if activation is not None:
             activation.discard()
+
+    def forget_older(self, serial: int) -> None:
+        """Let go of all before a serial."""
+        for older in [s for s in {*self._loaded, *self._failed} if s < serial]:
+            self.forget(older)
 
     def forget_idle(self, older_than_ms: int, keep: int) -> None:
         """Let go of those that nobody read since then, but for one serial, and for those that are being

@@ -405,7 +405,9 @@ class PeriodView(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One entry in an answer. `rank` None: below `min_score`. `metadata`: JSON bytes or None."""
+    """One entry in an answer. `rank` None: below `min_score`. `metadata`: JSON bytes or None. `change` None:
+    the period before cannot be read.
+    """
 
     rank: int | None
     player_id: str
@@ -415,7 +417,7 @@ class Row(NamedTuple):
     submissions: int
     first_at_ms: int
     updated_at_ms: int
-    change: str
+    change: str | None
 
 
 class Reading(NamedTuple):

@@ -67,6 +67,11 @@ class OpenPeriods:
         return next((a for a in self._all if a.record.serial == serial), None)
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether all were let go of."""
+        return self._stopped
+
+    @property
     def is_awake(self) -> bool:
         """Whether any is."""
         return any(a.state != "asleep" for a in self._all)

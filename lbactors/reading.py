@@ -1,7 +1,7 @@
 """Reads of one loaded period: from the ranking and the entries to the tuples that gateways render.
 
 All functions are synchronous, so each answer shows one seq. `before` is the period that `change` compares
-with: the one before in the same chain, or None.
+with: the one before in the same chain, None if there is none, or `UNREAD`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,25 @@ from lbactors.model import ApiError, PeriodView, Row
 from lbactors.period import Entry, Period
 
 
-def change_of(before: Period | None, player_id: str, rank: int | None) -> str:
-    """The rank against the one in the period before: up, down, same or new."""
+class Unread:
+    """Stands for a period before that is there and cannot be read: damaged, or the store is away."""
+
+
+UNREAD = Unread()
+Before = Period | Unread | None
+
+
+def change_of(before: Before, player_id: str, rank: int | None) -> str | None:
+    """The rank against the one in the period before: up, down, same, new, or None if that is not known."""
+    if isinstance(before, Unread):
+        return None
     previous = before.rank(player_id) if before is not None else None
     if previous is None or rank is None:
         return "new"
     return "up" if rank < previous else "down" if rank > previous else "same"
 
 
-def row_of(before: Period | None, rank: int | None, player_id: str, entry: Entry) -> Row:
+def row_of(before: Before, rank: int | None, player_id: str, entry: Entry) -> Row:
     return Row(
         rank,
         player_id,
@@ -45,7 +55,7 @@ def view_of(
     return view_of_record(record, window, now_ms, grace_ms, next_starts_at_ms)
 
 
-def _rows(period: Period, before: Period | None, ranked: Iterable[tuple[int, str]]) -> list[Row]:
+def _rows(period: Period, before: Before, ranked: Iterable[tuple[int, str]]) -> list[Row]:
     rows = []
     for rank, player_id in ranked:
         entry = period.entry(player_id)
@@ -54,7 +64,7 @@ def _rows(period: Period, before: Period | None, ranked: Iterable[tuple[int, str
     return rows
 
 
-def page(period: Period, before: Period | None, args: Sequence[Any]) -> list[Any]:
+def page(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
     """args: offset, limit, score_min, score_max -> rows, offset of the first row, matched.
 
     Inside a score range `offset` counts from its best entry.
@@ -68,13 +78,13 @@ def page(period: Period, before: Period | None, args: Sequence[Any]) -> list[Any
     return [_rows(period, before, rows), offset, matched, []]
 
 
-def standings(period: Period, before: Period | None, args: Sequence[Any]) -> list[Any]:
+def standings(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
     """args: offset, limit -> rows as of a page, without a comparison: the period before is not needed."""
     offset, limit = args
     return [_rows(period, None, period.ranking.page(offset, limit)), offset, None, []]
 
 
-def entry(period: Period, before: Period | None, args: Sequence[Any]) -> list[Any]:
+def entry(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
     """args: player_id -> its row. entry_not_found."""
     (player_id,) = args
     found = period.entry(player_id)
@@ -84,7 +94,7 @@ def entry(period: Period, before: Period | None, args: Sequence[Any]) -> list[An
     return [[row_of(before, rank, player_id, found)], period.offset(player_id) or 0, None, []]
 
 
-def around(period: Period, before: Period | None, args: Sequence[Any]) -> list[Any]:
+def around(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
     """args: player_id, limit, fill -> the neighbours; an unranked player has none but itself."""
     player_id, limit, fill = args
     found = period.around(player_id, limit, fill)
@@ -94,7 +104,7 @@ def around(period: Period, before: Period | None, args: Sequence[Any]) -> list[A
     return [_rows(period, before, ranked), offset, None, []]
 
 
-def lookup(period: Period, before: Period | None, args: Sequence[Any]) -> list[Any]:
+def lookup(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
     """args: player_ids -> rows in rank order, unranked ones last, and the players without an entry."""
     (player_ids,) = args
     ranked, unranked, missing = [], [], []
@@ -112,7 +122,7 @@ def lookup(period: Period, before: Period | None, args: Sequence[Any]) -> list[A
     return [[row for _, row in ranked] + unranked, 0, None, missing]
 
 
-def rank_at(period: Period, before: Period | None, args: Sequence[Any]) -> list[Any]:
+def rank_at(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
     """args: score, subscore -> the rank that a new player would take; None below min_score."""
     score, subscore = args
     floor = period.rules.min_score
@@ -120,13 +130,13 @@ def rank_at(period: Period, before: Period | None, args: Sequence[Any]) -> list[
     return [[], 0, rank, []]
 
 
-def distribution(period: Period, before: Period | None, args: Sequence[Any]) -> list[Any]:
+def distribution(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
     """args: buckets -> the distribution in place of rows."""
     (buckets,) = args
     return [period.ranking.distribution(buckets), 0, None, []]
 
 
-def stats(period: Period, before: Period | None, args: Sequence[Any]) -> list[Any]:
+def stats(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
     """No rows: only the period's view and totals."""
     return [[], 0, None, []]
 

@@ -29,7 +29,7 @@ from lbactors.chain_moderation import change_entry, erase
 from lbactors.chain_reading import is_warm, read
 from lbactors.model import ApiError
 from lbactors.period import NO_RANK
-from persistence.store import StoreError
+from persistence.store import StoreCorrupt, StoreError
 
 
 async def ids(chain: Chain, ref: str, kind: str, *args: Any) -> list[tuple[int | None, str]]:
@@ -110,7 +110,7 @@ async def three_hours(world: World, more: bool = True) -> Chain:
     return chain
 
 
-async def changes(chain: Chain, ref: str) -> dict[str, str]:
+async def changes(chain: Chain, ref: str = "current") -> dict[str, str | None]:
     return {row.player_id: row.change for row in (await read(chain, ref, "page", [0, 99, None, None]))[3]}
 
 
@@ -167,6 +167,68 @@ async def test_a_pending_period_is_an_empty_page(world: World) -> None:
         0,
         END_MS + HOUR_MS,
     )
+
+
+# The period before cannot be read -------------------------------------------------------------------------
+
+
+async def after_one(world: World) -> Chain:
+    """Period 2, with `p1` in it and in the closed period 1, of which nothing is in memory."""
+    chain = await world.chain(hour(1), hour(2))
+    await submit(chain, "p1", 5)
+    world.at(OVER_MS)
+    record = await world.seal(chain, 1)
+    await submit(chain, "p1", 3)
+    chain.stop()
+    return await world.chain(hour(2), wait=False, awake=False, previous=record)
+
+
+async def test_damage_in_the_period_before_leaves_the_current_one_readable(world: World) -> None:
+    chain = await after_one(world)
+    world.store.fault("recover", 1, StoreCorrupt("damaged as told"), n=100)
+    for kind, args in (
+        ("page", [0, 9, None, None]),
+        ("entry", ["p1"]),
+        ("around", ["p1", 3, True]),
+        ("lookup", [["p1"]]),
+    ):
+        (row,) = (await read(chain, "current", kind, args))[3]
+        assert (row.player_id, row.rank, row.score, row.change) == ("p1", 1, 3, None), kind
+    assert is_warm(chain, "current"), "nobody waits for what cannot be loaded"
+    key, before, after = await change_entry(chain, "edit", "p1", [4, None, False])
+    assert before is not None and after is not None
+    assert (key, before.score, before.change, after.score, after.change) == ("hour-2", 3, None, 4, None)
+    assert await refusal(standings(chain, "hour-1")) == "storage_unavailable", "it alone"
+    assert await standings(chain) == {"p1": (1, 4)}
+
+
+async def test_changes_are_known_again_when_the_store_is_back(world: World) -> None:
+    chain = await after_one(world)
+    await chain.wake()
+    gate = world.store.hold("recover", 1)
+    world.store.fail("recover", 1, n=2)
+    reading = asyncio.create_task(changes(chain))
+    await gate.entered.wait()
+    gate.opened.set()
+    assert await reading == {"p1": None}
+    world.patch.setattr("lbactors.closed_periods.TRY_AGAIN_S", 0.0)
+    async with asyncio.timeout(10):
+        while True:
+            if await changes(chain) == {"p1": "same"}:
+                return
+            await asyncio.sleep(0.001)
+
+
+async def test_an_act_that_is_done_is_not_refused_for_what_its_answer_lacks(world: World) -> None:
+    """The chain is let go of while the answer waits for the period before."""
+    chain = await after_one(world)
+    await chain.wake()
+    gate = world.store.hold("recover", 1)
+    acting = asyncio.create_task(change_entry(chain, "remove", "p1"))
+    await gate.entered.wait()
+    chain.closed.stop()
+    _, before, after = await acting
+    assert before is not None and (before.score, before.change, after) == (3, None, None)
 
 
 # Removal and erasure --------------------------------------------------------------------------------------

@@ -142,7 +142,10 @@ def rankings(settings: GatewaySettings) -> dict[str, Schema]:
         "submissions": COUNT,
         "first_at": INSTANT,
         "updated_at": INSTANT,
-        "change": said(CHANGE, "The rank against the previous period of the same window."),
+        "change": said(
+            or_null(CHANGE),
+            "The rank against the previous period of the same window. Null while that cannot be read.",
+        ),
     }
     head: Schema = {
         "leaderboard_id": STRING,
