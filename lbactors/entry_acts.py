@@ -2,8 +2,9 @@
 
 An entry is changed by an input of its period's journal; the audit log is the supervisor's. Neither can be
 committed with the other, so the record is written first, as asked; then the actors carry it out; then the
-record is written again with the entries before and after. If nothing was done, it goes. So nothing is done
-without a record, and one without `outcome` tells that a process died in between.
+record is written again with the entries before and after. If everybody concerned said that nothing was done,
+it goes. So nothing is done without a record. Its `outcome` is `done`, `in part` (another window refused),
+`unknown` (no answer came from an actor, or its store failed); none tells that the supervisor died in between.
 
 All three go this way, removal by a game server too: it is as rare as an administrative act, and a direct way
 to the actor could not be audited without gaps. The price: while the supervisor is away (a few seconds after
@@ -14,13 +15,14 @@ run beside others, so that none waits for an erasure or for a leaderboard that i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
 import orjson
 from pydantic import BeforeValidator
 
 from lbactors.audit import Audited
 from lbactors.documents import Written
+from lbactors.hosting import Unanswered
 from lbactors.model import ApiError, Board, Row, check_number
 from lbactors.moderation import Reason
 from lbactors.planned import Planned, parse
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from lbactors.supervisor import Supervisor
 
 ENTRY_ACTS = frozenset(("remove_entry", "edit_entry", "restore_entry"))
+UNKNOWN = "unknown"
 
 Number = Annotated[Any, BeforeValidator(check_number)]
 
@@ -54,6 +57,13 @@ def _told(window: str, key: str, row: Row) -> dict[str, Any]:
         "score": row.score,
         "subscore": row.subscore,
     }
+
+
+def _is_refusal(error: BaseException) -> TypeGuard[ApiError]:
+    """Whether an actor said that it did nothing. Its store, or a call, may fail after it was done."""
+    if not isinstance(error, ApiError) or isinstance(error, Unanswered):
+        return False
+    return error.code not in ("storage_unavailable", "internal_error")
 
 
 class EntryActs:
@@ -125,32 +135,39 @@ class EntryActs:
         outcome: dict[str, Any] = {}
 
         async def carry_out() -> dict[str, Any]:
+            outcome["outcome"] = UNKNOWN  # as long as not all have answered
+            done = await asyncio.gather(
+                *(self._change(chain, act, player_id, fields) for chain in chains),
+                return_exceptions=True,
+            )
             changed: list[list[Any]] = []
             missing: list[ApiError] = []
-            try:
-                done = await asyncio.gather(
-                    *(self._change(chain, act, player_id, fields) for chain in chains),
-                    return_exceptions=True,
-                )
-                failed: BaseException | None = None
-                for chain, found in zip(chains, done, strict=True):
-                    if isinstance(found, ApiError) and found.code in ("entry_not_found", "entry_exists"):
-                        missing.append(found)
-                    elif isinstance(found, BaseException):
-                        failed = failed or found
-                    else:
-                        changed.append([chain.window, *found])
-                if failed is not None:
-                    raise failed
-                if not changed:
-                    raise max(missing, key=lambda error: error.code == "entry_exists")
-                return {"changed": changed}
-            finally:
-                if changed:
-                    outcome["outcome"] = "done" if len(changed) + len(missing) == len(chains) else "in part"
-                    for name, place in (("before", 2), ("after", 3)):
-                        rows = [_told(c[0], c[1], Row(*c[place])) for c in changed if c[place] is not None]
-                        outcome[name] = rows
+            refused: list[BaseException] = []
+            unsure: list[BaseException] = []
+            for chain, found in zip(chains, done, strict=True):
+                if not isinstance(found, BaseException):
+                    changed.append([chain.window, *found])
+                elif not _is_refusal(found):
+                    unsure.append(found)
+                elif found.code in ("entry_not_found", "entry_exists"):
+                    missing.append(found)
+                else:
+                    refused.append(found)
+            if changed:
+                for name, place in (("before", 2), ("after", 3)):
+                    rows = [_told(c[0], c[1], Row(*c[place])) for c in changed if c[place] is not None]
+                    outcome[name] = rows
+            if unsure:
+                if isinstance(unsure[0], Unanswered):
+                    raise ApiError("storage_unavailable", f"it may have been done: {unsure[0]}")
+                raise unsure[0]
+            if not changed:
+                outcome.clear()
+                raise refused[0] if refused else max(missing, key=lambda error: error.code == "entry_exists")
+            outcome["outcome"] = "in part" if refused else "done"
+            if refused:
+                raise refused[0]
+            return {"changed": changed}
 
         audited = Audited(f"entry.{act}", leaderboard_id, details)
         return Planned(200, {}, [], carry_out, audited=audited, outcome=outcome)

@@ -51,6 +51,10 @@ class Actors(Protocol):
     def kill(self, ref: Any) -> None: ...
 
 
+class Unanswered(ApiError):
+    """No answer came from an actor: it may have done what it was asked to."""
+
+
 class HiddenPlayersTold(Protocol):
     """What actors must know before they host (`lbactors.moderation.Moderation`)."""
 
@@ -186,14 +190,14 @@ class Hosting:
         await self.host([c for c in chains if c.records], wait=False)
 
     async def call(self, actor: ActorState, method: str, value: Any) -> Any:
-        """Call a period actor. ApiError period_loading if it is away."""
+        """Call a period actor. Unanswered, which is period_loading, if it is away."""
         from lbactors.cluster import ActorGone
 
         try:
             return msgpack.unpackb(await actor.ref.call(method, pack(value), timeout_s=CALL_TIMEOUT_S))
         except (ActorGone, TimeoutError) as error:
             self.keep(self.probe(actor.ref.name))
-            raise ApiError("period_loading", f"{actor.ref.name} is away: {error}") from error
+            raise Unanswered("period_loading", f"{actor.ref.name} is away: {error}") from error
 
     async def host(self, chains: list[ChainState], *, wait: bool) -> None:
         """Tell actors what to host. An actor that is away hears it when it is back."""

@@ -14,6 +14,7 @@ import pytest
 from local_supervisor import WHO, LocalServer
 
 from lbactors.audit import Wanted, search
+from lbactors.cluster import ActorGone
 from lbactors.model import ApiError
 from lbactors.moderation import SHOWN, hidden_of
 from lbactors.timeframe import format_instant
@@ -336,6 +337,43 @@ async def test_a_record_stands_before_the_act(server: LocalServer, monkeypatch: 
     await change(server, "remove_entry", "ada", window="main")
     (record,) = seen
     assert record["act"] == "entry.remove" and "outcome" not in record["details"]
+
+
+@pytest.mark.parametrize("window", ["main", None])
+async def test_an_act_whose_answer_is_lost_keeps_its_record(server: LocalServer, window: str | None) -> None:
+    _, actor = await server._chain("xp", "main")
+    call, lost = actor.call, []
+
+    async def loses(method: str, *payload: bytes, timeout_s: float | None = None) -> bytes:
+        reply = await call(method, *payload, timeout_s=timeout_s)
+        if method == "change_entry" and not lost:
+            lost.append(reply)
+            raise ActorGone("it died before it answered")
+        return reply
+
+    actor.call = loses  # type: ignore[method-assign]
+    assert await refusal(change(server, "remove_entry", "ada", window=window)) == "storage_unavailable"
+    assert await order(server) == ["bob", "cyd"]
+    assert await refusal(change(server, "remove_entry", "ada", window=window)) == "entry_not_found"
+    (record,) = await log_of(server, act="entry")
+    assert (record["act"], record["details"]["outcome"]) == ("entry.remove", "unknown")
+    told = [(e["window"], e["score"]) for e in record["details"].get("before", [])]
+    assert told == ([] if window else [("all_time", 9)]), "what did answer"
+
+
+async def test_an_act_that_a_store_may_have_taken_keeps_its_record(server: LocalServer) -> None:
+    _, actor = await server._chain("xp", "main")
+    store, append = actor.actor._store, actor.actor._store.append  # type: ignore[union-attr]
+
+    async def loses(period_id: str, record: Any) -> None:
+        await append(period_id, record)
+        store.append = append  # type: ignore[method-assign,union-attr]
+        raise StoreUnavailable("it was lost on its way back", unknown=True)
+
+    store.append = loses  # type: ignore[method-assign,union-attr,assignment]
+    assert await refusal(change(server, "remove_entry", "ada", window="main")) == "storage_unavailable"
+    (record,) = await log_of(server, act="entry")
+    assert record["details"]["outcome"] == "unknown"
 
 
 async def test_a_repeat_of_a_restore_is_answered(server: LocalServer) -> None:
