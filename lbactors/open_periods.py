@@ -130,11 +130,11 @@ class OpenPeriods:
         """Whether it sleeps, or was woken and is not ready yet: worth a moment's wait."""
         return activation.state == "asleep" or activation.on_demand
 
-    async def awake(self, serial: int, within_s: float = AWAKE_WITHIN_S) -> Activation:
+    async def awake(self, serial: int) -> Activation:
         """A period that is loaded, woken if it slept. ApiError period_loading if that takes long,
         period_closed if it is no open period any more.
         """
-        deadline_s = asyncio.get_running_loop().time() + within_s
+        deadline_s = asyncio.get_running_loop().time() + AWAKE_WITHIN_S
         while not self._stopped:
             activation = self.find(serial)
             if activation is None:

@@ -199,11 +199,11 @@ async def test_change_and_repeats_look_into_a_closing_period_that_sleeps(world: 
 
 
 async def test_a_load_that_fails_is_tried_again_and_a_long_one_is_told(world: World) -> None:
-    world.patch.setattr("lbactors.open_periods.AWAKE_WITHIN_S", 0.05)
     chain = await asleep(world, 1)
     world.store.fail("recover", 1, n=3)
     assert await chain.wake()
     chain.stop()
+    world.patch.setattr("lbactors.open_periods.AWAKE_WITHIN_S", 0.05)
     chain = await asleep(world, 1)
     gate = world.store.hold("recover", 1)
     waking = asyncio.create_task(chain.wake())
