@@ -20,6 +20,7 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from free_ports import free_port
 
 from lbactors.events import Event, Events, event_id
 from lbactors.model import ApiError
@@ -238,7 +239,7 @@ class Receiver:
     async def start(self) -> Receiver:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/hook", self._take)
-        self._server = TestServer(app, port=self.port)
+        self._server = TestServer(app, port=self.port or free_port())  # kept when it starts again
         await self._server.start_server()
         self.port = self._server.port
         return self

@@ -355,7 +355,7 @@ class RedisCluster:
 class RedisSentinel:
     """A master, its replica, and a Sentinel that decides alone and soon. `options`: of the two servers."""
 
-    def __init__(self, folder: Path, *options: str, down_after_ms: int = 500) -> None:
+    def __init__(self, folder: Path, *options: str, down_after_ms: int = 2000) -> None:
         self.master = RedisServer(folder / "one", *options)
         self.replica = RedisServer(folder / "two", *options, replica_of=self.master)
         self._folder = folder

@@ -78,6 +78,7 @@ async def test_a_slow_receiver_does_not_hold_up_another(outbox: Outbox, receiver
     for n in range(20):
         await outbox.publish(f"board-{n}")
     await receiver.until(20)
+    await slow.until(8)
     assert slow.at_once == 8
     released.set()
     await outbox.until("d", 40)

@@ -216,11 +216,12 @@ def start_demo(server: str, port: int, seconds: float) -> subprocess.Popen[str]:
 
 def test_the_demo_runs_its_time(unused_tcp_port: int) -> None:
     server = f"print('ready: http://127.0.0.1:{unused_tcp_port}', flush=True); {SLEEPS}"
-    demo = start_demo(server, unused_tcp_port, 1.5)
+    demo = start_demo(server, unused_tcp_port, 3.5)
     stdout, stderr = demo.communicate(timeout=30)
     assert demo.returncode == 0, stderr
     lines = stdout.splitlines()
-    assert any(line.startswith("1 s: ") and " 0 scores," not in line for line in lines), stdout
+    seconds = [line for line in lines if " s: " in line and not line.startswith("0 s: ")]
+    assert any(" 0 scores," not in line for line in seconds), stdout
     assert " errors" in lines[-1] and " 0 errors" in lines[-1]
     assert "stopping the server" in stderr
 

@@ -102,19 +102,22 @@ async def test_a_call_that_takes_long_fails_but_its_event_is_not_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(period_hooks, "CALL_S", 0.05)
-    gate, calls = threading.Event(), []
+    begun, gate, calls = threading.Event(), threading.Event(), []
 
     def hook(event: Event) -> None:
         calls.append(event.event_id)
+        begun.set()
         assert gate.wait(10)
 
     _, call = registered(a__on_period_closed=hook)["plugin:a"]
     with capture_logs() as logs, pytest.raises(TimeoutError):
         await call(event_of(1))
     assert [line["event"] for line in logs] == ["a hook takes long"]
+    assert await asyncio.to_thread(begun.wait, 10)
     with pytest.raises(TimeoutError):
         await call(event_of(2))  # the plugin is still busy
     assert calls == ["evt_1"]
+    monkeypatch.setattr(period_hooks, "CALL_S", 10.0)
     gate.set()
     await call(event_of(2))
     await call(event_of(1))

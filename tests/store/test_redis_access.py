@@ -228,7 +228,7 @@ async def test_a_database_that_is_not_there(shared_redis: RedisServer) -> None:
 
 async def test_a_claim_ends_by_itself(shared_redis: RedisServer) -> None:
     async with opened(shared_redis.url, prefix="claims") as store:
-        await store.claim("holder", "the first server, pid 1", 0.05)
+        await store.claim("holder", "the first server, pid 1", 1.0)
         with pytest.raises(StoreInUse, match="the first server, pid 1"):
             await store.claim("other", "the second server", 60)
 

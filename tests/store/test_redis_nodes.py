@@ -17,7 +17,7 @@ from persistence.store import Change, Record, SeqMismatch, Store, StoreError, St
 from .contract import journal, recovered, refusal
 from .redis_backend import RedisBackend, opened, unavailable, with_options
 
-TIMEOUT_MS = 600
+TIMEOUT_MS = 1500  # long enough for what must succeed on a busy machine
 _numbers = itertools.count()
 
 
@@ -79,7 +79,7 @@ async def test_a_replica_that_is_gone_means_unknown(
         for _ in range(2):  # a repetition writes nothing, and is no more acknowledged than the first
             began_s = time.monotonic()
             error = await unavailable(store.append("p", records[-1]))
-            assert error.unknown and time.monotonic() - began_s < 2 * TIMEOUT_MS / 1000
+            assert error.unknown and time.monotonic() - began_s < 4 * TIMEOUT_MS / 1000
         assert (await unavailable(store.take_epoch("q"))).unknown
         assert await recovered(store, "p") == (0, {}, records), "reads go on"
         await unavailable(store.ping())

@@ -19,7 +19,7 @@ from .contract import journal, recovered, refusal
 from .processes import Child
 from .redis_backend import opened, unavailable, with_options
 
-TIMEOUT_MS = 400
+TIMEOUT_MS = 1500  # long enough for what must succeed on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ async def test_the_queue_has_limits(
     sizes = [(1, 300), (2, 300), (3, 500), (3, 10), (4, 10), (5, 10)]
     appends = [store.append("p", Record(epoch, seq, seq, bytes(size))) for seq, size in sizes]
     tasks = [asyncio.ensure_future(append) for append in appends]
-    done, _ = await asyncio.wait(tasks, timeout=TIMEOUT_MS / 4000)
+    done, _ = await asyncio.wait(tasks, timeout=0.1)
     assert done == {tasks[2], tasks[5]}, "too many bytes, too many commands: told before any timeout"
     assert [(await unavailable(task)).unknown for task in (tasks[2], tasks[5])] == [False, False]
     server.resume()
@@ -256,7 +256,7 @@ async def test_a_close_while_redis_is_away_ends_in_time(server: RedisServer) -> 
     server.pause()
     append = asyncio.ensure_future(store.append("p", Record(epoch, 1, 1, b"x")))
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await store.close()
     assert (await unavailable(append)).unknown
     server.resume()
