@@ -130,15 +130,15 @@ class Closing:
             self.s.take_records(chain, [sealed])  # so that nobody can have it hosted as open any more
             return sealed
 
-    async def hand_on_ids(self, chain: ChainState) -> None:
+    async def hand_on_ids(self, chain: ChainState) -> bool:
         """Have the submission ids of a period that was closed without a successor taken over by the one that
-        was made since. ApiError, StoreError: it is due again.
+        was made since; whether there were any. ApiError, StoreError: it is due again.
         """
         owed = owing(chain.records)
         if owed is None or not owed.owes_ids(self.s.clock.now_ms()):
-            return
+            return False
         if all(record.sealed or record.serial < owed.serial for record in chain.records):
-            return
+            return False
         hosting = self.s.hosting
         ask = [chain.chain_id, chain.version]
         reply = await hosting.call_home(chain, "hand_on", ask)
@@ -146,10 +146,13 @@ class Closing:
             await hosting.host([chain], wait=True)
             reply = await hosting.call_home(chain, "hand_on", ask)
         value_of(reply)
+        if not hosting.knows(chain):
+            raise ApiError("leaderboard_not_found", "purged while submission ids were handed on")
         settled = owed._replace(ids_owed=False)
-        self.s.take_records(chain, [settled])
         await self.s.commit([self.s.record_change(chain, settled)])
+        self.s.take_records(chain, [settled])
         await hosting.host([chain], wait=False)
+        return True
 
     # Events ---------------------------------------------------------------------------------------------
 

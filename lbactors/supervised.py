@@ -47,6 +47,11 @@ class ChainState:
         if seq > self.floors.get(serial, 0):
             self.floors[serial] = seq
 
+    def forget_floors(self) -> None:
+        """Let go of what was told of periods that are closed by now: their records say how far they are."""
+        known = {r.serial for r in self.records if not r.sealed}
+        self.floors = {serial: seq for serial, seq in self.floors.items() if serial in known}
+
     @property
     def wanted(self) -> bool:
         """Whether new periods are wanted."""

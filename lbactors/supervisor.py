@@ -306,10 +306,10 @@ class Supervisor:
             if plan.steps and not await self.closing.carry_out(chain, plan.steps):
                 self.schedule(chain, self.clock.now_ms())
                 return
-            await self.closing.hand_on_ids(chain)
+            handed_on = await self.closing.hand_on_ids(chain)
             if plan.delete:
                 await self._delete_periods(chain, plan.delete)
-            if not (plan.add or plan.steps or plan.delete):
+            if not (plan.add or plan.steps or plan.delete or handed_on):
                 self.schedule(chain, plan.due_ms)
                 return
 
@@ -317,6 +317,7 @@ class Supervisor:
         """Put records in the place of those of the same serial, or add them. told: the actor must hear it."""
         by_serial = {r.serial: r for r in chain.records} | {r.serial: r for r in records}
         chain.records = [by_serial[s] for s in sorted(by_serial)]
+        chain.forget_floors()
         chain.next_serial = max(chain.next_serial, chain.records[-1].serial + 1)
         chain.version += told
 

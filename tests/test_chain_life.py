@@ -156,8 +156,9 @@ async def test_periods_that_nobody_used_hand_on_what_they_never_took(tmp_path: P
         assert await repeats(server)
 
 
-async def _nothing(_: Any) -> None:
+async def _nothing(_: Any) -> bool:
     """In place of the step that has ids taken over: it comes too late."""
+    return False
 
 
 async def test_a_leaderboard_that_was_archived_over_a_boundary_knows_repeats(server: LocalServer) -> None:
@@ -192,3 +193,21 @@ async def test_a_gap_in_the_schedule_loses_no_ids(server: LocalServer) -> None:
     server.clock.move(2 * HOUR_MS)
     assert await repeats(server)
     assert await server.page("xp") == []
+
+
+# What the supervisor remembers --------------------------------------------------------------------------
+
+
+async def test_how_far_periods_are_is_forgotten_when_they_are_closed(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lbactors.balance.PING_S", 0.01)
+    await create(server, "every", timeframe={"every_seconds": 3600, "late_grace_seconds": 0})
+    for serial in range(1, 4):
+        await until(lambda serial=serial: chain_of(server).records[-1].serial >= serial)
+        await server.submit("xp", "p", serial)
+        await until(lambda serial=serial: serial in chain_of(server).floors)  # a ping told
+        server.clock.move(HOUR_MS + MINUTE_MS)
+        await closed(server, serial)
+    still_open = {r.serial for r in chain_of(server).records if not r.sealed}
+    assert set(chain_of(server).floors) <= still_open
