@@ -40,7 +40,7 @@ async def test_three_boundaries_while_everything_is_dead(make_server: MakeServer
             windows=["all_time"],
             rewards={"tiers": [{"name": "podium", "rank_from": 1, "rank_to": 3}]},
         )
-        await board.post(board.make(100), single=False)
+        await board.fill(100)
         first_key = (await api.ok("GET", f"{board.path}/rankings", limit=1))["period"]["period_key"]
         assert not board.unknown
         await until_told(receiver, board.board_id, {"period.opened": 2}, TOLD_WITHIN_S)
