@@ -21,6 +21,7 @@ import ray
 from ray._private import parameter, ray_constants, services
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError, RayTaskError
 
+from lbactors.model import ApiError
 from lbactors.period_actor import PeriodActor
 from lbactors.supervisor_actor import SupervisorActor
 from persistence.store import StoreError
@@ -65,7 +66,8 @@ class ActorRef:
         except ActorDiedError as error:
             raise ActorGone(f"{self.name} is dead", for_good=True) from error
         except RayTaskError as error:
-            if isinstance(error.cause, StoreError):  # it cannot start while its store is away
+            # It cannot start while its store is away, nor do much while Ray's head is.
+            if isinstance(error.cause, StoreError | ApiError | RayError | OSError):
                 raise ActorGone(f"{self.name}: {error.cause}") from error
             raise  # a bug, and the caller should see it
         except (RayActorError, GetTimeoutError, RayError) as error:
@@ -150,11 +152,13 @@ class Cluster:
         return [name for name in ray.util.list_named_actors() if name != SUPERVISOR]
 
     def find(self, name: str) -> ActorRef | None:
-        """An actor that exists under this name."""
+        """An actor that exists under this name. ActorGone if Ray's head does not say."""
         try:
             return ActorRef(name, ray.get_actor(name, namespace=NAMESPACE))
         except ValueError:
             return None
+        except RayError as error:
+            raise ActorGone(f"{name}: {type(error).__name__}") from error
 
     def kill(self, ref: ActorRef) -> None:
         """End an actor for good."""

@@ -173,7 +173,7 @@ class Hosting:
         process start; in a new one where none runs. ApiError.
         """
         async with self.homing:
-            chain_ids = self.dormant.pop(name, None)
+            chain_ids = self.dormant.get(name)
             if chain_ids is None:
                 return
             chains = [self.chains[c] for c in sorted(chain_ids) if c in self.chains]
@@ -181,7 +181,8 @@ class Hosting:
             up = {n: t for n, t in self.tenancies().items() if self.actors[n].incarnation}
             to = planner.place(up, len(up)) if up else planner.place(self.tenancies(), self.budget())
             to = to or self.new_name()
-            self.actor(to).chains.update(c.chain_id for c in chains)
+            self.actor(to).chains.update(c.chain_id for c in chains)  # may fail: then they stay dormant
+            del self.dormant[name]
             for chain in chains:
                 chain.home = to
             log.info("dormant chains have a home again", chains=len(chains), home=name, to=to)

@@ -90,6 +90,9 @@ class ApiError(Exception):
             retry_after_s = 1
         self.retry_after_s = retry_after_s
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ApiError.from_wire, (self.to_wire(),)
+
     def to_wire(self) -> list[Any]:
         """As a list that crosses a process boundary; `from_wire` inverts it."""
         return [self.code, self.message, self.details, self.retry_after_s]

@@ -124,8 +124,12 @@ class Reach:
             await self._supervisor.call("report", name.encode(), timeout_s=5)
         except (ActorGone, TimeoutError):
             log.debug("supervisor away")
-        await asyncio.sleep(REPORT_PAUSE_S)
-        del self._reports[name]
+        except Exception:
+            log.exception("report failed", actor=name)
+        try:
+            await asyncio.sleep(REPORT_PAUSE_S)
+        finally:
+            del self._reports[name]
 
     def _value(self, reply: list[Any], name: str) -> Any:
         """What a reply says, or the error that it is."""
@@ -163,7 +167,10 @@ class Reach:
         if name is None or name not in self._catalogue.dormant:
             return name
         await self._rousing.of(name, lambda: self._rouse(name))
-        return self._catalogue.home(chain_id)
+        home = self._catalogue.home(chain_id)
+        if home in self._catalogue.dormant:
+            raise ApiError("period_loading", "the period has no home yet")
+        return home
 
     async def _rouse(self, name: str) -> None:
         await self._catalogue.supervisor_back(FOUND_WITHIN_S)
@@ -171,6 +178,9 @@ class Reach:
             reply = await self._supervisor.call("rouse", name.encode(), timeout_s=ROUSE_TIMEOUT_S)
         except (ActorGone, TimeoutError) as error:
             raise ApiError("period_loading", f"the supervisor is away: {error}") from error
+        except Exception as error:  # whatever keeps it from that, whoever asked can ask again
+            log.exception("dormant chains get no home", home=name)
+            raise ApiError("period_loading", "the period has no home yet") from error
         await self._catalogue.reach(*msgpack.unpackb(reply))
 
     async def _wake(self, chain_id: str, name: str) -> None:

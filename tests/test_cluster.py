@@ -1,71 +1,64 @@
-"""A call of an actor and the task that waits for it: which of two ends comes first, and that neither is lost.
-
-In place of Ray's handle stands one whose replies the test gives. Not verified here: Ray's own errors (see
-tests/crash).
-"""
+"""The seam to Ray: what a call's errors mean to its caller."""
 
 from __future__ import annotations
 
-import asyncio
+import pickle
 from types import SimpleNamespace
+from typing import Any
 
-import msgpack
 import pytest
+from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError, RayTaskError
 
-from lbactors.cluster import ActorRef
-from lbactors.routes import Catalogue
-
-WITHIN_S = 10.0
-TURNS = 6  # of the event loop, in one of which the waiting task is woken
-
-
-class Handle:
-    """An actor's handle; every call's reply is a future that the test resolves."""
-
-    def __init__(self) -> None:
-        self.replies: asyncio.Queue[asyncio.Future[bytes]] = asyncio.Queue()
-        self.watch = SimpleNamespace(remote=self._remote)
-
-    def _remote(self, *payload: bytes) -> asyncio.Future[bytes]:
-        reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.replies.put_nowait(reply)
-        return reply
+from lbactors.cluster import ActorGone, ActorRef
+from lbactors.model import ApiError, invalid
+from persistence.store import StoreUnavailable
 
 
-def news(version: int, *, full: bool = False) -> bytes:
-    return bytes(msgpack.packb([1, version, full, []]))
+def raising(error: Exception) -> ActorRef:
+    """An actor whose every call ends so."""
+
+    async def call(*_: bytes) -> bytes:
+        raise error
+
+    return ActorRef("supervisor", SimpleNamespace(rouse=SimpleNamespace(remote=call)))
 
 
-@pytest.mark.parametrize("turns", range(TURNS))
-async def test_a_follower_ends_although_news_came_at_that_moment(turns: int) -> None:
-    handle = Handle()
-    catalogue = Catalogue(ActorRef("supervisor", handle), lambda tenant_id, player_id: None)
-    starting = asyncio.create_task(catalogue.start())
-    (await handle.replies.get()).set_result(news(0, full=True))
-    await starting
-    watch = await handle.replies.get()
-    watch.set_result(news(1))
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    closed, _ = await asyncio.wait([asyncio.create_task(catalogue.close())], timeout=WITHIN_S)
-    assert closed, "the follower goes on"
-    while not handle.replies.empty():  # a further watch, if the news was taken before the end
-        assert handle.replies.get_nowait().cancelled()
+def raised(cause: Exception) -> Exception:
+    """What Ray makes of an error that a method raised."""
+    error: Any = RayTaskError("rouse", "traceback", cause)
+    made: Exception = error.as_instanceof_cause()
+    return made
 
 
-@pytest.mark.parametrize("timeout_s", [None, 10.0])
-async def test_a_cancelled_call_is_cancelled_although_its_reply_is_there(timeout_s: float | None) -> None:
-    handle = Handle()
-    calling = asyncio.create_task(ActorRef("period-1", handle).call("watch", timeout_s=timeout_s))
-    reply = await handle.replies.get()
-    reply.set_result(b"done")
-    calling.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await calling
+AWAY = [
+    ActorUnavailableError("away", None),
+    raised(StoreUnavailable("away", unknown=True)),
+    raised(ApiError("storage_unavailable", "the supervisor begins anew")),
+    raised(GetTimeoutError("Ray's head does not answer")),
+    raised(ConnectionError("reset")),
+]
 
 
-async def test_a_reply_that_does_not_come_in_time() -> None:
-    handle = Handle()
-    with pytest.raises(TimeoutError):
-        await ActorRef("period-1", handle).call("watch", timeout_s=0.01)
-    assert (await handle.replies.get()).cancelled()
+@pytest.mark.parametrize("error", AWAY, ids=lambda error: type(error).__name__)
+async def test_an_actor_that_cannot_work_now_counts_as_gone(error: Exception) -> None:
+    with pytest.raises(ActorGone) as gone:
+        await raising(error).call("rouse", b"period-1")
+    assert not gone.value.for_good
+
+
+async def test_one_that_is_dead_is_gone_for_good() -> None:
+    with pytest.raises(ActorGone) as gone:
+        await raising(ActorDiedError()).call("rouse", b"period-1")
+    assert gone.value.for_good
+
+
+async def test_a_bug_is_shown() -> None:
+    with pytest.raises(KeyError):
+        await raising(raised(KeyError("period-1"))).call("rouse", b"period-1")
+
+
+def test_an_error_of_the_api_travels_as_it_is() -> None:
+    error = invalid("must not be null", "body", "name")
+    there = pickle.loads(pickle.dumps(error))
+    assert isinstance(there, ApiError)
+    assert (there.to_wire(), str(there)) == (error.to_wire(), str(error))

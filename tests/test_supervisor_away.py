@@ -115,3 +115,54 @@ async def test_scores_go_on_without_it(server: Server) -> None:
     (answer,) = await server.service.submit(board, [submission], server.now_ms(), "full")
     assert not isinstance(answer, ApiError)
     server.cluster.restart("supervisor")
+
+
+async def test_dormant_chains_that_get_no_home_are_asked_for_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever keeps the supervisor from it: no reader is told of a bug, and nothing is lost track of."""
+    await server.stop()
+    await server.start()
+    cluster, service = server.cluster, server.service
+    board = service.catalogue.board("default", "before")
+    assert board is not None and not cluster.period_actors() and service.catalogue.dormant
+    with monkeypatch.context() as patch:
+
+        def head_away(*_: Any) -> Any:
+            raise RuntimeError("Ray's head is away")
+
+        patch.setattr(cluster, "period_actor", head_away)
+        code, _ = await refusal(service.page(board, "main", "current", 0, 10))
+        assert code == "period_loading"
+        submission = Submission("p", 1, 0, None, None, None, None)
+        (refused,) = await service.submit(board, [submission], server.now_ms(), "full")
+        assert isinstance(refused, ApiError) and refused.code == "period_loading", "nothing was taken"
+    (answer,) = await service.submit(board, [submission], server.now_ms(), "full")
+    assert not isinstance(answer, ApiError)
+
+
+async def test_an_actor_is_reported_again_after_a_report_that_failed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lbactors.reach.REPORT_PAUSE_S", 0)
+    board = server.service.catalogue.board("default", "before")
+    assert board is not None
+    reported: list[str] = []
+    enough = asyncio.Event()
+
+    def report(name: str) -> None:
+        reported.append(name)
+        if len(reported) == 1:
+            raise RuntimeError("Ray's head is away")
+        enough.set()
+
+    monkeypatch.setattr(server.supervisor, "report", report)
+    name = server.service.catalogue.home(board.chain_id("main"))
+    assert name is not None
+    await server.cluster.processes[name].end()
+    async with asyncio.timeout(10):
+        while not enough.is_set():
+            await refusal(server.service.page(board, "main", "current", 0, 10))
+            await asyncio.sleep(0)
+    assert reported[:2] == [name, name]
+    server.cluster.restart(name)

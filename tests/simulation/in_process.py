@@ -25,6 +25,7 @@ from gateway.known_store import KnownStores
 from gateway.server import actor_settings, store_url
 from lbactors.clock import Clock
 from lbactors.cluster import ActorGone
+from lbactors.model import ApiError
 from lbactors.period_actor import PeriodActor
 from lbactors.service import Service
 from lbactors.settings import ServerSettings
@@ -117,7 +118,7 @@ class Ref:
             if process.dead.is_set() and caller is not None and not caller.cancelling():
                 raise ActorGone(f"{self.name} died") from None
             raise
-        except StoreError as error:
+        except (StoreError, ApiError) as error:
             raise ActorGone(f"{self.name}: {error}") from error
         arrives = await self._cluster.on_reply(self.name, method, b"".join(payload), reply)
         if process.dead.is_set() or not arrives:
