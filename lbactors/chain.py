@@ -27,6 +27,8 @@ from lbactors.open_periods import OpenPeriods
 from lbactors.period import NO_RANK, SUBMIT, Applied
 from persistence.store import Store, StoreError
 
+OUTSIDE = frozenset(("period_closed", "period_not_open"))  # refusals of what is in no open period
+
 log = structlog.get_logger("chain")
 
 
@@ -52,6 +54,7 @@ class Chain:
         self.work = 0  # submissions and reads so far
         self.is_leaving = False  # on its way to another actor
         self._ordering = asyncio.Lock()
+        self._unheard: PeriodRecord | None = None  # sealed here; the supervisor does not say so yet
 
     # What it is -----------------------------------------------------------------------------------------
 
@@ -59,6 +62,8 @@ class Chain:
         """Take a new spec: host what it adds, let go of what it leaves out, journal changed rules."""
         self.spec = spec
         wanted = {r.serial: r for r in spec.records}
+        if self._unheard is not None and self._unheard.serial not in wanted:
+            self._unheard = None
         for activation in list(self.open):
             record = wanted.pop(activation.record.serial, None)
             if record is not None:
@@ -117,14 +122,13 @@ class Chain:
         """The closed period whose submission ids the first open one must have: as the supervisor says, or
         because it was sealed here and the supervisor has not heard of it.
         """
-        unheard = [r for r in self.spec.records if r.serial in self.closed]
-        owed = unheard[-1] if unheard else self.spec.owing
-        return owed if owed is not None and (unheard or owed.owes_ids(self.clock.now_ms())) else None
+        owed = self.spec.owing
+        if self._unheard is not None or owed is None:
+            return self._unheard
+        return owed if owed.owes_ids(self.clock.now_ms()) else None
 
     def _awaits_ids(self, activation: Activation) -> bool:
         """Whether it could take a repeat of what the period before it took for something new."""
-        if self.spec.owing is None and not self.closed:
-            return False
         owed = self._owing()
         if owed is None or activation.heir_of == owed.serial or activation is not self._after(owed.serial):
             return False
@@ -301,13 +305,15 @@ class Chain:
             try:
                 activation = self._taking(None, arrived_at_ms)
             except ApiError as error:
-                results[:] = [error] * len(items)
-                return {}
-            inputs = [
-                [SUBMIT, arrived_at_ms, player_id, score, subscore, metadata, submission_id, aggregation]
-                for player_id, score, subscore, metadata, submission_id, _, aggregation in items
-            ]
-            return {activation.record.serial: (activation, range(len(items)), inputs)}
+                if error.code not in OUTSIDE or all(item[4] is None for item in items):
+                    results[:] = [error] * len(items)
+                    return {}
+            else:
+                inputs = [
+                    [SUBMIT, arrived_at_ms, player_id, score, subscore, metadata, submission_id, aggregation]
+                    for player_id, score, subscore, metadata, submission_id, _, aggregation in items
+                ]
+                return {activation.record.serial: (activation, range(len(items)), inputs)}
         groups: dict[int, tuple[Activation, list[int], list[list[Any]]]] = {}
         for index, item in enumerate(items):
             player_id, score, subscore, metadata, submission_id, occurred_at_ms, aggregation = item
@@ -315,7 +321,7 @@ class Chain:
                 try:
                     activation = self._taking(occurred_at_ms, arrived_at_ms)
                 except ApiError as error:
-                    repeated = await self._knowing(submission_id) if error.code == "period_closed" else None
+                    repeated = await self._knowing(submission_id) if error.code in OUTSIDE else None
                     if repeated is None:
                         raise
                     # It was taken in time, and its answer was lost. The period may be being sealed just now.
@@ -342,7 +348,7 @@ class Chain:
             if submission_id in activation.period.ids.by_id:
                 return activation
         record = self._owing() or self.spec.previous
-        if self._begun() or record is None:
+        if self._begun() or record is None or submission_id is None or self.closed.is_lost(record.serial):
             return None
         last = await self.closed.loaded(record)
         return last if submission_id in last.period.ids.by_id else None
@@ -402,6 +408,7 @@ class Chain:
         activation.record = self._sealed_record(activation)
         self.open.remove(activation)
         self.closed.take(activation)
+        self._unheard = activation.record
         activation.last_used_ms = self.clock.now_ms()
         return activation.record
 

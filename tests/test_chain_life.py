@@ -190,6 +190,7 @@ async def test_a_gap_in_the_schedule_loses_no_ids(server: LocalServer) -> None:
     await closed(server, 1)
     assert await repeats(server), "after the end"
     await patch(server, timeframe=frame(3 * HOUR_MS))
+    assert await repeats(server), "before the next one begins"
     server.clock.move(2 * HOUR_MS)
     assert await repeats(server)
     assert await server.page("xp") == []

@@ -26,6 +26,8 @@ from lbactors.model import ApiError, PeriodRecord
 from lbactors.period import INHERIT, SUBMIT
 from persistence.store import StoreCorrupt
 
+NOT_OPEN = "period_not_open"
+
 
 async def owing(world: World) -> PeriodRecord:
     """Period 1, closed when there was no other; nothing of it is in memory any more."""
@@ -101,8 +103,10 @@ async def test_a_period_that_has_not_begun_owes_its_repeats_the_one_before(world
     record = await owing(world)
     chain = await world.chain(hour(3), wait=False, awake=False, previous=record, owing=record)
     times = {"occurred_at_ms": NOON_MS + 1}
-    assert (await submit(chain, "p1", 5, "a", **times))[1].duplicate
+    for known in ({}, times):
+        assert (await submit(chain, "p1", 5, "a", **known))[1].duplicate
     assert await refusal(submit(chain, "p1", 5, "b", **times)) == "period_closed"
+    assert await refusal(submit(chain, "p1", 5, "b")) == await refusal(submit(chain, "p1", 5)) == NOT_OPEN
     assert chain.open[0].state == "asleep"
 
 
