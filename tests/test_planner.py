@@ -32,6 +32,7 @@ from lbactors.planner import (
     goes_on_after,
     new_record,
     next_move,
+    owing,
     place,
     plan_chain,
     unique_key,
@@ -177,6 +178,24 @@ def test_as_many_closed_periods_are_kept_as_asked_for(retain: int) -> None:
 
 
 # What was missed ------------------------------------------------------------------------------------------
+
+
+def test_a_closed_period_stays_until_its_submission_ids_are_handed_on() -> None:
+    manual = frame(type="manual", retain_periods=0)
+    first = PeriodRecord(1, "one", 0, HOUR_MS, True, 3, 4, 0, last_seq=4, stage=COMPLETE)
+    unused = PeriodRecord(2, "two", HOUR_MS, 2 * HOUR_MS, True, 0, 0, 0, stage=COMPLETE)
+    third = PeriodRecord(3, "three", 3 * HOUR_MS, 4 * HOUR_MS, False, 0, 0, 0)
+
+    def deleted(now_ms: int, *records: PeriodRecord) -> list[int]:
+        return plan_chain(manual, "main", records, 4, now_ms, goes_on=True).delete
+
+    owed = first._replace(ids_owed=True)
+    assert owing([owed, unused, third]) == owed
+    assert deleted(3 * HOUR_MS, owed, unused, third) == [2]
+    assert deleted(3 * HOUR_MS, first, unused, third) == [1, 2] and owing([first, unused, third]) is None
+    assert deleted(HOUR_MS + 2 * DAY_MS, owed, unused, third) == [1, 2], "nobody remembers them any more"
+    used = unused._replace(last_seq=1)
+    assert owing([owed, used, third]) is None, "it took them over when it woke"
 
 
 @pytest.mark.parametrize(("retain", "missed"), [(10, 0), (10, 1), (10, 5), (3, 400), (0, 50)])
