@@ -414,11 +414,19 @@ class PeriodActor:
     async def wake(self, payload: bytes) -> bytes:
         """Load what submissions to a chain need; answers when that is done, or after a moment."""
         chain = self.chains.get(msgpack.unpackb(payload))
-        return pack([NOT_HERE] if chain is None else [VALUE, await chain.wake()])
+        awake = chain is not None and await chain.wake()
+        if chain is None or (chain.is_leaving and not awake):  # it left meanwhile: gateways look for it
+            return pack([NOT_HERE])
+        return pack([VALUE, awake])
 
     async def _read(self, chain: Chain, ref: str, kind: str, args: list[Any]) -> list[Any]:
         self.reads += 1
-        return [VALUE, await read(chain, ref, kind, args)]
+        try:
+            return [VALUE, await read(chain, ref, kind, args)]
+        except ApiError as error:
+            if chain.is_leaving and error.code == "period_loading":
+                return [NOT_HERE]  # gateways look for it
+            raise
 
     # Upkeep ---------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -163,14 +164,14 @@ class Reach:
         """The actor that has a chain. One that does not run, since nobody used its chains for long, makes the
         supervisor give them another. ApiError period_loading.
         """
+        deadline_s = time.monotonic() + FOUND_WITHIN_S
         name = self._catalogue.home(chain_id)
-        if name is None or name not in self._catalogue.dormant:
-            return name
-        await self._rousing.of(name, lambda: self._rouse(name))
-        home = self._catalogue.home(chain_id)
-        if home in self._catalogue.dormant:
-            raise ApiError("period_loading", "the period has no home yet")
-        return home
+        while name is not None and name in self._catalogue.dormant:
+            await self._rousing.of(name, partial(self._rouse, name))
+            dormant, name = name, self._catalogue.home(chain_id)
+            if name == dormant or time.monotonic() >= deadline_s:  # else that one ended meanwhile, too
+                raise ApiError("period_loading", "the period has no home yet")
+        return name
 
     async def _rouse(self, name: str) -> None:
         await self._catalogue.supervisor_back(FOUND_WITHIN_S)
@@ -223,8 +224,10 @@ class Reach:
         while name is not None:
             found = await self._channel(name, "read").send_shared(key, op, convert)
             if found is COLD:
-                return render(self._value(await self._load(name, op), name))
-            if found is not ELSEWHERE:
+                reply = await self._load(name, op)
+                if reply[0] != NOT_HERE:
+                    return render(self._value(reply, name))
+            elif found is not ELSEWHERE:
                 return found
             if time.monotonic() >= deadline_s:
                 break

@@ -302,6 +302,17 @@ async def test_a_gateway_is_told_to_wake_before_anything_is_taken(world: World, 
     assert msgpack.unpackb(await actor.wake(msgpack.packb("other"))) == [NOT_HERE]
 
 
+async def test_what_leaves_while_it_is_woken_is_looked_for_elsewhere(world: World, tmp_path: Any) -> None:
+    actor = await actor_of(world, tmp_path, 1, awake=False)
+    waking = asyncio.create_task(actor.wake(msgpack.packb(CHAIN_ID)))
+    op = [CHAIN_ID, "current", "stats", []]
+    loading = asyncio.create_task(actor.load(msgpack.packb(op)))
+    await asyncio.sleep(0)
+    assert actor.chains[CHAIN_ID].is_waking
+    await actor.release(msgpack.packb([[CHAIN_ID], False]))
+    assert [msgpack.unpackb(await task) for task in (waking, loading)] == [[NOT_HERE]] * 2
+
+
 @pytest.mark.parametrize("skew_ms", [-60_000, -1_000, 0, 1_000, 60_000])
 @pytest.mark.parametrize(("held_ms", "key"), [(0, "hour-2"), (400, "hour-2"), (600, "hour-1")])
 async def test_gateways_whose_clocks_differ_agree_on_the_period(
