@@ -98,6 +98,7 @@ async def make_period(server: LocalServer, length_ms: int = HOUR_MS) -> None:
 
 async def closed(server: LocalServer, serial: int) -> None:
     await until(lambda: all(r.stage == COMPLETE for r in chain_of(server).records if r.serial <= serial))
+    await until(lambda: not chain_of(server).lock.locked())  # its actor has heard of it
 
 
 async def handed_on(server: LocalServer) -> None:
