@@ -18,6 +18,9 @@ import pytest
 from outbox import Receiver
 
 from lbactors.clock import Clock
+from lbactors.documents import COLLECTIONS
+from persistence import open_store
+from persistence.store import Store
 
 from .conftest import ROOT_KEY
 from .kill_orders import Orders, Step
@@ -73,6 +76,11 @@ STEPS = [
 DELETION = [
     *(Step(when, "SqliteStore.drop_periods", (BOARD, FIRST)) for when in ("before", "after")),
     *(Step(when, COMMIT, ("periods/default/{board}~", "deleted")) for when in ("before", "after")),
+]
+PURGE = [
+    *(Step(when, COMMIT, ("leaderboards/default/{board} deleted",)) for when in ("before", "after")),
+    *(Step(when, "SqliteStore.drop_periods", (BOARD, FIRST)) for when in ("before", "after")),
+    *(Step(when, COMMIT, ("purged/default/{board}~", "deleted")) for when in ("before", "after")),
 ]
 
 
@@ -239,3 +247,37 @@ async def test_a_death_while_an_old_period_is_deleted(site: Site, rng: random.Ra
     async with asyncio.timeout(DONE_WITHIN_S):  # its actor hears of it when the supervisor is back
         while (await ledger.api.call("GET", f"{ledger.path}/rankings", period=one))[0] != 404:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+
+
+async def left_of(store: Store, board_id: str) -> list[str]:
+    """What a store has of a leaderboard but for what was done to it and what was told of it."""
+    found = [f"journal {period_id}" for period_id in await store.list_periods()]
+    for name in COLLECTIONS:
+        if name not in ("audit", "deliveries"):
+            found += [f"{name} {doc_id}" for doc_id, _ in await store.scan(name)]
+    return [text for text in found if f"/{board_id}~" in text or text.endswith(f"/{board_id}")]
+
+
+@pytest.mark.parametrize("step", PURGE, ids=str)
+async def test_a_death_while_a_leaderboard_is_purged(site: Site, rng: random.Random, step: Step) -> None:
+    """Nothing of it is left, whether or not anybody asks again."""
+    ledger = await open_board(site, rng)
+    site.clock.move((ENDS_IN_S + SEALED_AFTER_S) * 1000)
+    closed = {"period.closed": 1, "reward.granted": CHUNKS}
+    await until_told(site.receiver, ledger.board_id, closed, DONE_WITHIN_S)
+    store = open_store(f"sqlite:{site.server.data_dir}")
+    await store.open()
+    try:
+        assert await left_of(store, ledger.board_id)
+        site.orders.give(step, ledger.board_id)
+        status, _ = await site.api.call("DELETE", ledger.path, purge="true")
+        await site.orders.carried_out(KILLED_WITHIN_S)
+        if (step.when, step.call) == ("before", COMMIT) and status == 503:
+            async with asyncio.timeout(DONE_WITHIN_S):  # it may not have begun
+                while (await site.api.call("DELETE", ledger.path, purge="true"))[0] == 503:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        async with asyncio.timeout(DONE_WITHIN_S):
+            while await left_of(store, ledger.board_id):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    finally:
+        await store.close()
