@@ -239,7 +239,14 @@ class Supervisor:
         self, name: str, tenant_id: str, args: dict[str, Any], idempotency: list[str] | None, who: Who | None
     ) -> tuple[int, dict[str, Any]]:
         """Carry out one of `lbactors.commands`; HTTP status and body. ApiError, StoreError."""
-        return await self._commands.run(name, tenant_id, args, idempotency, who)
+        try:
+            return await self._commands.run(name, tenant_id, args, idempotency, who)
+        except (ApiError, StoreError):
+            raise
+        except Exception:  # a bug, or Ray's head is away: memory may be ahead of the store
+            log.exception("command failed", command=name)
+            self.end()
+            raise
 
     # Time -----------------------------------------------------------------------------------------------
 

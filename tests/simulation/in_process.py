@@ -249,6 +249,11 @@ class Server:
         await self._held.store.close()
 
     @property
+    def has_supervisor(self) -> bool:
+        """Whether one works now: not while its process was just started."""
+        return bool(self.cluster.processes["supervisor"].actor.is_working)
+
+    @property
     def supervisor(self) -> Supervisor:
         """The last one that began."""
         found: Supervisor | None = self.cluster.processes["supervisor"].actor.supervisor
@@ -290,7 +295,7 @@ class Server:
 
     def _left_to_do(self, *, again: bool) -> list[str]:
         """What the supervisor is at or will be at once; `again`: have it look at what it must try again."""
-        if not self.cluster.processes["supervisor"].actor.is_working:
+        if not self.has_supervisor:
             return ["the supervisor starts"]
         supervisor = self.supervisor
         now_ms = self.now_ms()
