@@ -57,7 +57,7 @@ class Catalogue:
         self._moved = asyncio.Condition()
         self._follower: asyncio.Task[None] | None = None
         self._syncing: SharedTasks[None] = SharedTasks()
-        self._supervisor_away = False
+        self.supervisor_away = ""  # why the last watch failed; empty while there is a supervisor
 
     async def start(self) -> None:
         """Fetch everything, then follow in the background."""
@@ -131,8 +131,8 @@ class Catalogue:
         """Wait for a supervisor that is known to be away, for so long at most; whether it is there."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s), self._moved:
-                await self._moved.wait_for(lambda: not self._supervisor_away)
-        return not self._supervisor_away
+                await self._moved.wait_for(lambda: not self.supervisor_away)
+        return not self.supervisor_away
 
     async def _follow(self) -> None:
         while True:
@@ -142,7 +142,7 @@ class Catalogue:
                 raise
             except Exception as error:
                 log.debug("supervisor away", error=repr(error))
-                self._supervisor_away = True
+                self.supervisor_away = str(error) or repr(error)
                 await asyncio.sleep(RETRY_S)
 
     async def _watch(self) -> None:
@@ -157,7 +157,7 @@ class Catalogue:
             self._take(collection, doc_id, body)
         async with self._moved:
             self.epoch, self.version = epoch, version
-            self._supervisor_away = False
+            self.supervisor_away = ""
             self._moved.notify_all()
 
     def _take(self, collection: str, doc_id: str, body: bytes | None) -> None:

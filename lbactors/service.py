@@ -155,7 +155,8 @@ class Service:
         Idempotency-Key, else not. ApiError.
         """
         if not await self.catalogue.supervisor_back(BACK_WITHIN_S):
-            raise ApiError("storage_unavailable", "the supervisor is away; nothing was changed")
+            why = self.catalogue.supervisor_away
+            raise ApiError("storage_unavailable", f"nothing was changed, the supervisor is away: {why}")
         payload = bytes(msgpack.packb([command, tenant_id, args, idempotency, who]))
         timeout_s = ERASURE_TIMEOUT_S if command == "erase_player" else COMMAND_TIMEOUT_S
         deadline_s = time.monotonic() + BACK_WITHIN_S
