@@ -199,11 +199,12 @@ async def test_a_snapshot_under_way_does_not_spoil_what_is_taken_over(world: Wor
     chain = await world.chain(hour(1))
     for number in range(40):
         await submit(chain, f"p{number}", number)
-    gate = world.store.hold("put_parts", 1)
+    epoch, gate = chain.open[0].epoch, world.store.hold("put_parts", 1)
     snapshot = asyncio.create_task(chain.open[0].snapshot())
     await gate.entered.wait()
     world.store.fail("append", 1, unknown=True, happened=True)
     assert await refusal(submit(chain, "p0", 1000)) == "storage_unavailable"
+    await until(lambda: chain.open[0].last_epoch > epoch)  # its successor has taken the next one
     gate.opened.set()
     assert isinstance((await asyncio.gather(snapshot, return_exceptions=True))[0], Exception), "fenced"
     now = await again(chain, "serving")
