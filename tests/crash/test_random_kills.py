@@ -26,7 +26,7 @@ from .readers import live_reader, settle_and_audit
 from .server_process import Server, survivors
 from .writers import DISCONNECTED, OK, Api, Events, Ledger, Load
 
-KILLS = int(os.environ.get("LBACTORS_CRASH_KILLS", "26"))
+KILLS = int(os.environ.get("LBACTORS_CRASH_KILLS", "22"))
 CHAPTER = 10
 WHOLE_EVERY = 20  # one kill in so many takes the server; a start costs seconds
 WEIGHTS = {"actor": 8, "supervisor": 3, "gateway": 2, "redis": 5}

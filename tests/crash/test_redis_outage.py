@@ -24,7 +24,7 @@ from .server_process import Server
 from .test_start import refusal
 from .writers import OK, Api, Event, Ledger, Load
 
-AWAY_S = float(os.environ.get("LBACTORS_CRASH_OUTAGE_SECONDS", "20"))
+AWAY_S = float(os.environ.get("LBACTORS_CRASH_OUTAGE_SECONDS", "12"))
 SILENT_S = 7.0  # longer than a command to Redis may take
 # The one append that is on its way waits for its timeout; whatever comes later is refused at once.
 REFUSED_WITHIN_S = 9.0
