@@ -47,6 +47,7 @@ class Commands:
         self.access = access = AccessCommands(supervisor)
         webhooks = WebhookCommands(supervisor)
         held = HeldCommands(supervisor)
+        self._erasure = erasure = Erasure(supervisor)
         self._handlers: dict[str, Callable[..., Any]] = {
             "create_leaderboard": boards.create_leaderboard,
             "patch_leaderboard": boards.patch_leaderboard,
@@ -61,7 +62,7 @@ class Commands:
             "patch_key": access.patch_key,
             "delete_key": access.delete_key,
             "put_player": access.put_player,
-            "erase_player": (erasure := Erasure(supervisor)).erase_player,
+            "erase_player": erasure.erase_player,
             "hide_player": supervisor.moderation.hide_player,
             "unhide_player": supervisor.moderation.unhide_player,
             "remove_entry": (entries := EntryActs(supervisor)).remove_entry,
@@ -80,8 +81,6 @@ class Commands:
             "finish_approval": held.finish_approval,
             "reject_held": held.reject_held,
         }
-
-        self._erasure = erasure
 
     async def first_start(self) -> None:
         """On an empty store: the tenant `default` and a key with every scope (its hash is a setting)."""
