@@ -103,16 +103,11 @@ class Closing:
 
     async def _sealed(self, chain: ChainState, record: PeriodRecord) -> PeriodRecord:
         """Have a period closed by its actor. Repeating it is harmless."""
-        hosting = self.s.hosting
         unused = await self._sealed_unused(chain, record)
         if unused is not None:
             return unused
-        ask = [chain.chain_id, record.serial, chain.version]
-        reply = await hosting.call_home(chain, "seal", ask)
-        if reply[0] == NOT_HERE:
-            await hosting.host([chain], wait=True)
-            reply = await hosting.call_home(chain, "seal", ask)
-        sealed = PeriodRecord(*value_of(reply))._replace(key=record.key, stage=record.stage)
+        found = await self._asked(chain, "seal", [chain.chain_id, record.serial, chain.version])
+        sealed = PeriodRecord(*found)._replace(key=record.key, stage=record.stage)
         log.info("period closed", chain=chain.chain_id, key=sealed.key, entries=sealed.entries)
         return sealed
 
@@ -140,12 +135,7 @@ class Closing:
         if all(record.sealed or record.serial < owed.serial for record in chain.records):
             return False
         hosting = self.s.hosting
-        ask = [chain.chain_id, chain.version]
-        reply = await hosting.call_home(chain, "hand_on", ask)
-        if reply[0] == NOT_HERE:
-            await hosting.host([chain], wait=True)
-            reply = await hosting.call_home(chain, "hand_on", ask)
-        value_of(reply)
+        await self._asked(chain, "hand_on", [chain.chain_id, chain.version])
         if not hosting.knows(chain):
             raise ApiError("leaderboard_not_found", "purged while submission ids were handed on")
         settled = owed._replace(ids_owed=False)
@@ -153,6 +143,14 @@ class Closing:
         self.s.take_records(chain, [settled])
         await hosting.host([chain], wait=False)
         return True
+
+    async def _asked(self, chain: ChainState, method: str, ask: list[Any]) -> Any:
+        """What a chain's actor answers; it is told to host the chain first if it does not yet. ApiError."""
+        reply = await self.s.hosting.call_home(chain, method, ask)
+        if reply[0] == NOT_HERE:
+            await self.s.hosting.host([chain], wait=True)
+            reply = await self.s.hosting.call_home(chain, method, ask)
+        return value_of(reply)
 
     # Events ---------------------------------------------------------------------------------------------
 

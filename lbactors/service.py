@@ -159,21 +159,27 @@ class Service:
             raise ApiError("storage_unavailable", f"nothing was changed, the supervisor is away: {why}")
         payload = bytes(msgpack.packb([command, tenant_id, args, idempotency, who]))
         timeout_s = ERASURE_TIMEOUT_S if command == "erase_player" else COMMAND_TIMEOUT_S
-        deadline_s = time.monotonic() + BACK_WITHIN_S
-        while True:
-            try:
-                reply = msgpack.unpackb(await self._supervisor.call("command", payload, timeout_s=timeout_s))
-                break
-            except (ActorGone, TimeoutError) as error:
-                if idempotency is None or time.monotonic() >= deadline_s:
-                    message = "the supervisor is away; the outcome is unknown"
-                    raise ApiError("storage_unavailable", message) from error
-                await asyncio.sleep(AGAIN_S)
+        try:
+            again = idempotency is not None
+            reply = msgpack.unpackb(await self._ask("command", payload, timeout_s=timeout_s, again=again))
+        except (ActorGone, TimeoutError) as error:
+            raise ApiError("storage_unavailable", "the supervisor is away; the outcome is unknown") from error
         if reply[0] == 1:
             raise ApiError.from_wire(reply[1])
         _, status, body, epoch, version = reply
         await self.catalogue.reach(epoch, version)
         return AdminAnswer(status, body)
+
+    async def _ask(self, method: str, *payload: bytes, timeout_s: float, again: bool) -> bytes:
+        """Call the supervisor; again: once more and once more while it is away. ActorGone, TimeoutError."""
+        deadline_s = time.monotonic() + BACK_WITHIN_S
+        while True:
+            try:
+                return await self._supervisor.call(method, *payload, timeout_s=timeout_s)
+            except (ActorGone, TimeoutError):
+                if not again or time.monotonic() >= deadline_s:
+                    raise
+            await asyncio.sleep(AGAIN_S)
 
     async def audit_log(
         self, tenant_id: str, wanted: audit.Wanted, place: int, limit: int
@@ -483,15 +489,10 @@ class Service:
 
         `brief`: what readiness needs, and what is so now; else a supervisor that is away is waited for.
         """
-        deadline_s = time.monotonic() + BACK_WITHIN_S
-        while True:
-            try:
-                arguments = (b"brief",) if brief else ()
-                reply = await self._supervisor.call("status", *arguments, timeout_s=STATUS_TIMEOUT_S)
-                break
-            except (ActorGone, TimeoutError) as error:
-                if brief or time.monotonic() >= deadline_s:
-                    raise ApiError("storage_unavailable", f"the supervisor is away: {error}") from error
-                await asyncio.sleep(AGAIN_S)
+        try:
+            arguments = (b"brief",) if brief else ()
+            reply = await self._ask("status", *arguments, timeout_s=STATUS_TIMEOUT_S, again=not brief)
+        except (ActorGone, TimeoutError) as error:
+            raise ApiError("storage_unavailable", f"the supervisor is away: {error}") from error
         self._last_status = {**msgpack.unpackb(reply), "gateway": {"pid": os.getpid()}}
         return self._last_status

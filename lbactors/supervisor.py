@@ -394,7 +394,6 @@ class Supervisor:
 
     async def stop(self) -> None:
         """The end of the server: every period saved, every actor let go."""
-        self.settings["stopping"] = True
         await self.events.stop()
         self.end()
         await self.hosting.stop()

@@ -101,14 +101,7 @@ class Api:
 
     async def status(self) -> Any:
         """`GET /v1/status`, asked for again while the supervisor is away: another one may have to start."""
-        deadline_s = time.monotonic() + 30
-        while True:
-            status, found = await self.call("GET", "/v1/status")
-            if status < 300:
-                return found
-            away = found["error"]["code"] == "storage_unavailable"
-            assert away and time.monotonic() < deadline_s, f"/v1/status: {status} {found}"
-            await asyncio.sleep(RETRY_S)
+        return await self.ok("GET", "/v1/status", passing=("storage_unavailable",))
 
     async def supervisor_pid(self) -> int:
         """Its process, waited for while it is away."""
