@@ -207,7 +207,8 @@ class RedisServer:
         assert self.replica_of is not None
         replicas = int(self.replica_of.info("replication")["connected_slaves"])
         receipts = self.replica_of.commands(("PUBLISH", "nobody", "listens"), ("WAIT", replicas, 100))
-        return self.info("replication")["master_link_status"] == "up" and bool(receipts == replicas)
+        is_up = self.info("replication")["master_link_status"] == "up"
+        return is_up and replicas > 0 and bool(receipts == replicas)  # none yet is no receipt
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
