@@ -18,7 +18,8 @@ from lbactors.model import ApiError
 from lbactors.period import NO_RANK
 from lbactors.period_actor import value_of
 
-from .writers import REQUEST_TIMEOUT_S, Api, Disconnected, Ledger
+from .readers import Row
+from .writers import REQUEST_TIMEOUT_S, Api, Disconnected
 
 EVERYONE = 100_000
 
@@ -52,8 +53,8 @@ class DirectApi(Api):
             return 503, {"error": errors[0]}, {"Retry-After": "1"}
         return 200, {"accepted": len(items) - len(errors), "errors": errors}, {}
 
-    async def standings(self) -> list[tuple[str, int, int]]:
-        """(player, score, submissions) in rank order. ApiError; Disconnected."""
+    async def standings(self) -> list[Row]:
+        """In rank order. ApiError; Disconnected."""
         args = [0, EVERYONE, None, None]
         (reply,) = await self._ask("read", [[self.chain_id, "current", "page", args]])
         _, total, _, rows, *_ = value_of(reply)
@@ -71,20 +72,3 @@ class DirectApi(Api):
 
     def close(self) -> None:
         self._line.close()
-
-
-def compare(standings: list[tuple[str, int, int]], *ledgers: Ledger) -> None:
-    """Fail unless a board shows exactly what its ledgers were promised, nothing of which is unknown any more:
-    each acknowledged submission once, in the order that brute force gives. The ledgers share no player.
-    """
-    expected = []
-    for ledger in ledgers:
-        assert not ledger.unknown
-        for player_id, states in ledger.possible().items():
-            ((score, count),) = states
-            if score is not None:
-                expected.append((player_id, score, count))
-    expected.sort(key=lambda row: -row[1])
-    wrong = [pair for pair in zip(standings, expected, strict=False) if pair[0] != pair[1]]
-    counts = f"{len(standings)} entries, {len(expected)} expected"
-    assert standings == expected, f"{counts}, {len(wrong)} differ: {wrong[:5]}"

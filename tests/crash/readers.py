@@ -25,6 +25,7 @@ PRELOAD_BATCH = 10_000
 PASSING = ("period_loading", "storage_unavailable", DISCONNECTED)
 
 Page = dict[str, Any]
+Row = tuple[str, int, int]  # player, score, submissions
 
 
 class Reader:
@@ -195,13 +196,39 @@ async def entries_of(ledger: Ledger, window: str = "main", period: str = "curren
     return entries
 
 
+async def standings_of(ledger: Ledger, window: str = "main", period: str = "current") -> list[Row]:
+    """All entries in rank order, checked as `entries_of` does."""
+    entries = await entries_of(ledger, window, period)
+    return [(e["player_id"], e["score"], e["submissions"]) for e in entries]
+
+
+def compare(standings: list[Row], *ledgers: Ledger) -> None:
+    """Fail unless a board shows exactly what its ledgers were promised, nothing of which is unknown any more:
+    each acknowledged submission once, the highest score first. The ledgers share no player. Sums can tie, and
+    who came first to a score is known to nobody who sends several at a time: either order will do.
+    """
+    expected = []
+    for ledger in ledgers:
+        assert not ledger.unknown
+        for player_id, states in ledger.possible().items():
+            ((score, count),) = states
+            if score is not None:
+                expected.append((player_id, score, count))
+    wrong = sorted(set(standings) ^ set(expected))
+    counts = f"{len(standings)} entries, {len(expected)} expected"
+    assert sorted(standings) == sorted(expected), f"{counts}, {len(wrong)} rows differ: {wrong[:5]}"
+    scores = [score for _, score, _ in standings]
+    assert scores == sorted(scores, reverse=True), f"ranks are wrong: {scores}"
+
+
 async def audit(ledger: Ledger, *windows: str) -> None:
     """Fail unless each player's entry is what the acknowledged submissions give, each once, with a subset of
     the unknown ones, in every window (default: main).
     """
     possible = ledger.possible()
     for window in windows or ("main",):
-        there = {e["player_id"]: (e["score"], e["submissions"]) for e in await entries_of(ledger, window)}
+        standings = await standings_of(ledger, window)
+        there = {player_id: (score, count) for player_id, score, count in standings}
         wrong = {
             p: (there.get(p, (None, 0)), sorted(states, key=str)[:4])
             for p, states in possible.items()
@@ -213,10 +240,7 @@ async def audit(ledger: Ledger, *windows: str) -> None:
         assert not wrong, f"{ledger.board_id}/{window}: {len(wrong)} players wrong ({told}): {first}"
         assert there.keys() <= possible.keys(), f"{ledger.board_id}/{window}: players that nobody sent"
         if not ledger.unknown:
-            by_score = sorted(
-                ((s, p) for p, states in possible.items() for s, _ in states if s), reverse=True
-            )
-            assert list(there) == [p for _, p in by_score], f"{ledger.board_id}/{window}: ranks are wrong"
+            compare(standings, ledger)
 
 
 async def settle_and_audit(ledger: Ledger, *windows: str) -> None:

@@ -24,7 +24,7 @@ from persistence.store import Store
 
 from .conftest import ROOT_KEY
 from .kill_orders import Orders, Step
-from .readers import audit, entries_of
+from .readers import audit, compare, standings_of
 from .server_process import Server
 from .told import firsts, subscribe, until_told
 from .writers import Api, Ledger, Load
@@ -151,17 +151,10 @@ async def until_opened(ledger: Ledger, count: int) -> None:
             await asyncio.sleep(0.02)
 
 
-def standings(ledger: Ledger) -> list[tuple[str, int, int]]:
-    """(player, score, submissions) in rank order, by brute force."""
-    rows = [(player_id, *next(iter(states))) for player_id, states in ledger.possible().items()]
-    return sorted(((p, s, n) for p, s, n in rows if s is not None), key=lambda row: -row[1])
-
-
 async def check_closed(site: Site, first: Ledger, key: str) -> None:
     """The closed period's standings, and what its event and its rewards say."""
-    expected = standings(first)
-    entries = await entries_of(first, period=key)
-    assert [(e["player_id"], e["score"], e["submissions"]) for e in entries] == expected
+    expected = await standings_of(first, period=key)
+    compare(expected, first)
     events = [got.body for got in firsts(site.receiver, first.board_id)]
     (closed,) = [e["data"] for e in events if e["type"] == "period.closed"]
     assert (closed["period"]["period_key"], closed["total"]) == (key, len(expected))
@@ -240,8 +233,7 @@ async def test_a_death_while_an_old_period_is_deleted(site: Site, rng: random.Ra
         while one in (keys := [period["period_key"] for period in await periods(ledger)]):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert keys[0] == two and len(keys) == 2
-    entries = await entries_of(second, period=two)
-    assert [(e["player_id"], e["score"], e["submissions"]) for e in entries] == standings(second)
+    compare(await standings_of(second, period=two), second)
     page = await ledger.api.ok("GET", f"{ledger.path}/periods/{one}/rewards", limit=100)
     assert (page["state"], page["winners"]) == ("granted", PLAYERS)
     async with asyncio.timeout(DONE_WITHIN_S):  # its actor hears of it when the supervisor is back

@@ -14,8 +14,8 @@ from outbox import Receiver
 from lbactors.clock import Clock
 
 from .conftest import ROOT_KEY, MakeServer
-from .readers import entries_of
-from .test_closing_steps import standings, wire
+from .readers import Row, compare, standings_of
+from .test_closing_steps import wire
 from .told import firsts, subscribe, until_confirmed, until_told
 from .writers import Api, Ledger
 
@@ -63,12 +63,11 @@ async def test_three_boundaries_while_everything_is_dead(make_server: MakeServer
         clock.move(3 * HOUR_MS)
         kinds |= {"period.closed": 4, "reward.granted": 3}
         await until_told(receiver, board.board_id, kinds, TOLD_WITHIN_S)
-        closed = await entries_of(board, period=first_key)
-        assert [(e["player_id"], e["score"], e["submissions"]) for e in closed] == standings(board)
+        closed = await standings_of(board, period=first_key)
+        compare(closed, board)
         for key in keys[1:3]:
-            entries = await entries_of(board, period=key)
-            assert [(e["player_id"], e["score"]) for e in entries] == [(late.players[0], 5)]
-        await check_rewards(api, board, keys)
+            assert await standings_of(board, period=key) == [(late.players[0], 5, 1)]
+        await check_rewards(api, board, keys, closed)
     check_order(receiver, board.board_id, keys)
     await receiver.stop()
 
@@ -87,11 +86,11 @@ async def check_late(late: Ledger, died_ms: int, keys: list[str]) -> None:
         assert (status, again["duplicate"]) == (200, True), again
 
 
-async def check_rewards(api: Api, board: Ledger, keys: list[str]) -> None:
+async def check_rewards(api: Api, board: Ledger, keys: list[str], closed: list[Row]) -> None:
     """Whoever won in the period before the downtime, once; and the late ones in theirs."""
     page = await api.ok("GET", f"{board.path}/periods/{keys[0]}/rewards")
     winners = [(w["rank"], w["player_id"]) for w in page["items"]]
-    assert winners == [(rank, p) for rank, (p, *_) in enumerate(standings(board)[:3], 1)]
+    assert winners == [(rank, p) for rank, (p, *_) in enumerate(closed[:3], 1)]
     for key in keys[1:3]:
         page = await api.ok("GET", f"{board.path}/periods/{key}/rewards")
         assert [w["rank"] for w in page["items"]] == [1]

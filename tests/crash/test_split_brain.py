@@ -25,8 +25,9 @@ from redis_server import RedisServer, until
 from lbactors.model import ApiError
 
 from .conftest import Note
-from .direct import DirectApi, compare
+from .direct import DirectApi
 from .lone_actor import CHAIN_ID
+from .readers import compare
 from .server_process import REPOSITORY, environment
 from .writers import OK, Ledger, Load
 

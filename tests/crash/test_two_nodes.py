@@ -24,8 +24,8 @@ import pytest
 from redis_server import RedisServer, until
 
 from .conftest import ROOT_KEY, MakeServer, Note
-from .direct import DirectApi, compare
-from .readers import Reader, entries_of, live_reader
+from .direct import DirectApi
+from .readers import Reader, compare, live_reader, standings_of
 from .server_process import REPOSITORY, environment, session_of
 from .writers import DISCONNECTED, OK, Api, Ledger, Load
 
@@ -165,8 +165,7 @@ async def test_a_node_is_lost(
                 stale.api = api
                 for each in (ledger, stale):
                     await each.resend()
-                rows = [(e["player_id"], e["score"], e["submissions"]) for e in await entries_of(ledger)]
-                compare(rows, ledger, stale)
+                compare(await standings_of(ledger), ledger, stale)
     bystander.check()
     assert not (told := bystander.events.strange(0, 0)), told[:5]
     assert not (told := calm.events.strange(0, 0)), told[:5]
