@@ -32,6 +32,9 @@ CALLS_AT_ONCE = 10_000  # coroutines an actor runs at once; the gateway's own li
 # Ray's own settings. Every process sends the head a list of the calls that it made and served, once a second,
 # for a state API that nobody asks here: with 16 actors 4.5 % of a core.
 SYSTEM_CONFIG = {"task_events_report_interval_ms": 0}
+# A call that was under way when its actor died fails only after 1 to 2 s, so that its error can say what the
+# actor died of. Nobody here asks that, but the next call finds the actor's next process.
+WAIT_FOR_DEATH = "RAY_timeout_ms_task_wait_for_death_info"
 
 
 class ActorGone(Exception):
@@ -83,6 +86,7 @@ class Cluster:
 
     def start_local(self, cores: int | None = None) -> None:
         """Start a Ray of our own, bound to the loopback interface, that ends with this process."""
+        os.environ.setdefault(WAIT_FOR_DEATH, "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         # The only way to make Ray listen on 127.0.0.1 alone: an address given as an argument is replaced by
@@ -112,6 +116,7 @@ class Cluster:
 
     def join(self, address: str) -> None:
         """Join a running cluster: `auto`, or HOST:PORT. ConnectionError."""
+        os.environ.setdefault(WAIT_FOR_DEATH, "0")
         context: Any = ray.init(
             address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR
         )

@@ -49,7 +49,7 @@ COMMAND_TIMEOUT_S = 60.0
 ERASURE_TIMEOUT_S = 900.0  # some 20 ms for each leaderboard and window
 STATUS_TIMEOUT_S = 5.0
 AGAIN_S = 0.1
-BACK_WITHIN_S = 5.0  # what needs the supervisor waits so long for one that died: its successor takes 1 to 4 s
+BACK_WITHIN_S = 5.0  # what needs the supervisor waits so long for one that died; the next one takes 1 to 4 s
 CLOCKS_DIFFER_MS = 2000  # so close to a bound, the period actor's clock decides
 
 log = structlog.get_logger("service")

@@ -24,6 +24,7 @@ os.environ |= {
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "4",
+    "RAY_timeout_ms_task_wait_for_death_info": "0",  # as in cluster.yaml
 }
 
 import ray
