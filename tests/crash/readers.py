@@ -29,17 +29,19 @@ Row = tuple[str, int, int]  # player, score, submissions
 
 
 class Reader:
-    """Reads, with pauses, until the block ends. `problems`: what should never have been shown."""
+    """Reads, with pauses, while a block lasts. `problems`: what should never have been shown."""
 
     def __init__(self, read: Callable[[Reader], Coroutine[Any, Any, None]], pause_s: float = 0) -> None:
         self.events = Events()
         self.problems: list[str] = []
         self._read = read
         self._pause_s = pause_s
+        self._judged = 0
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        self._stop.clear()
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -70,10 +72,11 @@ class Reader:
         return found
 
     def check(self) -> None:
-        """Fail if anything wrong was shown, or nothing was read at all."""
+        """Fail if anything wrong was shown, or nothing was read since the last check."""
         shown = "\n".join(self.problems[:PROBLEMS_SHOWN])
         assert not self.problems, f"{len(self.problems)} wrong answers:\n{shown}"
-        assert any(event.how == OK for event in self.events.all), "nothing was read"
+        new, self._judged = self.events.all[self._judged :], len(self.events.all)
+        assert any(event.how == OK for event in new), f"nothing was read in {len(new)} attempts: {new[:5]}"
 
 
 def order_problems(page: Page, offset: int, limit: int) -> list[str]:
