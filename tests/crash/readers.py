@@ -247,8 +247,12 @@ async def audit(ledger: Ledger, *windows: str) -> None:
 
 
 async def settle_and_audit(ledger: Ledger, *windows: str) -> None:
-    """`audit`; then all that is unknown is sent again under the same ids, and everything is there once."""
+    """`audit`; then all that is unknown is sent again under the same ids, and everything is there, once; then
+    some of that is sent again, too.
+    """
     await audit(ledger, *windows)
     await ledger.resend()
     assert not ledger.unknown
+    await audit(ledger, *windows)
+    await ledger.repeat()
     await audit(ledger, *windows)

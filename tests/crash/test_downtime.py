@@ -57,7 +57,7 @@ async def test_three_boundaries_while_everything_is_dead(make_server: MakeServer
         keys = [period["period_key"] for period in periods]
         assert keys[0] == first_key
         assert [period["state"] for period in periods] == ["closed", "closing", "closing", "active"]
-        await board.resend(len(board.acknowledged))  # repeats across all boundaries count nowhere again
+        await board.repeat(len(board.acknowledged))  # repeats across all boundaries count nowhere again
         late = board.beside(api, "late")
         await check_late(late, died_ms, keys)
         clock.move(3 * HOUR_MS)

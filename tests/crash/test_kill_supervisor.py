@@ -85,8 +85,15 @@ async def test_kill_the_supervisor(server: Server, api: Api, rng: random.Random,
 
 
 async def check_rolled_over(ledger: Ledger) -> None:
-    """Periods were opened up to now and tile; what was acknowledged is in one of them each."""
+    """Periods were opened up to now and tile; what was acknowledged is in one of them each, once."""
     await ledger.resend()
+    await check_tiled(ledger)
+    await ledger.repeat()
+    await check_tiled(ledger)
+
+
+async def check_tiled(ledger: Ledger) -> None:
+    """See `check_rolled_over`."""
     periods = await periods_of(ledger)
     ahead = instant(periods[-1]["ends_at"]) - datetime.now(UTC)
     assert timedelta(0) < ahead <= timedelta(seconds=2 * EVERY_S), periods[-1]

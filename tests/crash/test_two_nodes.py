@@ -166,6 +166,9 @@ async def test_a_node_is_lost(
                 for each in (ledger, stale):
                     await each.resend()
                 compare(await standings_of(ledger), ledger, stale)
+                for each in (ledger, stale):
+                    await each.repeat()
+                compare(await standings_of(ledger), ledger, stale)
     bystander.check()
     assert not (told := bystander.events.strange(0, 0)), told[:5]
     assert not (told := calm.events.strange(0, 0)), told[:5]

@@ -272,10 +272,17 @@ class Ledger:
             if all(item["submission_id"] not in self.acknowledged for item in items):
                 await asyncio.sleep(RETRY_S)
 
-    async def resend(self, acknowledged: int = 200) -> None:
-        """Send what is unknown again, and some of what was acknowledged: nothing may be counted twice."""
-        again = self._rng.sample(list(self.acknowledged), min(acknowledged, len(self.acknowledged)))
-        ids = [*self.unknown, *again]
+    async def resend(self) -> None:
+        """Send what is unknown again, until it is acknowledged."""
+        await self._send_again(list(self.unknown))
+
+    async def repeat(self, count: int = 200) -> None:
+        """Send some of what was acknowledged again: nothing may be counted twice. To be done after a look at
+        the board, for what was lost would be there again.
+        """
+        await self._send_again(self._rng.sample(list(self.acknowledged), min(count, len(self.acknowledged))))
+
+    async def _send_again(self, ids: list[str]) -> None:
         for start in range(0, len(ids), 50):
             pending = [self._item(i) for i in ids[start : start + 50]]
             deadline_s = time.monotonic() + RESENT_WITHIN_S
