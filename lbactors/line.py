@@ -1,9 +1,8 @@
 """A line: a TCP connection from a gateway straight to a period actor's process, for scores and reads.
 
 Ray starts, names, restarts and finds actors, and carries everything administrative. A Ray call however costs
-both sides about half a millisecond of CPU, and a caller learns of an actor's death after one or two seconds;
-a frame over a socket costs a tenth of that, and a killed process closes its sockets at once. So the actor
-opens a port, tells it (with a secret) through a Ray call, and gateways speak to it directly.
+both sides about half a millisecond of CPU, and a frame over a socket a tenth of that. So the actor opens a
+port, tells it (with a secret) through a Ray call, and gateways speak to it directly.
 
 Frames, both ways: length of the rest (4 bytes, big endian), call number (4 bytes), kind (1 byte), body. The
 first frame of a connection must be the secret; a wrong one closes it. A call's reply has its number, and kind
