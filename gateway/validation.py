@@ -16,6 +16,7 @@ later, a lost one cannot be brought back), `hold` for review, `refuse` with a 50
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -209,7 +210,7 @@ class Validation:
     def _log(self, event: str, plugin: str, **more: Any) -> None:
         """At most one line in LOG_EVERY_S of a kind."""
         now_s = time.monotonic()
-        logged_s, left_out = self._logged.get((plugin, event), (0.0, 0))
+        logged_s, left_out = self._logged.get((plugin, event), (-math.inf, 0))
         if now_s - logged_s < LOG_EVERY_S:
             self._logged[plugin, event] = logged_s, left_out + 1
             return

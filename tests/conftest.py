@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
+from free_ports import free_port
 from hypothesis import HealthCheck, settings
 from redis_server import MakeRedis, RedisCluster, RedisServer
 
@@ -39,6 +40,12 @@ def note(request: pytest.FixtureRequest) -> Note:
         request.node.user_properties.append((FIGURE, figure))
 
     return keep
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    """In the place of pytest-asyncio's, whose port anybody who asks for any port may be given meanwhile."""
+    return free_port()
 
 
 @pytest.hookimpl(tryfirst=True)

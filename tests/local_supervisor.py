@@ -92,7 +92,7 @@ class LocalServer:
         self.actors = LocalActors()
 
     async def __aenter__(self) -> LocalServer:
-        self.actor = SupervisorActor(self.settings, lambda: self.actors)
+        self.actor = SupervisorActor(dict(self.settings), lambda: self.actors)
         await self.actor.start()
         return self
 

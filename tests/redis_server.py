@@ -42,6 +42,10 @@ class RedisRefused(Exception):
     """An error that Redis answered."""
 
 
+class RedisEnded(Exception):
+    """Its process ended before it answered. No OSError: `until` would go on waiting."""
+
+
 async def until(look: Callable[[], object], what: str, within_s: float = READY_WITHIN_S) -> Any:
     """The first true value that `look` gives, awaited if need be; Redis's errors count as not yet."""
     ends_at_s = time.monotonic() + within_s
@@ -149,7 +153,7 @@ class RedisServer:
             try:
                 await until(self._answers, f"{self!r} starts")
                 break
-            except ChildProcessError as error:
+            except RedisEnded as error:
                 # Someone may have taken the port since it was found free.
                 taken = "Address already in use" in self.tail()
                 assert taken and not self._port_is_given, f"{error}\n{self.tail()}"
@@ -199,8 +203,10 @@ class RedisServer:
         assert self._process is not None
         if self._process.poll() is not None:
             code, self._process = self._process.returncode, None
-            raise ChildProcessError(f"{self!r} ended with {code}")
-        return bool(self.command("PING") == b"PONG")
+            raise RedisEnded(f"{self!r} ended with {code}")
+        # Somebody else's server may listen on the port; then ours is about to end.
+        is_up = self.command("PING") == b"PONG"
+        return is_up and int(self.info("server")["process_id"]) == self._process.pid
 
     def _has_caught_up(self) -> bool:
         """Whether a message went through and its receipt came back; that a link is up says less."""

@@ -152,6 +152,7 @@ async def test_periods_that_nobody_used_hand_on_what_they_never_took(tmp_path: P
         await make_period(server, MINUTE_MS)
         server.clock.move(2 * MINUTE_MS)
         await closed(server, 2)
+        assert not server.actors.by_name, "without an actor"
     async with server:
         await make_period(server)
         assert await repeats(server)

@@ -48,4 +48,4 @@ def test_what_was_made_counts_as_old_and_is_still_collected() -> None:
     assert gc.get_freeze_count() == 0
     del node
     assert gc.collect() >= 1
-    assert not [item for item in gc.get_objects() if isinstance(item, Node)]
+    assert not [item for item in gc.get_objects() if type(item) is Node]

@@ -133,8 +133,9 @@ async def test_an_end_that_passes_while_everything_is_down(tmp_path: Path) -> No
         await hide(server, "ada", for_ms=HOUR_MS)
         await hide(server, "bob")
         assert await order(server) == []
-    async with LocalServer(tmp_path / "data") as server:
-        server.clock.move(2 * HOUR_MS)
+    server = LocalServer(tmp_path / "data")  # at noon again
+    server.clock.move(2 * HOUR_MS)
+    async with server:
         await noticed(server)
         assert await order(server) == ["ada"]
 

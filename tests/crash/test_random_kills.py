@@ -82,21 +82,25 @@ class Killer:
                 if kind == "redis":
                     self._kill_redis(self._rng.uniform(*REDIS_AWAY_S))
                     continue
+                hit: set[int] = set()  # a killed process is found for a moment longer
                 for number in range(count):
-                    await until(lambda kind=kind: self._hit(kind), f"{kind} {number}", BACK_WITHIN_S)
+                    await until(
+                        lambda kind=kind, hit=hit: self._hit(kind, hit), f"{kind} {number}", BACK_WITHIN_S
+                    )
             self.last_s = time.monotonic()
         self.killed.update(victims)
 
     def _are_there(self, victims: tuple[str, ...]) -> bool:
         return all(len(self._pids(kind)) >= count for kind, count in Counter(victims).items())
 
-    def _hit(self, kind: str) -> bool:
-        """Kill one of a kind; false if there is none, or the one looked up was just dying."""
-        pids = self._pids(kind)
+    def _hit(self, kind: str, hit: set[int]) -> bool:
+        """Kill another one of a kind; false if there is none, or the one looked up was just dying."""
+        pids = [pid for pid in self._pids(kind) if pid not in hit]
         if not pids:
             return False
         with contextlib.suppress(ProcessLookupError):
-            self.server.kill_one(self._rng.choice(pids))
+            hit.add(pid := self._rng.choice(pids))
+            self.server.kill_one(pid)
             return True
         return False
 

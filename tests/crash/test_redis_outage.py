@@ -59,6 +59,8 @@ class Watch:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
+        if self._task.done():
+            self._task.result()  # what it died of: it looked at nothing since
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -69,10 +71,14 @@ class Watch:
             self.most = {pid: max(size, self.most.get(pid, 0)) for pid, size in self._bytes().items()}
             await asyncio.sleep(0.2)
 
-    async def until_ready(self, status: int) -> Any:
-        """Wait until /readyz answers so; its body."""
+    async def until_ready(self, status: int, why: str = "") -> Any:
+        """Wait until /readyz answers so, and says this; its body."""
         self._told.clear()
-        await until(lambda: self._told and self._told[-1][0] == status, f"/readyz {status}", READY_WITHIN_S)
+
+        def says_so() -> bool:
+            return bool(self._told) and self._told[-1][0] == status and why in str(self._told[-1][1])
+
+        await until(says_so, f"/readyz {status} {why}", READY_WITHIN_S)
         return self._told[-1][1]
 
     def check(self) -> int:
@@ -209,7 +215,7 @@ async def recognised(boards: Boards, watch: Watch) -> None:
     """Under load on a store that went back: not one write is taken, each refusal says why, reads go on."""
     went_back_s = time.monotonic()
     async with boards.load():
-        reason = await watch.until_ready(503)
+        await watch.until_ready(503, LOST)
         await asyncio.sleep(RECOGNISED_FOR_S)
         for ledger in boards.all:
             status, body = await ledger.api.call(
@@ -217,7 +223,6 @@ async def recognised(boards: Boards, watch: Watch) -> None:
             )
             assert (status, body["error"]["code"]) == (503, "storage_unavailable"), body
             assert LOST in body["error"]["message"], body
-    assert LOST in str(reason), reason
     taken = [event for event in boards.writes() if event.how == OK and event.sent_s >= went_back_s]
     assert not taken, f"acknowledged on a store that went back: {taken[:5]}"
     boards.check_reads()

@@ -270,7 +270,8 @@ class Ledger:
                 await asyncio.sleep(RETRY_S)
                 pending = await self.post(pending, single=count == 1)
             if all(item["submission_id"] not in self.acknowledged for item in items):
-                await asyncio.sleep(RETRY_S)
+                # A player's possible states double with each unknown one: the longer, the fewer come.
+                await asyncio.sleep(RETRY_S * (1 + len(self.unknown) / 100))
 
     async def resend(self) -> None:
         """Send what is unknown again, until it is acknowledged."""

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from lbactors.own_server import OwnServer
 
@@ -25,7 +26,7 @@ CHECKS = (
 
 async def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
     async with OwnServer() as server:
-        create_board(server.url, server.key)
+        stand_ins = prepare(server.url, server.key)
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml")),
             *("run", f"{server.url}/openapi.json", "--header", f"Authorization: Bearer {server.key}"),
@@ -35,6 +36,7 @@ async def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
         ]
         environment = {
             **os.environ,
+            "FUZZ_STAND_INS": json.dumps(stand_ins),
             "SCHEMATHESIS_HOOKS": "schemathesis_hooks",
             "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
         }
@@ -47,22 +49,43 @@ async def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
             text=True,
             timeout=600,
         )
+        # The leaderboard and the key were there to the end, and in use.
+        ask(server.url, server.key, "POST", "/v1/leaderboards/fuzz/scores", {"player_id": "p", "score": 1})
+        assert ask(server.url, server.key, "GET", "/v1/leaderboards/fuzz/rankings")["total"]
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "Test cases:" in done.stdout and "generated" in done.stdout
 
 
-def create_board(url: str, key: str) -> None:
-    """A leaderboard with a few entries, so that reads have something to find."""
+def ask(url: str, key: str, method: str, path: str, body: object = None) -> Any:
+    """The body of a 2xx answer."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    entries = [{"player_id": f"p{n}", "score": n * 100} for n in range(30)]
-    rewards = {"tiers": [{"name": "top", "rank_from": 1, "rank_to": 3, "payload": {"gems": 5}}]}
-    for path, body in (
-        ("/v1/leaderboards", {"leaderboard_id": "fuzz", "windows": ["daily"], "rewards": rewards}),
-        ("/v1/leaderboards/fuzz/scores", entries),
-    ):
-        connection.request("POST", path, json.dumps(body), headers)
-        response = connection.getresponse()
-        assert response.status in (200, 201), response.read()
-        response.read()
+    connection.request(method, path, json.dumps(body), headers)
+    response = connection.getresponse()
+    found = response.read()
     connection.close()
+    assert response.status in (200, 201), found
+    return json.loads(found)
+
+
+def prepare(url: str, key: str) -> dict[str, str]:
+    """A leaderboard with a few entries, so that reads have something to find; and the stand-ins."""
+    rewards = {"tiers": [{"name": "top", "rank_from": 1, "rank_to": 3, "payload": {"gems": 5}}]}
+    ask(
+        url,
+        key,
+        "POST",
+        "/v1/leaderboards",
+        {"leaderboard_id": "fuzz", "windows": ["daily"], "rewards": rewards},
+    )
+    entries = [{"player_id": f"p{n}", "score": n * 100} for n in range(30)]
+    ask(url, key, "POST", "/v1/leaderboards/fuzz/scores", entries)
+    ask(url, key, "POST", "/v1/leaderboards", {"leaderboard_id": "fuzz-changed"})
+    ask(url, key, "POST", "/v1/tenants", {"tenant_id": "fuzz-changed"})
+    (own,) = ask(url, key, "GET", "/v1/keys")["items"]
+    other = ask(url, key, "POST", "/v1/keys", {"name": "other", "scopes": own["scopes"]})
+    return {
+        "leaderboards/fuzz": "fuzz-changed",
+        "tenants/default": "fuzz-changed",
+        f"keys/{own['key_id']}": other["key_id"],
+    }

@@ -235,7 +235,7 @@ async def test_a_redis_that_is_loading_is_waited_for(
     redis.cli("EVAL", "for i = 1, 10240 do redis.call('SET', 'key' .. i, i) end", "0")
     redis.stop()
     with redis.conf_path.open("a") as conf:
-        conf.write("key-load-delay 100\n")  # µs; it answers after each 1024 commands
+        conf.write("key-load-delay 250\n")  # µs; it answers after each 1024 commands
     starting = asyncio.create_task(redis.start())
 
     def is_loading() -> bool:

@@ -94,6 +94,7 @@ async def test_scores_have_a_normal_form(
 ) -> None:
     for body in (b'{"player_id":"p1","score":%s}', b'[{"player_id":"p1","score":%s}]'):
         assert (await http.post(SCORES, body % written.encode())).status == 200
+    assert len(service.submitted) == 2
     for (submission,) in service.submitted:
         assert submission.score == score and type(submission.score) is type(score)
 

@@ -36,6 +36,7 @@ async def everything(url: str) -> None:
         assert await store.cautions(), "CONFIG GET says nothing"
         await store.claim("us", "a test", 5)
         await store.ping()
+        assert await store.identity()
         owner = await store.take_ownership("supervisor")
         assert owner == await store.ownership("supervisor")
         await store.commit(
@@ -61,6 +62,7 @@ async def everything(url: str) -> None:
         await store.drop_periods(["q"])
         assert await store.list_periods() == ["p", "r"]
         assert await store.strays() == []
+        await store.scrub()
         await store.disclaim("us")
     finally:
         await store.close()

@@ -113,7 +113,7 @@ async def write_while_redis_is_killed(server: RedisServer, store: RedisStore, ch
     for _ in range(4):
         records = [Record(epoch, seq, seq, body_of(seq)) for seq in range(last + 1, last + 4001)]
         calls = [asyncio.ensure_future(store.append("p", record)) for record in records]
-        await asyncio.wait(calls[: chance.randrange(1, 3000)])
+        await asyncio.wait(calls[: chance.randrange(1, 2000)])
         server.kill()
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         await server.start()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from persistence import sqlite_operations
 from persistence.checksum import checksum
 from persistence.sqlite_operations import ADDITIONS
 from persistence.sqlite_store import DATABASE_NAME, SqliteStore
@@ -216,7 +217,8 @@ async def test_examination_and_records_after_have_one_view(tmp_path: Path) -> No
     for _ in range(20):
         await other.ping()
     assert [record async for record in stream] == records[11:]
-    assert (await looking).damage == []
+    found = await looking
+    assert found.damage == [] and len(found.records) in (1500, 600, 0), "what one commit left"
     assert await recovered(store, "p") == (0, {}, [])
     for each in (store, other):
         await each.close()
@@ -262,7 +264,10 @@ async def test_examination_of_damaged_pages(tmp_path: Path) -> None:
     ],
     ids=["journal", "parts", "snapshots"],
 )
-async def test_strays_of_each_table(tmp_path: Path, statement: str, sentence: str) -> None:
+async def test_strays_of_each_table(
+    tmp_path: Path, statement: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_operations, "COLLECT_RECORDS", 4)  # so that there is time to look
     store = SqliteStore(tmp_path)
     await store.open()
     await journal(store, "p", 2)

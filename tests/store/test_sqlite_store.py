@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from persistence import open_store, sqlite_store
+from persistence import open_store, sqlite_operations, sqlite_store
 from persistence.data_dir import WRITE_LOCK
 from persistence.sqlite_store import DATABASE_NAME, SqliteStore
 from persistence.store import (
@@ -419,7 +419,17 @@ async def test_closing_ends_open_streams(store: SqliteStore) -> None:
             pass
 
 
-async def test_garbage_is_collected_little_by_little(store: SqliteStore) -> None:
+async def collected(store: SqliteStore, wanted: tuple[int, int]) -> None:
+    """Wait until so many parts and records take up room."""
+    async with asyncio.timeout(60):
+        while rows(store.directory) != wanted:
+            await store.ping()
+
+
+async def test_garbage_is_collected_little_by_little(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_operations, "COLLECT_RECORDS", 8)  # so that there is time to look
     epoch, _ = await journal(store, "p", 1500)
     await journal(store, "q", 1500)
     names = [f"part {number}" for number in range(100)]
@@ -433,13 +443,9 @@ async def test_garbage_is_collected_little_by_little(store: SqliteStore) -> None
     assert await refusal(store.commit_snapshot("p", epoch, 1400, {})) is SeqMismatch, (
         "covered, if still there"
     )
-    for _ in range(60):
-        await store.ping()
-    assert rows(store.directory) == (101, 1)
+    await collected(store, (101, 1))
     await store.commit_snapshot("p", epoch, 1500, {"late": 1500, "part 7": 2})
-    for _ in range(10):
-        await store.ping()
-    assert rows(store.directory) == (2, 0)
+    await collected(store, (2, 0))
     assert await recovered(store, "p") == (
         1500,
         {"late": b"put before all is collected", "part 7": b"body"},
@@ -447,15 +453,14 @@ async def test_garbage_is_collected_little_by_little(store: SqliteStore) -> None
     )
 
 
-async def test_garbage_of_a_process_that_died(tmp_path: Path) -> None:
+async def test_garbage_of_a_process_that_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_operations, "COLLECT_RECORDS", 32)  # so that it dies with some of it
     async with opened(tmp_path) as store:
         await journal(store, "p", 3000)
         await store.drop_periods(["p"])
     assert rows(tmp_path)[1] > 0
     async with opened(tmp_path) as store:
-        for _ in range(60):
-            await store.ping()
-    assert rows(tmp_path) == (0, 0)
+        await collected(store, (0, 0))
 
 
 async def test_parts_of_an_epoch_that_never_committed(store: SqliteStore) -> None:
