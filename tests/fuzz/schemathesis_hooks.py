@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import Any
 
@@ -14,9 +15,20 @@ from hypothesis import strategies as st
 @schemathesis.serializer("application/msgpack")
 def to_msgpack(_context: Any, value: Any) -> bytes:
     try:
-        return bytes(msgpack.packb(value))
-    except (OverflowError, TypeError, ValueError):  # an integer beyond 64 bits, say: it has no MessagePack
+        return bytes(msgpack.packb(with_a_form(value)))
+    except (TypeError, ValueError):
         return b"\xc1"
+
+
+def with_a_form(value: Any) -> Any:
+    """Integers beyond 64 bits, which MessagePack does not have, as the floats that they are closest to."""
+    if isinstance(value, dict):
+        return {name: with_a_form(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [with_a_form(each) for each in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return float(value) if abs(value) < 10**300 else math.inf
+    return value
 
 
 @schemathesis.deserializer("application/msgpack")
