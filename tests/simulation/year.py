@@ -297,6 +297,7 @@ class Year:
             for submission, answer in zip(waiting, answers, strict=True):
                 if isinstance(answer, ApiError) and answer.code in PASSING:
                     left.append(submission)
+                    self._note_who_took(expected, submission, answer, now_ms)
                 else:
                     self._judge(expected, submission, answer, now_ms, again)
             waiting, again = left, True
@@ -306,6 +307,19 @@ class Year:
             assert time.monotonic() < deadline_s, f"{where}; {self.server.described()}"
             await asyncio.sleep(0.001)
         self.recent[expected.id] = [*self.recent[expected.id], *submissions][-6:]
+
+    def _note_who_took(
+        self, expected: ExpectedBoard, submission: Submission, answer: ApiError, now_ms: int
+    ) -> None:
+        """Windows that are not among those that an answer names have taken it, and before anything else that
+        is still to come: what is sent again counts there no more.
+        """
+        named = {i["loc"][1] for i in answer.details if i["loc"][0] == "windows"}
+        keys, _ = expected.judge(submission, now_ms)
+        took = {window: key for window, key in keys.items() if window not in named}
+        if named and took:
+            expected.take(submission, took, now_ms)
+            self.counts["taken by some windows first"] += 1
 
     def _judge(
         self,
