@@ -21,6 +21,7 @@ from lbactors.clock import Clock
 
 from .conftest import ROOT_KEY, MakeServer, Note
 from .server_process import Server
+from .told import firsts, until_told
 from .writers import Api, unique
 
 HOUR_MS = 3_600_000
@@ -39,19 +40,8 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 def told(receiver: Receiver, board: str) -> list[tuple[str, str]]:
     """(period, type) of a board's events, as they came for the first time."""
-    first: dict[str, tuple[str, str]] = {}
-    for got in receiver.got:
-        if got.body["leaderboard_id"] == board:
-            first.setdefault(got.event_id, (got.body["data"]["period"]["period_key"], got.body["type"]))
-    return list(first.values())
-
-
-async def until_told(receiver: Receiver, board: str, closed: int) -> list[tuple[str, str]]:
-    """Wait until so many periods of a board are told to be closed."""
-    async with asyncio.timeout(WITHIN_S):
-        while closings(receiver, board) < closed:
-            await receiver.until(len(receiver.got) + 1)
-    return told(receiver, board)
+    came = [got.body for got in firsts(receiver, board)]
+    return [(body["data"]["period"]["period_key"], body["type"]) for body in came]
 
 
 def closings(receiver: Receiver, board: str) -> int:
@@ -95,9 +85,8 @@ async def test_downtime_over_three_boundaries_and_a_receiver_that_is_down(
             timeframe = {"type": "hourly", "late_grace_seconds": 1}
             await api.ok("POST", "/v1/leaderboards", {"leaderboard_id": board, "timeframe": timeframe})
             await api.ok("POST", f"/v1/leaderboards/{board}/scores", {"player_id": "p1", "score": 7})
-            async with asyncio.timeout(WITHIN_S):
-                while not told(receiver, board):  # its first event comes a moment after it was made
-                    await receiver.until(len(receiver.got) + 1)
+            # It comes a moment after the board was made; until then nothing is pending.
+            await until_told(receiver, board, {"period.opened": 1}, WITHIN_S)
         await until_all_confirmed(api, clock)
     await server.kill_everything()
     await receiver.stop()
@@ -109,7 +98,8 @@ async def test_downtime_over_three_boundaries_and_a_receiver_that_is_down(
         await receiver.start()
         clock.move(120_000)  # minutes: the next attempt is due long since
         for board in boards:
-            found = await until_told(receiver, board, DOWN_HOURS)
+            await until_told(receiver, board, {STEPS[-1]: DOWN_HOURS}, WITHIN_S)
+            found = told(receiver, board)
             keys = list(dict.fromkeys(key for key, _ in found))
             assert len(keys) == DOWN_HOURS + 1 and keys == sorted(keys)
             for key in keys[:-1]:
@@ -151,7 +141,8 @@ async def test_kill_the_supervisor_while_it_delivers(
         server.kill_one(await api.supervisor_pid())
     after = {board: len(told(receiver, board)) for board in boards}
     for board in boards:
-        found = await until_told(receiver, board, closings(receiver, board) + 2)
+        await until_told(receiver, board, {STEPS[-1]: closings(receiver, board) + 2}, WITHIN_S)
+        found = told(receiver, board)
         assert len(found) > after[board]
         keys = list(dict.fromkeys(key for key, kind in found if kind == STEPS[-1]))
         every = [int(key.replace("T", ":").replace("Z", "").split(":")[-1]) for key in keys]

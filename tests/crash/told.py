@@ -22,8 +22,11 @@ async def subscribe(receiver: Receiver, api: Api) -> str:
 
 def firsts(receiver: Receiver, board_id: str) -> list[Got]:
     """The first arrival of each event of a board, in order."""
-    got = [g for g in receiver.got if g.body["leaderboard_id"] == board_id]
-    return list({g.event_id: g for g in reversed(got)}.values())[::-1]
+    first: dict[str, Got] = {}
+    for got in receiver.got:
+        if got.body["leaderboard_id"] == board_id:
+            first.setdefault(got.event_id, got)
+    return list(first.values())
 
 
 async def until_confirmed(api: Api, within_s: float) -> None:

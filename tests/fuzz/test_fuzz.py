@@ -7,17 +7,18 @@ requests it makes for each operation (default 8), LBACTORS_TEST_SEED the seed.
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+
+from api.client import Api, Transport
 
 from lbactors.own_server import OwnServer
 
 HERE = Path(__file__).parent
+SCORES = "/v1/leaderboards/fuzz/scores"
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
     "negative_data_rejection,positive_data_acceptance,unsupported_method"
@@ -26,7 +27,8 @@ CHECKS = (
 
 async def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
     async with OwnServer() as server:
-        stand_ins = prepare(server.url, server.key)
+        api = Api(Transport(server.url), server.key)
+        stand_ins = prepare(api)
         command = [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml")),
             *("run", f"{server.url}/openapi.json", "--header", f"Authorization: Bearer {server.key}"),
@@ -50,40 +52,23 @@ async def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
             timeout=600,
         )
         # The leaderboard and the key were there to the end, and in use.
-        ask(server.url, server.key, "POST", "/v1/leaderboards/fuzz/scores", {"player_id": "p", "score": 1})
-        assert ask(server.url, server.key, "GET", "/v1/leaderboards/fuzz/rankings")["total"]
+        api.ok("POST", SCORES, {"player_id": "p", "score": 1})
+        assert api.get("/v1/leaderboards/fuzz/rankings")["total"]
+        api.transport.close()
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert "Test cases:" in done.stdout and "generated" in done.stdout
 
 
-def ask(url: str, key: str, method: str, path: str, body: object = None) -> Any:
-    """The body of a 2xx answer."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    connection.request(method, path, json.dumps(body), headers)
-    response = connection.getresponse()
-    found = response.read()
-    connection.close()
-    assert response.status in (200, 201), found
-    return json.loads(found)
-
-
-def prepare(url: str, key: str) -> dict[str, str]:
+def prepare(api: Api) -> dict[str, str]:
     """A leaderboard with a few entries, so that reads have something to find; and the stand-ins."""
     rewards = {"tiers": [{"name": "top", "rank_from": 1, "rank_to": 3, "payload": {"gems": 5}}]}
-    ask(
-        url,
-        key,
-        "POST",
-        "/v1/leaderboards",
-        {"leaderboard_id": "fuzz", "windows": ["daily"], "rewards": rewards},
-    )
-    entries = [{"player_id": f"p{n}", "score": n * 100} for n in range(30)]
-    ask(url, key, "POST", "/v1/leaderboards/fuzz/scores", entries)
-    ask(url, key, "POST", "/v1/leaderboards", {"leaderboard_id": "fuzz-changed"})
-    ask(url, key, "POST", "/v1/tenants", {"tenant_id": "fuzz-changed"})
-    (own,) = ask(url, key, "GET", "/v1/keys")["items"]
-    other = ask(url, key, "POST", "/v1/keys", {"name": "other", "scopes": own["scopes"]})
+    board = {"leaderboard_id": "fuzz", "windows": ["daily"], "rewards": rewards}
+    api.ok("POST", "/v1/leaderboards", board, status=201)
+    api.ok("POST", SCORES, [{"player_id": f"p{n}", "score": n * 100} for n in range(30)])
+    api.ok("POST", "/v1/leaderboards", {"leaderboard_id": "fuzz-changed"}, status=201)
+    api.ok("POST", "/v1/tenants", {"tenant_id": "fuzz-changed"}, status=201)
+    (own,) = api.listing("/v1/keys")
+    other = api.ok("POST", "/v1/keys", {"name": "other", "scopes": own["scopes"]}, status=201)
     return {
         "leaderboards/fuzz": "fuzz-changed",
         "tenants/default": "fuzz-changed",

@@ -1,7 +1,5 @@
 """A year of a server's life: from one interesting instant to the next, with submissions, crashes, checks.
 
-Interesting are the instants around the ends of periods: a second before, the last millisecond, the instant
-itself, the end of the grace, the seal. Ends near a change of the zone's clock are all visited, others by lot.
 Each answer is compared with what `expected` says; each period is read and compared when its actor has sealed
 it, and once more at the end if it is still kept.
 """
@@ -13,78 +11,35 @@ import random
 import time
 from collections import Counter
 from collections.abc import Container
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgpack
 from outbox import Receiver
 
 from lbactors.model import ApiError, Board, Outcome, PeriodRecord, Reading, Submission
 from lbactors.period_actor import ERROR, NOT_HERE, VALUE
-from lbactors.planner import LINGER_MS, SEAL_SPREAD_MS
 from persistence.store import StoreError
 
-from .boards import BOARDS, YEAR_BEGINS_MS, YEAR_ENDS_MS
-from .counted_time import Span, clock_changes_ms, ms, told
+from .boards import BOARDS
+from .counted_time import Span, ms, told
 from .expected import ExpectedBoard, ExpectedChain
 from .in_process import Server
+from .instants import SEALED_AFTER_MS, Instant, interesting
 from .told import check_told
 
-SEALED_AFTER_MS = LINGER_MS + SEAL_SPREAD_MS  # at the latest, after the grace
-SECOND_MS, HOUR_MS, DAY_MS = 1000, 3_600_000, 86_400_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 UNSETTLED_MS = 5000  # so far at most the clock moves while the server is at work
 TOLD = ("london", "hebron", "sao-paulo")  # boards about which a webhook is told
 PLAYERS = [f"player-{n}" for n in range(12)]
-UNIQUE = 1_000_000  # scores that all differ, and so do their sums
+UNIQUE = 1_000_000  # scores that all differ; of equal sums the one that was reached first is first
 PAGE = 1000
 WAITED_S = 30.0  # for a period that is loading
 PASSING = ("period_loading", "storage_unavailable")  # answers after which the same is sent again
-NEAR_CHANGE = {
-    "hourly": 3,
-    "daily": 1,
-    "cron": 2,
-    "every": 1,
-    "weekly": 1,
-}  # ends visited on each side of one
 
 
-class Instant(NamedTuple):
-    """When to look, and at which end of a period of which board."""
-
-    at_ms: int
-    board_id: str
-    end_ms: int
-
-
-def interesting(expected: ExpectedBoard, rng: random.Random, by_lot: int) -> list[Instant]:
-    """Instants around ends of a board's periods: those near clock changes, and some others."""
-    changes = [
-        at for at in clock_changes_ms(expected.frame["timezone"]) if YEAR_BEGINS_MS < at < YEAR_ENDS_MS
-    ]
-    found: list[Instant] = []
-    for window, chain in expected.chains.items():
-        ends = sorted({at for at, w in expected.boundaries(YEAR_BEGINS_MS, YEAR_ENDS_MS) if w == window})
-        kind = expected.frame["type"] if window == "main" else window
-        count = NEAR_CHANGE.get(kind, 0)
-        chosen = set(rng.sample(ends, min(by_lot, len(ends))))
-        for change in changes:
-            chosen.update([at for at in ends if at <= change][-count:] if count else [])
-            chosen.update([at for at in ends if at > change][:count])
-        sealed_ms = chain.grace_ms + SEALED_AFTER_MS
-        around = [
-            -SECOND_MS,
-            -1,
-            0,
-            1,
-            SECOND_MS,
-            chain.grace_ms - 1,
-            chain.grace_ms,
-            sealed_ms,
-            sealed_ms + 1,
-        ]
-        for end_ms in sorted(chosen):
-            offsets_ms = {*rng.sample(around, 3), rng.choice((-1, 0))}
-            found += [Instant(end_ms + offset_ms, expected.id, end_ms) for offset_ms in sorted(offsets_ms)]
-    return found
+def windows_named(answer: ApiError) -> dict[str, str]:
+    """The windows that an answer says did not take a submission, and why not."""
+    return {i["loc"][1]: i["msg"] for i in answer.details if i["loc"][0] == "windows"}
 
 
 class Year:
@@ -314,7 +269,7 @@ class Year:
         """Windows that are not among those that an answer names have taken it, and before anything else that
         is still to come: what is sent again counts there no more.
         """
-        named = {i["loc"][1] for i in answer.details if i["loc"][0] == "windows"}
+        named = windows_named(answer)
         keys, _ = expected.judge(submission, now_ms)
         took = {window: key for window, key in keys.items() if window not in named}
         if named and took:
@@ -339,7 +294,7 @@ class Year:
             assert answer.code in codes, f"{where}: {answer.code} {answer.details}, not {refused}"
             self.counts["refused"] += 1
             if keys or before:  # the client is told which windows did not take it
-                told_of = {i["loc"][1]: i["msg"] for i in answer.details if i["loc"][0] == "windows"}
+                told_of = windows_named(answer)
                 loading = {w for w, message in told_of.items() if message.startswith("period_loading")}
                 assert told_of.keys() - loading == refused.keys(), f"{where}: {told_of}, not {refused}"
                 assert not loading or loading == keys.keys(), f"{where}: {told_of}, nobody knows who took it"
