@@ -47,7 +47,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lbactors.ranking import Ranking
+from lbactors.core.ranking import Ranking
 
 PIPELINE_LENGTH = 100
 PAGE_LENGTH = 20

@@ -3,7 +3,7 @@
     python bench/http_load.py                                   on a server of its own
     python bench/http_load.py --url http://127.0.0.1:8080 --key lb_…
 
-The work is in `lbactors.load`, which `lbactors bench` uses as well.
+The work is in `lbactors.load.load`, which `lbactors bench` uses as well.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import click
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lbactors.client import ApiError, Unreachable
-from lbactors.load import LoadFailed, bench_main
-from lbactors.own_server import ServerFailed
+from lbactors.demo.own_server import ServerFailed
+from lbactors.load.load import LoadFailed, bench_main
 
 
 @click.command()

@@ -19,10 +19,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from redis_server import RedisServer  # noqa: E402
 
-from lbactors.activation import Activation  # noqa: E402
 from lbactors.clock import Clock  # noqa: E402
-from lbactors.model import PeriodRecord, Rules  # noqa: E402
-from lbactors.period import NO_RANK, SUBMIT  # noqa: E402
+from lbactors.core.definition import Rules  # noqa: E402
+from lbactors.core.model import PeriodRecord  # noqa: E402
+from lbactors.core.period import NO_RANK, SUBMIT  # noqa: E402
+from lbactors.period_actor.activation import Activation  # noqa: E402
 from persistence.store import Store  # noqa: E402
 
 STORES = ("sqlite", "redis")

@@ -36,10 +36,10 @@ import msgpack
 import uvloop
 from server_processes import Server, Span, looked_at, span_since, total
 
-from lbactors.cli_tables import print_table
 from lbactors.client import Client
-from lbactors.load import percentile
-from lbactors.model import COMPLETE, PeriodRecord
+from lbactors.core.model import COMPLETE, PeriodRecord
+from lbactors.load.load import percentile
+from lbactors.tables import print_table
 from persistence import open_store
 
 KEY = "lb_many-boards"

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
-from lbactors.load_connection import content_length
+from lbactors.load.connection import content_length
 
 LATE_S = 0.002  # a request that is due so soon leaves at once: shorter than what a timer can tell
 LAST_ANSWERS_S = 60.0

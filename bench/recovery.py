@@ -44,8 +44,8 @@ from large_period import (
     private_store,
 )
 
-from lbactors.cli_tables import print_table
-from lbactors.period import NO_RANK
+from lbactors.core.period import NO_RANK
+from lbactors.tables import print_table
 from persistence import open_store
 from persistence.store import Part, Record, Recovered, Store
 

@@ -41,9 +41,9 @@ import uvloop
 from paced_load import Answer, PacedLoad, Request
 from server_processes import Server, looked_at, span_since, total
 
-from lbactors.cli_tables import print_table
 from lbactors.client import Client
-from lbactors.load import percentile
+from lbactors.load.load import percentile
+from lbactors.tables import print_table
 
 KEY = "lb_rollover"
 MIDNIGHT_MS = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp() * 1000)

@@ -28,9 +28,9 @@ import click
 import uvloop
 from large_period import STORES, Writes, activation_of, private_folder, private_store
 
-from lbactors.activation import Activation
-from lbactors.cli_tables import print_table
-from lbactors.period import FULL, NO_RANK
+from lbactors.core.period import FULL, NO_RANK
+from lbactors.period_actor.activation import Activation
+from lbactors.tables import print_table
 from persistence import open_store
 
 COLLECTOR_THRESHOLDS = (50_000, 20, 1000)  # as in a period actor

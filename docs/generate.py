@@ -149,7 +149,7 @@ def cli_text() -> str:
     connection = next(options(c) for c in contexts if c.info_name == "status")
     exit_codes = next(p for p in cleandoc(cli.__doc__ or "").split("\n\n") if p.startswith("Exit codes:"))
     texts = "\n\n".join(command_text(context, connection) for context in contexts)
-    return f"""{title("Command line", "lbactors/cli.py")}
+    return f"""{title("Command line", "lbactors/cli/")}
 
 In a source tree `./run` stands for `lbactors`: `./run status` is `lbactors status`. Every command explains
 itself with `--help`; `lbactors --version` shows the version.

@@ -20,10 +20,11 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
-from lbactors.model import ApiError, Key, Tenant
+from lbactors.core.errors import ApiError
+from lbactors.core.model import Key, Tenant
 
 if TYPE_CHECKING:
-    from lbactors.service import Service
+    from lbactors.service.service import Service
 
 DEFAULT_TENANT = "default"
 PLATFORM = "platform"

@@ -15,8 +15,8 @@ from aiohttp import web
 from gateway.access import PLATFORM
 from gateway.call import Call
 from gateway.listings import listing_of
-from lbactors.documents import key_json, tenant_json
-from lbactors.model import ApiError, invalid
+from lbactors.core.errors import ApiError, invalid
+from lbactors.documents.entities import key_json, tenant_json
 
 STATUSES = ("active", "disabled")  # of tenants and of keys that are not deleted
 

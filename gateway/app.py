@@ -36,11 +36,11 @@ from gateway.parameters import check_target, read_query
 from gateway.schemas import components
 from gateway.settings import GatewaySettings
 from gateway.table import INFO, TAGS, routes
-from lbactors.model import ApiError, invalid, invalid_from
+from lbactors.core.errors import ApiError, invalid, invalid_from
 from lbactors.plugins import Plugins
 
 if TYPE_CHECKING:
-    from lbactors.service import Service
+    from lbactors.service.service import Service
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.call import Call
 from gateway.cursors import listing_cursor, listing_offset
-from lbactors.audit import Wanted
+from lbactors.documents.audit import Wanted
 
 
 async def search(call: Call) -> web.Response:

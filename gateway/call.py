@@ -23,13 +23,15 @@ from gateway.metrics import Metrics
 from gateway.settings import GatewaySettings
 from gateway.submissions import SubmissionReader
 from gateway.validation import Validation
-from lbactors.audit import Who
-from lbactors.model import ApiError, Board, Key, check_identifier, invalid
+from lbactors.core.definition import check_identifier
+from lbactors.core.errors import ApiError, invalid
+from lbactors.core.model import Board, Key
+from lbactors.documents.audit import Who
 from lbactors.plugins import VALIDATE, Plugins
-from lbactors.service import AdminAnswer, Idempotency
+from lbactors.service.service import AdminAnswer, Idempotency
 
 if TYPE_CHECKING:
-    from lbactors.service import Service
+    from lbactors.service.service import Service
 
 _ETAGS = re.compile(r'(?:W/)?"([^"]*)"|(\*)')
 _HEADER_KEY = re.compile(r"[\x21-\x7e]{1,120}")

@@ -23,7 +23,7 @@ import msgpack
 import orjson
 from pydantic_core import from_json
 
-from lbactors.model import ApiError, invalid
+from lbactors.core.errors import ApiError, invalid
 
 JSON = "application/json"
 MSGPACK = "application/msgpack"

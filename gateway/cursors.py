@@ -17,7 +17,9 @@ from zlib import crc32
 
 import msgpack
 
-from lbactors.model import MAX_EXACT_INTEGER, WINDOWS, ApiError, check_number, invalid
+from lbactors.core.definition import WINDOWS
+from lbactors.core.errors import ApiError, invalid
+from lbactors.core.numbers import MAX_EXACT_INTEGER, check_number
 
 _LONGEST = 1024
 

@@ -1,9 +1,9 @@
 """The documents of reads: entries and the head of a page, as clients see them.
 
-Everything here turns tuples of `lbactors.model` into JSON-ready dictionaries: times to RFC 3339, metadata
-to an embedded fragment (JSON) or to data (MessagePack). It decides no policy and asks nobody. The documents
-of what administrators write (definitions, periods, keys, tenants) are in `lbactors.documents`, since the
-supervisor answers with them too.
+Everything here turns tuples of `lbactors.core.model` into JSON-ready dictionaries: times to RFC 3339,
+metadata to an embedded fragment (JSON) or to data (MessagePack). It decides no policy and asks nobody. The
+documents of what administrators write (definitions, periods, keys, tenants) are in
+`lbactors.documents.entities`, since the supervisor answers with them too.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from lbactors.documents import entry_json, instant_text
-from lbactors.model import Board, PeriodView, Reading, Row
+from lbactors.core.model import Board, PeriodView, Reading, Row
+from lbactors.documents.entities import entry_json, instant_text
 
 Document = dict[str, Any]
 

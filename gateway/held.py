@@ -11,8 +11,9 @@ from aiohttp import web
 from gateway.call import Call
 from gateway.listings import listing_of
 from gateway.scores import inactive, outcome_document
-from lbactors.held import APPROVED, Held, held_json
-from lbactors.model import ApiError, Board, invalid
+from lbactors.core.errors import ApiError, invalid
+from lbactors.core.model import Board
+from lbactors.documents.reviews import APPROVED, Review, review_json
 
 LONGEST_NOTE = 500  # characters
 
@@ -25,8 +26,8 @@ async def list_held(call: Call) -> web.Response:
     if player_id is not None:
         found = [held for held in found if held.player_id == player_id]
 
-    def document(held: Held) -> dict[str, object]:
-        return held_json(held, board.leaderboard_id)
+    def document(held: Review) -> dict[str, object]:
+        return review_json(held, board.leaderboard_id)
 
     return listing_of(call, found, document, "held", board.uid, player_id)
 
@@ -41,15 +42,15 @@ async def approve(call: Call) -> web.Response:
         raise refusal
     args = {"leaderboard_id": board.leaderboard_id, "held_id": call.path["held_id"]}
     begun = await call.admin("begin_approval", call.tenant_id, args)
-    held = Held(*begun.body["held"])
+    held = Review(*begun.body["held"])
     if held.state != APPROVED:
         outcome = await _outcome(call, board, held)
         finished = await call.admin("finish_approval", call.tenant_id, {**args, "outcome": outcome})
-        held = Held(*finished.body["held"])
-    return call.answer({"held": held_json(held, board.leaderboard_id), "outcome": held.outcome})
+        held = Review(*finished.body["held"])
+    return call.answer({"held": review_json(held, board.leaderboard_id), "outcome": held.outcome})
 
 
-async def _outcome(call: Call, board: Board, held: Held) -> dict[str, object]:
+async def _outcome(call: Call, board: Board, held: Review) -> dict[str, object]:
     """Submit it. ApiError: the supervisor knows already if it was not applied."""
     try:
         if held.attempts == 1:  # else an earlier attempt may have been taken
@@ -65,7 +66,7 @@ async def _outcome(call: Call, board: Board, held: Held) -> dict[str, object]:
     return outcome_document(verdict)
 
 
-async def _check_open(call: Call, board: Board, held: Held) -> None:
+async def _check_open(call: Call, board: Board, held: Review) -> None:
     """409 where a window's period of that time was closed by hand, so that no other window takes it.
 
     Periods that ended by the clock are known to the service, and looked at there.

@@ -10,17 +10,18 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lbactors.held import Held
-from lbactors.model import ApiError, Board
+from lbactors.core.errors import ApiError
+from lbactors.core.model import Board
+from lbactors.documents.reviews import Review
 
 if TYPE_CHECKING:
-    from lbactors.service import Service
+    from lbactors.service.service import Service
 
 AT_ONCE = 1000  # submissions of one command: 5 MB where each has the most metadata
 WAITING = 20_000  # beyond: 429
 
 Verdict = list[Any]
-"""See `HeldCommands.hold`."""
+"""See `ReviewCommands.hold`."""
 
 
 class _Part(NamedTuple):
@@ -37,7 +38,7 @@ class Holding:
         self._waiting = 0
         self._sender: asyncio.Task[None] | None = None
 
-    async def hold(self, board: Board, held: list[Held]) -> list[Verdict]:
+    async def hold(self, board: Board, held: list[Review]) -> list[Verdict]:
         """Have submissions of a leaderboard held: a verdict for each, once they are durable. ApiError."""
         if self._waiting + len(held) > WAITING:
             raise ApiError("overloaded", "too many submissions wait to be held; nothing was taken")

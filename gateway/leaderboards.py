@@ -14,9 +14,10 @@ from aiohttp import web
 
 from gateway.call import Call
 from gateway.listings import listing, listing_of, place
-from lbactors.documents import board_json, period_json
-from lbactors.model import ApiError, Board
-from lbactors.service import AdminAnswer
+from lbactors.core.errors import ApiError
+from lbactors.core.model import Board
+from lbactors.documents.entities import board_json, period_json
+from lbactors.service.service import AdminAnswer
 
 SORTS = ("leaderboard_id", "name", "created_at", "updated_at")
 STATUSES = ("active", "inactive", "archived")

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from gateway.call import Call
 from gateway.cursors import listing_cursor, listing_offset
-from lbactors.model import invalid
+from lbactors.core.errors import invalid
 
 T = TypeVar("T")
 

@@ -1,7 +1,8 @@
 """What moderators do: entries of the current periods are removed, edited, restored; players hidden and shown.
 
 Removal is open to game servers, too (and to a key that is bound to the player). All of it goes through the
-supervisor, which keeps the audit log (`lbactors.entry_acts`, `lbactors.moderation`).
+supervisor, which keeps the audit log (`lbactors.supervisor.commands.entry_edits`,
+`lbactors.supervisor.hidden_players`).
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from gateway import documents
 from gateway.call import Call
 from gateway.listings import listing_of
 from gateway.scores import inactive
-from lbactors.audit import Who
-from lbactors.model import Row, invalid
-from lbactors.service import Idempotency
+from lbactors.core.errors import invalid
+from lbactors.core.model import Row
+from lbactors.documents.audit import Who
+from lbactors.service.service import Idempotency
 
 
 def _who(call: Call) -> Who:

@@ -17,7 +17,7 @@ from aiohttp import web
 from gateway.call import Call
 from gateway.codec import JSON, MSGPACK
 from gateway.parameters import Parameter
-from lbactors.model import ERROR_STATUS
+from lbactors.core.errors import ERROR_STATUS
 
 Endpoint = Callable[[Call], Awaitable[web.StreamResponse]]
 Schema = dict[str, Any]

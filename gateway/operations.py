@@ -16,7 +16,7 @@ from aiohttp import web
 
 from gateway.call import Call, render
 from gateway.metrics import CONTENT_TYPE
-from lbactors.model import ApiError, detail
+from lbactors.core.errors import ApiError, detail
 
 _STATIC = Path(__file__).parent / "static"
 

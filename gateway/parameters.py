@@ -19,8 +19,10 @@ from urllib.parse import unquote_to_bytes
 
 from pydantic_core import PydanticCustomError
 
-from lbactors.model import ApiError, check_identifier, check_number, invalid
-from lbactors.timeframe import parse_instant
+from lbactors.core.definition import check_identifier
+from lbactors.core.errors import ApiError, invalid
+from lbactors.core.instants import parse_instant
+from lbactors.core.numbers import check_number
 
 Where = Literal["path", "query", "header"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.call import Call
-from lbactors.model import ApiError
+from lbactors.core.errors import ApiError
 
 
 async def get(call: Call) -> web.Response:

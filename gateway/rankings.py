@@ -17,7 +17,8 @@ from gateway import documents
 from gateway.call import Call, render
 from gateway.cursors import RankingsCursor, rankings_cursor
 from gateway.documents import Document
-from lbactors.model import Board, Reading, invalid
+from lbactors.core.errors import invalid
+from lbactors.core.model import Board, Reading
 
 Name = str | None
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.call import Call
 from gateway.cursors import listing_cursor, listing_offset
 from gateway.listings import listing, place
-from lbactors.reward_reading import Found
+from lbactors.service.reward_reader import Found
 
 
 async def _found(call: Call) -> Found:

@@ -19,7 +19,8 @@ from gateway.call import Call
 from gateway.documents import Document
 from gateway.submissions import Item, Loc, Standard
 from gateway.validation import HeldVerdict, Verdict
-from lbactors.model import ApiError, Board, Outcome, Submission, invalid
+from lbactors.core.errors import ApiError, invalid
+from lbactors.core.model import Board, Outcome, Submission
 
 RESULTS = ("none", "ranks", "full")
 

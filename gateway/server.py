@@ -40,7 +40,7 @@ from persistence.data_dir import lock_data_dir
 from persistence.store import Store, StoreError
 
 if TYPE_CHECKING:
-    from lbactors.service import Service
+    from lbactors.service.service import Service
 
 CHILD_FD, CHILD_ADDRESS, CHILD_STORE_ID, CHILD_PARENT = (
     f"LBACTORS_CHILD_{what}" for what in ("FD", "ADDRESS", "STORE_ID", "PARENT")
@@ -280,7 +280,7 @@ async def _gateway(
     settings: ServerSettings, cluster: Any, supervisor: Any, listener: socket.socket, store: Store
 ) -> AsyncIterator[Service]:
     """Serve HTTP on the listener; at the end no new requests, open ones answered."""
-    from lbactors.service import Service
+    from lbactors.service.service import Service
 
     service = Service(cluster, supervisor, store, settings)
     try:

@@ -22,16 +22,10 @@ from gateway.access import Caller
 from gateway.codec import encode_object
 from gateway.parameters import identifier_schema
 from gateway.settings import GatewaySettings
-from lbactors.model import (
-    MAX_EXACT_INTEGER,
-    ApiError,
-    Board,
-    Submission,
-    check_number,
-    detail,
-    invalid_from,
-)
-from lbactors.timeframe import parse_instant
+from lbactors.core.errors import ApiError, detail, invalid_from
+from lbactors.core.instants import parse_instant
+from lbactors.core.model import Board, Submission
+from lbactors.core.numbers import MAX_EXACT_INTEGER, check_number
 
 AHEAD_MS = 60_000
 """How far `occurred_at` may lie ahead of the server's clock."""

@@ -26,12 +26,14 @@ import structlog
 
 from gateway.holding import Holding
 from gateway.metrics import Metrics
-from lbactors.held import APPROVED, REJECTED, Held, held_of
-from lbactors.model import ApiError, Board, Definition, Outcome, Submission
+from lbactors.core.definition import Definition
+from lbactors.core.errors import ApiError
+from lbactors.core.model import Board, Outcome, Submission
+from lbactors.documents.reviews import APPROVED, REJECTED, Review, review_of
 from lbactors.plugins import LONGEST_REASON, VALIDATE, Context, Hold, Hook, Plugins, Refuse, SubmittedScore
 
 if TYPE_CHECKING:
-    from lbactors.service import Service
+    from lbactors.service.service import Service
 
 SLICE_S = 0.005  # hooks run so long before others have their turn
 SLOW_S = 0.005  # a call that takes longer is slow: at most 200 submissions a second can be judged like that
@@ -183,8 +185,8 @@ class Validation:
         self, key_id: str, board: Board, submissions: list[Submission], at_ms: int, doubts: dict[int, _Doubt]
     ) -> dict[int, Verdict]:
         """Have submissions held. Those that were approved before are in no verdict: they are duplicates."""
-        held: list[Held] = [
-            held_of(board, submissions[index], at_ms, doubt.plugin, doubt.reason, key_id)
+        held: list[Review] = [
+            review_of(board, submissions[index], at_ms, doubt.plugin, doubt.reason, key_id)
             for index, doubt in doubts.items()
         ]
         try:

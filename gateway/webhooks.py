@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.call import Call
 from gateway.listings import listing, listing_of, place
-from lbactors.webhook_documents import Webhook, webhook_json
+from lbactors.documents.webhooks import Webhook, webhook_json
 
 
 async def _webhook(call: Call) -> Webhook:

@@ -1,0 +1,6 @@
+"""The leaderboard server without its HTTP part (`gateway`) and its stores (`persistence`).
+
+One room for each idea, imports from the top down: `cli`, `demo`, `load` and `tools` use the rest; `service`
+is the gateway's side of the actors; `supervisor` and `period_actor` are the actors; `wire` is what travels
+between processes, `documents` what is stored and shown; `core` is pure.
+"""

@@ -21,9 +21,10 @@ import ray
 from ray._private import parameter, ray_constants, services
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError, RayTaskError
 
-from lbactors.model import ApiError
-from lbactors.period_actor import PeriodActor
-from lbactors.supervisor_actor import SupervisorActor
+from lbactors.core.errors import ApiError
+from lbactors.period_actor.actor import PeriodActor
+from lbactors.supervisor.actor import SupervisorActor
+from lbactors.wire.protocol import ActorGone
 from persistence.store import StoreError
 
 NAMESPACE = "lbactors"
@@ -35,17 +36,6 @@ SYSTEM_CONFIG = {"task_events_report_interval_ms": 0}
 # A call that was under way when its actor died fails only after 1 to 2 s, so that its error can say what the
 # actor died of. Nobody here asks that, but the next call finds the actor's next process.
 WAIT_FOR_DEATH = "RAY_timeout_ms_task_wait_for_death_info"
-
-
-class ActorGone(Exception):
-    """A call did not come back: the actor's process died, is being restarted, or cannot be reached.
-
-    Whether the call was carried out is unknown. `for_good`: Ray will not bring this actor back.
-    """
-
-    def __init__(self, message: str, *, for_good: bool = False) -> None:
-        super().__init__(message)
-        self.for_good = for_good
 
 
 class ActorRef:

@@ -1,6 +1,6 @@
 """Storage: a contract (`persistence.store`), its backends, and the one place that chooses between them.
 
-A store has a URL: `sqlite:<directory>`, or one of Redis (`persistence.redis_url` lists the forms). URLs
+A store has a URL: `sqlite:<directory>`, or one of Redis (`persistence.redis.url` lists the forms). URLs
 carry passwords, so whatever shows one shows it `masked`; `store_address` is what stays of it to recognise a
 store by.
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from persistence import redis_url
+from persistence.redis import url as redis_url
 from persistence.store import Store, StoreError
 
 __all__ = ["check_url", "masked", "open_store", "store_address", "tls_files"]
@@ -31,13 +31,13 @@ def masked(url: str) -> str:
 
 
 def _sqlite(url: str) -> Store:
-    from persistence.sqlite_store import SqliteStore
+    from persistence.sqlite.store import SqliteStore
 
     return SqliteStore(url.removeprefix("sqlite:"))
 
 
 def _redis(url: str) -> Store:
-    from persistence.redis_store import RedisStore
+    from persistence.redis.store import RedisStore
 
     return RedisStore(url)
 

@@ -24,6 +24,7 @@ Laws that every backend keeps (the contract suite checks them against the real t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -261,3 +262,21 @@ class Store(Protocol):
         """What takes up room and belongs to no period, document or owner that the store knows, each in a
         sentence that names the place. Garbage that is still to be collected is none.
         """
+
+
+WENT_BACK = "the store lost what it had acknowledged (emptied, replaced or restored from an older copy)"
+
+
+STORE_ANSWERS_WITHIN_S = 1.5  # a healthy store takes milliseconds; whoever asks for readiness wants an answer
+
+
+async def trouble_of(store: Store) -> str:
+    """Why a store cannot take a write now; empty if it can."""
+    try:
+        async with asyncio.timeout(STORE_ANSWERS_WITHIN_S):
+            await store.ping()
+    except StoreError as error:
+        return str(error)
+    except TimeoutError:
+        return f"no answer for {STORE_ANSWERS_WITHIN_S:g} s"
+    return ""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lbactors.held import HeldCommands
-from lbactors.model import Board
-from lbactors.planned import Planned
+from lbactors.core.model import Board
+from lbactors.supervisor.command_plan import CommandPlan
+from lbactors.supervisor.commands.reviews import ReviewCommands
 from persistence.store import Change
 
 
@@ -21,7 +21,7 @@ class HeldMemory:
         self.held_counts: dict[str, int] = {}
         self.documents: dict[str, bytes] = {}
         self.commits = 0
-        self.commands = HeldCommands(self)  # type: ignore[arg-type]
+        self.commands = ReviewCommands(self)  # type: ignore[arg-type]
 
     @property
     def store(self) -> HeldMemory:
@@ -38,9 +38,9 @@ class HeldMemory:
         self.boards[f"{board.tenant_id}/{board.leaderboard_id}"] = board
         return board
 
-    async def run(self, command: str, tenant_id: str, /, **args: Any) -> Planned:
+    async def run(self, command: str, tenant_id: str, /, **args: Any) -> CommandPlan:
         """Carry out a command."""
-        planned: Planned = await getattr(self.commands, command)(tenant_id, None, **args)
+        planned: CommandPlan = await getattr(self.commands, command)(tenant_id, None, **args)
         self.commit(planned.changes)
         return planned
 

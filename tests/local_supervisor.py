@@ -12,12 +12,13 @@ from typing import Any
 
 import msgpack
 
-from lbactors.audit import Who
 from lbactors.clock import Clock
-from lbactors.model import ApiError
-from lbactors.period_actor import ASLEEP, PeriodActor, value_of
-from lbactors.supervisor import Supervisor
-from lbactors.supervisor_actor import SupervisorActor
+from lbactors.core.errors import ApiError
+from lbactors.documents.audit import Who
+from lbactors.period_actor.actor import PeriodActor
+from lbactors.supervisor.actor import SupervisorActor
+from lbactors.supervisor.supervisor import Supervisor
+from lbactors.wire.protocol import ASLEEP, value_of
 
 NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
 WHO = Who("k_test", "tester", "req-1")

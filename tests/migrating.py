@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from lbactors import alone
 from lbactors.cli import cli
+from lbactors.tools import exclusive_store
 from persistence import open_store
 from persistence.store import Store
 
@@ -53,7 +53,7 @@ def main(writes: str, when: str, source: str, target: str) -> None:
         store = open_store(url)
         return Deadly(store, int(writes), when) if url == target else store
 
-    alone.open_store = opens
+    exclusive_store.open_store = opens
     cli(["migrate", "--from", source, "--to", target], prog_name="lbactors")
 
 

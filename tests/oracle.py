@@ -3,8 +3,8 @@
 A dictionary of standings, sorted whenever an order is asked for; sums by exact fractions rounded once. Slow,
 and easy to compare with the API's text. It shares no code with the period that it judges.
 
-Where the API is silent it takes the side that `lbactors.period` documents: entries below `min_score` are the
-first to drop out over `max_entries`, and `updated_at` is that of the last submission that was applied.
+Where the API is silent it takes the side that `lbactors.core.period` documents: entries below `min_score` are
+the first to drop out over `max_entries`, and `updated_at` is that of the last submission that was applied.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EXACT = 2**53
 
 
 class Options(NamedTuple):
-    """A board's options; field by field those of `lbactors.model.Rules`."""
+    """A board's options; field by field those of `lbactors.core.definition.Rules`."""
 
     aggregation: str = "best"
     order: str = "desc"

@@ -1,6 +1,6 @@
 """A supervisor without leaderboards, on a real store with a moved clock, and a real receiver of webhooks.
 
-`Outbox` runs the real supervisor (its commits, its commands, its start from the documents) on an SQLite
+`OutboxWorld` runs the real supervisor (its commits, its commands, its start from the documents) on an SQLite
 store; there are no period actors, since nothing here needs one. `Receiver` is an HTTP server that says what
 it got and answers what it is told to. Waiting is for events: every commit, every end of an attempt and every
 request wake those who wait.
@@ -22,11 +22,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from free_ports import free_port
 
-from lbactors.events import Event, Events, event_id
-from lbactors.model import ApiError
-from lbactors.supervisor import Supervisor
-from lbactors.supervisor_actor import SupervisorActor
-from lbactors.webhook_documents import Delivery, unpack_delivery
+from lbactors.core.errors import ApiError
+from lbactors.documents.events import Event, event_id
+from lbactors.documents.webhooks import Delivery, unpack_delivery
+from lbactors.supervisor.actor import SupervisorActor
+from lbactors.supervisor.events.outbox import Outbox
+from lbactors.supervisor.supervisor import Supervisor
 from persistence.store import Change
 
 NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
@@ -62,7 +63,7 @@ class _Bell(asyncio.Event):
         self._heard()
 
 
-class Outbox:
+class OutboxWorld:
     """Use: `await start()`; `await stop()`, or `abandon()` to die on the spot."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
@@ -93,14 +94,14 @@ class Outbox:
         return self.actor.supervisor
 
     @property
-    def events(self) -> Events:
+    def events(self) -> Outbox:
         return self.s.events
 
-    async def start(self) -> Outbox:
+    async def start(self) -> OutboxWorld:
         outbox = self
-        original_load, original_took = Events.load, Events.took
+        original_load, original_took = Outbox.load, Outbox.took
 
-        async def load(events: Events) -> None:
+        async def load(events: Outbox) -> None:
             for name, (types, call) in outbox.plugins.items():
                 events.register(name, types, call)
             events.deliverer._spread = lambda: 0.5
@@ -111,11 +112,11 @@ class Outbox:
             original_took(self.events, changes)
             self._ring()
 
-        Events.load = load  # type: ignore[method-assign]
+        Outbox.load = load  # type: ignore[method-assign]
         try:
             await self.actor.start()
         finally:
-            Events.load = original_load  # type: ignore[method-assign]
+            Outbox.load = original_load  # type: ignore[method-assign]
         self.events.took = took  # type: ignore[method-assign]
         return self
 
@@ -293,8 +294,8 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-async def outbox(tmp_path: Path) -> AsyncIterator[Outbox]:
-    outbox = await Outbox(tmp_path / "data").start()
+async def outbox(tmp_path: Path) -> AsyncIterator[OutboxWorld]:
+    outbox = await OutboxWorld(tmp_path / "data").start()
     yield outbox
     await outbox.stop()
 

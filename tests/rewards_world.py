@@ -14,16 +14,13 @@ import msgpack
 import orjson
 import pytest
 
-from lbactors.events import Events
-from lbactors.granting import EVENT, Rewards
-from lbactors.model import Board, Definition, PeriodRecord
-from lbactors.reward_documents import (
-    Promise,
-    promise_id,
-    winners_of,
-)
-from lbactors.supervised import ChainState
-from lbactors.webhook_documents import BODY
+from lbactors.core.definition import Definition
+from lbactors.core.model import Board, PeriodRecord
+from lbactors.documents.rewards import Promise, promise_id, winners_of
+from lbactors.documents.webhooks import BODY
+from lbactors.supervisor.chain_state import ChainState
+from lbactors.supervisor.events.outbox import Outbox
+from lbactors.supervisor.rewards.granting import EVENT, Rewards
 from persistence import open_store
 from persistence.store import Change, Store
 
@@ -85,7 +82,7 @@ class World:
 
     def restart(self) -> None:
         """Another process over the same store."""
-        self.events = Events(self)  # type: ignore[arg-type]
+        self.events = Outbox(self)  # type: ignore[arg-type]
         self.events.register("plugin:watch", {EVENT}, None)  # type: ignore[arg-type]
         self.rewards = Rewards(self)  # type: ignore[arg-type]
 

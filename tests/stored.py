@@ -25,12 +25,13 @@ from store.contract import Backend
 from store.redis_backend import RedisBackend
 from store.test_sqlite_contract import SqliteBackend
 
-from lbactors import period as period_module
-from lbactors import seen_ids as seen_ids_module
-from lbactors.activation import Activation
-from lbactors.documents import pack_board, pack_key, pack_tenant
-from lbactors.model import Board, Definition, Key, PeriodRecord, Rules, Tenant
-from lbactors.period import REMOVE, SUBMIT
+from lbactors.core import period as period_module
+from lbactors.core import seen_ids as seen_ids_module
+from lbactors.core.definition import Definition, Rules
+from lbactors.core.model import Board, Key, PeriodRecord, Tenant
+from lbactors.core.period import REMOVE, SUBMIT
+from lbactors.documents.entities import pack_board, pack_key, pack_tenant
+from lbactors.period_actor.activation import Activation
 from persistence import open_store
 from persistence.store import Change, Part, Recovered, Store
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from local_supervisor import WHO, LocalServer
 
-from lbactors.audit import Audited, Wanted, Who, anonymised, described, search
-from lbactors.model import ApiError
+from lbactors.core.errors import ApiError
+from lbactors.documents.audit import Audited, Wanted, Who, anonymised, search
+from lbactors.supervisor.audit import described
 from persistence.store import Change
 
 DAY_MS = 86_400_000
@@ -120,7 +121,7 @@ async def _forget_newest(server: LocalServer) -> None:
 async def test_old_records_go_a_bounded_number_at_a_time(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lbactors.audit.TRIMMED_AT_ONCE", 2)
+    monkeypatch.setattr("lbactors.supervisor.audit.TRIMMED_AT_ONCE", 2)
     for number in range(3):
         await server.command("create_leaderboard", definition={"leaderboard_id": f"b{number}"})
     server.clock.move(399 * DAY_MS)

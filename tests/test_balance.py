@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from simulation.in_process import Server
 
-from lbactors.model import ApiError, Submission
+from lbactors.core.errors import ApiError
+from lbactors.core.model import Submission
 
 NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
 HOUR_MS = 3_600_000
@@ -68,9 +69,9 @@ class Boards:
 @pytest.fixture
 async def boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Boards]:
     """Two actors at most; one that has nothing awake ends at once."""
-    monkeypatch.setattr("lbactors.balance.RETIRE_AFTER_S", 0.3)
-    monkeypatch.setattr("lbactors.balance.BALANCE_LOOKS", 1)
-    monkeypatch.setattr("lbactors.balance.GATEWAYS_LEARN_S", 0.01)
+    monkeypatch.setattr("lbactors.supervisor.rebalancing.RETIRE_AFTER_S", 0.3)
+    monkeypatch.setattr("lbactors.supervisor.rebalancing.BALANCE_LOOKS", 1)
+    monkeypatch.setattr("lbactors.supervisor.rebalancing.GATEWAYS_LEARN_S", 0.01)
     settings = {"actors_per_core": 2, "spare_actors": 0, "idle_unload_seconds": 600}
     async with Server(tmp_path / "data", NOON_MS, **settings) as server:
         yield Boards(server)
@@ -120,7 +121,7 @@ async def test_a_restart_starts_what_was_in_use_and_nothing_else(boards: Boards)
 async def test_large_periods_are_loaded_before_anyone_asks(
     boards: Boards, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lbactors.balance.WARM_ENTRIES", 1)
+    monkeypatch.setattr("lbactors.supervisor.rebalancing.WARM_ENTRIES", 1)
     await boards.make("a", "b")
     await boards.submit("a")
     home = boards.home("a")
@@ -188,8 +189,8 @@ async def test_a_busy_leaderboard_gets_an_actor_of_its_own(
     boards: Boards, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await boards.make("a", "b", "c", "d")
-    monkeypatch.setattr("lbactors.planner.BUSY_PER_S", 5.0)
-    monkeypatch.setattr("lbactors.planner.CALM_PER_S", 1.0)
+    monkeypatch.setattr("lbactors.core.placement.BUSY_PER_S", 5.0)
+    monkeypatch.setattr("lbactors.core.placement.CALM_PER_S", 1.0)
     busy = next(n for n in "abcd" if sum(boards.home(n) == boards.home(m) for m in "abcd") > 1)
 
     def is_alone() -> bool:

@@ -15,13 +15,15 @@ from typing import Any, cast
 import msgpack
 import pytest
 
-from lbactors.chain import Chain
-from lbactors.chain_reading import read
-from lbactors.chain_spec import ChainSpec, Limits
 from lbactors.clock import Clock
-from lbactors.model import ApiError, PeriodRecord, Rules
-from lbactors.period import FULL, NO_RANK, Applied, Period
-from persistence.sqlite_store import SqliteStore
+from lbactors.core.definition import Rules
+from lbactors.core.errors import ApiError
+from lbactors.core.model import PeriodRecord
+from lbactors.core.period import FULL, NO_RANK, Applied, Period
+from lbactors.period_actor.chain import Chain
+from lbactors.period_actor.chain_reads import read
+from lbactors.wire.protocol import ChainSpec, Limits
+from persistence.sqlite.store import SqliteStore
 from persistence.store import Change, Record, Recovered, StoreError, StoreUnavailable
 
 NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
@@ -113,7 +115,7 @@ class World:
     async def __aenter__(self) -> World:
         for name, value in (("open_periods.RETRY_S", (0.001,)), ("activation.SNAPSHOT_ROWS", 8)):
             self.patch.setattr(f"lbactors.{name}", value)
-        self.patch.setattr("lbactors.period.BUCKET_ENTRIES", 4)
+        self.patch.setattr("lbactors.core.period.BUCKET_ENTRIES", 4)
         self.at(NOON_MS + HOUR_MS // 2)
         await self.store.inner.open()
         self.epoch = await self.store.inner.take_ownership("supervisor")

@@ -11,8 +11,8 @@ import msgpack
 import pytest
 from local_supervisor import LocalServer
 
-from lbactors.model import COMPLETE
-from lbactors.timeframe import format_instant
+from lbactors.core.instants import format_instant
+from lbactors.core.model import COMPLETE
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
@@ -204,7 +204,7 @@ async def test_a_gap_in_the_schedule_loses_no_ids(server: LocalServer) -> None:
 async def test_how_far_periods_are_is_forgotten_when_they_are_closed(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lbactors.balance.PING_S", 0.01)
+    monkeypatch.setattr("lbactors.supervisor.rebalancing.PING_S", 0.01)
     await create(server, "every", timeframe={"every_seconds": 3600, "late_grace_seconds": 0})
     for serial in range(1, 4):
         await until(lambda serial=serial: chain_of(server).records[-1].serial >= serial)

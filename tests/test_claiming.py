@@ -10,12 +10,10 @@ from rewards_world import DAY_MS, TIERS, World, field
 from rewards_world import url as url  # fixtures
 from rewards_world import world as world
 
-from lbactors import claiming
-from lbactors.granting import erase_rewards
-from lbactors.model import ApiError
-from lbactors.reward_documents import (
-    promise_id,
-)
+from lbactors.core.errors import ApiError
+from lbactors.documents.rewards import promise_id
+from lbactors.supervisor.rewards import claiming
+from lbactors.supervisor.rewards.granting import erase_rewards
 
 # Claims ---------------------------------------------------------------------------------------------------
 

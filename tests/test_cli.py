@@ -20,11 +20,11 @@ from command import ok, ok_json, refused, run
 from fake_api import KEY, FakeApi
 
 from lbactors import cli as cli_module
-from lbactors import cli_boards, cli_tables
-from lbactors.cli import COMMANDS, cli
-from lbactors.cli_admin import SCOPES
-from lbactors.model import SCOPES as MODEL_SCOPES
-from lbactors.model import Definition
+from lbactors import tables
+from lbactors.cli import COMMANDS, boards, cli
+from lbactors.cli.admin import SCOPES
+from lbactors.core.definition import SCOPES as MODEL_SCOPES
+from lbactors.core.definition import Definition
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_watch_shows_changes_alone(scores: FakeApi, monkeypatch: pytest.MonkeyPa
         if looks == 3:
             scores.fail(404, "leaderboard_not_found")
 
-    monkeypatch.setattr("lbactors.cli_scores.time.sleep", sleep)
+    monkeypatch.setattr("lbactors.cli.scores.time.sleep", sleep)
     result = run("top", "xp", "--watch", "--json", "--limit", "1")
     assert result.exit_code == 1 and result.stderr.startswith("error: leaderboard_not_found")
     assert [json.loads(line)["entries"][0]["score"] for line in result.stdout.splitlines()] == [400, 999]
@@ -103,7 +103,7 @@ def test_watch_shows_changes_alone(scores: FakeApi, monkeypatch: pytest.MonkeyPa
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lbactors.cli_scores.time.sleep", interrupt)
+    monkeypatch.setattr("lbactors.cli.scores.time.sleep", interrupt)
     assert " p0 " in ok("top", "xp", "--watch", "--limit", "1")  # Ctrl-C is a way to end it, no failure
 
 
@@ -485,7 +485,7 @@ def test_the_table_of_commands_is_true() -> None:
 
 def test_the_choices_are_those_of_the_model() -> None:
     fields: dict[str, Any] = dict(Definition.model_fields)
-    for field in cli_boards.FIELDS:
+    for field in boards.FIELDS:
         outer, *inner = field.path
         assert outer in fields, field
         info = fields[outer]
@@ -517,12 +517,12 @@ def test_version() -> None:
 
 
 def test_texts() -> None:
-    assert cli_tables.duration_text(0) == "0 s"
-    assert cli_tables.duration_text(72) == "1 min 12 s"
-    assert cli_tables.duration_text(2 * 86_400 + 3 * 3600 + 59) == "2 d 3 h"
-    assert cli_tables.duration_text(3600) == "1 h 0 min"
-    assert cli_tables.bytes_text(1023) == "1023 B"
-    assert cli_tables.bytes_text(61.25 * 2**20) == "61.2 MiB"
-    assert cli_tables.bytes_text(3 * 2**30) == "3.0 GiB"
-    assert cli_tables.instant_text("2026-11-18T12:00:00.000Z") == "2026-11-18 12:00:00Z"
-    assert cli_tables.text_of({"a": [1, None], "b": True}) == "a=1, -, b=yes"
+    assert tables.duration_text(0) == "0 s"
+    assert tables.duration_text(72) == "1 min 12 s"
+    assert tables.duration_text(2 * 86_400 + 3 * 3600 + 59) == "2 d 3 h"
+    assert tables.duration_text(3600) == "1 h 0 min"
+    assert tables.bytes_text(1023) == "1023 B"
+    assert tables.bytes_text(61.25 * 2**20) == "61.2 MiB"
+    assert tables.bytes_text(3 * 2**30) == "3.0 GiB"
+    assert tables.instant_text("2026-11-18T12:00:00.000Z") == "2026-11-18 12:00:00Z"
+    assert tables.text_of({"a": [1, None], "b": True}) == "a=1, -, b=yes"

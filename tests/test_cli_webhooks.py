@@ -9,9 +9,9 @@ from command import ok, ok_json, refused, run
 from fake_api import NOW, FakeApi
 from test_cli import api as api  # the fixture: a server with the board `xp`
 
-from lbactors import cli_webhooks
-from lbactors.events import TYPES
-from lbactors.webhook_documents import STATES
+from lbactors.cli import webhooks
+from lbactors.documents.events import TYPES
+from lbactors.documents.webhooks import STATES
 
 
 def sent(api: FakeApi) -> tuple[str, Any]:
@@ -21,7 +21,7 @@ def sent(api: FakeApi) -> tuple[str, Any]:
 
 
 def test_the_words_are_those_of_the_api() -> None:
-    assert cli_webhooks.EVENTS == TYPES and set(cli_webhooks.STATES) == set(STATES)
+    assert webhooks.EVENTS == TYPES and set(webhooks.STATES) == set(STATES)
 
 
 def test_webhooks_are_listed_and_shown(api: FakeApi) -> None:
@@ -58,7 +58,7 @@ def test_a_webhook_is_changed_and_deleted(api: FakeApi) -> None:
 
 
 def test_a_test_waits_for_the_answer(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_webhooks, "LOOK_S", 0)
+    monkeypatch.setattr(webhooks, "LOOK_S", 0)
     api.delivery_answers = [None, None, *api.delivery_answers]
     assert "delivered" in ok("webhooks", "test", "wh_1")
     assert [path.split()[0] for path in api.paths()] == ["POST", "GET", "GET"]

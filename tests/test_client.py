@@ -15,9 +15,8 @@ import pytest
 from fake_api import KEY, FakeApi
 from free_ports import free_port
 
-from lbactors import client as client_module
-from lbactors import client_transport
-from lbactors.client import ApiError, Client, SyncClient, Unreachable
+from lbactors.client import ApiError, Client, SyncClient, Unreachable, transport
+from lbactors.client import client as client_module
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         lengths.append(seconds)
 
-    monkeypatch.setattr(client_transport, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(transport, "asyncio", SimpleNamespace(sleep=sleep))
     return lengths
 
 
@@ -217,8 +216,8 @@ async def test_passing_failures_are_waited_out(
     await client.submit("total", "maya", 10)
     assert api.standings("total") == [("maya", 10)]
     assert len({request[3]["submission_id"] for request in api.requests}) == 1
-    assert 0 < waits[0] <= client_transport.FIRST_PAUSE_S
-    assert len(waits) == 3 and waits[2] > client_transport.FIRST_PAUSE_S
+    assert 0 < waits[0] <= transport.FIRST_PAUSE_S
+    assert len(waits) == 3 and waits[2] > transport.FIRST_PAUSE_S
 
 
 async def test_retry_after_is_honoured(api: FakeApi, client: Client, waits: list[float]) -> None:
@@ -335,7 +334,7 @@ async def test_a_refused_connection_is_tried_again(monkeypatch: pytest.MonkeyPat
     async def sleep(_seconds: float) -> None:
         late.__enter__()
 
-    monkeypatch.setattr(client_transport, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(transport, "asyncio", SimpleNamespace(sleep=sleep))
     async with Client(f"http://127.0.0.1:{late.port}", KEY) as client:
         assert await client.health() == {"status": "ok"}
     late.__exit__()

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError, RayTaskError
 
-from lbactors.cluster import ActorGone, ActorRef
-from lbactors.model import ApiError, invalid
+from lbactors.cluster import ActorRef
+from lbactors.core.errors import ApiError, invalid
+from lbactors.wire.protocol import ActorGone
 from persistence.store import StoreUnavailable
 
 

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from lbactors.collector import resting
+from lbactors.period_actor.gc_pause import resting
 
 
 def test_it_rests_until_the_last_one_is_done() -> None:

@@ -12,9 +12,10 @@ import msgpack
 import pytest
 from local_supervisor import WHO, LocalServer
 
-from lbactors.cluster import ActorGone
-from lbactors.documents import COLLECTIONS
-from lbactors.model import ApiError, PeriodRecord
+from lbactors.core.errors import ApiError
+from lbactors.core.model import PeriodRecord
+from lbactors.documents.entities import COLLECTIONS
+from lbactors.wire.protocol import ActorGone
 from persistence.store import StoreUnavailable
 
 HOUR_MS = 3_600_000
@@ -138,7 +139,7 @@ PURGE = "purge_leaderboard"
 async def test_a_purge_is_finished_when_the_store_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, about: str, when: str
 ) -> None:
-    monkeypatch.setattr("lbactors.purging.AGAIN_S", LOOK_S)
+    monkeypatch.setattr("lbactors.supervisor.purging.AGAIN_S", LOOK_S)
     async with LocalServer(tmp_path / "data") as server:
         await create(server, "xp")
         await create(server, "kept")
@@ -172,7 +173,7 @@ async def test_an_actor_that_is_away_is_waited_for_and_the_others_let_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it hosts it may still write to."""
-    monkeypatch.setattr("lbactors.purging.AGAIN_S", LOOK_S)
+    monkeypatch.setattr("lbactors.supervisor.purging.AGAIN_S", LOOK_S)
     async with LocalServer(tmp_path / "data", actors_per_core=8) as server:
         definition = {"leaderboard_id": "xp", "windows": ["daily", "weekly"]}
         await server.command("create_leaderboard", definition=definition)
@@ -229,7 +230,7 @@ async def test_a_closing_under_way_writes_nothing_of_a_purged_leaderboard(
 async def test_a_deleted_tenant_takes_all_its_leaderboards_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lbactors.purging.AGAIN_S", LOOK_S)
+    monkeypatch.setattr("lbactors.supervisor.purging.AGAIN_S", LOOK_S)
     async with LocalServer(tmp_path / "data") as server:
         await server.command("create_tenant", tenant={"tenant_id": "acme"})
         for board in ("one", "two"):
@@ -273,7 +274,7 @@ async def test_remembered_answers_are_all_forgotten_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many are younger, and also those of a tenant that sends no commands any more."""
-    monkeypatch.setattr("lbactors.commands.FORGET_AT_ONCE", 10)
+    monkeypatch.setattr("lbactors.supervisor.commands.runner.FORGET_AT_ONCE", 10)
     async with LocalServer(tmp_path / "data", log_level="error") as server:
         await server.command("create_tenant", tenant={"tenant_id": "quiet"})
         for number in range(3):

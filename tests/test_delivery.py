@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from outbox import TENANT, Got, Outbox, Receiver
+from outbox import TENANT, Got, OutboxWorld, Receiver
 from outbox import outbox as outbox
 from outbox import receiver as receiver
 from outbox import where as where
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-from lbactors.lanes import DOWN_AFTER, FIRST_PAUSE_MS, LONGEST_PAUSE_MS
+from lbactors.supervisor.events.delivery_queue import DOWN_AFTER, FIRST_PAUSE_MS, LONGEST_PAUSE_MS
 from persistence.store import StoreUnavailable
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 
-async def test_an_event_is_sent_signed_and_confirmed(outbox: Outbox, receiver: Receiver) -> None:
+async def test_an_event_is_sent_signed_and_confirmed(outbox: OutboxWorld, receiver: Receiver) -> None:
     webhook = await outbox.webhook(receiver.url)
     (made,) = await outbox.publish("xp", total=3)
     (got,) = await receiver.until(1)
@@ -43,7 +43,7 @@ async def test_an_event_is_sent_signed_and_confirmed(outbox: Outbox, receiver: R
 
 
 async def test_events_of_a_leaderboard_come_in_order_and_boards_in_parallel(
-    outbox: Outbox, receiver: Receiver
+    outbox: OutboxWorld, receiver: Receiver
 ) -> None:
     full = asyncio.Event()
 
@@ -65,7 +65,7 @@ async def test_events_of_a_leaderboard_come_in_order_and_boards_in_parallel(
         assert len(numbers) == 4 and numbers == sorted(numbers)
 
 
-async def test_a_slow_receiver_does_not_hold_up_another(outbox: Outbox, receiver: Receiver) -> None:
+async def test_a_slow_receiver_does_not_hold_up_another(outbox: OutboxWorld, receiver: Receiver) -> None:
     slow, released = await Receiver().start(), asyncio.Event()
 
     async def wait(got: Got) -> int:
@@ -86,7 +86,7 @@ async def test_a_slow_receiver_does_not_hold_up_another(outbox: Outbox, receiver
 
 
 async def test_many_results_share_a_commit(
-    outbox: Outbox, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    outbox: OutboxWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commits = 0
     commit = outbox.s.commit
@@ -108,7 +108,7 @@ async def test_many_results_share_a_commit(
 
 
 async def test_a_receiver_that_is_down_gets_everything_in_order_later(
-    outbox: Outbox, receiver: Receiver
+    outbox: OutboxWorld, receiver: Receiver
 ) -> None:
     await receiver.stop()
     await outbox.webhook(receiver.url)
@@ -128,7 +128,9 @@ async def test_a_receiver_that_is_down_gets_everything_in_order_later(
     assert receiver.of("xp") == [1, 3, 5] and receiver.of("coins") == [2, 4, 6]
 
 
-async def test_a_receiver_that_is_away_costs_one_probe_at_a_time(outbox: Outbox, receiver: Receiver) -> None:
+async def test_a_receiver_that_is_away_costs_one_probe_at_a_time(
+    outbox: OutboxWorld, receiver: Receiver
+) -> None:
     receiver.answer = 503
     await outbox.webhook(receiver.url)
     await outbox.publish(*(f"board-{n}" for n in range(100)))
@@ -145,7 +147,7 @@ async def test_a_receiver_that_is_away_costs_one_probe_at_a_time(outbox: Outbox,
     assert outbox.events.status()["receivers_down"] == 0
 
 
-async def test_pauses_grow_and_a_receiver_may_ask_for_more(outbox: Outbox, receiver: Receiver) -> None:
+async def test_pauses_grow_and_a_receiver_may_ask_for_more(outbox: OutboxWorld, receiver: Receiver) -> None:
     waits = iter(["0", "0", "120"])
 
     async def answer(got: Got) -> web.Response:
@@ -164,7 +166,7 @@ async def test_pauses_grow_and_a_receiver_may_ask_for_more(outbox: Outbox, recei
     assert pauses == [FIRST_PAUSE_MS, 2 * FIRST_PAUSE_MS, 120_000, 8 * FIRST_PAUSE_MS]
 
 
-async def test_410_disables_the_webhook(outbox: Outbox, receiver: Receiver) -> None:
+async def test_410_disables_the_webhook(outbox: OutboxWorld, receiver: Receiver) -> None:
     receiver.answer = 410
     webhook = await outbox.webhook(receiver.url)
     await outbox.publish("xp")
@@ -183,7 +185,7 @@ async def test_410_disables_the_webhook(outbox: Outbox, receiver: Receiver) -> N
 
 
 async def test_a_delivery_is_given_up_after_days_and_the_next_one_follows(
-    outbox: Outbox, receiver: Receiver
+    outbox: OutboxWorld, receiver: Receiver
 ) -> None:
     async def answer(got: Got) -> int:
         return 500 if got.body["data"]["n"] == 1 else 200
@@ -201,7 +203,9 @@ async def test_a_delivery_is_given_up_after_days_and_the_next_one_follows(
     await outbox.until_true(lambda: outbox.events.status()["failed"] == 1)
 
 
-async def test_what_cannot_be_sent_is_given_up_at_its_age_too(outbox: Outbox, receiver: Receiver) -> None:
+async def test_what_cannot_be_sent_is_given_up_at_its_age_too(
+    outbox: OutboxWorld, receiver: Receiver
+) -> None:
     receiver.answer = 500
     await outbox.webhook(receiver.url)
     await outbox.publish(*(f"board-{n}" for n in range(20)))
@@ -214,7 +218,7 @@ async def test_what_cannot_be_sent_is_given_up_at_its_age_too(outbox: Outbox, re
     await outbox.until_true(lambda: outbox.events.status()["pending"] == 0)
 
 
-async def test_a_test_probes_a_receiver_that_is_down_at_once(outbox: Outbox, receiver: Receiver) -> None:
+async def test_a_test_probes_a_receiver_that_is_down_at_once(outbox: OutboxWorld, receiver: Receiver) -> None:
     receiver.answer = 500
     webhook = await outbox.webhook(receiver.url)
     await outbox.publish("a", "b", "c")
@@ -230,7 +234,7 @@ async def test_a_test_probes_a_receiver_that_is_down_at_once(outbox: Outbox, rec
 async def test_a_death_between_confirmation_and_record_repeats_one_and_keeps_the_order(
     tmp_path: Path, receiver: Receiver, where: dict[str, str]
 ) -> None:
-    first = await Outbox(tmp_path / "data", **where).start()
+    first = await OutboxWorld(tmp_path / "data", **where).start()
     await first.webhook(receiver.url)
     commit, confirmed = first.s.commit, asyncio.Event()
 
@@ -245,7 +249,7 @@ async def test_a_death_between_confirmation_and_record_repeats_one_and_keeps_the
     await confirmed.wait()
     await first.abandon()
     assert receiver.event_ids == made[:1]
-    second = await Outbox(tmp_path / "data", **where).start()
+    second = await OutboxWorld(tmp_path / "data", **where).start()
     await second.until("d", 3)
     assert receiver.event_ids == [made[0], *made]
     later = await second.publish("xp")
@@ -255,7 +259,7 @@ async def test_a_death_between_confirmation_and_record_repeats_one_and_keeps_the
 
 
 async def test_a_store_that_was_away_for_a_moment(
-    outbox: Outbox, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    outbox: OutboxWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await outbox.webhook(receiver.url)
     commit, failed = outbox.s.store.commit, asyncio.Event()
@@ -280,7 +284,7 @@ async def test_attempts_and_times_survive_a_restart(
     tmp_path: Path, receiver: Receiver, where: dict[str, str]
 ) -> None:
     receiver.answer = 500
-    first = await Outbox(tmp_path / "data", **where).start()
+    first = await OutboxWorld(tmp_path / "data", **where).start()
     await first.webhook(receiver.url)
     await first.publish("xp")
     for attempts in (1, 2):
@@ -288,7 +292,7 @@ async def test_attempts_and_times_survive_a_restart(
         if attempts == 1:
             first.move(FIRST_PAUSE_MS * 2)
     await first.stop()
-    second = await Outbox(tmp_path / "data", **where).start()
+    second = await OutboxWorld(tmp_path / "data", **where).start()
     (head,) = await second.heads("p")
     assert head.attempts == 2
     assert next(iter(second.events.lanes.values())).next_at_ms() == head.next_at_ms

@@ -21,11 +21,11 @@ import pytest
 from fake_api import KEY, PERIOD, FakeApi
 from rich.console import Console
 
-from lbactors import own_server
 from lbactors.client import Client
-from lbactors.demo_game import ARENA, BOARDS, LAPS, WEEKLY, Game, Traffic, play
-from lbactors.demo_view import Picture, introduction, live_view, plain_line
-from lbactors.own_server import OwnServer, ServerFailed
+from lbactors.demo import own_server
+from lbactors.demo.game import ARENA, BOARDS, LAPS, WEEKLY, Game, Traffic, play
+from lbactors.demo.own_server import OwnServer, ServerFailed
+from lbactors.demo.view import Picture, introduction, live_view, plain_line
 
 READY = "print('ready: http://127.0.0.1:1', flush=True);"
 SLEEPS = "import time; time.sleep(600)"

@@ -21,7 +21,7 @@ import pytest
 from jsonschema.validators import Draft202012Validator
 
 from lbactors.cli import cli
-from lbactors.model import ERROR_STATUS
+from lbactors.core.errors import ERROR_STATUS
 from lbactors.settings import ServerSettings, env_name, option_name
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,11 +17,11 @@ import pytest
 from local_supervisor import WHO, LocalServer
 from redis_server import MakeRedis, until
 
-from lbactors.audit import Wanted, search
-from lbactors.held import Held
-from lbactors.model import ApiError
-from lbactors.timeframe import format_instant
-from persistence.sqlite_store import DATABASE_NAME
+from lbactors.core.errors import ApiError
+from lbactors.core.instants import format_instant
+from lbactors.documents.audit import Wanted, search
+from lbactors.documents.reviews import Review
+from persistence.sqlite.store import DATABASE_NAME
 
 GONE = "gone-soon-4711"
 HOUR_MS = 3_600_000
@@ -47,7 +47,7 @@ def traces(server: LocalServer) -> list[str]:
 
 
 async def collections_with_the_name(server: LocalServer) -> set[str]:
-    from lbactors.documents import COLLECTIONS
+    from lbactors.documents.entities import COLLECTIONS
 
     store = server.supervisor.store
     return {
@@ -86,7 +86,7 @@ async def leave_traces(server: LocalServer) -> None:
     key = {"name": f"phone of {GONE}", "scopes": ["scores:write"], "player_id": GONE}
     await server.command_as(WHO, "create_key", idempotency=["K", "digest"], key=key)
     uid = server.supervisor.boards["default/played"].uid
-    held = Held("h_1", GONE, 3, 0, None, "id", None, None, server.clock.now_ms(), "plugin", "odd", "k_1")
+    held = Review("h_1", GONE, 3, 0, None, "id", None, None, server.clock.now_ms(), "plugin", "odd", "k_1")
     await command("hold", items=[["default", "played", uid, list(held)]])
     await server.command("claim_reward", **await claim_of(server))
     for actor in server.actors.by_name.values():  # one that nobody used sleeps

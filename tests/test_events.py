@@ -9,10 +9,10 @@ from outbox import TENANT, Outbox, Receiver
 from outbox import outbox as outbox
 from outbox import receiver as receiver
 
-from lbactors.document_pages import read_document
-from lbactors.events import Event
-from lbactors.lanes import FIRST_PAUSE_MS
-from lbactors.webhook_documents import Delivery, Webhook
+from lbactors.documents.events import Event
+from lbactors.documents.webhooks import Delivery, Webhook
+from lbactors.supervisor.events.delivery_queue import FIRST_PAUSE_MS
+from lbactors.tools.stored_documents import read_document
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from lbactors.events import Event
-from lbactors.model import Definition
+from lbactors.core.definition import Definition
+from lbactors.documents.events import Event
 from lbactors.plugins import VALIDATE, Context, Plugins, SubmittedScore
 
 PACKAGE = Path(__file__).resolve().parent.parent / "examples" / "plugin-plausible-scores"

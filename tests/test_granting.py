@@ -11,19 +11,13 @@ from rewards_world import DAY_MS, NOW_MS, TIERS, Died, World, field
 from rewards_world import url as url  # fixtures
 from rewards_world import world as world
 
-from lbactors import granting
-from lbactors.granting import EVENT, erase_rewards
-from lbactors.model import ApiError
-from lbactors.reward_documents import (
-    CHUNK_WINNERS,
-    Claim,
-    claim_doc_id,
-    promise_id,
-    winners_of,
-)
-from lbactors.reward_retention import purge_changes
-from lbactors.rewards import Awarding, RewardRules
-from lbactors.webhook_documents import BODY
+from lbactors.core.errors import ApiError
+from lbactors.core.reward_rules import Awarding, RewardRules
+from lbactors.documents.rewards import CHUNK_WINNERS, Claim, claim_doc_id, promise_id, winners_of
+from lbactors.documents.webhooks import BODY
+from lbactors.supervisor.rewards import granting
+from lbactors.supervisor.rewards.granting import EVENT, erase_rewards
+from lbactors.supervisor.rewards.retention import purge_changes
 
 # Who wins -------------------------------------------------------------------------------------------------
 
@@ -141,7 +135,7 @@ async def test_a_death_at_any_commit_changes_nothing(
 ) -> None:
     """Every commit of a granting in turn; then a new process goes on, until nothing is left to do."""
     monkeypatch.setattr(granting, "CHUNK_WINNERS", 7)
-    monkeypatch.setattr("lbactors.rewards.PAGE_ROWS", 5)
+    monkeypatch.setattr("lbactors.core.reward_rules.PAGE_ROWS", 5)
     undisturbed = world.add_chain({"tiers": TIERS}, "undisturbed")
     standings = field(40)
     world.commits = 0

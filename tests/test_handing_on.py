@@ -22,8 +22,9 @@ from test_chain import (
 )
 from test_chain import world as world
 
-from lbactors.model import ApiError, PeriodRecord
-from lbactors.period import INHERIT, SUBMIT
+from lbactors.core.errors import ApiError
+from lbactors.core.model import PeriodRecord
+from lbactors.core.period import INHERIT, SUBMIT
 from persistence.store import StoreCorrupt
 
 NOT_OPEN = "period_not_open"

@@ -15,21 +15,19 @@ from held_memory import HeldMemory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbactors.audit import NOT_AN_ACT
-from lbactors.document_pages import read_document
-from lbactors.held import (
+from lbactors.core.definition import Definition
+from lbactors.core.errors import ApiError
+from lbactors.core.model import Board, Submission
+from lbactors.documents.audit import NOT_AN_ACT
+from lbactors.documents.reviews import Review, place_of, read_reviews, review_json, review_of
+from lbactors.supervisor.commands.reviews import (
     FORGET_AT_ONCE,
     REMEMBERED_MS,
     UNDER_WAY_MS,
-    Held,
-    erase_held,
-    held_json,
-    held_of,
-    place_of,
-    purge_held,
-    read_held,
+    erase_reviews,
+    purge_reviews,
 )
-from lbactors.model import ApiError, Board, Definition, Submission
+from lbactors.tools.stored_documents import read_document
 
 AT_MS = 1_795_003_200_000
 
@@ -58,7 +56,7 @@ async def hold(memory: HeldMemory, board: Board, *submissions: Submission) -> li
             board.tenant_id,
             board.leaderboard_id,
             board.uid,
-            list(held_of(board, s, AT_MS, "plugin", "odd", "k")),
+            list(review_of(board, s, AT_MS, "plugin", "odd", "k")),
         ]
         for s in submissions
     ]
@@ -68,9 +66,9 @@ async def hold(memory: HeldMemory, board: Board, *submissions: Submission) -> li
     return verdicts
 
 
-async def run(memory: HeldMemory, command: str, held_id: str, **args: Any) -> Held:
+async def run(memory: HeldMemory, command: str, held_id: str, **args: Any) -> Review:
     planned = await memory.run(command, "default", leaderboard_id="xp", held_id=held_id, **args)
-    return Held(*planned.body["held"])
+    return Review(*planned.body["held"])
 
 
 async def code_of(memory: HeldMemory, command: str, held_id: str, **args: Any) -> str:
@@ -82,12 +80,12 @@ async def code_of(memory: HeldMemory, command: str, held_id: str, **args: Any) -
 async def test_what_is_held_comes_back_as_it_came(memory: HeldMemory, board: Board) -> None:
     first = submission(1, occurred_at_ms=AT_MS - 5, aggregation="latest", subscore=2)
     ((_, held_id, _), (_, other_id, _)) = await hold(memory, board, first, submission(2, submission_id=None))
-    by_id = {held.held_id: held for held in await read_held(memory, board)}  # type: ignore[arg-type]
+    by_id = {held.held_id: held for held in await read_reviews(memory, board)}  # type: ignore[arg-type]
     assert by_id[held_id].submission() == first
     assert by_id[other_id].submission() == submission(
         2, submission_id=f"held:{other_id}", occurred_at_ms=AT_MS
     )
-    shown = held_json(by_id[held_id], "xp")
+    shown = review_json(by_id[held_id], "xp")
     assert shown["metadata"] == {"a": 1} and shown["state"] == "held" and shown["reason"] == "odd"
 
 
@@ -216,11 +214,11 @@ async def test_a_player_and_a_leaderboard_are_erased(memory: HeldMemory, board: 
         verdicts = await hold(memory, each, *map(submission, range(4)))
     ((_, held_id, _), *_) = await hold(memory, board, submission(0))
     await memory.run("reject_held", "default", leaderboard_id="xp", held_id=held_id, note=None)
-    memory.commit(await erase_held(memory, "default", "p0"))  # type: ignore[arg-type]
+    memory.commit(await erase_reviews(memory, "default", "p0"))  # type: ignore[arg-type]
     assert not [n for n, body in memory.documents.items() if b"p0" in body and n.startswith("default/")]
     assert len(memory.documents) == 2 + 2 + 4
     assert (await hold(memory, board, submission(7), submission(10), submission(13)))[2] == ["full"]
-    memory.commit(await purge_held(memory, board))  # type: ignore[arg-type]
+    memory.commit(await purge_reviews(memory, board))  # type: ignore[arg-type]
     assert not [name for name in memory.documents if name.startswith(place_of(board))]
     assert len(memory.documents) == 2 + 4 and len(verdicts) == 4
 
@@ -238,14 +236,14 @@ STEPS = st.lists(
 async def test_any_order_of_decisions(steps: list[tuple[str, int]]) -> None:
     memory = HeldMemory(AT_MS, held_limit=3)
     board = memory.add(board_of())
-    names = [held_of(board, submission(n), AT_MS, "", "", "").held_id for n in range(6)]
+    names = [review_of(board, submission(n), AT_MS, "", "", "").held_id for n in range(6)]
     taken: set[str] = set()  # what a period has applied
     begun: set[str] = set()
     rejected: set[str] = set()
     for step, number in steps:
         held_id = names[number]
         memory.at_ms += UNDER_WAY_MS
-        waiting = {held.held_id for held in await read_held(memory, board)}  # type: ignore[arg-type]
+        waiting = {held.held_id for held in await read_reviews(memory, board)}  # type: ignore[arg-type]
         if step == "restart":
             memory.held_counts.clear()
         elif step == "hold":
@@ -273,6 +271,6 @@ async def test_any_order_of_decisions(steps: list[tuple[str, int]]) -> None:
                 begun.add(held_id)
             else:
                 assert (await run(memory, "finish_approval", held_id, outcome={})).state == "approved"
-        after = {held.held_id for held in await read_held(memory, board)}  # type: ignore[arg-type]
+        after = {held.held_id for held in await read_reviews(memory, board)}  # type: ignore[arg-type]
         assert len(after) <= 3 and memory.held_counts.get(place_of(board), len(after)) == len(after)
         assert not after & rejected

@@ -14,10 +14,10 @@ import pytest
 from test_chain import END_MS, HOUR_MS, OVER_MS, World, hour, standings, submit
 from test_chain import world as world
 
-from lbactors.chain import Chain
-from lbactors.chain_moderation import change_entry
-from lbactors.hidden_players import HiddenPlayers
-from lbactors.model import ApiError
+from lbactors.core.errors import ApiError
+from lbactors.period_actor.chain import Chain
+from lbactors.period_actor.entry_edits import change_entry
+from lbactors.period_actor.hidden_players import HiddenPlayers
 
 WITHIN_S = 20.0
 FOR_GOOD: dict[str, int | None] = {"ada": None}

@@ -5,7 +5,13 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbactors.lanes import DOWN_AFTER, FIRST_PAUSE_MS, LONGEST_PAUSE_MS, Lane, pause_ms
+from lbactors.supervisor.events.delivery_queue import (
+    DOWN_AFTER,
+    FIRST_PAUSE_MS,
+    LONGEST_PAUSE_MS,
+    Lane,
+    pause_ms,
+)
 
 NOW_MS = 1_000_000
 

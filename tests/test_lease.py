@@ -17,14 +17,14 @@ import msgpack
 import pytest
 from test_chain import CHAIN_ID, GRACE_MS, NOON_MS, SUM, World, hour, refusal, standings, submit
 
-from lbactors.activation import Activation
-from lbactors.chain import Chain
-from lbactors.chain_reading import read
-from lbactors.chain_spec import ChainSpec
-from lbactors.model import ApiError
-from lbactors.period import FULL
-from lbactors.period_actor import ERROR, VALUE, PeriodActor
-from persistence.sqlite_store import SqliteStore
+from lbactors.core.errors import ApiError
+from lbactors.core.period import FULL
+from lbactors.period_actor.activation import Activation
+from lbactors.period_actor.actor import PeriodActor
+from lbactors.period_actor.chain import Chain
+from lbactors.period_actor.chain_reads import read
+from lbactors.wire.protocol import ERROR, VALUE, ChainSpec
+from persistence.sqlite.store import SqliteStore
 
 LEASE_S = 10.0
 LONG_S = 3.0  # in the place of LONG_WRITE_S, which a busy machine can take without a pause
@@ -40,7 +40,7 @@ class Monotonic:
         self._real = time.monotonic
         self.ahead_s = 0.0
         patch.setattr(
-            "lbactors.activation.time.monotonic", lambda: self._real() + self.ahead_s
+            "lbactors.period_actor.activation.time.monotonic", lambda: self._real() + self.ahead_s
         )  # all have it
 
 
@@ -159,7 +159,7 @@ async def test_what_was_journaled_before_a_pause_is_confirmed_after_it(
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Activation, "_append", paused)
-            patch.setattr("lbactors.period_actor.LONG_WRITE_S", LONG_S)
+            patch.setattr("lbactors.period_actor.actor.LONG_WRITE_S", LONG_S)
             item = ["ann", 1, 0, None, "id", None, None]
             op = [CHAIN_ID, "submit", NOON_MS, FULL, [item]]
             (reply,) = msgpack.unpackb(await actor.write(msgpack.packb([actor.clock.now_ms(), [op]])))
@@ -279,7 +279,7 @@ async def copy_of(world: World, to: Path) -> Path:
 async def test_a_store_that_went_back_is_refused_and_the_state_stays_readable(
     world: World, tmp_path: Path, emptied: bool
 ) -> None:
-    world.patch.setattr("lbactors.open_periods.WENT_BACK_RETRY_S", 0.001)
+    world.patch.setattr("lbactors.period_actor.open_periods.WENT_BACK_RETRY_S", 0.001)
     (tmp_path / "nothing").mkdir()
     chain = await world.chain(hour(1))
     await submit(chain, "ann", 1)
@@ -305,7 +305,7 @@ async def test_a_new_process_refuses_what_is_behind_the_floor_that_it_was_told(w
     chain = await world.chain(hour(1))
     await submit(chain, "ann", 1)
     chain.stop()
-    world.patch.setattr("lbactors.open_periods.WENT_BACK_RETRY_S", 0.001)
+    world.patch.setattr("lbactors.period_actor.open_periods.WENT_BACK_RETRY_S", 0.001)
     fresh = await world.chain(hour(1), wait=False, floors={1: 2})
     await until(lambda: "seq 2 was acknowledged" in fresh.open[0].reason)
     assert await refusal(submit(fresh, "ann", 1)) in ("storage_unavailable", "period_loading")

@@ -16,10 +16,10 @@ import pytest
 from click.testing import CliRunner
 from fake_api import KEY, FakeApi
 
-from lbactors import load
 from lbactors.cli import cli
-from lbactors.load import CASES, Case, Measured, Workload, percentile, run_case
-from lbactors.load_connection import ID_MARK, Source, content_length, rejected_items
+from lbactors.load import load
+from lbactors.load.connection import ID_MARK, Source, content_length, rejected_items
+from lbactors.load.load import CASES, Case, Measured, Workload, percentile, run_case
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 Answers = Callable[

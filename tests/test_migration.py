@@ -45,9 +45,10 @@ from stored import (
     written_once,
 )
 
-from lbactors import migration as migration_module
-from lbactors.documents import COLLECTIONS
-from lbactors.migration import (
+from lbactors.core.definition import Rules
+from lbactors.documents.entities import COLLECTIONS
+from lbactors.tools import migrate as migration_module
+from lbactors.tools.migrate import (
     MARKER,
     MARKERS,
     Migrated,
@@ -56,8 +57,7 @@ from lbactors.migration import (
     digest_of,
     unfinished_migration,
 )
-from lbactors.model import Rules
-from lbactors.verification import verify
+from lbactors.tools.verify import verify
 from persistence.store import Change, Record, Store, StoreCorrupt
 
 __all__ = ["full", "written_once"]  # fixtures

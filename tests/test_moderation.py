@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from local_supervisor import WHO, LocalServer
 
-from lbactors.audit import Wanted, search
-from lbactors.cluster import ActorGone
-from lbactors.model import ApiError
-from lbactors.moderation import SHOWN, hidden_of
-from lbactors.timeframe import format_instant
+from lbactors.core.errors import ApiError
+from lbactors.core.instants import format_instant
+from lbactors.documents.audit import Wanted, search
+from lbactors.documents.hidden_players import SHOWN, hidden_of
+from lbactors.wire.protocol import ActorGone
 from persistence.store import StoreUnavailable
 
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
@@ -210,7 +210,7 @@ async def test_the_later_end_counts(server: LocalServer) -> None:
 
 
 async def test_limits_and_bad_input(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lbactors.moderation.HIDDEN_LIMIT", 2)
+    monkeypatch.setattr("lbactors.supervisor.hidden_players.HIDDEN_LIMIT", 2)
     await hide(server, "ada")
     await hide(server, "bob", for_ms=HOUR_MS)
     assert await refusal(hide(server, "cyd")) == "validation_failed"

@@ -11,8 +11,8 @@ from outbox import receiver as receiver
 from outbox import where as where
 from standardwebhooks import Webhook as Verifier
 
-from lbactors import delivery, old_deliveries
-from lbactors.model import ApiError
+from lbactors.core.errors import ApiError
+from lbactors.supervisor.events import deliverer, retention
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -59,7 +59,7 @@ async def test_all_failed_ones_are_replayed_in_order(outbox: Outbox, receiver: R
 async def test_old_ones_are_deleted(
     outbox: Outbox, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(old_deliveries, "KEPT", {"d": 5, "f": 5})
+    monkeypatch.setattr(retention, "KEPT", {"d": 5, "f": 5})
     await outbox.webhook(receiver.url)
     await outbox.publish(*(f"board-{n}" for n in range(8)))
     await outbox.until("d", 8)
@@ -91,7 +91,7 @@ async def test_what_belonged_to_a_webhook_goes_with_it(
     outbox = await Outbox(tmp_path / "data", **where).start()
     monkeypatch.setattr(outbox.events, "purge", dies)  # the process dies after the webhook's deletion
     await outbox.command("delete_webhook", webhook_id=two["webhook_id"])
-    outbox.move(delivery.TRIM_MS)
+    outbox.move(deliverer.TRIM_MS)
     await outbox.until("d", 0)
     rows = await outbox.s.store.scan("deliveries")
     assert [doc_id for doc_id, _ in rows] == ["generation"]

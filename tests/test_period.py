@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from oracle import Options, Oracle, Told
 
-from lbactors import moderating as moderating_module
-from lbactors import period as period_module
-from lbactors import seen_ids as seen_ids_module
-from lbactors.model import Rules, check_number
-from lbactors.period import (
+from lbactors.core import period as period_module
+from lbactors.core import period_moderation as moderating_module
+from lbactors.core import seen_ids as seen_ids_module
+from lbactors.core.definition import Rules
+from lbactors.core.numbers import check_number
+from lbactors.core.period import (
     CONFIGURE,
     EDIT,
     ERASE,
@@ -36,8 +37,8 @@ from lbactors.period import (
     Applied,
     Period,
 )
-from lbactors.period_parts import PeriodLoader
-from lbactors.seen_ids import SEEN_IDS_MS, SeenIds
+from lbactors.core.seen_ids import SEEN_IDS_MS, SeenIds
+from lbactors.core.snapshot_parts import PeriodLoader
 
 START_MS = 1_700_000_000_000
 AGGREGATIONS = ("best", "latest", "sum", "min", "max", "count")

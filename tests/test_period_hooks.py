@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from lbactors import period_hooks
-from lbactors.events import Event
-from lbactors.period_hooks import PeriodHooks
+from lbactors.documents.events import Event
 from lbactors.plugins import Plugins
+from lbactors.supervisor.events import plugin_listeners
+from lbactors.supervisor.events.plugin_listeners import PluginListeners
 
 
 def event_of(number: int = 1, type_: str = "period.closed") -> Event:
@@ -20,7 +20,7 @@ def event_of(number: int = 1, type_: str = "period.closed") -> Event:
 
 
 class Registered(dict[str, tuple[set[str], Any]]):
-    """What registers, in the place of `Events`."""
+    """What registers, in the place of `Outbox`."""
 
     def register(self, listener_id: str, types: set[str], call: Any) -> None:
         self[listener_id] = types, call
@@ -33,7 +33,7 @@ def registered(**hooks: Any) -> Registered:
         plugin, _, hook = name.partition("__")
         named[hook] = (*named.get(hook, ()), (plugin, function))
     found = Registered()
-    PeriodHooks(Plugins((), named)).register(found)
+    PluginListeners(Plugins((), named)).register(found)
     return found
 
 
@@ -101,7 +101,7 @@ async def test_one_call_at_a_time() -> None:
 async def test_a_call_that_takes_long_fails_but_its_event_is_not_repeated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(period_hooks, "CALL_S", 0.05)
+    monkeypatch.setattr(plugin_listeners, "CALL_S", 0.05)
     begun, gate, calls = threading.Event(), threading.Event(), []
 
     def hook(event: Event) -> None:
@@ -117,7 +117,7 @@ async def test_a_call_that_takes_long_fails_but_its_event_is_not_repeated(
     with pytest.raises(TimeoutError):
         await call(event_of(2))  # the plugin is still busy
     assert calls == ["evt_1"]
-    monkeypatch.setattr(period_hooks, "CALL_S", 10.0)
+    monkeypatch.setattr(plugin_listeners, "CALL_S", 10.0)
     gate.set()
     await call(event_of(2))
     await call(event_of(1))
@@ -125,7 +125,7 @@ async def test_a_call_that_takes_long_fails_but_its_event_is_not_repeated(
 
 
 async def test_a_call_that_fails_late_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(period_hooks, "CALL_S", 0.05)
+    monkeypatch.setattr(plugin_listeners, "CALL_S", 0.05)
     gate, calls = threading.Event(), []
 
     def hook(event: Event) -> None:
@@ -137,7 +137,7 @@ async def test_a_call_that_fails_late_is_repeated(monkeypatch: pytest.MonkeyPatc
     _, call = registered(a__on_period_closed=hook)["plugin:a"]
     with pytest.raises(TimeoutError):
         await call(event_of(1))
-    monkeypatch.setattr(period_hooks, "CALL_S", 10.0)
+    monkeypatch.setattr(plugin_listeners, "CALL_S", 10.0)
     gate.set()
     await call(event_of(1))
     assert calls == ["evt_1", "evt_1"]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbactors.model import Rules
-from lbactors.period import SUBMIT, Entry, Period
-from lbactors.period_parts import PeriodLoader, Unranked, bucket_of, pack_bucket, unpack_columns
+from lbactors.core.definition import Rules
+from lbactors.core.period import SUBMIT, Entry, Period
+from lbactors.core.snapshot_parts import PeriodLoader, Unranked, bucket_of, pack_bucket, unpack_columns
 
 AT_MS = 1_700_000_000_000
 

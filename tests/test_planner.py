@@ -14,30 +14,24 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lbactors import planner
-from lbactors.model import CLOSED, CLOSING, COMPLETE, OPENED, PeriodRecord
-from lbactors.planner import (
-    BUSY_PER_S,
-    CALM_PER_S,
+from lbactors.core import schedule
+from lbactors.core.model import CLOSED, CLOSING, COMPLETE, OPENED, PeriodRecord
+from lbactors.core.placement import BUSY_PER_S, CALM_PER_S, MOVED_AT_ONCE, Move, Tenancy, next_move, place
+from lbactors.core.schedule import (
     LEAD_MS,
     LEAD_SPREAD_MS,
     LINGER_MS,
-    MOVED_AT_ONCE,
     SEAL_SPREAD_MS,
-    Move,
     Plan,
     Step,
     TakenKeys,
-    Tenancy,
     goes_on_after,
     new_record,
-    next_move,
     owing,
-    place,
     plan_chain,
     unique_key,
 )
-from lbactors.timeframe import Span, Timeframe, span_at
+from lbactors.core.timeframe import Span, Timeframe, span_at
 
 SECOND_MS, HOUR_MS, DAY_MS = 1000, 3_600_000, 86_400_000
 GRACE_MS = 5 * SECOND_MS
@@ -229,7 +223,7 @@ def test_a_gap_too_long_to_walk_through_is_skipped(monkeypatch: pytest.MonkeyPat
     """Beyond CATCH_UP_SPANS the schedule is entered anew, in whatever part of a period the server starts."""
     start_ms = at("2026-11-18T12:00:00")
     line = Timeline(frame(type="every", every_seconds=1, retain_periods=2), now_ms=start_ms)
-    monkeypatch.setattr(planner, "CATCH_UP_SPANS", 20)
+    monkeypatch.setattr(schedule, "CATCH_UP_SPANS", 20)
     now_ms = start_ms + 1000 * SECOND_MS + part_ms
     line.run(now_ms)
     assert line.holding(now_ms)[3:5] == (start_ms + 1001 * SECOND_MS, False)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lbactors.rank_keys import SEQ_MAX, SLOT_MASK, Number, exact_sum, keys_of
-from lbactors.ranking import Ranking
+from lbactors.core.rank_keys import SEQ_MAX, SLOT_MASK, Number, exact_sum, keys_of
+from lbactors.core.ranking import Ranking
 
 doubles = st.floats(allow_nan=False, allow_infinity=False)
 numbers = doubles | st.integers(-(2**53), 2**53)

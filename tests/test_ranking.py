@@ -25,7 +25,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from lbactors.ranking import SEQ_MAX, Number, Ranking, normal
+from lbactors.core.numbers import normal
+from lbactors.core.ranking import SEQ_MAX, Number, Ranking
 
 COMBINATIONS = list(
     itertools.product(

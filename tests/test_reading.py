@@ -25,11 +25,11 @@ from test_chain import (
     submit,
 )
 
-from lbactors.chain import Chain
-from lbactors.chain_moderation import change_entry, erase
-from lbactors.chain_reading import is_warm, read
-from lbactors.model import ApiError
-from lbactors.period import NO_RANK
+from lbactors.core.errors import ApiError
+from lbactors.core.period import NO_RANK
+from lbactors.period_actor.chain import Chain
+from lbactors.period_actor.chain_reads import is_warm, read
+from lbactors.period_actor.entry_edits import change_entry, erase
 from persistence.store import StoreCorrupt, StoreError
 
 WITHIN_S = 20.0
@@ -214,7 +214,7 @@ async def test_changes_are_known_again_when_the_store_is_back(world: World) -> N
     await gate.entered.wait()
     gate.opened.set()
     assert await reading == {"p1": None}
-    world.patch.setattr("lbactors.closed_periods.TRY_AGAIN_S", 0.0)
+    world.patch.setattr("lbactors.period_actor.closed_periods.TRY_AGAIN_S", 0.0)
     async with asyncio.timeout(10):
         while True:
             if await changes(chain) == {"p1": "same"}:

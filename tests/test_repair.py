@@ -41,12 +41,14 @@ from stored import (
     written_once,
 )
 
-from lbactors.documents import COLLECTIONS
-from lbactors.model import PeriodRecord, Rules
-from lbactors.period import ERASE
-from lbactors.repairing import NotRepaired, Remains, Repair, Trouble, last_sound_seq
-from lbactors.replay import Contents, load_period
-from lbactors.verification import ERROR, verify
+from lbactors.core.definition import Rules
+from lbactors.core.model import PeriodRecord
+from lbactors.core.period import ERASE
+from lbactors.core.replay import Contents
+from lbactors.documents.entities import COLLECTIONS
+from lbactors.tools.repair import NotRepaired, Remains, Repair, Trouble, last_sound_seq
+from lbactors.tools.stored_periods import load_period
+from lbactors.tools.verify import ERROR, verify
 from persistence.data_dir import lock_data_dir
 from persistence.store import Examined, Record, Store
 

@@ -7,16 +7,9 @@ from rewards_world import TIERS, World
 from rewards_world import url as url  # fixtures
 from rewards_world import world as world
 
-from lbactors.document_pages import read_document
-from lbactors.reward_documents import (
-    Claim,
-    Promise,
-    chain_of_claim,
-    claim_doc_id,
-    packed,
-    player_prefix,
-)
-from lbactors.reward_retention import purge_changes
+from lbactors.documents.rewards import Claim, Promise, chain_of_claim, claim_doc_id, packed, player_prefix
+from lbactors.supervisor.rewards.retention import purge_changes
+from lbactors.tools.stored_documents import read_document
 
 
 @pytest.mark.parametrize("player_id", ["maya", "maya/x", "100%", "%2F", "ma~ya"])

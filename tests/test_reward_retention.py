@@ -9,10 +9,8 @@ from rewards_world import DAY_MS, TIERS, Died, World, field
 from rewards_world import url as url  # fixtures
 from rewards_world import world as world
 
-from lbactors.reward_documents import (
-    promise_id,
-)
-from lbactors.reward_retention import purge_changes
+from lbactors.documents.rewards import promise_id
+from lbactors.supervisor.rewards.retention import purge_changes
 
 # Retention ------------------------------------------------------------------------------------------------
 

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lbactors import rewards
-from lbactors.model import Definition, invalid_from
-from lbactors.rewards import PAYLOAD_BYTES, Awarding, Place, RewardRules, most_rank
+from lbactors.core import reward_rules
+from lbactors.core.definition import Definition
+from lbactors.core.errors import invalid_from
+from lbactors.core.reward_rules import PAYLOAD_BYTES, Awarding, Place, RewardRules, most_rank
 
 Standing = tuple[int, float]
 
@@ -200,7 +201,7 @@ def test_winners_are_those_of_a_count_by_brute_force(
     rules = RewardRules.model_validate({"tiers": tiers, "grant": grant})
     rows = standings(scores, order, style)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rewards, "PAGE_ROWS", page_rows)
+        patch.setattr(reward_rules, "PAGE_ROWS", page_rows)
         won, _ = walked(Awarding(rules, len(rows), order), rows)
     assert won == brute(rules, rows, order)
 

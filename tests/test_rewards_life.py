@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 from local_supervisor import LocalServer
 
-from lbactors import granting, reward_reading
-from lbactors.model import COMPLETE, ApiError, Board, PeriodRecord
-from lbactors.reward_documents import promise_id, winners_of
-from lbactors.reward_reading import RewardReader
-from lbactors.supervisor import Supervisor
+from lbactors.core.errors import ApiError
+from lbactors.core.model import COMPLETE, Board, PeriodRecord
+from lbactors.documents.rewards import promise_id, winners_of
+from lbactors.service import reward_reader
+from lbactors.service.reward_reader import RewardReader
+from lbactors.supervisor.rewards import granting
+from lbactors.supervisor.supervisor import Supervisor
 from persistence.store import StoreUnavailable
 
 HOUR_MS = 3_600_000
@@ -174,7 +176,7 @@ async def test_a_forced_close_grants_too(life: Life) -> None:
 async def test_a_death_at_any_commit_of_a_closing_grants_once(
     life: Life, durable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (granting, reward_reading):
+    for module in (granting, reward_reader):
         monkeypatch.setattr(module, "CHUNK_WINNERS", 2)
     monkeypatch.setattr(granting, "CHUNKS_AT_ONCE", 1)
     number, cut = 0, True
@@ -244,7 +246,7 @@ async def test_rewards_outlive_their_period_and_end_in_their_time(life: Life) ->
 async def test_a_period_is_not_deleted_before_its_rewards_are_granted(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (granting, reward_reading):
+    for module in (granting, reward_reader):
         monkeypatch.setattr(module, "CHUNK_WINNERS", 2)
     monkeypatch.setattr(granting, "CHUNKS_AT_ONCE", 1)
     board = await life.board(timeframe={"retain_periods": 0})

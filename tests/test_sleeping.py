@@ -25,13 +25,13 @@ from test_chain import (
 )
 from test_chain import world as world
 
-from lbactors.chain import Chain
-from lbactors.chain_reading import is_warm, read
-from lbactors.chain_spec import Limits
 from lbactors.clock import Clock
-from lbactors.model import ApiError
-from lbactors.period import FULL
-from lbactors.period_actor import ASLEEP, NOT_HERE, PeriodActor
+from lbactors.core.errors import ApiError
+from lbactors.core.period import FULL
+from lbactors.period_actor.actor import PeriodActor
+from lbactors.period_actor.chain import Chain
+from lbactors.period_actor.chain_reads import is_warm, read
+from lbactors.wire.protocol import ASLEEP, NOT_HERE, Limits
 
 ACTOR_SETTINGS: dict[str, Any] = {
     "store_id": "",
@@ -203,7 +203,7 @@ async def test_a_load_that_fails_is_tried_again_and_a_long_one_is_told(world: Wo
     world.store.fail("recover", 1, n=3)
     assert await chain.wake()
     chain.stop()
-    world.patch.setattr("lbactors.open_periods.AWAKE_WITHIN_S", 0.05)
+    world.patch.setattr("lbactors.period_actor.open_periods.AWAKE_WITHIN_S", 0.05)
     chain = await asleep(world, 1)
     gate = world.store.hold("recover", 1)
     waking = asyncio.create_task(chain.wake())
@@ -217,8 +217,8 @@ async def test_a_load_that_fails_is_tried_again_and_a_long_one_is_told(world: Wo
 
 
 async def test_a_store_that_lost_what_a_sleeper_had_is_noticed(world: World) -> None:
-    world.patch.setattr("lbactors.open_periods.WENT_BACK_RETRY_S", 0.001)
-    world.patch.setattr("lbactors.open_periods.AWAKE_WITHIN_S", 0.05)
+    world.patch.setattr("lbactors.period_actor.open_periods.WENT_BACK_RETRY_S", 0.001)
+    world.patch.setattr("lbactors.period_actor.open_periods.AWAKE_WITHIN_S", 0.05)
     chain = await world.chain(hour(1))
     await submit(chain, "p1", 5)
     await rest(world, chain)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbactors import sorted_runs
-from lbactors.ranking import Ranking
-from lbactors.sorted_runs import SortedRuns
+from lbactors.core import sorted_runs
+from lbactors.core.ranking import Ranking
+from lbactors.core.sorted_runs import SortedRuns
 
 
 def filled(runs: list[list[int]]) -> SortedRuns:

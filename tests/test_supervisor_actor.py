@@ -15,9 +15,10 @@ import msgpack
 import pytest
 from local_supervisor import WHO, LocalServer
 
-from lbactors.model import COMPLETE, ApiError, PeriodRecord
-from lbactors.supervised import ChainState
-from lbactors.webhook_documents import unpack_delivery
+from lbactors.core.errors import ApiError
+from lbactors.core.model import COMPLETE, PeriodRecord
+from lbactors.documents.webhooks import unpack_delivery
+from lbactors.supervisor.chain_state import ChainState
 from persistence.store import Change, StoreUnavailable
 
 HOUR_MS = 3_600_000
@@ -292,7 +293,7 @@ async def test_what_nobody_expected_stops_neither_clock_nor_pings(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ray's head may be away whenever an actor is made, counted or ended."""
-    monkeypatch.setattr("lbactors.balance.PING_S", 0.05)
+    monkeypatch.setattr("lbactors.supervisor.rebalancing.PING_S", 0.05)
     await make(server)
     await server.submit("xp", "ada", 5)
     supervisor = server.supervisor

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from simulation.in_process import Server
 
-from lbactors.model import ApiError, Submission
-from lbactors.service import AdminAnswer, Idempotency
+from lbactors.core.errors import ApiError
+from lbactors.core.model import Submission
+from lbactors.service.service import AdminAnswer, Idempotency
 
 NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
 LOOKS = 50
@@ -67,7 +68,7 @@ async def test_commands_and_status_wait_for_the_successor(server: Server) -> Non
 async def test_the_wait_has_an_end_and_nothing_was_done(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lbactors.service.BACK_WITHIN_S", 0.05)
+    monkeypatch.setattr("lbactors.service.service.BACK_WITHIN_S", 0.05)
     await kill_the_supervisor(server)
     code, message = await refusal(make(server, "never"))
     assert code == "storage_unavailable"
@@ -145,7 +146,7 @@ async def test_dormant_chains_that_get_no_home_are_asked_for_again(
 async def test_an_actor_is_reported_again_after_a_report_that_failed(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lbactors.reach.REPORT_PAUSE_S", 0)
+    monkeypatch.setattr("lbactors.service.router.REPORT_PAUSE_S", 0)
     board = server.service.catalogue.board("default", "before")
     assert board is not None
     reported: list[str] = []

@@ -19,18 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbactors.timeframe import (
-    FLOOR_MS,
-    HORIZON_MS,
-    Span,
-    Timeframe,
-    format_instant,
-    last_span,
-    next_span,
-    parse_instant,
-    span_at,
-    span_from,
-)
+from lbactors.core.instants import HORIZON_MS, format_instant, parse_instant
+from lbactors.core.timeframe import FLOOR_MS, Span, Timeframe, last_span, next_span, span_at, span_from
 
 ZONES = files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
 WINDOWS = ["main", "all_time", "yearly", "monthly", "weekly", "daily", "hourly"]

@@ -39,10 +39,10 @@ from stored import (
     written_once,
 )
 
-from lbactors.document_pages import all_documents, read_document
-from lbactors.documents import COLLECTIONS, pack_board
-from lbactors.migration import MARKER, MARKERS
-from lbactors.verification import CAUTION, ERROR, Finding, Verified, epoch_findings, verify
+from lbactors.documents.entities import COLLECTIONS, pack_board
+from lbactors.tools.migrate import MARKER, MARKERS
+from lbactors.tools.stored_documents import all_documents, read_document
+from lbactors.tools.verify import CAUTION, ERROR, Finding, Verified, epoch_findings, verify
 from persistence.data_dir import lock_data_dir
 from persistence.store import Change, Examined, Record, Store, StoreCorrupt
 
@@ -164,7 +164,7 @@ async def test_any_id_of_a_damaged_document_is_told(full: Place) -> None:
 
 
 async def test_documents_are_read_over_many_pages(full: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lbactors.document_pages.PAGE_DOCUMENTS", 3)
+    monkeypatch.setattr("lbactors.tools.stored_documents.PAGE_DOCUMENTS", 3)
     async with opened(full) as store:
         read = [doc_id async for doc_id, _ in all_documents(store, "profiles")]
     assert read == [f"default/p{number}" for number in range(7)]

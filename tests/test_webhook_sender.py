@@ -17,8 +17,8 @@ from outbox import outbox as outbox
 from outbox import receiver as receiver
 from standardwebhooks import Webhook as Verifier
 
-from lbactors.lanes import FIRST_PAUSE_MS
-from lbactors.model import ApiError
+from lbactors.core.errors import ApiError
+from lbactors.supervisor.events.delivery_queue import FIRST_PAUSE_MS
 
 DAY_MS = 86_400_000
 
@@ -74,7 +74,7 @@ async def test_whatever_is_not_2xx_is_no_confirmation(
 async def test_a_receiver_that_does_not_answer_in_time(
     outbox: Outbox, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lbactors.webhook_sender.ATTEMPT_S", 0.05)
+    monkeypatch.setattr("lbactors.supervisor.events.webhook_sender.ATTEMPT_S", 0.05)
     released = asyncio.Event()
 
     async def wait(got: Got) -> int:
@@ -121,7 +121,7 @@ class Inside:
 async def test_public_targets_alone(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lbactors.webhook_sender.DefaultResolver", Inside)
+    monkeypatch.setattr("lbactors.supervisor.events.webhook_sender.DefaultResolver", Inside)
     outbox = await Outbox(tmp_path / "data", webhook_public_targets=True).start()
     for url in (receiver.url, f"http://localhost:{receiver.port}/hook", "http://[::ffff:10.0.0.1]/"):
         with pytest.raises(ApiError, match="private address"):

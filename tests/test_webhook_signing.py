@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 from standardwebhooks import Webhook
 
-from lbactors.webhook_documents import check_url, delivery_id
-from lbactors.webhook_signing import (
+from lbactors.documents.webhooks import check_url, delivery_id
+from lbactors.supervisor.events.webhook_signing import (
     is_private_literal,
     is_public,
     new_secret,

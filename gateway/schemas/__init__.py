@@ -19,7 +19,7 @@ from gateway.schemas.scores import rankings, submissions
 from gateway.schemas.webhooks import webhooks
 from gateway.schemas.words import STRING, Schema, answer, ref, said
 from gateway.settings import GatewaySettings
-from lbactors.model import ERROR_STATUS
+from lbactors.core.errors import ERROR_STATUS
 
 
 def components(settings: GatewaySettings) -> dict[str, Schema]:

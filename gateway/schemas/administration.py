@@ -19,7 +19,7 @@ from gateway.schemas.words import (
     said,
 )
 from gateway.settings import GatewaySettings
-from lbactors.model import SCOPES, TENANT_ID
+from lbactors.core.definition import SCOPES, TENANT_ID
 
 
 def players() -> dict[str, Schema]:

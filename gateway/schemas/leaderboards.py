@@ -21,8 +21,8 @@ from gateway.schemas.words import (
     said,
 )
 from gateway.submissions import AGGREGATIONS
-from lbactors.model import LEADERBOARD_ID
-from lbactors.timeframe import TimeframeType, Weekday
+from lbactors.core.definition import LEADERBOARD_ID
+from lbactors.core.timeframe import TimeframeType, Weekday
 
 
 def _where(type_: str) -> Schema:

@@ -18,7 +18,7 @@ from gateway.schemas.words import (
     ref,
     said,
 )
-from lbactors.rewards import PAYLOAD_BYTES, PAYLOADS_BYTES, TIERS
+from lbactors.core.reward_rules import PAYLOAD_BYTES, PAYLOADS_BYTES, TIERS
 
 RANK_BOUND: Schema = {"type": "integer", "minimum": 1, "maximum": 100_000_000}
 

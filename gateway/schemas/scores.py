@@ -21,7 +21,7 @@ from gateway.schemas.words import (
 )
 from gateway.settings import GatewaySettings
 from gateway.submissions import AGGREGATIONS
-from lbactors.model import ERROR_STATUS
+from lbactors.core.errors import ERROR_STATUS
 
 
 def submissions(settings: GatewaySettings) -> dict[str, Schema]:

@@ -14,10 +14,10 @@ from gateway.schemas.words import (
     or_null,
     said,
 )
-from lbactors.events import TEST, TYPES
-from lbactors.model import LEADERBOARD_ID
-from lbactors.webhook_documents import LONGEST_URL, MOST_BOARDS, STATES
-from lbactors.webhooks import PREVIOUS_S
+from lbactors.core.definition import LEADERBOARD_ID
+from lbactors.documents.events import TEST, TYPES
+from lbactors.documents.webhooks import LONGEST_URL, MOST_BOARDS, STATES
+from lbactors.supervisor.commands.webhooks import PREVIOUS_S
 
 
 def webhooks() -> dict[str, Schema]:

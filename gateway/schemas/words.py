@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lbactors.model import WINDOWS
+from lbactors.core.definition import WINDOWS
 
 Schema = dict[str, Any]
 

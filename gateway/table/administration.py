@@ -9,7 +9,7 @@ from gateway.openapi import Answer, Body, Route
 from gateway.parameters import choice, text
 from gateway.settings import GatewaySettings
 from gateway.table.shared import Shared
-from lbactors.model import TENANT_ID
+from lbactors.core.definition import TENANT_ID
 
 
 def administration(s: Shared) -> tuple[Route, ...]:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from gateway.parameters import Parameter, choice, identifier, integer, text
 from gateway.settings import GatewaySettings
-from lbactors.model import MAX_EXACT_INTEGER, WINDOWS
+from lbactors.core.definition import WINDOWS
+from lbactors.core.numbers import MAX_EXACT_INTEGER
 
 BOARD = "/v1/leaderboards/{leaderboard_id}"
 READ_CODES = ("leaderboard_not_found", "period_not_found", "overloaded")

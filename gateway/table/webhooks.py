@@ -7,7 +7,7 @@ from gateway import webhooks as webhook
 from gateway.openapi import Answer, Body, Route
 from gateway.parameters import choice, text
 from gateway.table.shared import Shared
-from lbactors.webhook_documents import STATES
+from lbactors.documents.webhooks import STATES
 
 ONE = "/v1/webhooks/{webhook_id}"
 

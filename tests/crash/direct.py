@@ -13,10 +13,10 @@ from typing import Any
 
 import msgpack
 
-from lbactors.line import Line, LineLost
-from lbactors.model import ApiError
-from lbactors.period import NO_RANK
-from lbactors.period_actor import value_of
+from lbactors.core.errors import ApiError
+from lbactors.core.period import NO_RANK
+from lbactors.wire.protocol import value_of
+from lbactors.wire.rpc import ConnectionLost, RpcClient
 
 from .readers import Row
 from .writers import REQUEST_TIMEOUT_S, Api, Disconnected
@@ -34,7 +34,7 @@ class DirectApi(Api):
             return endpoint
 
         self.chain_id = chain_id
-        self._line = Line(known)
+        self._line = RpcClient(known)
 
     async def exchange(
         self, method: str, path: str, body: Any = None, **query: Any
@@ -66,7 +66,7 @@ class DirectApi(Api):
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 reply = await self._line.call(method, bytes(msgpack.packb(ops)))
             replies: list[list[Any]] = msgpack.unpackb(reply)
-        except (LineLost, TimeoutError) as error:
+        except (ConnectionLost, TimeoutError) as error:
             raise Disconnected(str(error)) from error
         return replies
 

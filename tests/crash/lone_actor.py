@@ -12,10 +12,11 @@ import threading
 
 import msgpack
 
-from lbactors.chain_spec import ChainSpec
-from lbactors.model import PeriodRecord, Rules
-from lbactors.period_actor import PeriodActor, pack
+from lbactors.core.definition import Rules
+from lbactors.core.model import PeriodRecord
+from lbactors.period_actor.actor import PeriodActor
 from lbactors.settings import ServerSettings
+from lbactors.wire.protocol import ChainSpec, pack
 
 CHAIN_ID = "default/split~1/main"
 RULES = Rules("sum", "desc", "desc", "first", "ordinal", None, None)

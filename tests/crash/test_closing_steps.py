@@ -18,7 +18,7 @@ import pytest
 from outbox import Receiver
 
 from lbactors.clock import Clock
-from lbactors.documents import COLLECTIONS
+from lbactors.documents.entities import COLLECTIONS
 from persistence import open_store
 from persistence.store import Store
 
@@ -102,7 +102,7 @@ def _killable() -> Any:
         "LBACTORS_SNAPSHOT_SECONDS": str(7 * DAY_S),  # the one at the end is the one that is meant
         "LBACTORS_IDLE_UNLOAD_SECONDS": str(7 * DAY_S),
     }
-    yield server, Orders(server, f"lbactors.reward_documents:CHUNK_WINNERS={CHUNK}")
+    yield server, Orders(server, f"lbactors.documents.rewards:CHUNK_WINNERS={CHUNK}")
     server.close()
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 from redis_server import RedisServer, until
 
-from lbactors.model import ApiError
+from lbactors.core.errors import ApiError
 
 from .conftest import Note
 from .direct import DirectApi

@@ -18,7 +18,7 @@ import pytest
 from free_ports import free_port
 from redis_server import RedisServer
 
-from persistence.sqlite_store import DATABASE_NAME, SqliteStore
+from persistence.sqlite.store import DATABASE_NAME, SqliteStore
 from persistence.store import Record
 
 from .conftest import ROOT_KEY, MakeServer, Note

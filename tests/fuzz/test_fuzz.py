@@ -15,7 +15,7 @@ from pathlib import Path
 
 from api.client import Api, Transport
 
-from lbactors.own_server import OwnServer
+from lbactors.demo.own_server import OwnServer
 
 HERE = Path(__file__).parent
 SCORES = "/v1/leaderboards/fuzz/scores"

@@ -7,10 +7,9 @@ from typing import Any
 
 import msgpack
 
-from lbactors.claiming import ClaimBody
-from lbactors.model import Board, PeriodRecord
-from lbactors.planned import parse
-from lbactors.reward_documents import (
+from lbactors.core.model import Board, PeriodRecord
+from lbactors.core.reward_rules import Awarding, RewardRules
+from lbactors.documents.rewards import (
     CHUNK_WINNERS,
     Claim,
     Promise,
@@ -24,8 +23,9 @@ from lbactors.reward_documents import (
     promise_id,
     reward_json,
 )
-from lbactors.reward_reading import RewardReader
-from lbactors.rewards import Awarding, RewardRules
+from lbactors.service.reward_reader import RewardReader
+from lbactors.supervisor.command_plan import parse
+from lbactors.supervisor.rewards.claiming import ClaimBody
 from persistence.store import StoreUnavailable
 
 DAY_MS = 86_400_000

@@ -1,4 +1,5 @@
-"""An in-memory stand-in for `lbactors.service.Service`: what the gateway's tests need of it, and naively.
+"""An in-memory stand-in for `lbactors.service.service.Service`: what the gateway's tests need of it, and
+naively.
 
 It sorts on every read and knows one open period a window. Administrative bodies are judged by the very models
 that the supervisor uses, so that documents and errors have their real shapes.
@@ -16,8 +17,12 @@ from fake_webhooks import FakeWebhooks
 from held_memory import HeldMemory
 from pydantic import BaseModel, ValidationError
 
-from lbactors.audit import Wanted, Who
-from lbactors.documents import (
+from lbactors.core.definition import SCOPES, Definition
+from lbactors.core.errors import ApiError, invalid, invalid_from
+from lbactors.core.instants import format_instant
+from lbactors.core.model import Board, Key, Outcome, PeriodView, Reading, Row, Submission, Tenant
+from lbactors.documents.audit import Wanted, Who
+from lbactors.documents.entities import (
     KeyBody,
     KeyPatch,
     PeriodBody,
@@ -29,26 +34,10 @@ from lbactors.documents import (
     period_json,
     tenant_json,
 )
-from lbactors.entry_acts import EditBody, RestoreBody
-from lbactors.held import Held, read_held
-from lbactors.model import (
-    SCOPES,
-    ApiError,
-    Board,
-    Definition,
-    Key,
-    Outcome,
-    PeriodView,
-    Reading,
-    Row,
-    Submission,
-    Tenant,
-    invalid,
-    invalid_from,
-)
-from lbactors.moderation import SHOWN, Hidden, HideBody, UnhideBody, hidden_json
-from lbactors.service import AdminAnswer, ChangedEntry, Idempotency
-from lbactors.timeframe import format_instant
+from lbactors.documents.hidden_players import SHOWN, Hidden, HideBody, UnhideBody, hidden_json
+from lbactors.documents.reviews import Review, read_reviews
+from lbactors.service.service import AdminAnswer, ChangedEntry, Idempotency
+from lbactors.supervisor.commands.entry_edits import EditBody, RestoreBody
 
 NOW_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
 ROOT_KEY = "lb_root"
@@ -514,8 +503,8 @@ class FakeService:
         profiles = await self.profiles(tenant_id, player_ids)
         return [profiles[p]["display_name"] if p in profiles else None for p in player_ids]
 
-    async def held(self, board: Board) -> list[Held]:
-        return await read_held(self.held_memory, board)  # type: ignore[arg-type]
+    async def held(self, board: Board) -> list[Review]:
+        return await read_reviews(self.held_memory, board)  # type: ignore[arg-type]
 
     async def profiles(self, tenant_id: str, player_ids: list[str]) -> dict[str, dict[str, Any]]:
         found = {player_id: self.profile_of.get((tenant_id, player_id)) for player_id in player_ids}

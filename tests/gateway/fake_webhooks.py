@@ -7,8 +7,8 @@ from typing import Any
 
 import msgpack
 
-from lbactors.events import Event, event_body
-from lbactors.webhook_documents import (
+from lbactors.documents.events import Event, event_body
+from lbactors.documents.webhooks import (
     Answer,
     Delivery,
     Webhook,
@@ -21,7 +21,7 @@ from lbactors.webhook_documents import (
     unpack_webhook,
     webhook_json,
 )
-from lbactors.webhook_reading import WebhookReader
+from lbactors.service.webhook_reader import WebhookReader
 
 
 class Documents:

@@ -10,7 +10,8 @@ from fake_service import NOW_MS, ROOT_KEY, FakeService
 from gateway_http import Http
 
 from gateway.access import Access, Caller, key_text
-from lbactors.model import ApiError, Tenant
+from lbactors.core.errors import ApiError
+from lbactors.core.model import Tenant
 
 READ = ("rankings:read",)
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import codec
-from lbactors.model import ApiError
+from lbactors.core.errors import ApiError
 
 
 def refused(code: str, body: bytes, media_type: str = codec.JSON, depth: int = 32) -> ApiError:

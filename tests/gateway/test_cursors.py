@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.cursors import RankingsCursor, listing_cursor, listing_offset, rankings_cursor
-from lbactors.model import MAX_EXACT_INTEGER, WINDOWS, ApiError
+from lbactors.core.definition import WINDOWS
+from lbactors.core.errors import ApiError
+from lbactors.core.numbers import MAX_EXACT_INTEGER
 
 words = st.text("aé😀:-0", max_size=8)
 offsets = st.integers(0, MAX_EXACT_INTEGER)

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from gateway.app import GATEWAY, GatewayRunner, build_app, drain, metrics_app, request_id_of
 from gateway.settings import GatewaySettings
-from lbactors.model import ApiError
+from lbactors.core.errors import ApiError
 
 PAGE = "/v1/leaderboards/xp/rankings"
 SCORES = "/v1/leaderboards/xp/scores"

@@ -20,15 +20,17 @@ from gateway.app import ROUTES, build_app
 from gateway.schemas import components
 from gateway.settings import GatewaySettings
 from gateway.table import INFO, TAGS
-from lbactors.documents import KeyBody, KeyPatch, PeriodBody, ProfileBody, TenantBody, TenantPatch
-from lbactors.entry_acts import EditBody, RestoreBody
-from lbactors.held import held_of
-from lbactors.model import ERROR_STATUS, Definition, RankingRules, Row, Scoring, Submission
-from lbactors.moderation import HideBody, UnhideBody
-from lbactors.rewards import RewardRules, Tier
-from lbactors.timeframe import Timeframe
-from lbactors.webhook_documents import ReplayBody, WebhookBody, WebhookPatch
-from lbactors.webhooks import RotateBody
+from lbactors.core.definition import Definition, RankingRules, Scoring
+from lbactors.core.errors import ERROR_STATUS
+from lbactors.core.model import Row, Submission
+from lbactors.core.reward_rules import RewardRules, Tier
+from lbactors.core.timeframe import Timeframe
+from lbactors.documents.entities import KeyBody, KeyPatch, PeriodBody, ProfileBody, TenantBody, TenantPatch
+from lbactors.documents.hidden_players import HideBody, UnhideBody
+from lbactors.documents.reviews import review_of
+from lbactors.documents.webhooks import ReplayBody, WebhookBody, WebhookPatch
+from lbactors.supervisor.commands.entry_edits import EditBody, RestoreBody
+from lbactors.supervisor.commands.webhooks import RotateBody
 
 COMPONENTS = components(GatewaySettings())
 
@@ -217,7 +219,9 @@ async def test_answers_conform(http: Http, service: FakeService, document: dict[
         "delivery_id": service.webhooks.deliver(webhook, 1, last=service.webhooks.answered(500, "HTTP 500")),
     }
     for held_id in ("approve", "reject"):
-        held = held_of(board, Submission("p3", 1, 0, None, None, None, None), NOW_MS, "checks", "odd", "k_1")
+        held = review_of(
+            board, Submission("p3", 1, 0, None, None, None, None), NOW_MS, "checks", "odd", "k_1"
+        )
         item = ["default", "xp", board.uid, list(held._replace(held_id=held_id))]
         await service.admin("hold", "", {"items": [item]})
     for method, path, operation in sorted(operations(document), key=lambda found: found[0] == "DELETE"):

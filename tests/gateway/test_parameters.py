@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.parameters import boolean, check_target, choice, integer, number, parse_number, read_query, text
-from lbactors.model import ApiError
+from lbactors.core.errors import ApiError
 
 DECLARED = {
     p.name: p

@@ -11,7 +11,7 @@ from fake_service import PERIOD_KEY, FakeService
 from gateway_http import MSGPACK, Http
 
 from gateway.call import PageMemo
-from lbactors.model import Board
+from lbactors.core.model import Board
 
 BOARD = "/v1/leaderboards/xp"
 PAGE = f"{BOARD}/rankings"

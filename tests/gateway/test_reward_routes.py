@@ -8,8 +8,8 @@ import pytest
 from fake_service import NOW_MS, PERIOD_KEY, FakeService
 from gateway_http import Http
 
-from lbactors.model import Board
-from lbactors.reward_documents import CHUNK_WINNERS
+from lbactors.core.model import Board
+from lbactors.documents.rewards import CHUNK_WINNERS
 
 DAY_MS = 86_400_000
 TIERS = [
@@ -104,7 +104,7 @@ async def test_a_filtered_walk_has_a_limit_and_goes_on(
     http: Http, service: FakeService, board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a thousand winners two have claimed: a page looks at one chunk, and may hold nothing."""
-    monkeypatch.setattr("lbactors.reward_reading.CHUNKS_AT_ONCE", 1)
+    monkeypatch.setattr("lbactors.service.reward_reader.CHUNKS_AT_ONCE", 1)
     granted(service, board, 3 * CHUNK_WINNERS)
     for number in (7, 2 * CHUNK_WINNERS + 1):
         await http.post(f"{REWARDS}/p{number}/claim")

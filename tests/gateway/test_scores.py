@@ -10,8 +10,9 @@ import pytest
 from fake_service import NOW_MS, FakeService
 from gateway_http import MSGPACK, Http
 
-from lbactors.model import ApiError, Board, Outcome, Submission
-from lbactors.timeframe import format_instant
+from lbactors.core.errors import ApiError
+from lbactors.core.instants import format_instant
+from lbactors.core.model import Board, Outcome, Submission
 
 SCORES = "/v1/leaderboards/xp/scores"
 

@@ -20,9 +20,10 @@ from gateway import validation
 from gateway.app import GATEWAY, build_app
 from gateway.metrics import Metrics
 from gateway.settings import GatewaySettings
-from lbactors.model import ApiError, Submission
+from lbactors.core.errors import ApiError
+from lbactors.core.instants import format_instant
+from lbactors.core.model import Submission
 from lbactors.plugins import VALIDATE, Context, Hold, Plugin, Plugins, Refuse, SubmittedScore
-from lbactors.timeframe import format_instant
 
 SCORES = "/v1/leaderboards/xp/scores"
 HELD = "/v1/leaderboards/xp/held"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from lbactors.model import Submission
+from lbactors.core.model import Submission
 
 from .counted_time import Span, containing, spans
 

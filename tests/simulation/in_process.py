@@ -24,13 +24,13 @@ from gateway.held_store import HeldStore, hold_store
 from gateway.known_store import KnownStores
 from gateway.server import actor_settings, store_url
 from lbactors.clock import Clock
-from lbactors.cluster import ActorGone
-from lbactors.model import ApiError
-from lbactors.period_actor import PeriodActor
-from lbactors.service import Service
+from lbactors.core.errors import ApiError
+from lbactors.period_actor.actor import PeriodActor
+from lbactors.service.service import Service
 from lbactors.settings import ServerSettings
-from lbactors.supervisor import Supervisor
-from lbactors.supervisor_actor import SupervisorActor
+from lbactors.supervisor.actor import SupervisorActor
+from lbactors.supervisor.supervisor import Supervisor
+from lbactors.wire.protocol import ActorGone
 from persistence.store import StoreError
 
 SETTLED_WITHIN_S = 60.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lbactors.period_actor import PeriodActor
+from lbactors.period_actor.actor import PeriodActor
 
 from .counted_time import ms
 from .in_process import Server

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from lbactors.model import ApiError, Board, Outcome, Submission
-from lbactors.service import Service
+from lbactors.core.errors import ApiError
+from lbactors.core.model import Board, Outcome, Submission
+from lbactors.service.service import Service
 
 from .counted_time import ms
 from .in_process import Server

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lbactors.model import ApiError, Board, Outcome, Submission
+from lbactors.core.errors import ApiError
+from lbactors.core.model import Board, Outcome, Submission
 
 from .counted_time import ms
 from .in_process import Server

@@ -6,7 +6,7 @@ from typing import Any
 
 from outbox import Receiver
 
-from lbactors.timeframe import format_instant
+from lbactors.core.instants import format_instant
 
 from .counted_time import Span
 from .expected import ExpectedBoard

@@ -16,8 +16,9 @@ from typing import Any
 import msgpack
 from outbox import Receiver
 
-from lbactors.model import ApiError, Board, Outcome, PeriodRecord, Reading, Submission
-from lbactors.period_actor import ERROR, NOT_HERE, VALUE
+from lbactors.core.errors import ApiError
+from lbactors.core.model import Board, Outcome, PeriodRecord, Reading, Submission
+from lbactors.wire.protocol import ERROR, NOT_HERE, VALUE
 from persistence.store import StoreError
 
 from .boards import BOARDS

@@ -10,7 +10,7 @@ import msgpack
 import pytest
 
 from persistence import open_store
-from persistence.redis_store import RedisStore
+from persistence.redis.store import RedisStore
 from persistence.store import Store, StoreUnavailable
 
 from .contract import Backend
@@ -60,7 +60,7 @@ class RedisBackend(Backend):
         return f"{{{self.prefix}}}:{name}"
 
     def period_key(self, period_id: str, kind: str) -> str:
-        """A period's key. `kind`: h | j | p | s, see `persistence.redis_scripts`."""
+        """A period's key. `kind`: h | j | p | s, see `persistence.redis.scripts`."""
         name = period_id.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
         return f"{{{self.prefix}:p:{name}}}{kind}"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from redis_server import RedisCluster, RedisServer
 
-from persistence.redis_store import RedisStore
+from persistence.redis.store import RedisStore
 from persistence.store import Change, Record, StoreError
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "redis.md"

@@ -11,7 +11,7 @@ import pytest
 from free_ports import free_redis_port
 from redis_server import RedisServer, TlsFiles, until
 
-from persistence.redis_store import RedisStore
+from persistence.redis.store import RedisStore
 from persistence.store import Change, Record, StoreError, StoreInUse, StoreUnavailable
 
 from .contract import journal, recovered, refusal

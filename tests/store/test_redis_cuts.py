@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 import pytest
 from redis_server import RedisServer
 
-from persistence.redis_store import RedisStore
+from persistence.redis.store import RedisStore
 from persistence.store import Change, Fenced, Record, StoreUnavailable
 
 from .contract import journal, recovered, refusal

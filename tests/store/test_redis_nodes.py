@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 from redis_server import MASTER_NAME, MakeRedis, RedisCluster, RedisSentinel, RedisServer, until
 
-from persistence.redis_store import RedisStore
+from persistence.redis.store import RedisStore
 from persistence.store import Change, Record, SeqMismatch, Store, StoreError, StoreUnavailable
 
 from .contract import journal, recovered, refusal

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from redis_server import MakeRedis, RedisServer, until
 
-from persistence.redis_store import RedisStore
+from persistence.redis.store import RedisStore
 from persistence.store import (
     Change,
     Fenced,

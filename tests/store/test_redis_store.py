@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from redis_server import RedisServer, until
 
-from persistence import redis_lane
-from persistence.redis_store import RedisStore
+from persistence.redis import lane
+from persistence.redis.store import RedisStore
 from persistence.store import Change, Record, StoreUnavailable
 
 from .child import body_of, check_child_records
@@ -203,8 +203,8 @@ async def test_stopped_redis_means_refused_and_goes_on_afterwards(
 async def test_the_queue_has_limits(
     server: RedisServer, store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_lane, "QUEUE_COMMANDS", 4)
-    monkeypatch.setattr(redis_lane, "QUEUE_BYTES", 1000)
+    monkeypatch.setattr(lane, "QUEUE_COMMANDS", 4)
+    monkeypatch.setattr(lane, "QUEUE_BYTES", 1000)
     epoch = await store.take_epoch("p")
     server.pause()
     sizes = [(1, 300), (2, 300), (3, 500), (3, 10), (4, 10), (5, 10)]

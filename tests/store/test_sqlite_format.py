@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from persistence import sqlite_operations
 from persistence.checksum import checksum
-from persistence.sqlite_operations import ADDITIONS
-from persistence.sqlite_store import DATABASE_NAME, SqliteStore
+from persistence.sqlite import operations
+from persistence.sqlite.operations import ADDITIONS
+from persistence.sqlite.store import DATABASE_NAME, SqliteStore
 from persistence.store import (
     Change,
     Fenced,
@@ -267,7 +267,7 @@ async def test_examination_of_damaged_pages(tmp_path: Path) -> None:
 async def test_strays_of_each_table(
     tmp_path: Path, statement: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_operations, "COLLECT_RECORDS", 4)  # so that there is time to look
+    monkeypatch.setattr(operations, "COLLECT_RECORDS", 4)  # so that there is time to look
     store = SqliteStore(tmp_path)
     await store.open()
     await journal(store, "p", 2)

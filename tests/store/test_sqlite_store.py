@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
-from persistence import open_store, sqlite_operations, sqlite_store
+from persistence import open_store
 from persistence.data_dir import WRITE_LOCK
-from persistence.sqlite_store import DATABASE_NAME, SqliteStore
+from persistence.sqlite import operations
+from persistence.sqlite import store as sqlite_store
+from persistence.sqlite.store import DATABASE_NAME, SqliteStore
 from persistence.store import (
     Change,
     Fenced,
@@ -429,7 +431,7 @@ async def collected(store: SqliteStore, wanted: tuple[int, int]) -> None:
 async def test_garbage_is_collected_little_by_little(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_operations, "COLLECT_RECORDS", 8)  # so that there is time to look
+    monkeypatch.setattr(operations, "COLLECT_RECORDS", 8)  # so that there is time to look
     epoch, _ = await journal(store, "p", 1500)
     await journal(store, "q", 1500)
     names = [f"part {number}" for number in range(100)]
@@ -454,7 +456,7 @@ async def test_garbage_is_collected_little_by_little(
 
 
 async def test_garbage_of_a_process_that_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_operations, "COLLECT_RECORDS", 32)  # so that it dies with some of it
+    monkeypatch.setattr(operations, "COLLECT_RECORDS", 32)  # so that it dies with some of it
     async with opened(tmp_path) as store:
         await journal(store, "p", 3000)
         await store.drop_periods(["p"])

@@ -1,6 +1,6 @@
 """Store URLs: which are taken, what is said of the others, and that no password is ever shown.
 
-What a Redis URL means in detail is `persistence.redis_url`'s, and tested with the Redis backend.
+What a Redis URL means in detail is `persistence.redis.url`'s, and tested with the Redis backend.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from persistence import check_url, masked, open_store, store_address, tls_files
-from persistence.redis_store import RedisStore
-from persistence.sqlite_store import SqliteStore
+from persistence.redis.store import RedisStore
+from persistence.sqlite.store import SqliteStore
 from persistence.store import StoreError
 
 TAKEN = {

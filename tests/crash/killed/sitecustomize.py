@@ -30,15 +30,15 @@ from typing import Any
 ORDER, SIZES = "LBACTORS_KILL_ORDER", "LBACTORS_KILL_SIZES"
 
 WATCHED: dict[str, list[str]] = {
-    "lbactors.activation": ["Activation.drain", "Activation.inherit_ids", "Activation.seal"],
-    "lbactors.chain": ["Chain.seal"],
-    "lbactors.period_actor": ["PeriodActor.seal"],
-    "lbactors.closing": ["Closing.carry_out", "Closing._sealed", "Closing._event"],
-    "lbactors.granting": ["Rewards.begin", "Rewards.grant"],
-    "lbactors.hosting": ["Hosting.host"],
-    "lbactors.supervisor": ["Supervisor.commit"],
-    "lbactors.webhook_sender": ["Sender.post"],
-    "persistence.sqlite_store": [
+    "lbactors.period_actor.activation": ["Activation.drain", "Activation.inherit_ids", "Activation.seal"],
+    "lbactors.period_actor.chain": ["Chain.seal"],
+    "lbactors.period_actor.actor": ["PeriodActor.seal"],
+    "lbactors.supervisor.lifecycle": ["Closing.carry_out", "Closing._sealed", "Closing._event"],
+    "lbactors.supervisor.rewards.granting": ["Rewards.begin", "Rewards.grant"],
+    "lbactors.supervisor.hosting": ["Hosting.host"],
+    "lbactors.supervisor.supervisor": ["Supervisor.commit"],
+    "lbactors.supervisor.events.webhook_sender": ["Sender.post"],
+    "persistence.sqlite.store": [
         "SqliteStore.append",
         "SqliteStore.put_parts",
         "SqliteStore.commit_snapshot",
@@ -73,7 +73,7 @@ def _of_change(change: Any) -> str:
         return text
     import msgpack
 
-    from lbactors.model import PeriodRecord
+    from lbactors.core.model import PeriodRecord
 
     record = PeriodRecord(*msgpack.unpackb(change.body))
     return f"{text} serial={record.serial} stage={record.stage}"

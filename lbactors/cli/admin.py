@@ -1,0 +1,302 @@
+"""The commands `players`, `keys`, `tenants` and `status`: people, access and the state of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from lbactors.cli.connection import (
+    Server,
+    confirm,
+    confirm_option,
+    examples,
+    listing_options,
+    period_options,
+    talks_to_server,
+)
+from lbactors.client import ApiError
+from lbactors.tables import bytes_text, duration_text, instant_text, print_fields, print_table
+
+Json = dict[str, Any]
+
+SCOPES = (
+    "scores:write", "rankings:read", "leaderboards:read", "leaderboards:write", "players:write", "keys:write",
+    "platform",
+)  # fmt: skip
+
+
+@click.group(
+    epilog=examples(
+        "lbactors players show maya",
+        "lbactors players rename maya 'Maya the Great'",
+        "lbactors players erase maya",
+    )
+)
+def players() -> None:
+    """Show, rename, hide and erase players; change their entries."""
+
+
+@players.command(
+    "show", epilog=examples("lbactors players show maya", "lbactors players show maya --window daily")
+)
+@click.argument("player_id", metavar="PLAYER")
+@period_options
+@talks_to_server
+def show_player(server: Server, player_id: str, **params: Any) -> None:
+    """Show the entries of PLAYER in all leaderboards."""
+    answer = server.client.player_entries(player_id, **params)
+
+    def render() -> None:
+        names = ["leaderboard_id", "window", "period_key", "rank", "score", "percentile", "total"]
+        titles = ["leaderboard", "window", "period", "rank", "score", "percentile", "total"]
+        print_table(titles, [[entry.get(name) for name in names] for entry in answer["items"]], player_id)
+
+    server.show(answer, render)
+
+
+@players.command(epilog=examples("lbactors players rename maya 'Maya the Great'"))
+@click.argument("player_id", metavar="PLAYER")
+@click.argument("display_name", metavar="NAME")
+@talks_to_server
+def rename(server: Server, player_id: str, display_name: str) -> None:
+    """Show PLAYER as NAME in rankings."""
+    answer = server.client.put_player(player_id, {"display_name": display_name})
+    server.show(answer, lambda: click.echo(f"{player_id} is shown as {display_name}"))
+
+
+@players.command(epilog=examples("lbactors players erase maya", "lbactors players erase maya --yes"))
+@click.argument("player_id", metavar="PLAYER")
+@confirm_option
+@talks_to_server
+def erase(server: Server, player_id: str, yes: bool) -> None:
+    """Erase PLAYER: profile, entries and all traces."""
+    confirm(f"Erase {player_id} with all entries?", yes)
+    answer = server.client.erase_player(player_id)
+    server.show(answer, lambda: click.echo(f"erased {player_id}"))
+
+
+@click.group(epilog=examples("lbactors keys list", "lbactors keys create game-server --scope scores:write"))
+def keys() -> None:
+    """List, create, disable and delete API keys."""
+
+
+@keys.command("list", epilog=examples("lbactors keys list", "lbactors keys list --tenant studio-a"))
+@listing_options
+@talks_to_server
+def list_keys(server: Server, **params: Any) -> None:
+    """List keys; the keys themselves are never shown again."""
+    columns: dict[str, Callable[[Json], Any]] = {
+        "key id": lambda k: k["key_id"],
+        "name": lambda k: k["name"],
+        "tenant": lambda k: k.get("tenant_id"),
+        "status": lambda k: k["status"],
+        "scopes": lambda k: k["scopes"],
+        "player": lambda k: k.get("player_id"),
+        "expires": lambda k: instant_text(k.get("expires_at")),
+    }
+    server.show_listing(server.client.list_keys(**params), columns)
+
+
+@keys.command(
+    "create",
+    epilog=examples(
+        "lbactors keys create game-server --scope scores:write --scope rankings:read",
+        "lbactors keys create web --scope rankings:read --expires-at 2027-01-01T00:00:00Z",
+        "lbactors keys create maya-phone --scope scores:write --player maya",
+    ),
+)
+@click.argument("name")
+@click.option(
+    "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True, help="May be repeated."
+)
+@click.option("--expires-at", help="RFC 3339; never if not given.")
+@click.option("--player", "player_id", help="Only this player's scores may be written with it.")
+@talks_to_server
+def create_key(server: Server, name: str, scopes: Sequence[str], **fields: str | None) -> None:
+    """Create a key and show it, this once."""
+    given = {field: value for field, value in fields.items() if value is not None}
+    answer = server.client.create_key({"name": name, "scopes": list(scopes), **given})
+
+    def render() -> None:
+        print_fields(answer)
+        click.echo("Keep the key now: only its hash is stored.", err=True)
+
+    server.show(answer, render)
+
+
+def _key_status(verb: str, status: str) -> None:
+    @keys.command(verb, help=f"Make key KEY_ID {status}.", epilog=examples(f"lbactors keys {verb} key_1f3a"))
+    @click.argument("key_id", metavar="KEY_ID")
+    @talks_to_server
+    def change(server: Server, key_id: str) -> None:
+        answer = server.client.update_key(key_id, {"status": status})
+        server.show(answer, lambda: click.echo(f"{key_id} is {status}"))
+
+
+_key_status("disable", "disabled")
+_key_status("enable", "active")
+
+
+@keys.command("delete", epilog=examples("lbactors keys delete key_1f3a --yes"))
+@click.argument("key_id", metavar="KEY_ID")
+@confirm_option
+@talks_to_server
+def delete_key(server: Server, key_id: str, yes: bool) -> None:
+    """Delete key KEY_ID for good."""
+    confirm(f"Delete key {key_id} for good?", yes)
+    answer = server.client.delete_key(key_id)
+    server.show(answer, lambda: click.echo(f"deleted {key_id}"))
+
+
+@click.group(epilog=examples("lbactors tenants list", "lbactors tenants create studio-a --name 'Studio A'"))
+def tenants() -> None:
+    """List, create, disable and delete tenants; needs a platform key."""
+
+
+@tenants.command("list", epilog=examples("lbactors tenants list"))
+@listing_options
+@talks_to_server
+def list_tenants(server: Server, **params: Any) -> None:
+    """List tenants."""
+    columns: dict[str, Callable[[Json], Any]] = {
+        "tenant": lambda t: t["tenant_id"],
+        "name": lambda t: t["name"],
+        "status": lambda t: t["status"],
+        "created": lambda t: instant_text(t.get("created_at")),
+    }
+    server.show_listing(server.client.list_tenants(**params), columns)
+
+
+@tenants.command(
+    "create",
+    epilog=examples("lbactors tenants create studio-a", "lbactors tenants create studio-a --name 'Studio A'"),
+)
+@click.argument("tenant_id", metavar="TENANT")
+@click.option("--name", help="Name for people; the id if not given.")
+@talks_to_server
+def create_tenant(server: Server, tenant_id: str, name: str | None) -> None:
+    """Create TENANT."""
+    answer = server.client.create_tenant({"tenant_id": tenant_id, "name": name or tenant_id})
+    server.show(answer, lambda: print_fields(answer))
+
+
+def _tenant_status(verb: str, status: str) -> None:
+    @tenants.command(
+        verb, help=f"Make TENANT {status}.", epilog=examples(f"lbactors tenants {verb} studio-a")
+    )
+    @click.argument("tenant_id", metavar="TENANT")
+    @talks_to_server
+    def change(server: Server, tenant_id: str) -> None:
+        answer = server.client.update_tenant(tenant_id, {"status": status})
+        server.show(answer, lambda: click.echo(f"{tenant_id} is {status}"))
+
+
+_tenant_status("disable", "disabled")
+_tenant_status("enable", "active")
+
+
+@tenants.command("delete", epilog=examples("lbactors tenants delete studio-a --yes"))
+@click.argument("tenant_id", metavar="TENANT")
+@confirm_option
+@talks_to_server
+def delete_tenant(server: Server, tenant_id: str, yes: bool) -> None:
+    """Delete TENANT with all it owns."""
+    confirm(f"Delete tenant {tenant_id} with all it owns?", yes)
+    answer = server.client.delete_tenant(tenant_id)
+    server.show(answer, lambda: click.echo(f"deleted {tenant_id}"))
+
+
+@click.command(
+    epilog=examples(
+        "lbactors status", "lbactors status --periods", "lbactors status --json | jq .ready.ready"
+    )
+)
+@click.option("--periods", "with_periods", is_flag=True, help="List the periods that are in memory, too.")
+@talks_to_server
+def status(server: Server, with_periods: bool) -> None:
+    """Show health, readiness, actors with their periods, load and memory.
+
+    chains: windows of leaderboards that live in an actor; awake: those whose open periods are in memory.
+    dormant: nobody used any of its chains for a while, so the actor does not run before somebody does.
+    load/s: submissions and reads of the last seconds. reserved: the actor is kept for its one chain, which
+    is dedicated or busy. Exit code 1 if the server is not ready. Without a key that may
+    see them, actors are left out.
+    """
+    answer: Json = {"health": server.client.health(), "ready": server.client.ready()}
+    try:
+        answer["status"] = server.client.status()
+    except ApiError as error:
+        if error.status not in (401, 403) and answer["ready"].get("ready"):
+            raise
+        answer["status"] = None
+
+    def render() -> None:
+        found = answer["status"] or {}
+        rest = {name: value for name, value in found.items() if name not in TOLD_ELSEWHERE}
+        print_fields({"health": answer["health"], "ready": _readiness(answer["ready"]), **rest})
+        if found.get("actors"):
+            click.echo()
+            print_table(ACTOR_COLUMNS, [_actor_row(actor, found.get("at")) for actor in found["actors"]])
+            if with_periods:
+                click.echo()
+                print_table(PERIOD_COLUMNS, [row for actor in found["actors"] for row in _period_rows(actor)])
+
+    server.show(answer, render)
+    if not answer["ready"].get("ready"):
+        raise click.exceptions.Exit(1)
+
+
+TOLD_ELSEWHERE = ("actors", "at", "ready", "storage", "periods")  # in the table, and by readiness
+ACTOR_COLUMNS = (
+    "actor", "pid", "memory", "up", "chains", "awake", "loading", "entries", "waiting", "load/s", "inputs",
+    "reads", "reserved",
+)  # fmt: skip
+
+
+PERIOD_COLUMNS = ("actor", "chain", "period", "state", "entries", "waiting", "seq")
+
+
+def _period_rows(actor: Json) -> list[list[Any]]:
+    """The open periods of an actor that are in memory."""
+    return [
+        [actor["name"], chain_id, period[0], period[1], period[3], period[4], period[6]]
+        for chain_id, chain in sorted(actor.get("chains", {}).items())
+        for period in chain[1]
+        if period[1] != "asleep"
+    ]
+
+
+def _actor_row(actor: Json, at_s: float | None) -> list[Any]:
+    """One period actor. An actor that has not reported yet has a name and nothing else.
+
+    actor["chains"]: name of a chain -> [version, [[key, state, epoch, entries, waiting, serial, seq], …],
+    closed periods that are loaded, submissions and reads so far].
+    """
+    open_periods = [period for chain in actor.get("chains", {}).values() for period in chain[1]]
+    up_s = at_s - actor["started_at"] if at_s is not None and "started_at" in actor else None
+    return [
+        actor["name"],
+        actor.get("pid"),
+        None if "resident_bytes" not in actor else bytes_text(actor["resident_bytes"]),
+        "dormant" if actor.get("dormant") else None if up_s is None else duration_text(max(0, int(up_s))),
+        actor.get("placed"),
+        actor.get("awake"),
+        sum(1 for period in open_periods if period[1] not in ("serving", "asleep")),
+        sum(period[3] for period in open_periods),
+        sum(period[4] for period in open_periods),
+        actor.get("rate_per_s"),
+        actor.get("inputs"),
+        actor.get("reads"),
+        "yes" if actor.get("reserved") else None,
+    ]
+
+
+def _readiness(ready: Json) -> Json:
+    """Readiness as fields, also where it is an error: `{"ready": False, "storage": "…"}`."""
+    if "error" not in ready:
+        return ready
+    error = ready["error"]
+    found = {".".join(map(str, item["loc"])): item["msg"] for item in error.get("details", [])}
+    return {"ready": False, "why": error["message"], **found}

@@ -1,0 +1,328 @@
+"""The commands `leaderboards` and `periods`.
+
+The options of `create` and `update` are one table: option, place in the definition, values, help. The
+values are listed here and not taken from the model, so that a help text does not cost the import of
+pydantic; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, BinaryIO, NamedTuple
+
+import click
+import orjson
+
+from lbactors.cli.connection import (
+    JSON,
+    NUMBER,
+    Refusal,
+    Server,
+    confirm,
+    confirm_option,
+    examples,
+    listing_options,
+    talks_to_server,
+)
+from lbactors.tables import instant_text, print_fields, print_table
+
+Json = dict[str, Any]
+Command = Callable[..., Any]
+
+TIMEFRAMES = (
+    "permanent", "hourly", "daily", "weekly", "monthly", "yearly", "cron", "every", "range", "manual"
+)  # fmt: skip
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+WINDOWS = ("all_time", "yearly", "monthly", "weekly", "daily", "hourly")
+READ_WINDOWS = click.Choice(("main", *WINDOWS))
+AGGREGATIONS = ("best", "latest", "sum", "min", "max", "count")
+ORDERS = ("desc", "asc")
+
+
+class _Field(NamedTuple):
+    option: str
+    path: tuple[str, ...]
+    values: Any  # a tuple of words, or a type of click
+    help: str
+
+
+FIELDS = (
+    _Field("--name", ("name",), str, "Name for people; the id if not given."),
+    _Field("--description", ("description",), str, "A sentence about it."),
+    _Field("--status", ("status",), ("active", "inactive", "archived"), "inactive: reads only."),
+    _Field("--timeframe", ("timeframe", "type"), TIMEFRAMES, "Rule that makes its periods."),
+    _Field("--timezone", ("timeframe", "timezone"), str, "IANA zone of the boundaries, e.g. Europe/Rome."),
+    _Field("--reset-time", ("timeframe", "reset_time"), str, "HH:MM[:SS] of a boundary."),
+    _Field("--reset-day", ("timeframe", "reset_day"), DAYS, "First day of a week."),
+    _Field("--reset-date", ("timeframe", "reset_date"), click.IntRange(1, 31), "First day of a month."),
+    _Field("--cron", ("timeframe", "cron"), str, "Five fields, for timeframe cron."),
+    _Field("--every", ("timeframe", "every_seconds"), click.IntRange(1), "Seconds, for timeframe every."),
+    _Field("--starts-at", ("timeframe", "starts_at"), str, "RFC 3339: begin of the schedule."),
+    _Field("--ends-at", ("timeframe", "ends_at"), str, "RFC 3339: end of the schedule."),
+    _Field(
+        "--late-grace", ("timeframe", "late_grace_seconds"), click.IntRange(0, 86_400),
+        "Seconds that a period takes late scores.",
+    ),
+    _Field(
+        "--retain", ("timeframe", "retain_periods"), click.IntRange(0, 1000), "Closed periods kept."
+    ),
+    _Field(
+        "--late-submissions", ("timeframe", "late_submissions"), ("refuse", "arrival"),
+        "Scores of a closed period: refused, or counted for the period of their arrival.",
+    ),
+    _Field("--aggregation", ("scoring", "aggregation"), AGGREGATIONS, "How scores of a player combine."),
+    _Field("--score-min", ("scoring", "score_min"), NUMBER, "Lower scores are refused."),
+    _Field("--score-max", ("scoring", "score_max"), NUMBER, "Higher scores are refused."),
+    _Field("--order", ("ranking", "order"), ORDERS, "desc: high scores lead; asc: low ones."),
+    _Field("--subscore-order", ("ranking", "subscore_order"), ORDERS, "The same among equal scores."),
+    _Field(
+        "--tie-breaking", ("ranking", "tie_breaking"), ("first", "last"),
+        "Who leads among equals: who was there first or last.",
+    ),
+    _Field(
+        "--rank-style", ("ranking", "rank_style"), ("ordinal", "competition", "dense"),
+        "Ranks of equals: 1,2,3 or 1,1,3 or 1,1,2.",
+    ),
+    _Field("--max-entries", ("ranking", "max_entries"), click.IntRange(1, 100_000_000), "Entries kept."),
+    _Field("--min-score", ("ranking", "min_score"), NUMBER, "Entries below are kept but not ranked."),
+    _Field(
+        "--placement", ("placement",), ("auto", "dedicated"), "dedicated: period actors of its own."
+    ),
+    _Field("--rewards", ("rewards",), JSON, "A JSON object: what players of a closed period win."),
+    _Field("--metadata", ("metadata",), JSON, "A JSON object."),
+)  # fmt: skip
+
+
+def definition_options(command: Command) -> Command:
+    """All fields of a definition as options, in their order in the API; the command gets `changes`."""
+
+    @functools.wraps(command)
+    def collected(leaderboard_id: str | None, file: BinaryIO | None, **options: Any) -> Any:
+        changes = _from_file(file) if file is not None else {}
+        windows = options.pop("windows")
+        if options.pop("no_windows"):
+            changes["windows"] = []
+        elif windows:
+            changes["windows"] = list(windows)
+        if options.pop("no_rewards"):
+            changes["rewards"] = None
+        for field in FIELDS:
+            value = options.pop("_".join(field.path))
+            if value is not None:
+                _place(changes, field, value)
+        return command(leaderboard_id=leaderboard_id, changes=changes, **options)
+
+    wrapped: Command = collected
+    wrapped = click.option("--no-rewards", is_flag=True, help="No rewards.")(wrapped)
+    wrapped = click.option("--no-windows", is_flag=True, help="No further windows.")(wrapped)
+    wrapped = click.option(
+        "--window", "windows", type=click.Choice(WINDOWS), multiple=True,
+        help="A further window; may be given more than once.",
+    )(wrapped)  # fmt: skip
+    for field in reversed(FIELDS):
+        values = click.Choice(field.values) if isinstance(field.values, tuple) else field.values
+        wrapped = click.option(field.option, "_".join(field.path), type=values, help=field.help)(wrapped)
+    return click.option(
+        "--file",
+        type=click.File("rb"),
+        help="Definition as JSON, as in the API; options win over it. - is stdin.",
+    )(wrapped)
+
+
+def _from_file(file: BinaryIO) -> Json:
+    try:
+        definition = orjson.loads(file.read())
+    except orjson.JSONDecodeError as error:
+        raise Refusal(f"--file: not JSON: {error}") from None
+    if not isinstance(definition, dict):
+        raise Refusal("--file: not a JSON object")
+    return definition
+
+
+def _place(changes: Json, field: _Field, value: Any) -> None:
+    inner = changes
+    for name in field.path[:-1]:
+        inner = inner.setdefault(name, {})
+        if not isinstance(inner, dict):
+            raise Refusal(f"--file: {name} is not an object")
+    inner[field.path[-1]] = value
+
+
+@click.group(
+    epilog=examples(
+        "lbactors leaderboards list",
+        "lbactors leaderboards create xp --timeframe weekly --timezone Europe/Rome --aggregation sum",
+        "lbactors leaderboards update xp --max-entries 100000",
+        "lbactors leaderboards archive xp",
+    )
+)
+def leaderboards() -> None:
+    """List, create, show, change and remove leaderboards."""
+
+
+@leaderboards.command(
+    "list",
+    epilog=examples(
+        "lbactors leaderboards list", "lbactors leaderboards list --status active --search weekly"
+    ),
+)
+@click.option("--status", type=click.Choice(("active", "inactive", "archived")), help="Only these.")
+@click.option("--search", help="Only those with this text in id or name.")
+@click.option("--sort", help="Field to sort by, as in the API.")
+@listing_options
+@talks_to_server
+def list_leaderboards(server: Server, **params: Any) -> None:
+    """List leaderboards."""
+    answer = server.client.list_leaderboards(**params)
+    columns: dict[str, Callable[[Json], Any]] = {
+        "leaderboard": lambda d: d["leaderboard_id"],
+        "name": lambda d: d["name"],
+        "status": lambda d: d["status"],
+        "timeframe": lambda d: d["timeframe"]["type"],
+        "timezone": lambda d: d["timeframe"].get("timezone"),
+        "windows": lambda d: d["windows"],
+        "aggregation": lambda d: d["scoring"]["aggregation"],
+        "order": lambda d: d["ranking"]["order"],
+    }
+    server.show_listing(answer, columns)
+
+
+@leaderboards.command(
+    epilog=examples(
+        "lbactors leaderboards create xp",
+        "lbactors leaderboards create xp-weekly --timeframe weekly --timezone Europe/Rome \\",
+        "    --aggregation sum --window daily --window all_time",
+        "lbactors leaderboards create laps --order asc --timeframe every --every 7200",
+        "lbactors leaderboards create --file definition.json",
+    )
+)
+@click.argument("leaderboard_id", metavar="[ID]", required=False)
+@definition_options
+@talks_to_server
+def create(server: Server, leaderboard_id: str | None, changes: Json) -> None:
+    """Create leaderboard ID; what is not given has the API's default."""
+    if leaderboard_id is not None:
+        changes["leaderboard_id"] = leaderboard_id
+    if "leaderboard_id" not in changes:
+        raise click.UsageError("ID, or a --file with leaderboard_id")
+    definition = server.client.create_leaderboard(changes)
+    server.show(definition, lambda: print_fields(definition))
+
+
+@leaderboards.command(
+    epilog=examples("lbactors leaderboards show xp", "lbactors leaderboards show xp --json")
+)
+@click.argument("leaderboard_id", metavar="ID")
+@talks_to_server
+def show(server: Server, leaderboard_id: str) -> None:
+    """Show the definition of leaderboard ID."""
+    definition = server.client.leaderboard(leaderboard_id)
+    server.show(definition, lambda: print_fields(definition))
+
+
+@leaderboards.command(
+    epilog=examples(
+        "lbactors leaderboards update xp --name 'Experience' --max-entries 100000",
+        "lbactors leaderboards update xp --status inactive --if-version 3",
+    )
+)
+@click.argument("leaderboard_id", metavar="ID")
+@click.option(
+    "--if-version", type=click.IntRange(1), help="Change nothing if the definition is another version."
+)
+@definition_options
+@talks_to_server
+def update(server: Server, leaderboard_id: str, changes: Json, if_version: int | None) -> None:
+    """Change fields of leaderboard ID; what is not given stays."""
+    if not changes:
+        raise click.UsageError("nothing to change")
+    definition = server.client.update_leaderboard(leaderboard_id, changes, if_version=if_version)
+    server.show(definition, lambda: print_fields(definition))
+
+
+@leaderboards.command(epilog=examples("lbactors leaderboards archive xp"))
+@click.argument("leaderboard_id", metavar="ID")
+@talks_to_server
+def archive(server: Server, leaderboard_id: str) -> None:
+    """Archive leaderboard ID: writes stop, reads go on."""
+    answer = server.client.archive_leaderboard(leaderboard_id)
+    server.show(answer, lambda: click.echo(f"archived {leaderboard_id}"))
+
+
+@leaderboards.command(
+    epilog=examples("lbactors leaderboards purge xp", "lbactors leaderboards purge xp --yes")
+)
+@click.argument("leaderboard_id", metavar="ID")
+@confirm_option
+@talks_to_server
+def purge(server: Server, leaderboard_id: str, yes: bool) -> None:
+    """Remove leaderboard ID with all its periods and entries."""
+    confirm(f"Remove leaderboard {leaderboard_id} with all its periods and entries?", yes)
+    answer = server.client.purge_leaderboard(leaderboard_id)
+    server.show(answer, lambda: click.echo(f"purged {leaderboard_id}"))
+
+
+@click.group(epilog=examples("lbactors periods list xp", "lbactors periods close xp --yes"))
+def periods() -> None:
+    """List, open and close periods of a leaderboard."""
+
+
+PERIOD_COLUMNS: dict[str, Callable[[Json], Any]] = {
+    "period": lambda p: p["period_key"],
+    "window": lambda p: p["window"],
+    "state": lambda p: p["state"],
+    "starts": lambda p: instant_text(p["starts_at"]),
+    "ends": lambda p: instant_text(p["ends_at"]),
+    "entries": lambda p: p["entries"],
+    "submissions": lambda p: p["submissions"],
+}
+
+
+def _print_periods(*shown: Json) -> None:
+    print_table(list(PERIOD_COLUMNS), [[cell(p) for cell in PERIOD_COLUMNS.values()] for p in shown])
+
+
+@periods.command(
+    "list",
+    epilog=examples("lbactors periods list xp", "lbactors periods list xp --window daily --state closed"),
+)
+@click.argument("leaderboard_id", metavar="ID")
+@click.option("--window", type=READ_WINDOWS, help="main if not given.")
+@click.option("--state", type=click.Choice(("pending", "active", "closing", "closed")), help="Only these.")
+@listing_options
+@talks_to_server
+def list_periods(server: Server, leaderboard_id: str, **params: Any) -> None:
+    """List the periods of leaderboard ID, newest first."""
+    server.show_listing(server.client.list_periods(leaderboard_id, **params), PERIOD_COLUMNS)
+
+
+@periods.command(
+    "create",
+    epilog=examples(
+        "lbactors periods create cup --starts-at 2026-12-01T18:00:00Z --ends-at 2026-12-01T22:00:00Z"
+    ),
+)
+@click.argument("leaderboard_id", metavar="ID")
+@click.option("--starts-at", required=True, help="RFC 3339.")
+@click.option("--ends-at", help="RFC 3339; open end if not given.")
+@click.option("--period-key", help="Its key; the start in UTC if not given.")
+@talks_to_server
+def create_period(server: Server, leaderboard_id: str, **fields: str | None) -> None:
+    """Open a period of leaderboard ID, whose timeframe is manual."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    period = server.client.create_period(leaderboard_id, given)
+    server.show(period, lambda: _print_periods(period))
+
+
+@periods.command("close", epilog=examples("lbactors periods close xp", "lbactors periods close xp --yes"))
+@click.argument("leaderboard_id", metavar="ID")
+@click.option("--window", type=READ_WINDOWS, help="main if not given.")
+@confirm_option
+@talks_to_server
+def close_period(server: Server, leaderboard_id: str, window: str | None, yes: bool) -> None:
+    """End the current period of leaderboard ID now; the next one begins."""
+    confirm(f"End the current period of {leaderboard_id} now?", yes)
+    answer = server.client.close_period(leaderboard_id, window=window)
+    shown = [period for period in (answer["closed"], answer["current"]) if period is not None]
+    server.show(answer, lambda: _print_periods(*shown))

@@ -1,0 +1,207 @@
+"""What every command that talks to a server shares: options, the connection, answers and failures.
+
+`talks_to_server` adds `--url`, `--key`, `--tenant` and `--json` and hands the command a `Server`. Whatever
+goes wrong on the way becomes one line on stderr and exit code 1; no traceback reaches a user for an error
+of the network or of the API.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
+
+import click
+import orjson
+
+from lbactors.client import DEFAULT_URL, ApiError, SyncClient, Unreachable
+from lbactors.tables import print_table, text_of
+
+PATIENCE_S = 10.0
+BULK_PATIENCE_S = 60.0  # a long import outlives a restart of the server
+
+
+class Failure(click.ClickException):
+    """One line on stderr: `error: …`."""
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"error: {text_of(self.message)}", err=True)
+
+
+class Refusal(Failure):
+    """The same for a wrong command line or setting, exit code 2."""
+
+    exit_code = 2
+
+
+class Server:
+    """One command's connection, and the form its answers take."""
+
+    def __init__(self, url: str, key: str | None, tenant_id: str | None, as_json: bool) -> None:
+        self.url = url
+        self.key = key
+        self.as_json = as_json
+        self._tenant_id = tenant_id
+        self._clients: list[SyncClient] = []
+        self._plain: SyncClient | None = None
+
+    @property
+    def client(self) -> SyncClient:
+        """For single requests: a refused connection is reported at once."""
+        if self._plain is None:
+            self._plain = self._connect(patience_s=PATIENCE_S, retry_refused=False)
+        return self._plain
+
+    def bulk_client(self) -> SyncClient:
+        """For long work: waits out a restart of the server. Checks first that there is one."""
+        self.client.health()
+        return self._connect(patience_s=BULK_PATIENCE_S)
+
+    def _connect(self, **options: Any) -> SyncClient:
+        try:
+            client = SyncClient(self.url, self.key, tenant_id=self._tenant_id, **options)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--url") from None
+        self._clients.append(client)
+        return client
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+
+    def show(self, answer: Any, render: Callable[[], None]) -> None:
+        """Print an answer: as the API's JSON with --json, else as `render` does."""
+        if self.as_json:
+            click.echo(json_text(answer))
+        else:
+            render()
+
+    def show_listing(
+        self, answer: Mapping[str, Any], columns: Mapping[str, Callable[[dict[str, Any]], Any]]
+    ) -> None:
+        """Print a page of a listing as a table. columns: title -> the cell of an item."""
+
+        def render() -> None:
+            rows = [[cell(item) for cell in columns.values()] for item in answer["items"]]
+            print_table(list(columns), rows)
+            if answer.get("next_cursor"):
+                click.echo(f"more: --cursor {answer['next_cursor']}", err=True)
+
+        self.show(answer, render)
+
+
+def json_text(answer: Any) -> str:
+    """JSON on one line for pipes, indented for people."""
+    option = orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0
+    return orjson.dumps(answer, option=option).decode()
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Turns what the client raises into one line and exit code 1."""
+    try:
+        yield
+    except (ApiError, Unreachable) as error:
+        raise Failure(str(error)) from None
+
+
+def talks_to_server(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the connection's options; the command gets a `Server` as its first argument."""
+
+    @click.option(
+        "--url", default=DEFAULT_URL, envvar="LBACTORS_URL", show_envvar=True, show_default=True,
+        help="Address of the server.",
+    )  # fmt: skip
+    @click.option("--key", envvar="LBACTORS_KEY", show_envvar=True, help="API key.")
+    @click.option(
+        "--tenant", "acting_tenant", envvar="LBACTORS_TENANT", show_envvar=True,
+        help="Tenant to act in; needs a platform key.",
+    )  # fmt: skip
+    @click.option("--json", "as_json", is_flag=True, help="Print the API's JSON.")
+    @functools.wraps(command)
+    def connected(
+        *args: Any, url: str, key: str | None, acting_tenant: str | None, as_json: bool, **options: Any
+    ) -> Any:
+        server = Server(url, key or None, acting_tenant or None, as_json)
+        try:
+            with failures():
+                return command(server, *args, **options)
+        finally:
+            server.close()
+
+    return connected
+
+
+def listing_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--limit` and `--cursor` of every listing."""
+    limit = click.option(
+        "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Most items shown."
+    )
+    return limit(click.option("--cursor", help="Go on where the last page ended.")(command))
+
+
+def period_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--period` and `--window`, which every reading command takes."""
+    period = click.option("--period", help="current (default), previous or a period key such as 2026-W47.")
+    window = click.option(
+        "--window", help="main (default), all_time, yearly, monthly, weekly, daily or hourly."
+    )
+    return period(window(command))
+
+
+def confirm_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--yes`, for what cannot be undone."""
+    return click.option("--yes", is_flag=True, help="Do not ask for confirmation.")(command)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something that cannot be undone; where nobody can answer, demand --yes (exit code 2)."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("this cannot be undone; say --yes")
+    click.confirm(question, abort=True)
+
+
+def examples(*lines: str) -> str:
+    """The epilog of a command's help: example command lines."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+class _Number(click.ParamType[Any]):
+    """A score: an integer where it is written as one, so that it stays exact; else a finite float."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            number = int(value) if str(value).lstrip("+-").isdigit() else float(value)
+            finite = math.isfinite(number)
+        except (ValueError, OverflowError):
+            finite = False
+        if not finite:
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
+
+
+class _Json(click.ParamType[Any]):
+    """A value written as JSON."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            self.fail(f"not JSON: {error}", param, ctx)
+
+
+NUMBER = _Number()
+JSON = _Json()

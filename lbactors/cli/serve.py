@@ -1,0 +1,143 @@
+"""The commands `serve`, `demo` and `bench`: those that run something instead of asking a server.
+
+The options of `serve` are made from `ServerSettings`, when they are needed: a field there is an option here.
+Everything heavy (Ray, aiohttp, pydantic) is imported inside the commands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lbactors.cli.connection import Failure, Refusal, examples, failures
+
+
+class _ServeCommand(click.Command):
+    """`serve`, whose parameters are the server's settings."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        if not self.params:
+            self.params = setting_options()
+        return super().get_params(ctx)
+
+
+def setting_options() -> list[click.Parameter]:
+    """One option for each setting; values travel as text, the settings judge them."""
+    from lbactors.settings import ServerSettings, default_text, env_name, option_name
+
+    options: list[click.Parameter] = []
+    for name, field in ServerSettings.model_fields.items():
+        if field.annotation is bool:  # a flag; its variable takes yes and no
+            help_text = f"{field.description}  [env: {env_name(name)}]"
+            options.append(click.Option([option_name(name), name], flag_value="yes", help=help_text))
+            continue
+        default = default_text(name)
+        shown = f"  [env: {env_name(name)}" + (f"; default: {default}]" if default else "]")
+        metavar = "N" if field.annotation is int else "SECONDS" if field.annotation is float else "TEXT"
+        options.append(
+            click.Option([option_name(name), name], help=f"{field.description}{shown}", metavar=metavar)
+        )
+    return options
+
+
+@click.command(
+    cls=_ServeCommand,
+    epilog=examples(
+        "lbactors serve",
+        "lbactors serve --port 9000 --data-dir /var/lib/lbactors",
+        "lbactors serve --data-dir /var/lib/lbactors --gateways 2",
+        "LBACTORS_PORT=9000 lbactors serve",
+    ),
+)
+@click.pass_context
+def serve(ctx: click.Context, /, **given: str | None) -> None:
+    """Run the server until SIGTERM or Ctrl-C.
+
+    The first start on an empty store prints `root key: lb_…`, once; every start prints `ready: http://…` when
+    requests are served. An option beats its environment variable, which beats the default. Exit code 2 and
+    one line on stderr if the server cannot start.
+    """
+    from pydantic import ValidationError
+
+    from lbactors.settings import ServerSettings, explain
+
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    try:
+        settings = ServerSettings(**chosen)
+    except ValidationError as error:
+        raise Refusal(explain(error, chosen)) from None
+    from gateway.server import run
+
+    ctx.exit(run(settings))
+
+
+@click.command(
+    epilog=examples(
+        "lbactors demo",
+        "lbactors demo --rate 5000 --players 10000",
+        "lbactors demo --seconds 60 --plain",
+    )
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option(
+    "--players",
+    type=click.IntRange(10, 1_000_000),
+    default=3000,
+    show_default=True,
+    help="Simulated players.",
+)
+@click.option(
+    "--rate", type=click.IntRange(1, 1_000_000), default=3000, show_default=True, help="Scores a second."
+)
+@click.option("--seconds", type=click.FloatRange(min=1), help="How long; until Ctrl-C if not given.")
+@click.option("--plain", is_flag=True, help="One line a second instead of the live view.")
+@click.pass_context
+def demo(ctx: click.Context, port: int, players: int, rate: int, seconds: float | None, plain: bool) -> None:
+    """Run a server with three example leaderboards and a simulated game, and watch it live.
+
+    Its data lies in a temporary directory and is removed at the end. Ctrl-C ends everything.
+    """
+    from lbactors.demo.demo import run_demo
+
+    ctx.exit(run_demo(port=port, players=players, rate=rate, seconds=seconds, plain=plain))
+
+
+@click.command(
+    epilog=examples(
+        "lbactors bench --url http://127.0.0.1:8080 --key lb_…",
+        "lbactors bench --seconds 2 --entries 10000",
+        "lbactors bench --json result.json",
+    )
+)
+@click.option(
+    "--url", default="http://127.0.0.1:8080", envvar="LBACTORS_URL", show_envvar=True, show_default=True,
+    help="Address of the server; plain HTTP.",
+)  # fmt: skip
+@click.option("--key", envvar="LBACTORS_KEY", show_envvar=True, help="Key with every scope of its tenant.")
+@click.option(
+    "--entries", type=click.IntRange(100, 10_000_000), default=100_000, show_default=True,
+    help="Entries on the board before the timing begins.",
+)  # fmt: skip
+@click.option(
+    "--seconds", type=click.FloatRange(0.1, 3600), default=8.0, show_default=True, help="Length of each case."
+)
+@click.option("--ids", is_flag=True, help="Every write carries an Idempotency-Key, as the client's do.")
+@click.option(
+    "--json", "json_path", type=click.Path(dir_okay=False), help="Write the figures to a file, too."
+)
+def bench(url: str, key: str | None, entries: int, seconds: float, ids: bool, json_path: str | None) -> None:
+    """Measure a running server: writes, batches and reads over HTTP on a board of its own, removed at the
+    end.
+
+    The load generator shares the machine with the server if that is local, so the figures are a lower bound.
+    """
+    from lbactors.load.load import LoadFailed, bench_main
+
+    try:
+        with failures():
+            bench_main(url, key or "", entries=entries, seconds=seconds, ids=ids, json_path=json_path)
+    except LoadFailed as error:
+        raise Failure(str(error)) from None

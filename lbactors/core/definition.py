@@ -1,0 +1,161 @@
+"""What a leaderboard is: its definition as clients write it, checked, and the rules that a period's state
+follows.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from lbactors.core.numbers import NumberField
+from lbactors.core.reward_rules import RewardRules, check_windows
+from lbactors.core.timeframe import Timeframe
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def check_identifier(value: object, max_length: int) -> str:
+    """A player or submission id: 1..max_length characters, none of them a control character."""
+    if type(value) is not str:
+        raise PydanticCustomError("id_type", "must be a string")
+    if not 1 <= len(value) <= max_length:
+        raise PydanticCustomError(
+            "id_length", "must have 1 to {max_length} characters", {"max_length": max_length}
+        )
+    if _CONTROL.search(value):
+        raise PydanticCustomError("id_characters", "must not contain control characters")
+    return value
+
+
+WINDOWS = ("main", "all_time", "yearly", "monthly", "weekly", "daily", "hourly")
+LEADERBOARD_ID = (
+    r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"  # for re: use fullmatch, `$` allows a final newline there
+)
+TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+SCOPES = (
+    "scores:write",
+    "rankings:read",
+    "leaderboards:read",
+    "leaderboards:write",
+    "players:write",
+    "keys:write",
+    "platform",
+)
+Aggregation = Literal["best", "latest", "sum", "min", "max", "count"]
+Order = Literal["desc", "asc"]
+TieBreaking = Literal["first", "last"]
+RankStyle = Literal["ordinal", "competition", "dense"]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Scoring(Strict):
+    """How submissions become an entry's score."""
+
+    source: Literal["scores", "metric", "events"] = "scores"
+    aggregation: Aggregation = "best"
+    score_min: NumberField | None = None
+    score_max: NumberField | None = None
+
+    @field_validator("source")
+    @classmethod
+    def _source_supported(cls, value: str) -> str:
+        if value != "scores":
+            raise PydanticCustomError("unsupported", "not yet supported; use 'scores'")
+        return value
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Scoring:
+        if self.score_min is not None and self.score_max is not None and self.score_min > self.score_max:
+            raise PydanticCustomError("bounds", "score_min must not exceed score_max")
+        return self
+
+
+class RankingRules(Strict):
+    """How entries are ordered, ranked and kept."""
+
+    order: Order = "desc"
+    subscore_order: Order = "desc"
+    tie_breaking: TieBreaking = "first"
+    rank_style: RankStyle = "ordinal"
+    max_entries: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    min_score: NumberField | None = None
+
+
+class Definition(Strict):
+    """A leaderboard as a client writes it (`POST /v1/leaderboards`)."""
+
+    leaderboard_id: Annotated[str, Field(pattern=LEADERBOARD_ID)]
+    name: Annotated[str, Field(min_length=1, max_length=200)] = ""
+    description: Annotated[str, Field(max_length=2000)] = ""
+    status: Literal["active", "inactive", "archived"] = "active"
+    timeframe: Timeframe = Timeframe()
+    windows: tuple[Literal["all_time", "yearly", "monthly", "weekly", "daily", "hourly"], ...] = ()
+    scoring: Scoring = Scoring()
+    ranking: RankingRules = RankingRules()
+    placement: Literal["auto", "dedicated"] = "auto"
+    rewards: RewardRules | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_defaults_to_id(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "name" not in data and isinstance(data.get("leaderboard_id"), str):
+            return {**data, "name": data["leaderboard_id"]}
+        return data
+
+    @field_validator("rewards")
+    @classmethod
+    def _rewards_windows(cls, value: RewardRules | None, info: ValidationInfo) -> RewardRules | None:
+        return check_windows(value, info)
+
+    @field_validator("windows", mode="before")
+    @classmethod
+    def _windows_list(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("windows")
+    @classmethod
+    def _windows_distinct(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise PydanticCustomError("windows", "a window may be named once")
+        timeframe = info.data.get("timeframe")  # missing where it is invalid itself
+        main = timeframe.type if timeframe is not None else None
+        main = "all_time" if main == "permanent" else main
+        if main in value:
+            raise PydanticCustomError("windows", "'{main}' is the main timeframe already", {"main": main})
+        return value
+
+
+class Rules(NamedTuple):
+    """The part of a definition that a period's state depends on; journaled, so replay is deterministic."""
+
+    aggregation: Aggregation
+    order: Order
+    subscore_order: Order
+    tie_breaking: TieBreaking
+    rank_style: RankStyle
+    max_entries: int | None
+    min_score: int | float | None
+
+    @classmethod
+    def of(cls, definition: Definition) -> Rules:
+        r = definition.ranking
+        return cls(
+            definition.scoring.aggregation,
+            r.order,
+            r.subscore_order,
+            r.tie_breaking,
+            r.rank_style,
+            r.max_entries,
+            r.min_score,
+        )
+
+    def reorders(self, other: Rules) -> bool:
+        """Whether a change from `other` to these rules is forbidden while a period holds entries."""
+        return self[:4] != other[:4]

@@ -1,0 +1,189 @@
+"""Submissions, periods, boards, entries: the plain tuples that cross every boundary of the service."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from lbactors.core.definition import Definition
+
+
+class Submission(NamedTuple):
+    """One requested change, validated, as it travels to the period actor (times in ms, metadata as JSON)."""
+
+    player_id: str
+    score: int | float | None
+    subscore: int | float
+    metadata: bytes | None
+    submission_id: str | None
+    occurred_at_ms: int | None
+    aggregation: str | None
+
+
+# Steps of a period's life that were carried out, events included, in this order. CLOSED: sealed, rewards are
+# still to be granted. A record that is sealed at UNANNOUNCED is of an earlier version: nothing is left to do.
+UNANNOUNCED, OPENED, CLOSING, CLOSED, COMPLETE = range(5)
+
+
+# Submission ids are known for a day, and a period takes them until a day's grace after its end is over.
+IDS_OWED_MS = 48 * 3600 * 1000
+
+
+class PeriodRecord(NamedTuple):
+    """A period as the store remembers it: document `<chain_id>/<key>` of the collection `periods`.
+
+    `serial` counts the periods of a chain from 1 and names the journal (`<chain_id>/<serial>`), so a key
+    may change (a new timeframe) while the entries stay. `starts_at_ms` None: no beginning.
+    """
+
+    serial: int
+    key: str
+    starts_at_ms: int | None
+    ends_at_ms: int | None
+    sealed: bool
+    entries: int
+    submissions: int
+    opened_at_ms: int
+    last_seq: int = 0
+    forced: bool = False  # closed by hand: takes no late submissions
+    stage: int = 0  # how far its life was announced, one of STAGES
+    ids_owed: bool = False  # closed while there was no period after it that could take its submission ids
+
+    def owes_ids(self, now_ms: int) -> bool:
+        """Whether a period that is made now may be sent a repeat of what this one took."""
+        return self.ids_owed and (self.ends_at_ms is None or now_ms < self.ends_at_ms + IDS_OWED_MS)
+
+    def contains(self, at_ms: int) -> bool:
+        """Whether an instant lies in [start, end)."""
+        return (self.starts_at_ms is None or self.starts_at_ms <= at_ms) and (
+            self.ends_at_ms is None or at_ms < self.ends_at_ms
+        )
+
+    def state(self, now_ms: int, grace_ms: int) -> str:
+        """`pending`, `active`, `closing` or `closed`: a function of the clock alone."""
+        if self.forced:
+            grace_ms = 0
+        if self.starts_at_ms is not None and now_ms < self.starts_at_ms:
+            return "pending"
+        if self.ends_at_ms is None or now_ms < self.ends_at_ms:
+            return "active"
+        return "closing" if now_ms < self.ends_at_ms + grace_ms else "closed"
+
+
+# What the catalogue knows ---------------------------------------------------------------------------------
+
+
+class Tenant(NamedTuple):
+    """Owner of leaderboards and keys; document `<tenant_id>` of the collection `tenants`."""
+
+    tenant_id: str
+    name: str
+    status: str  # active | disabled
+    hmac_secret: str | None
+    created_at_ms: int
+
+
+class Key(NamedTuple):
+    """An API key without the key: document `<key_id>` of the collection `keys`."""
+
+    key_id: str
+    tenant_id: str
+    name: str
+    scopes: frozenset[str]
+    key_hash: str  # hex SHA-256 of the whole key text
+    status: str  # active | disabled | deleted
+    expires_at_ms: int | None
+    player_id: str | None
+    created_at_ms: int
+
+
+class Board(NamedTuple):
+    """A leaderboard as it stands: document `<tenant_id>/<leaderboard_id>` of the collection `leaderboards`.
+
+    `uid` tells apart leaderboards that had the same id one after the other, so a purged one leaves no trace.
+    """
+
+    tenant_id: str
+    uid: str
+    definition: Definition
+    version: int
+    created_at_ms: int
+    updated_at_ms: int
+
+    @property
+    def leaderboard_id(self) -> str:
+        return self.definition.leaderboard_id
+
+    @property
+    def windows(self) -> tuple[str, ...]:
+        """`main` and the further windows."""
+        return ("main", *self.definition.windows)
+
+    def chain_id(self, window: str) -> str:
+        """Name of one window's chain of periods, the unit of placement."""
+        return f"{self.tenant_id}/{self.leaderboard_id}~{self.uid}/{window}"
+
+
+# What period actors answer --------------------------------------------------------------------------------
+
+
+class PeriodView(NamedTuple):
+    """A period as readers see it. `state` is by the actor's clock at the time of the answer."""
+
+    serial: int
+    key: str
+    window: str
+    state: str
+    starts_at_ms: int | None
+    ends_at_ms: int | None
+    next_starts_at_ms: int | None
+    entries: int
+    submissions: int
+
+
+class Row(NamedTuple):
+    """One entry in an answer. `rank` None: below `min_score`. `metadata`: JSON bytes or None. `change` None:
+    the period before cannot be read.
+    """
+
+    rank: int | None
+    player_id: str
+    score: int | float
+    subscore: int | float
+    metadata: bytes | None
+    submissions: int
+    first_at_ms: int
+    updated_at_ms: int
+    change: str | None
+
+
+class Reading(NamedTuple):
+    """Entries of one period at one seq. `offset` is 0-based, of the first row in the total order.
+
+    `matched`: rows inside the asked score range (None without one). `missing`: players looked up in vain.
+    `spread`: a distribution, where that was asked for.
+    """
+
+    period: PeriodView
+    total: int
+    as_of_seq: int
+    rows: list[Row]
+    offset: int
+    matched: int | None = None
+    missing: tuple[str, ...] = ()
+    spread: dict[str, Any] | None = None
+
+
+class Outcome(NamedTuple):
+    """What became of one submission in one window's period. Ranks are None unless asked for."""
+
+    window: str
+    period_key: str
+    player_id: str
+    applied: bool
+    score: int | float | None
+    subscore: int | float | None
+    previous_score: int | float | None
+    rank: int | None
+    previous_rank: int | None
+    seq: int
+    duplicate: bool

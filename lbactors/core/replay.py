@@ -1,0 +1,118 @@
+"""From a period's stored bytes to its state, in one place: activations, checks and repairs read them alike.
+
+What is stored of a period (the store knows it as opaque bytes):
+
+* journal record: MessagePack `[rules, now_ms, inputs]`; `rules` is None except in the first record of all,
+  and `inputs` are those of `lbactors.core.period`, one for each seq of the record;
+* snapshot: the parts of `Period.next_parts`, of which `meta` names all others with the seq they were put
+  under.
+
+Pure but for `read_period`, which reads a store, and `build_period`, which leaves the work to a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgpack
+
+from lbactors.core.definition import Rules
+from lbactors.core.period import ERASE, REMOVE, SUBMIT, Period
+from lbactors.core.snapshot_parts import META, PeriodLoader
+from persistence.store import Part, Record, Recovered
+
+
+class Contents(NamedTuple):
+    """How many inputs of each kind a run of records holds; `others`: rules, submission ids handed on."""
+
+    submissions: int
+    removals: int
+    erasures: int
+    others: int
+
+
+class Replay:
+    """Builds a period's state from what `Store.recover` gives, piece by piece and in its order.
+
+    One thread at a time. Raises ValueError, KeyError, TypeError or another exception of decoding where the
+    bytes make no state; then it is of no more use.
+    """
+
+    def __init__(self, seen_ids_limit: int) -> None:
+        self._loader = PeriodLoader(seen_ids_limit)
+        self._seen_ids_limit = seen_ids_limit
+        self._seq = 0
+        self._period: Period | None = None
+
+    def take(self, items: Iterable[Recovered | Part | Record]) -> None:
+        """The next items."""
+        for item in items:
+            if isinstance(item, Part):
+                self._loader.add(item.name, item.body)
+            elif isinstance(item, Recovered):
+                self._seq = item.seq
+            else:
+                period = self._begun()
+                if period is None:
+                    rules = Rules(*unpack_record(item)[0])
+                    period = self._period = Period.unranked(rules, self._seen_ids_limit)
+                apply_record(period, item)
+
+    def _begun(self) -> Period | None:
+        """The state so far; None before the first record of a period without a snapshot."""
+        if self._period is None and self._seq:
+            self._period = Period.loaded(self._loader.finish(self._seq))
+        return self._period
+
+    def finish(self) -> Period | None:
+        """The state, ranked; None if there was neither snapshot nor journal."""
+        period = self._begun()
+        if period is not None:
+            period.rank_entries()
+        return period
+
+
+def rebuild(
+    seq: int, parts: Iterable[tuple[str, bytes]], records: Sequence[Record], seen_ids_limit: int
+) -> Period:
+    """The state that a snapshot at `seq` (0: none) and the records after it make. Raises like `Replay`."""
+    replay = Replay(seen_ids_limit)
+    replay.take([Recovered(seq)])
+    replay.take(Part(name, body) for name, body in parts)
+    replay.take(records)
+    period = replay.finish()
+    if period is None:
+        raise ValueError("there is neither a snapshot nor a journal")
+    return period
+
+
+def apply_record(period: Period, record: Record) -> None:
+    """Apply the record that follows the state. ValueError, before anything is applied, if it does not follow;
+    an exception of decoding.
+    """
+    _, now_ms, inputs = unpack_record(record)
+    if record.first_seq != period.seq + 1 or record.last_seq != period.seq + len(inputs):
+        raise ValueError(f"record {record.first_seq}..{record.last_seq} does not follow {period.seq}")
+    period.apply(now_ms, inputs)
+
+
+def unpack_record(record: Record) -> tuple[Any, int, list[Any]]:
+    """Rules (None except in a period's first record), server time, inputs. ValueError."""
+    rules, now_ms, inputs = msgpack.unpackb(record.body)
+    return rules, now_ms, inputs
+
+
+def contents(records: Iterable[Record]) -> Contents:
+    """What records hold. ValueError or another exception of decoding."""
+    kinds = [item[0] for record in records for item in unpack_record(record)[2]]
+    submissions, removals, erasures = (kinds.count(kind) for kind in (SUBMIT, REMOVE, ERASE))
+    return Contents(submissions, removals, erasures, len(kinds) - submissions - removals - erasures)
+
+
+def part_seqs(meta: bytes) -> dict[str, int]:
+    """Part name -> the seq it was put under, as the part `meta` of a snapshot says. ValueError."""
+    manifest = msgpack.unpackb(meta)[4]
+    if not isinstance(manifest, dict) or META not in manifest:
+        raise ValueError(f"the part {META!r} names no parts")
+    return manifest

@@ -1,0 +1,134 @@
+"""What the demo shows: the boards as they stand, the traffic's figures, and lines to try.
+
+`Picture` holds the last pages read; `live_view` draws it for a terminal, `plain_line` says it in one line.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from rich import box
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from lbactors.demo.game import ARENA, BOARDS, LAPS, Traffic
+from lbactors.tables import duration_text, text_of
+
+Json = dict[str, Any]
+
+TOP = 10
+CHANGES = {"up": "▲", "down": "▼", "same": "=", "new": "new"}
+
+
+class Picture:
+    """The newest page of each board, and the rollovers seen so far."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Json] = {}
+        self.rollovers = 0
+
+    def take(self, page: Json) -> None:
+        """Keep a page; another period than before is a rollover."""
+        leaderboard_id = page["leaderboard_id"]
+        before = self.pages.get(leaderboard_id)
+        if before is not None and before["period"]["period_key"] != page["period"]["period_key"]:
+            self.rollovers += 1
+        self.pages[leaderboard_id] = page
+
+    def seconds_to_rollover(self) -> int | None:
+        """Until the lap board's period ends."""
+        page = self.pages.get(LAPS)
+        if page is None or page["period"]["ends_at"] is None:
+            return None
+        ends_at = datetime.fromisoformat(page["period"]["ends_at"])
+        return max(0, round((ends_at - datetime.now(UTC)).total_seconds()))
+
+
+def introduction(url: str, key: str) -> str:
+    """Where the server is and what to try; printed once, so that it can be copied while the view moves."""
+    bearer = f"-H 'Authorization: Bearer {key}'"
+    return "\n".join(
+        [
+            f"server    {url}",
+            f"console   {url}/console",
+            f"root key  {key}",
+            "",
+            "Try, in another terminal:",
+            f"  curl {bearer} '{url}/v1/leaderboards/{ARENA}/rankings?limit=3'",
+            f"  curl {bearer} -H 'Content-Type: application/json' \\",
+            f'    -d \'{{"player_id": "me", "score": 99999}}\' \'{url}/v1/leaderboards/{ARENA}/scores\'',
+            f"  curl {bearer} '{url}/v1/leaderboards/{ARENA}/players/me/around?limit=5'",
+            f"  LBACTORS_URL={url} LBACTORS_KEY={key} lbactors top {LAPS} --watch",
+            "",
+        ]
+    )
+
+
+def figures(picture: Picture, traffic: Traffic) -> list[str]:
+    """The figures in words, for both views."""
+    left_s = picture.seconds_to_rollover()
+    parts = [
+        f"{traffic.rate():,.0f} scores/s",
+        f"{traffic.scores:,} scores",
+        _latency("single", traffic, single=True),
+        _latency("batch", traffic, single=False),
+        f"{picture.rollovers} rollover{'' if picture.rollovers == 1 else 's'}",
+    ]
+    if left_s is not None:
+        parts.append(f"next in {duration_text(left_s)}")
+    if traffic.errors:
+        parts.append(f"{traffic.errors} errors ({text_of(traffic.last_error)})")
+    return parts
+
+
+def _latency(name: str, traffic: Traffic, single: bool) -> str:
+    median, tail = traffic.latency_ms(50, single), traffic.latency_ms(99, single)
+    if median is None or tail is None:
+        return f"{name} p50 - p99 -"
+    return f"{name} p50 {median:.1f} p99 {tail:.1f} ms"
+
+
+def plain_line(picture: Picture, traffic: Traffic, elapsed_s: int) -> str:
+    """`12 s: 3,012 scores/s, …, arena-best: keen-otter-7 9120`."""
+    leaders = [
+        f"{leaderboard_id}: {text_of(page['entries'][0]['player_id'])} {page['entries'][0]['score']}"
+        for leaderboard_id, page in picture.pages.items()
+        if page["entries"]
+    ]
+    return f"{elapsed_s} s: " + ", ".join(figures(picture, traffic) + leaders)
+
+
+def live_view(picture: Picture, traffic: Traffic) -> RenderableType:
+    """The figures, and the boards side by side as far as the terminal's width goes."""
+    tables = [
+        _board_table(str(board["name"]), picture.pages[board["leaderboard_id"]])
+        for board in BOARDS
+        if board["leaderboard_id"] in picture.pages
+    ]
+    line = Text("   ".join(figures(picture, traffic)), style="bold")
+    return Group(
+        Panel(line, title="traffic", title_align="left"), Columns(tables), Text("Ctrl-C ends it.", "dim")
+    )
+
+
+def _board_table(name: str, page: Json) -> Table:
+    period = page["period"]
+    title = f"{name}\n{period['period_key']}, {page['total']} players"
+    table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", min_width=36)
+    table.add_column("#", justify="right")
+    table.add_column("player", width=20, no_wrap=True)
+    table.add_column("score", justify="right")
+    table.add_column("")
+    rows = page["entries"][:TOP]
+    for entry in rows:
+        change = CHANGES.get(entry.get("change", ""), "")
+        table.add_row(
+            *(Text(text_of(cell)) for cell in (entry["rank"], entry["player_id"], entry["score"], change))
+        )
+    for _ in range(TOP - len(rows)):  # so that the view keeps its height when a race begins anew
+        table.add_row("", "", "", "")
+    return table

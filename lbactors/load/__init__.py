@@ -1,0 +1,1 @@
+"""`lbactors bench`: load for a running server, and what it answered."""

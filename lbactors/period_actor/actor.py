@@ -1,0 +1,466 @@
+"""The period actor: a process that hosts chains of periods and serves batches of writes and reads.
+
+One class, no Ray in it (the Ray seam wraps it). Bytes come in and go out, MessagePack lists, so that an actor
+call costs the same for one score as for thousands.
+
+Calls
+  ping()                              -> who am I, what do I host
+  host([[spec…], wait])               -> an error or nil for each chain
+  release([[chain ids], save])        -> let chains go, with or without a last snapshot
+  seal([chain_id, serial, version])   -> the sealed record; version: of the spec that it must have at least
+  hand_on([chain_id, version])        -> nil: the first open period has the ids that a closed one owes it
+  erase([chain_id, player_id, anonymous_id]) -> number of periods that had an entry
+  moderate([version, [[tenant_id, version, {player_id: until_ms}]…], all]) -> nil: who is hidden everywhere
+  change_entry([chain_id, act, player_id, fields]) -> period key, entry before, entry after
+  endpoint()                          -> host, port, secret and incarnation: how gateways make the calls below
+  hosted()                            -> chain id: version of the spec that it has
+  write([sent_ms, [[chain_id, kind, at_ms, want, items]…]]), read([[chain_id, ref, kind, args]…])
+                                      -> a reply for each; all times by the gateway's clock, `sent_ms` its now
+  wake(chain_id)                      -> whether its open periods are loaded now
+Every reply is [0, value], [1, error], [2]: this chain is not (or no longer) hosted here, or [3]: its open
+period sleeps, or is just being woken; nothing was taken, ask again after `wake`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import structlog
+
+from lbactors.clock import Clock
+from lbactors.core.errors import ApiError
+from lbactors.core.period import NO_RANK
+from lbactors.logs import configure_logs
+from lbactors.period_actor.chain import Chain
+from lbactors.period_actor.chain_reads import is_warm, read
+from lbactors.period_actor.entry_edits import change_entry, erase
+from lbactors.period_actor.hidden_players import HiddenPlayers
+from lbactors.wire.protocol import ASLEEP, ERROR, NOT_HERE, VALUE, ChainSpec, Limits, digest, pack
+from lbactors.wire.rpc import RpcServer
+from persistence import open_store
+from persistence.store import Store, StoreError
+
+UPKEEP_S = 1.0  # how often snapshots and idle periods are looked after
+RENEWALS_PER_LEASE = 4
+TROUBLES_TOLD = 3  # periods whose trouble a ping tells of
+LONG_WRITE_S = 0.25  # a call that took longer is answered only if its periods are still this actor's
+
+log = structlog.get_logger("period_actor")
+
+
+class PeriodActor:
+    """`settings`: store_url, store_id, lease_seconds, clock_file, seen_ids_limit, queue_limit,
+    snapshot_inputs, snapshot_seconds, idle_unload_seconds, log_level. The constructor neither loads nor
+    raises (law 5).
+    """
+
+    def __init__(
+        self, name: str, settings: dict[str, Any], node_address: Callable[[], str] = lambda: "127.0.0.1"
+    ) -> None:
+        self.name = name
+        self._node_address = node_address
+        self.settings = settings
+        self.incarnation = secrets.token_hex(8)
+        self.chains: dict[str, Chain] = {}
+        self.started_at = time.time()
+        self.inputs = 0
+        self.reads = 0
+        self._store: Store | None = None
+        self._starting: asyncio.Lock | None = None
+        self._background: list[asyncio.Task[None]] = []
+        self._switchboard: RpcServer | None = None
+        self._hidden: dict[str, HiddenPlayers] = {}  # by tenant
+        self._followed: dict[str, int] = {}  # generation of a tenant's list that all loaded periods follow
+        self._moderated = 0  # version of the last `moderate`
+
+    async def _start(self) -> Store:
+        """Open the store at the first call that needs it. StoreError."""
+        if self._starting is None:
+            self._starting = asyncio.Lock()
+        async with self._starting:
+            if self._store is None:
+                configure_logs(self.settings["log_level"])
+                # Entries are millions of small immutable tuples that make no cycles: looking at all of them
+                # again and again is the only thing that the default thresholds would do here.
+                gc.set_threshold(50_000, 20, 1000)
+                self.clock = Clock(self.settings["clock_file"])
+                lease_s = self.settings["lease_seconds"]
+                self.limits = Limits(self.settings["seen_ids_limit"], self.settings["queue_limit"], lease_s)
+                store = open_store(self.settings["store_url"])
+                store.expect(self.settings["store_id"])
+                await store.open()
+                self._store = store
+                self._background = [
+                    asyncio.create_task(self._look_after()),
+                    asyncio.create_task(self._renew(store, lease_s / RENEWALS_PER_LEASE)),
+                ]
+        return self._store
+
+    async def endpoint(self) -> bytes:
+        """Where, and under which secret, gateways reach `write`, `read` and `load` (`lbactors.wire.rpc`)."""
+        await self._start()
+        if self._switchboard is None:
+            self._switchboard = RpcServer(
+                {"write": self.write, "read": self.read, "load": self.load, "wake": self.wake},
+                self.incarnation,
+            )
+            await self._switchboard.open(self._node_address())
+        return self._switchboard.endpoint()
+
+    # Hosting --------------------------------------------------------------------------------------------
+
+    async def ping(self) -> bytes:
+        """Name, incarnation, pid, resident bytes, inputs and reads so far, how many chains are hosted and a
+        digest of them, those that are awake with their open periods, and what keeps some from serving.
+        """
+        chains = {
+            chain_id: [
+                chain.spec.version,
+                [
+                    [
+                        a.record.key,
+                        a.state,
+                        a.epoch,
+                        len(a.period),
+                        a.waiting_inputs,
+                        a.record.serial,
+                        a.period.seq,
+                    ]
+                    for a in chain.open
+                ],
+                len(chain.closed),
+                chain.work,
+            ]
+            for chain_id, chain in self.chains.items()
+            if chain.open.is_awake or len(chain.closed)
+        }
+        return pack(
+            {
+                "name": self.name,
+                "incarnation": self.incarnation,
+                "pid": os.getpid(),
+                "resident_bytes": _resident_bytes(),
+                "started_at": self.started_at,
+                "inputs": self.inputs,
+                "reads": self.reads,
+                "hosted": [len(self.chains), digest((i, c.spec.version) for i, c in self.chains.items())],
+                "chains": chains,
+                "trouble": [
+                    f"{activation.period_id}: {activation.reason}"
+                    for chain in self.chains.values()
+                    for activation in chain.open
+                    if activation.reason and activation.state not in ("serving", "asleep")
+                ][:TROUBLES_TOLD],
+            }
+        )
+
+    async def hosted(self) -> bytes:
+        return pack({chain_id: chain.spec.version for chain_id, chain in self.chains.items()})
+
+    async def host(self, payload: bytes) -> bytes:
+        specs, wait, *moderated = msgpack.unpackb(payload)
+        store = await self._start()
+        if moderated and moderated[0] > self._moderated:
+            error = ApiError("period_loading", "it is not known yet which players are hidden").to_wire()
+            return pack([[ERROR, error]] * len(specs))
+
+        async def one(wire: list[Any]) -> list[Any]:
+            spec = ChainSpec.from_wire(wire)
+            chain = self.chains.get(spec.chain_id)
+            if chain is None:
+                hidden = self._hidden_of(spec.chain_id.split("/", 1)[0])
+                chain = Chain(store, self.clock, self.limits, spec, self._lose, hidden)
+                self.chains[spec.chain_id] = chain
+            elif chain.spec.version > spec.version:
+                return [VALUE, None]
+            await chain.become(spec)
+            if wait:
+                await chain.loaded()
+            return [VALUE, None]
+
+        return pack(await asyncio.gather(*(_reply(one(wire)) for wire in specs)))
+
+    def _lose(self, chain_id: str) -> None:
+        """Another activation took over: stop answering for the whole chain."""
+        chain = self.chains.pop(chain_id, None)
+        if chain is not None:
+            log.warning("chain lost to another activation", chain=chain_id)
+            chain.stop()
+
+    async def release(self, payload: bytes) -> bytes:
+        chain_ids, save = msgpack.unpackb(payload)
+
+        async def one(chain_id: str) -> list[Any]:
+            chain = self.chains.get(chain_id)
+            if chain is None:
+                return [NOT_HERE]
+            if save:
+                try:
+                    await chain.leave()
+                except StoreError as error:
+                    log.warning("last snapshot failed", chain=chain_id, error=str(error))
+            chain.is_leaving = True
+            chain.stop()
+            self.chains.pop(chain_id, None)
+            return [VALUE, None]
+
+        return pack(await asyncio.gather(*(_reply(one(c)) for c in chain_ids)))
+
+    async def seal(self, payload: bytes) -> bytes:
+        chain_id, serial, version = msgpack.unpackb(payload)
+        chain = self.chains.get(chain_id)
+        # Under an older spec it may not know the period after, which must have this one's submission ids.
+        if chain is None or chain.spec.version < version:
+            return pack([NOT_HERE])
+
+        async def run() -> list[Any]:
+            return [VALUE, list(await chain.seal(serial))]
+
+        return pack(await _reply(run()))
+
+    async def hand_on(self, payload: bytes) -> bytes:
+        chain_id, version = msgpack.unpackb(payload)
+        chain = self.chains.get(chain_id)
+        if chain is None or chain.spec.version < version:
+            return pack([NOT_HERE])
+
+        async def run() -> list[Any]:
+            await chain.hand_on_ids()
+            return [VALUE, None]
+
+        return pack(await _reply(run()))
+
+    async def erase(self, payload: bytes) -> bytes:
+        chain_id, player_id, anonymous_id = msgpack.unpackb(payload)
+        chain = self.chains.get(chain_id)
+        if chain is None:
+            return pack([NOT_HERE])
+
+        async def run() -> list[Any]:
+            return [VALUE, await erase(chain, player_id, anonymous_id)]
+
+        return pack(await _reply(run()))
+
+    def _hidden_of(self, tenant_id: str) -> HiddenPlayers:
+        hidden = self._hidden.get(tenant_id)
+        if hidden is None:
+            hidden = self._hidden[tenant_id] = HiddenPlayers(self.clock)
+        return hidden
+
+    async def moderate(self, payload: bytes) -> bytes:
+        """Take lists of hidden players; answers when the loaded periods follow, or could not for now."""
+        version, lists, everything = msgpack.unpackb(payload)
+        await self._start()
+        if everything:
+            told = {tenant_id for tenant_id, *_ in lists}
+            lists += [[tenant_id, version, {}] for tenant_id in self._hidden if tenant_id not in told]
+        for tenant_id, own_version, until in lists:
+            self._hidden_of(tenant_id).take(own_version, until)
+        self._moderated = max(self._moderated, version)
+        await self._follow_hidden()
+        return pack([VALUE, None])
+
+    async def _follow_hidden(self) -> None:
+        """Have every period that is loaded follow the lists that changed; again where that failed."""
+        changed: dict[str, int] = {}
+        for tenant_id, hidden in self._hidden.items():
+            hidden.expire()
+            if hidden.generation != self._followed.get(tenant_id, 0):
+                changed[tenant_id] = hidden.generation
+        if not changed:
+            return
+
+        async def one(chain: Chain, tenant_id: str) -> None:
+            try:
+                await chain.follow_hidden()
+            except ApiError as error:
+                log.warning("hidden players", chain=chain.spec.chain_id, error=str(error))
+                changed.pop(tenant_id, None)
+
+        chains = [(c, i.split("/", 1)[0]) for i, c in self.chains.items()]
+        await asyncio.gather(*(one(c, tenant_id) for c, tenant_id in chains if tenant_id in changed))
+        self._followed |= changed
+
+    async def change_entry(self, payload: bytes) -> bytes:
+        chain_id, act, player_id, fields = msgpack.unpackb(payload)
+        chain = self.chains.get(chain_id)
+        if chain is None or chain.is_leaving:
+            return pack([NOT_HERE])
+
+        async def run() -> list[Any]:
+            return [VALUE, list(await change_entry(chain, act, player_id, fields))]
+
+        return pack(await _reply(run()))
+
+    async def stop(self) -> bytes:
+        """Save everything and let go of the store (the end of the server)."""
+        replies = msgpack.unpackb(await self.release(pack([list(self.chains), True])))
+        for task in self._background:
+            task.cancel()
+        if self._switchboard is not None:
+            self._switchboard.close()
+        if self._store is not None:
+            await self._store.close()
+            self._store = None
+        return pack(replies)
+
+    # Scores and rankings --------------------------------------------------------------------------------
+
+    async def write(self, payload: bytes) -> bytes:
+        began_s = time.monotonic()
+        sent_ms, ops = msgpack.unpackb(payload)
+        # Gateways' clocks differ: an arrival is so long ago as its gateway held it, by the clock here.
+        ahead_ms = self.clock.now_ms() - sent_ms
+        replies = await asyncio.gather(*(_reply(self._write(op, ahead_ms)) for op in ops))
+        packed = pack(replies)
+        if time.monotonic() - began_s <= LONG_WRITE_S:
+            return packed
+        # So long that this process may have been stopped, and another activation may have begun with what was
+        # journaled here: then that one answers. Asked as late as possible.
+        chain_ids = sorted({op[0] for op in ops})
+        confirmed = await asyncio.gather(*map(self._confirm, chain_ids))
+        if all(confirmed):
+            return packed
+        unsure = {chain_id for chain_id, sure in zip(chain_ids, confirmed, strict=True) if not sure}
+        error = ApiError("storage_unavailable", "another activation may have taken over meanwhile").to_wire()
+        return pack([[ERROR, error] if op[0] in unsure else r for op, r in zip(ops, replies, strict=True)])
+
+    async def _confirm(self, chain_id: str) -> bool:
+        chain = self.chains.get(chain_id)
+        return chain is not None and await chain.confirm()
+
+    async def _write(self, op: list[Any], ahead_ms: int) -> list[Any]:
+        chain_id, kind, at_ms, want, items = op
+        chain = self.chains.get(chain_id)
+        if chain is None or chain.is_leaving or chain.is_between(at_ms + ahead_ms):
+            return [NOT_HERE]  # gateways wait a moment for it
+        if chain.is_waking:
+            return [ASLEEP]
+        if kind == "known":
+            return [VALUE, await chain.known(items)]
+        self.inputs += len(items)
+        results = await chain.submit(at_ms + ahead_ms, want, items)
+        if chain.is_leaving and all(isinstance(r, ApiError) and r.code == "period_loading" for r in results):
+            return [NOT_HERE]  # it came too late for this actor: nothing was taken
+        if want == NO_RANK:  # only what went wrong travels
+            return [VALUE, [[i, r.to_wire()] for i, r in enumerate(results) if isinstance(r, ApiError)]]
+        rows: list[Any] = []
+        for result in results:
+            if isinstance(result, ApiError):
+                rows.append([result.to_wire()])
+                continue
+            key, done = result
+            entry, old = done.entry, done.previous
+            rows.append(
+                [
+                    key,
+                    done.applied,
+                    None if entry is None else entry.score,
+                    None if entry is None else entry.subscore,
+                    None if old is None else old.score,
+                    done.rank,
+                    done.previous_rank,
+                    done.seq,
+                    done.duplicate,
+                ]
+            )
+        return [VALUE, rows]
+
+    async def read(self, payload: bytes) -> bytes:
+        """Answers for periods that are loaded; [0, nil] for a read that must load one: that is for `load`."""
+        replies: list[list[Any]] = []
+        for chain_id, ref, kind, args in msgpack.unpackb(payload):
+            chain = self.chains.get(chain_id)
+            if chain is None or chain.is_leaving:
+                replies.append([NOT_HERE])
+            elif is_warm(chain, ref):
+                replies.append(await _reply(self._read(chain, ref, kind, args)))
+            else:
+                replies.append([VALUE, None])
+        return pack(replies)
+
+    async def load(self, payload: bytes) -> bytes:
+        """One read that may first load a closed period."""
+        chain_id, ref, kind, args = msgpack.unpackb(payload)
+        chain = self.chains.get(chain_id)
+        return pack([NOT_HERE] if chain is None else await _reply(self._read(chain, ref, kind, args)))
+
+    async def wake(self, payload: bytes) -> bytes:
+        """Load what submissions to a chain need; answers when that is done, or after a moment."""
+        chain = self.chains.get(msgpack.unpackb(payload))
+        awake = chain is not None and await chain.wake()
+        if chain is None or (chain.is_leaving and not awake):  # it left meanwhile: gateways look for it
+            return pack([NOT_HERE])
+        return pack([VALUE, awake])
+
+    async def _read(self, chain: Chain, ref: str, kind: str, args: list[Any]) -> list[Any]:
+        self.reads += 1
+        try:
+            return [VALUE, await read(chain, ref, kind, args)]
+        except ApiError as error:
+            if chain.is_leaving and error.code == "period_loading":
+                return [NOT_HERE]  # gateways look for it
+            raise
+
+    # Upkeep ---------------------------------------------------------------------------------------------
+
+    async def _renew(self, store: Store, every_s: float) -> None:
+        """Ask the store, for periods that wrote nothing lately, whether they are still the only one."""
+        while True:
+            await asyncio.sleep(every_s)
+            quiet = [
+                activation
+                for chain in self.chains.values()
+                for activation in chain.open
+                if activation.state == "serving" and activation.unreached_s > every_s / 2
+            ]
+            try:
+                highest = await store.epochs([a.period_id for a in quiet])
+            except StoreError as error:
+                log.warning("store not reached", error=str(error))
+                continue
+            for activation, epoch in zip(quiet, highest, strict=True):
+                activation.renewed(epoch)
+
+    async def _look_after(self) -> None:
+        """Write snapshots when they are due, one after the other; unload closed periods nobody reads."""
+        every_ms = self.settings["snapshot_seconds"] * 1000
+        while True:
+            await asyncio.sleep(UPKEEP_S)
+            now_ms = self.clock.now_ms()
+            await self._follow_hidden()
+            for chain in [c for c in self.chains.values() if c.open.is_awake or len(c.closed)]:
+                await chain.rest(now_ms - int(self.settings["idle_unload_seconds"] * 1000))
+                for activation in list(chain.open):
+                    unsaved = activation.period.seq - activation.period.saved_seq
+                    due = unsaved and now_ms - activation.snapshot_at_ms >= every_ms
+                    if activation.state == "serving" and (due or unsaved >= self.settings["snapshot_inputs"]):
+                        try:
+                            await activation.snapshot(gentle_inputs=self.settings["snapshot_inputs"])
+                        except StoreError as error:
+                            log.warning("snapshot failed", period=activation.period_id, error=str(error))
+
+
+async def _reply(work: Awaitable[list[Any]]) -> list[Any]:
+    """Turn what may be raised into a reply."""
+    try:
+        return await work
+    except ApiError as error:
+        return [ERROR, error.to_wire()]
+    except StoreError as error:
+        return [ERROR, ApiError("storage_unavailable", str(error)).to_wire()]
+    except Exception as error:
+        log.exception("call failed")
+        return [ERROR, ["internal_error", repr(error), [], None]]
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,451 @@
+"""A chain: one window's periods of one leaderboard as they live in a period actor.
+
+A chain's periods share a process, one after the other. So the next period opens without a process start, a
+submission that is repeated across a boundary meets the ids of both periods, and `change` compares two
+rankings in one memory.
+
+It owns the activations (`open`: unsealed ones, by start; `closed`: sealed ones that are loaded for reading),
+decides by a submission's time which period takes it, and puts a successor in place of an activation that lost
+its journal. What exists and when it is sealed is the supervisor's to decide: it comes as a `ChainSpec`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from lbactors.clock import Clock
+from lbactors.core.errors import ApiError
+from lbactors.core.model import PeriodRecord
+from lbactors.core.period import NO_RANK, SUBMIT, Applied
+from lbactors.period_actor.activation import Activation
+from lbactors.period_actor.closed_periods import ClosedPeriods
+from lbactors.period_actor.hidden_players import HiddenPlayers
+from lbactors.period_actor.open_periods import OpenPeriods
+from lbactors.wire.protocol import ChainSpec, Limits
+from persistence.store import Store, StoreError
+
+OUTSIDE = frozenset(("period_closed", "period_not_open"))  # refusals of what is in no open period
+
+log = structlog.get_logger("chain")
+
+
+class Chain:
+    """See the module's docstring. `gone` is called when another activation was found to have taken over."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        limits: Limits,
+        spec: ChainSpec,
+        gone: Callable[[str], None],
+        hidden: HiddenPlayers | None = None,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.limits = limits
+        self.spec = spec
+        self.hidden = hidden if hidden is not None else HiddenPlayers(clock)
+        self.open = OpenPeriods(self._new, self._bring_up_to_date, lambda: gone(spec.chain_id))
+        self.closed = ClosedPeriods(store, spec.chain_id, self._new)
+        self.work = 0  # submissions and reads so far
+        self.is_leaving = False  # on its way to another actor
+        self._ordering = asyncio.Lock()
+        self._unheard: PeriodRecord | None = None  # sealed here; the supervisor does not say so yet
+
+    # What it is -----------------------------------------------------------------------------------------
+
+    async def become(self, spec: ChainSpec) -> None:
+        """Take a new spec: host what it adds, let go of what it leaves out, journal changed rules."""
+        self.spec = spec
+        wanted = {r.serial: r for r in spec.records}
+        if self._unheard is not None and self._unheard.serial not in wanted:
+            self._unheard = None
+        for activation in list(self.open):
+            record = wanted.pop(activation.record.serial, None)
+            if record is not None:
+                activation.record = record
+            elif activation.state != "draining":
+                self.open.forget(activation)
+        awake = spec.awake if not len(self.open) else self.open.is_awake
+        for record in wanted.values():
+            if record.serial not in self.closed:
+                self.open.add(record, awake=awake)
+        self.closed.forget_older(spec.oldest_serial)
+        known = {a.record.serial for a in self.open} | set(self.closed)
+        if self.open.is_awake and spec.previous is not None and spec.previous.serial not in known:
+            self.closed.begin(spec.previous)
+        for activation in list(self.open):
+            activation.rules = spec.rules
+            if activation.state == "serving":
+                await activation.configure(spec.rules)
+
+    async def loaded(self) -> None:
+        """Wait until every open period that is awake serves, or cannot."""
+        await self.open.loaded()
+
+    def _new(self, record: PeriodRecord) -> Activation:
+        spec = self.spec
+        floor_seq = record.last_seq if record.sealed else spec.floors.get(record.serial, 0)
+        limits = self.limits
+        return Activation(
+            self.store,
+            self.clock,
+            spec.chain_id,
+            record,
+            spec.rules,
+            limits.seen_ids,
+            limits.lease_s,
+            floor_seq,
+        )
+
+    async def _bring_up_to_date(self, activation: Activation) -> None:
+        """Journal rules that were changed, and players that were hidden, before this activation could be
+        told. ApiError.
+        """
+        while activation.state == "serving" and activation.period.rules != self.spec.rules:
+            await activation.configure(self.spec.rules)
+        await self._inherit(activation)
+        await self.hidden.follow(activation)
+
+    async def follow_hidden(self) -> None:
+        """Hide and show players in the open periods that are loaded, as the tenant's list says. ApiError."""
+        for activation in list(self.open):
+            await self.hidden.follow(activation)
+
+    # Submission ids that are handed on late ----------------------------------------------------------------
+
+    def _owing(self) -> PeriodRecord | None:
+        """The closed period whose submission ids the first open one must have: as the supervisor says, or
+        because it was sealed here and the supervisor has not heard of it.
+        """
+        owed = self.spec.owing
+        if self._unheard is not None or owed is None:
+            return self._unheard
+        return owed if owed.owes_ids(self.clock.now_ms()) else None
+
+    def _awaits_ids(self, activation: Activation) -> bool:
+        """Whether it could take a repeat of what the period before it took for something new."""
+        owed = self._owing()
+        if owed is None or activation.heir_of == owed.serial or activation is not self._after(owed.serial):
+            return False
+        source = self.closed.get(owed.serial)
+        return source is None or source.state != "sealed" or bool(source.period.ids.by_id)
+
+    def _after(self, serial: int) -> Activation | None:
+        """The first open period after a serial."""
+        return next((a for a in self.open if a.record.serial > serial), None)
+
+    async def _inherit(self, activation: Activation) -> None:
+        """Journal the ids that it awaits. ApiError."""
+        owed = self._owing()
+        if owed is None or not self._awaits_ids(activation):
+            return
+        try:
+            source = await self.closed.loaded(owed)
+        except ApiError:
+            if not self.closed.is_lost(owed.serial):
+                raise
+            # Refusing all scores would be worse than counting what is repeated again.
+            log.error("submission ids are lost", chain=self.spec.chain_id, period=owed.key)
+            activation.heir_of = owed.serial
+            return
+        await activation.inherit_ids(source)
+
+    async def hand_on_ids(self) -> None:
+        """Have the first open period take over what a closed one owes it. ApiError."""
+        owed = self._owing()
+        heir = None if owed is None else self._after(owed.serial)
+        if heir is not None:
+            await self._inherit(await self.open.awake(heir.record.serial))
+
+    # Asleep and awake -----------------------------------------------------------------------------------
+
+    def _begun(self) -> list[Activation]:
+        """Open periods that submissions may belong to: all but those opened ahead."""
+        now_ms = self.clock.now_ms()
+        return [a for a in self.open if a.record.starts_at_ms is None or a.record.starts_at_ms <= now_ms]
+
+    @property
+    def is_waking(self) -> bool:
+        """Whether submissions must wait for a period that sleeps or was just woken."""
+        return any(self.open.is_waking(a) for a in self._begun())
+
+    def is_between(self, at_ms: int) -> bool:
+        """Whether the period of an instant should have begun and is not open yet: the supervisor is late."""
+        if not self.spec.more or self._at(at_ms) is not None:
+            return False
+        last = self.open[-1].record if len(self.open) else self.spec.previous
+        return last is not None and last.ends_at_ms is not None and last.ends_at_ms <= at_ms
+
+    async def wake(self) -> bool:
+        """Wake the periods that submissions may belong to; whether they serve within a moment."""
+        try:
+            await asyncio.gather(*(self.open.awake(a.record.serial) for a in self._begun()))
+        except ApiError:
+            return False
+        return True
+
+    async def rest(self, older_than_ms: int) -> None:
+        """Let go of what nobody used since then: open periods go to sleep, closed ones are unloaded (the one
+        before the current stays for `change` as long as that is awake).
+        """
+        await self.open.sleep_idle(older_than_ms, self._ordering)
+        keep = self.spec.previous.serial if self.spec.previous is not None and self.open.is_awake else 0
+        self.closed.forget_idle(older_than_ms, keep)
+
+    # Times ----------------------------------------------------------------------------------------------
+
+    def _at(self, at_ms: int) -> Activation | None:
+        """The open period that contains an instant, the newest if there are several."""
+        for activation in reversed(self.open):
+            if activation.record.contains(at_ms):
+                return activation
+        return None
+
+    def _taking(self, occurred_at_ms: int | None, arrived_at_ms: int) -> Activation:
+        """The period that takes a submission: the one it happened in, if that is known, else the one it
+        arrived in. period_closed, period_not_open.
+        """
+        if occurred_at_ms is not None:
+            found = self._at(occurred_at_ms)
+            state = "closed" if found is None else found.record.state(arrived_at_ms, self.spec.grace_ms)
+            if found is not None and state in ("active", "closing"):
+                return found
+            if self.spec.late_arrival and occurred_at_ms < arrived_at_ms:
+                return self._taking(None, arrived_at_ms)
+            last = self.open[-1].record if self.open else self.spec.previous
+            if found is None and self.spec.more and last and occurred_at_ms >= (last.ends_at_ms or 0):
+                raise ApiError("period_loading", "the next period is being opened")
+            if occurred_at_ms > arrived_at_ms:
+                raise ApiError("period_not_open", "occurred_at lies in a period that has not begun")
+            raise ApiError("period_closed", "occurred_at lies in a period that takes no more scores")
+        found = self._at(arrived_at_ms)
+        if found is None or found.state in ("draining", "sealed"):  # it was long on its way
+            now_ms = self.clock.now_ms()
+            found = self._at(now_ms) or found
+            if found is None:
+                raise self._not_open(now_ms)
+        return found
+
+    def _not_open(self, now_ms: int) -> ApiError:
+        if any(now_ms < (a.record.starts_at_ms or 0) for a in self.open):
+            return ApiError("period_not_open", f"window {self.spec.window} has not begun")
+        if self.spec.more:
+            return ApiError("period_loading", "the next period is being opened")
+        if not (self.open or self.closed or self.spec.previous):
+            return ApiError("period_not_open", f"window {self.spec.window} has no period yet")
+        return ApiError("period_closed", f"window {self.spec.window} takes no more scores")
+
+    def current(self, now_ms: int) -> Activation | PeriodRecord:
+        """The active period; else the pending one; else the last."""
+        found = self._at(now_ms)
+        if found is not None:
+            return found
+        for activation in self.open:
+            if activation.record.starts_at_ms is not None and now_ms < activation.record.starts_at_ms:
+                return activation
+        if self.open:
+            return self.open[-1]
+        if self.spec.previous is None:
+            raise ApiError("period_not_found", f"window {self.spec.window} has no period yet")
+        return self.spec.previous
+
+    # Writes ---------------------------------------------------------------------------------------------
+
+    async def submit(
+        self, arrived_at_ms: int, want: int, items: Sequence[Sequence[Any]]
+    ) -> list[tuple[str, Applied] | ApiError]:
+        """Submissions (as lists of `Submission`'s fields) in order; period key and result of each."""
+        results: list[Any] = [None] * len(items)
+        sent: list[tuple[Activation, Sequence[int], asyncio.Future[list[Applied]]]] = []
+        self.work += len(items)
+        # Looking for repeats in other periods and taking a place in the queue are one step: else two
+        # submissions with one id, into two periods, could each miss the other.
+        async with self._ordering:
+            groups = await self._by_period(arrived_at_ms, want, items, results)
+            for activation, indexes, inputs in groups.values():
+                try:
+                    if self._awaits_ids(activation):
+                        raise ApiError("period_loading", "the ids of the period before are being taken over")
+                    if activation.waiting_inputs + len(inputs) > self.limits.queue_inputs:
+                        raise ApiError("overloaded", "too many submissions wait for this period")
+                    self.hidden.ahead_of(activation, inputs)
+                    sent.append((activation, indexes, activation.enqueue(inputs, want)))
+                except ApiError as error:
+                    for index in indexes:
+                        results[index] = error
+        for activation, indexes, done in sent:
+            key = activation.record.key
+            try:
+                applied = await done
+            except ApiError as error:
+                for index in indexes:
+                    results[index] = error
+                continue
+            for index, result in zip(indexes, applied, strict=True):
+                if result.error is not None:
+                    results[index] = ApiError(
+                        "validation_failed",
+                        f"score: {result.error}",
+                        [{"loc": ["score"], "msg": result.error}],
+                    )
+                else:
+                    results[index] = (key, result)
+        return results
+
+    async def _by_period(
+        self, arrived_at_ms: int, want: int, items: Sequence[Sequence[Any]], results: list[Any]
+    ) -> dict[int, tuple[Activation, Sequence[int], list[list[Any]]]]:
+        """Inputs by the period that takes them, with their indexes; `results` gets refusals and repeats."""
+        if len(self.open) == 1 and all(item[5] is None for item in items):  # nearly always
+            try:
+                activation = self._taking(None, arrived_at_ms)
+            except ApiError as error:
+                if error.code not in OUTSIDE or all(item[4] is None for item in items):
+                    results[:] = [error] * len(items)
+                    return {}
+            else:
+                inputs = [
+                    [SUBMIT, arrived_at_ms, player_id, score, subscore, metadata, submission_id, aggregation]
+                    for player_id, score, subscore, metadata, submission_id, _, aggregation in items
+                ]
+                return {activation.record.serial: (activation, range(len(items)), inputs)}
+        groups: dict[int, tuple[Activation, list[int], list[list[Any]]]] = {}
+        for index, item in enumerate(items):
+            player_id, score, subscore, metadata, submission_id, occurred_at_ms, aggregation = item
+            try:
+                try:
+                    activation = self._taking(occurred_at_ms, arrived_at_ms)
+                except ApiError as error:
+                    repeated = await self._knowing(submission_id) if error.code in OUTSIDE else None
+                    if repeated is None:
+                        raise
+                    # It was taken in time, and its answer was lost. The period may be being sealed just now.
+                    results[index] = self._repeat(repeated, submission_id, player_id, want)
+                    continue
+                if submission_id is not None and len(self.open) > 1:
+                    results[index] = await self._seen_elsewhere(activation, submission_id, player_id, want)
+                    if results[index] is not None:
+                        continue
+            except ApiError as error:
+                results[index] = error
+                continue
+            at_ms = arrived_at_ms if occurred_at_ms is None else min(occurred_at_ms, arrived_at_ms)
+            group = groups.setdefault(activation.record.serial, (activation, [], []))
+            group[1].append(index)
+            group[2].append([SUBMIT, at_ms, player_id, score, subscore, metadata, submission_id, aggregation])
+        return dict(groups)
+
+    async def _knowing(self, submission_id: str | None) -> Activation | None:
+        """The period that knows an id, its own or one handed on by those before: an open one, or where none
+        has begun the last one.
+        """
+        for activation in reversed(self.open):
+            if submission_id in activation.period.ids.by_id:
+                return activation
+        record = self._owing() or self.spec.previous
+        if self._begun() or record is None or submission_id is None or self.closed.is_lost(record.serial):
+            return None
+        last = await self.closed.loaded(record)
+        return last if submission_id in last.period.ids.by_id else None
+
+    async def known(self, submission_ids: Sequence[str]) -> list[str]:
+        """Those of the ids that are known."""
+        return [i for i in submission_ids if await self._knowing(i) is not None]
+
+    async def _seen_elsewhere(
+        self, activation: Activation, submission_id: str, player_id: str, want: int
+    ) -> tuple[str, Applied] | None:
+        """Around a boundary: the answer to a repeat of what the chain's other open period took."""
+        for other in self.open:
+            if other is activation:
+                continue
+            if other.state in ("loading", "asleep") and self.clock.now_ms() < (
+                other.record.starts_at_ms or 0
+            ):
+                continue  # opened ahead: it has taken nothing yet
+            await other.settle()
+            if other.state in ("loading", "asleep") or self._awaits_ids(other):
+                raise ApiError("period_loading", f"period {other.record.key} is loading")
+            known = submission_id in other.period.ids.by_id
+            if known and submission_id not in activation.period.ids.by_id:
+                return self._repeat(other, submission_id, player_id, want)
+        return None
+
+    @staticmethod
+    def _repeat(activation: Activation, submission_id: str, player_id: str, want: int) -> tuple[str, Applied]:
+        """The answer to a repeat of what a period knows."""
+        period = activation.period
+        entry = period.entry(player_id)
+        rank = period.rank(player_id) if want != NO_RANK else None
+        seq = period.ids.by_id[submission_id]
+        return activation.record.key, Applied(False, entry, entry, rank, rank, seq, True, None)
+
+    # Ends -----------------------------------------------------------------------------------------------
+
+    async def seal(self, serial: int) -> PeriodRecord:
+        """Close a period: ids handed on, last snapshot written. Repeating it is harmless. StoreError."""
+        if serial in self.closed:  # and the supervisor did not hear of it: there may be a successor by now
+            await self.hand_on_ids()
+            return self._sealed_record(self.closed[serial])
+        activation = await self.open.awake(serial)
+        activation.require_loaded()
+        await self._inherit(activation)
+        await self.hidden.follow(activation)  # who is hidden is in no final standings
+        following = self._after(serial)
+        if following is not None and (activation.period.ids.by_id or activation.waiting_inputs):
+            (await self.open.awake(following.record.serial)).require_writable()
+        await activation.drain("seal")
+        if following is not None and activation.period.ids.by_id:
+            await (await self.open.awake(following.record.serial)).inherit_ids(activation)
+        await activation.seal()
+        if activation.state != "sealed":
+            raise StoreError(f"{activation.period_id}: {activation.state} while being sealed")
+        activation.record = self._sealed_record(activation)
+        self.open.remove(activation)
+        self.closed.take(activation)
+        self._unheard = activation.record
+        activation.last_used_ms = self.clock.now_ms()
+        return activation.record
+
+    def _sealed_record(self, activation: Activation) -> PeriodRecord:
+        period = activation.period
+        owed = bool(period.ids.by_id) and self._after(activation.record.serial) is None
+        return activation.record._replace(
+            sealed=True,
+            entries=period.total,
+            submissions=period.submissions,
+            last_seq=period.seq,
+            ids_owed=owed,
+        )
+
+    async def confirm(self) -> bool:
+        """Ask the store whether every open period is still the one activation of its kind; false if one is
+        known not to be, and if the store cannot be asked.
+        """
+        serving = [a for a in self.open if a.state == "serving"]
+        try:
+            highest = await self.store.epochs([a.period_id for a in serving])
+        except StoreError:
+            return False
+        for activation, epoch in zip(serving, highest, strict=True):
+            activation.renewed(epoch)
+        return not any(a.state in ("gone", "suspended") for a in [*serving, *self.open])
+
+    async def leave(self) -> None:
+        """Save everything and let go. StoreError: it is all in the journal too."""
+        serving = [a for a in self.open if a.state == "serving"]
+        await asyncio.gather(*(a.snapshot() for a in serving))  # most of it while they still serve
+        self.is_leaving = True
+        await asyncio.gather(*(a.leave() for a in self.open if a.state == "serving"))
+        self.stop()
+
+    def stop(self) -> None:
+        """Let go at once; what is journaled is safe."""
+        self.open.stop()
+        self.closed.stop()

@@ -1,0 +1,93 @@
+"""The hidden players of a tenant as a period actor knows them, and how its periods follow.
+
+The supervisor tells every actor who is hidden and until when (`moderate`), before it has anything to host.
+A period keeps who is hidden in its own journaled state (`lbactors.core.period_moderation`), so that a replay
+ranks as it was ranked; `follow` journals what the two differ in. It says nothing of players without an entry:
+they are hidden there when their first submission comes (`ahead_of`), so a long list costs idle periods
+nothing.
+
+`generation` rises whenever the list changes, also when an end passed by the actor's clock: a period that
+follows an older one is behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from lbactors.clock import Clock
+from lbactors.core.period import HIDE, NO_RANK, SHOW, Applied
+from lbactors.period_actor.activation import APPEND_INPUTS, Activation
+
+
+class HiddenPlayers:
+    """Of one tenant. `until`: player id -> until_ms (None: for good). `version`: the supervisor's."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.until: dict[str, int | None] = {}
+        self.version = 0
+        self.generation = 0
+        self._next_end_ms: int | None = None
+
+    def take(self, version: int, until: Mapping[str, int | None]) -> None:
+        """What the supervisor tells; an older version changes nothing."""
+        if version < self.version:
+            return
+        self.version = version
+        self.until = dict(until)
+        self._changed()
+        self.expire()
+
+    def _changed(self) -> None:
+        self.generation += 1
+        self._next_end_ms = min((ms for ms in self.until.values() if ms is not None), default=None)
+
+    def expire(self) -> None:
+        """Let go of those whose end has passed."""
+        now_ms = self._clock.now_ms()
+        if self._next_end_ms is not None and now_ms >= self._next_end_ms:
+            self.until = {p: ms for p, ms in self.until.items() if ms is None or ms > now_ms}
+            self._changed()
+
+    def is_behind(self, activation: Activation) -> bool:
+        """Whether a period that serves does not follow the list as it is now."""
+        return activation.follows != self.generation and activation.state == "serving"
+
+    async def follow(self, activation: Activation) -> None:
+        """Journal who is hidden and who is shown again in an open period. ApiError."""
+        while self.is_behind(activation):
+            self.expire()
+            generation = self.generation
+            await activation.settle()  # what is on its way may hide somebody who is not hidden any more
+            now_ms, period = self._clock.now_ms(), activation.period
+            inputs: list[list[Any]] = [
+                [HIDE, now_ms, player_id, until_ms]
+                for player_id, until_ms in self.until.items()
+                if (player_id not in period.hidden and period.entry(player_id) is not None)
+                or (player_id in period.hidden and period.hidden[player_id] != until_ms)
+            ]
+            inputs += [[SHOW, now_ms, p] for p in period.hidden if p not in self.until]
+            for start in range(0, len(inputs), APPEND_INPUTS):
+                await activation.submit(inputs[start : start + APPEND_INPUTS], NO_RANK)
+            activation.follows = generation
+
+    def ahead_of(self, activation: Activation, inputs: Iterable[Sequence[Any]]) -> None:
+        """Before submissions are enqueued: hide those players whose first they may be. ApiError."""
+        if not self.until:
+            return
+        hidden = activation.period.hidden
+        new = {item[2] for item in inputs if item[2] in self.until and item[2] not in hidden}
+        if new:
+            self.expire()
+            now_ms = self._clock.now_ms()
+            acts = [[HIDE, now_ms, p, self.until[p]] for p in sorted(new) if p in self.until]
+            if acts:
+                activation.enqueue(acts, NO_RANK).add_done_callback(_retrieved)
+
+
+def _retrieved(done: asyncio.Future[list[Applied]]) -> None:
+    """The submissions that follow tell of the failure."""
+    if not done.cancelled():
+        done.exception()

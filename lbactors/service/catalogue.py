@@ -1,0 +1,187 @@
+"""The gateway's copy of the catalogue: tenants, keys, leaderboards, and where each chain of periods lives.
+
+It follows the supervisor by a versioned long poll. While the supervisor is away the copy stays in use, so
+scores and reads of open periods go on; it is renewed as soon as the supervisor is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import msgpack
+import structlog
+
+from lbactors.core.model import Board, Key, Tenant
+from lbactors.documents.entities import unpack_board, unpack_key, unpack_tenant
+from lbactors.wire.protocol import INCARNATIONS, Caller
+from lbactors.wire.single_flight import SingleFlight
+
+RETRY_S = 0.2  # pause after a failed watch
+WATCH_TIMEOUT_S = 20.0  # a watch returns by itself well before
+SYNC_TIMEOUT_S = 2.0
+
+log = structlog.get_logger("routes")
+
+
+class Catalogue:
+    """See the module's docstring. `on_profile(tenant_id, player_id)` is called when a profile changed, and
+    `on_profile("", "")` when any may have; `on_actor(name, incarnation)` when an actor is another process.
+    """
+
+    def __init__(
+        self,
+        supervisor: Caller,
+        on_profile: Callable[[str, str], None],
+        on_actor: Callable[[str, str], None] = lambda name, incarnation: None,
+    ) -> None:
+        self._supervisor = supervisor
+        self._on_profile = on_profile
+        self._on_actor = on_actor
+        self._tenants: dict[str, Tenant] = {}
+        self._keys: dict[str, Key] = {}
+        self._keys_by_hash: dict[str, Key] = {}
+        self._boards: dict[str, dict[str, Board]] = {}
+        self._homes: dict[str, str] = {}
+        self.dormant: set[str] = set()  # homes whose actor does not run
+        self.epoch = 0
+        self.version = 0
+        self._moved = asyncio.Condition()
+        self._follower: asyncio.Task[None] | None = None
+        self._syncing: SingleFlight[None] = SingleFlight()
+        self.supervisor_away = ""  # why the last watch failed; empty while there is a supervisor
+
+    async def start(self) -> None:
+        """Fetch everything, then follow in the background."""
+        await self._watch()
+        self._follower = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        if self._follower is not None:
+            self._follower.cancel()
+            await asyncio.wait([self._follower])
+
+    # Looking up -----------------------------------------------------------------------------------------
+
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        return self._tenants.get(tenant_id)
+
+    def tenants(self) -> list[Tenant]:
+        """All, by id."""
+        return [self._tenants[i] for i in sorted(self._tenants)]
+
+    def key_by_hash(self, key_hash: str) -> Key | None:
+        """A key, deleted ones included (see `status`), by the hex SHA-256 of its text."""
+        return self._keys_by_hash.get(key_hash)
+
+    def keys(self, tenant_id: str | None) -> list[Key]:
+        """Keys that are not deleted, of one tenant or of all, oldest first."""
+        found = [k for k in self._keys.values() if k.status != "deleted"]
+        if tenant_id is not None:
+            found = [k for k in found if k.tenant_id == tenant_id]
+        return sorted(found, key=lambda k: (k.created_at_ms, k.key_id))
+
+    def board(self, tenant_id: str, leaderboard_id: str) -> Board | None:
+        boards = self._boards.get(tenant_id)
+        return None if boards is None else boards.get(leaderboard_id)
+
+    def boards(self, tenant_id: str) -> list[Board]:
+        """A tenant's leaderboards, by id."""
+        boards = self._boards.get(tenant_id, {})
+        return [boards[i] for i in sorted(boards)]
+
+    def home(self, chain_id: str) -> str | None:
+        """Name of the period actor that hosts a chain."""
+        return self._homes.get(chain_id)
+
+    async def home_changed(self, chain_id: str, name: str, within_s: float) -> None:
+        """Wait until a chain has another home than this one, or for so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s), self._moved:
+                await self._moved.wait_for(lambda: self._homes.get(chain_id) != name)
+
+    # Keeping up -----------------------------------------------------------------------------------------
+
+    async def sync(self) -> None:
+        """Catch up with the supervisor; callers at the same time share one call. Quiet if it is away."""
+        await self._syncing.of("", self._sync)
+
+    async def _sync(self) -> None:
+        try:
+            reply = await self._supervisor.call("current_version", timeout_s=SYNC_TIMEOUT_S)
+            await self.reach(*msgpack.unpackb(reply))
+        except Exception as error:  # the supervisor is away: what is known is used
+            log.debug("catalogue not synced", error=repr(error))
+
+    async def reach(self, epoch: int, version: int) -> None:
+        """Wait until the copy shows a version, at most SYNC_TIMEOUT_S."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SYNC_TIMEOUT_S), self._moved:
+                await self._moved.wait_for(lambda: (self.epoch, self.version) >= (epoch, version))
+
+    async def supervisor_back(self, within_s: float) -> bool:
+        """Wait for a supervisor that is known to be away, for so long at most; whether it is there."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s), self._moved:
+                await self._moved.wait_for(lambda: not self.supervisor_away)
+        return not self.supervisor_away
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._watch()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                log.debug("supervisor away", error=repr(error))
+                self.supervisor_away = str(error) or repr(error)
+                await asyncio.sleep(RETRY_S)
+
+    async def _watch(self) -> None:
+        payload = bytes(msgpack.packb([self.epoch, self.version]))
+        reply = await self._supervisor.call("watch", payload, timeout_s=WATCH_TIMEOUT_S)
+        epoch, version, full, changes = msgpack.unpackb(reply)
+        if full:
+            self._tenants, self._keys, self._keys_by_hash = {}, {}, {}
+            self._boards, self._homes, self.dormant = {}, {}, set()
+            self._on_profile("", "")
+        for collection, doc_id, body in changes:
+            self._take(collection, doc_id, body)
+        async with self._moved:
+            self.epoch, self.version = epoch, version
+            self.supervisor_away = ""
+            self._moved.notify_all()
+
+    def _take(self, collection: str, doc_id: str, body: bytes | None) -> None:
+        if collection == "homes":
+            if body is None:
+                self._homes.pop(doc_id, None)
+            else:
+                self._homes[doc_id] = body.decode()
+        elif collection == "leaderboards":
+            tenant_id, leaderboard_id = doc_id.split("/", 1)
+            boards = self._boards.setdefault(tenant_id, {})
+            if body is None:
+                boards.pop(leaderboard_id, None)
+            else:
+                boards[leaderboard_id] = unpack_board(body)
+        elif collection == "tenants":
+            if body is None:
+                self._tenants.pop(doc_id, None)
+            else:
+                self._tenants[doc_id] = unpack_tenant(body)
+        elif collection == "keys":
+            if body is not None:
+                key = unpack_key(body)
+                self._keys[key.key_id] = key
+                self._keys_by_hash[key.key_hash] = key
+        elif collection == INCARNATIONS:
+            if not body:
+                self.dormant.add(doc_id)
+                return
+            self.dormant.discard(doc_id)
+            self._on_actor(doc_id, body.decode())
+        elif collection == "profiles":
+            tenant_id, player_id = doc_id.split("/", 1)
+            self._on_profile(tenant_id, player_id)

@@ -1,0 +1,81 @@
+"""A gateway's copy of players' profiles: read from the store when they are first shown, read again when the
+catalogue says that they changed. While the store is away, rankings go on with the names that are known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from typing import Any
+
+import msgpack
+
+from lbactors.core.errors import ApiError
+from persistence.store import Store, StoreError
+
+KEPT = 200_000  # players whose profile, or lack of one, is remembered
+NAMES_WITHIN_S = 0.5  # a ranking waits no longer for names
+AWAY_S = 1.0  # nor does it ask again so soon after the store did not answer
+
+Profile = dict[str, Any]
+
+
+class Profiles:
+    """See the module's docstring."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: OrderedDict[tuple[str, str], tuple[int, Profile | None]] = OrderedDict()
+        self._generation = 0  # what was read under an earlier one may have changed
+        self._changes = 0
+        self._ask_again_s = 0.0
+
+    def changed(self, tenant_id: str, player_id: str) -> None:
+        """One profile changed, or any may have if the names are empty."""
+        self._changes += 1
+        if tenant_id:
+            self._known.pop((tenant_id, player_id), None)
+        else:
+            self._generation += 1
+
+    async def get(self, tenant_id: str, player_ids: list[str]) -> dict[str, Profile]:
+        """Profiles of those players that have one. ApiError storage_unavailable."""
+        try:
+            return await self._get(tenant_id, player_ids)
+        except StoreError as error:
+            raise ApiError("storage_unavailable", str(error)) from error
+
+    async def get_known(self, tenant_id: str, player_ids: list[str]) -> dict[str, Profile]:
+        """Like `get`; while the store is away, those that were read before, whatever became of them since."""
+        if time.monotonic() >= self._ask_again_s:
+            try:
+                async with asyncio.timeout(NAMES_WITHIN_S):
+                    return await self._get(tenant_id, player_ids)
+            except (StoreError, TimeoutError):
+                self._ask_again_s = time.monotonic() + AWAY_S
+        found = ((p, self._known.get((tenant_id, p))) for p in player_ids)
+        return {p: known[1] for p, known in found if known is not None and known[1] is not None}
+
+    async def _get(self, tenant_id: str, player_ids: list[str]) -> dict[str, Profile]:
+        known, generation, changes = self._known, self._generation, self._changes
+        found: dict[str, Profile] = {}
+        missing = []
+        for player_id in player_ids:
+            entry = known.get((tenant_id, player_id))
+            if entry is None or entry[0] != generation:
+                missing.append(player_id)
+            elif entry[1] is not None:
+                found[player_id] = entry[1]
+        if not missing:
+            return found
+        bodies = await self._store.get("profiles", [f"{tenant_id}/{p}" for p in missing])
+        for player_id, body in zip(missing, bodies, strict=True):
+            profile = None if body is None else msgpack.unpackb(body)
+            if changes == self._changes:  # else what was read may be older than a change
+                known[tenant_id, player_id] = (generation, profile)
+            if profile is not None:
+                found[player_id] = profile
+        while len(known) > KEPT:
+            known.popitem(last=False)
+        return found

@@ -1,0 +1,247 @@
+"""The way from a gateway to the actor that has a chain, whatever it does meanwhile.
+
+Reads and writes go to the chain's home (`lbactors.service.catalogue`) through batching channels over direct
+lines. A chain that sleeps is woken, a dormant one gets a home, one that moves or is about to be hosted is
+waited for: in all these cases nothing was taken, so what was asked is sent again, for a few seconds at most.
+Every method raises `ApiError` for whatever the caller is to be told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgpack
+import structlog
+
+from lbactors.cluster import ActorRef, Cluster
+from lbactors.core.errors import ApiError
+from lbactors.service.catalogue import Catalogue
+from lbactors.settings import ServerSettings
+from lbactors.wire.batching import Channel
+from lbactors.wire.protocol import ASLEEP, ERROR, NOT_HERE, ActorGone
+from lbactors.wire.rpc import ConnectionLost, RpcClient
+from lbactors.wire.single_flight import SingleFlight
+
+READS_WAITING = 20_000
+READS_AT_ONCE = 512
+LOAD_TIMEOUT_S = 60.0
+ENDPOINT_TIMEOUT_S = 10.0
+ROUSE_TIMEOUT_S = 15.0
+COLD = object()  # in place of a reading: the period must be loaded first
+ELSEWHERE = object()  # in place of a reading: the chain is not, or no longer, in this actor
+FOUND_WITHIN_S = 5.0  # a chain that moves, or is woken again and again, is waited for so long
+MOVED_LOOK_S = 0.05  # between two looks at an actor that should have a chain and does not yet
+REPORT_PAUSE_S = 0.1  # at most one report of an actor in this time
+
+log = structlog.get_logger("service")
+
+
+def lost_write(error: Exception) -> ApiError:
+    """A write whose call did not come back: nobody knows whether it was journaled."""
+    return ApiError("storage_unavailable", "the period actor went away; send the same submission_id again")
+
+
+def lost_read(error: Exception) -> ApiError:
+    return ApiError("period_loading", "the period actor went away and is being started again")
+
+
+class Router:
+    """One for each gateway process."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        supervisor: ActorRef,
+        catalogue: Catalogue,
+        settings: ServerSettings,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._cluster = cluster
+        self._supervisor = supervisor
+        self._catalogue = catalogue
+        self._settings = settings
+        self._now_ms = now_ms
+        self._writes: dict[str, Channel] = {}
+        self._reads: dict[str, Channel] = {}
+        self._lines: dict[str, RpcClient] = {}
+        self._rousing: SingleFlight[None] = SingleFlight()  # by actor
+        self._waking: SingleFlight[bool] = SingleFlight()  # by chain
+        self._reports: dict[str, asyncio.Task[None]] = {}
+
+    def close(self) -> None:
+        for line in self._lines.values():
+            line.close()
+
+    def _line(self, name: str) -> RpcClient:
+        """The direct connection to an actor."""
+        line = self._lines.get(name)
+        if line is None:
+
+            async def endpoint() -> bytes:
+                actor = self._cluster.find(name)
+                if actor is None:
+                    raise ActorGone(f"{name} is being started")
+                return await actor.call("endpoint", timeout_s=ENDPOINT_TIMEOUT_S)
+
+            line = self._lines[name] = RpcClient(endpoint)
+        return line
+
+    def moved(self, name: str, incarnation: str) -> None:
+        """An actor is another process now."""
+        if name in self._lines:
+            self._lines[name].moved(incarnation)
+
+    def _channel(self, name: str, method: str) -> Channel:
+        channels, lost = (self._writes, lost_write) if method == "write" else (self._reads, lost_read)
+        channel = channels.get(name)
+        if channel is None:
+            settings = self._settings
+            if method == "write":
+                limit, batch = settings.queue_limit, settings.write_batch_items
+            else:
+                limit, batch = READS_WAITING, READS_AT_ONCE
+
+            def note(error: Exception) -> ApiError:
+                self._report(name, error)
+                return lost(error)
+
+            now_ms = self._now_ms if method == "write" else None
+            channel = channels[name] = Channel(self._line(name), method, note, limit, batch, now_ms)
+        return channel
+
+    def _report(self, name: str, error: Exception | None) -> None:
+        """Tell the supervisor that an actor is away or lacks a chain."""
+        if error is not None:
+            log.warning("period actor away", actor=name, error=str(error))
+        if name not in self._reports:
+            self._reports[name] = asyncio.create_task(self._send_report(name))
+
+    async def _send_report(self, name: str) -> None:
+        try:
+            await self._supervisor.call("report", name.encode(), timeout_s=5)
+        except (ActorGone, TimeoutError):
+            log.debug("supervisor away")
+        except Exception:
+            log.exception("report failed", actor=name)
+        try:
+            await asyncio.sleep(REPORT_PAUSE_S)
+        finally:
+            del self._reports[name]
+
+    def _value(self, reply: list[Any], name: str) -> Any:
+        """What a reply says, or the error that it is."""
+        if reply[0] == ERROR:
+            if reply[1][0] == "internal_error":
+                raise RuntimeError(reply[1][1])
+            raise ApiError.from_wire(reply[1])
+        if reply[0] == NOT_HERE:
+            self._report(name, None)
+            raise ApiError("period_loading", "the period is being loaded")
+        return reply[1]
+
+    async def write(self, chain_id: str, op: list[Any], weight: int) -> Any:
+        """Send an operation to a chain's home. One that sleeps is woken, one that moves is waited for:
+        nothing was taken then, so the operation is sent again. ApiError.
+        """
+        deadline_s = time.monotonic() + FOUND_WITHIN_S
+        while True:
+            name = await self._live_home(chain_id)
+            if name is None:
+                raise ApiError("period_not_open", f"window '{chain_id.rpartition('/')[2]}' has no period yet")
+            reply = await self._channel(name, "write").send([chain_id, *op], weight)
+            if reply[0] not in (NOT_HERE, ASLEEP) or time.monotonic() >= deadline_s:
+                return self._value(reply, name)
+            if reply[0] == ASLEEP:
+                await self._wake(chain_id, name)
+            else:
+                await self._look_again(chain_id, name)
+
+    async def _live_home(self, chain_id: str) -> str | None:
+        """The actor that has a chain. One that does not run, since nobody used its chains for long, makes the
+        supervisor give them another. ApiError period_loading.
+        """
+        deadline_s = time.monotonic() + FOUND_WITHIN_S
+        name = self._catalogue.home(chain_id)
+        while name is not None and name in self._catalogue.dormant:
+            await self._rousing.of(name, partial(self._rouse, name))
+            dormant, name = name, self._catalogue.home(chain_id)
+            if name == dormant or time.monotonic() >= deadline_s:  # else that one ended meanwhile, too
+                raise ApiError("period_loading", "the period has no home yet")
+        return name
+
+    async def _rouse(self, name: str) -> None:
+        await self._catalogue.supervisor_back(FOUND_WITHIN_S)
+        try:
+            reply = await self._supervisor.call("rouse", name.encode(), timeout_s=ROUSE_TIMEOUT_S)
+        except (ActorGone, TimeoutError) as error:
+            raise ApiError("period_loading", f"the supervisor is away: {error}") from error
+        except Exception as error:  # whatever keeps it from that, whoever asked can ask again
+            log.exception("dormant chains get no home", home=name)
+            raise ApiError("period_loading", "the period has no home yet") from error
+        await self._catalogue.reach(*msgpack.unpackb(reply))
+
+    async def _wake(self, chain_id: str, name: str) -> None:
+        """Have a chain's open periods loaded; callers at the same time share one call. ApiError."""
+
+        async def ask() -> bool:
+            payload = bytes(msgpack.packb(chain_id))
+            async with asyncio.timeout(LOAD_TIMEOUT_S):
+                reply = msgpack.unpackb(await self._line(name).call("wake", payload))
+            return reply[0] == NOT_HERE or bool(reply[1])
+
+        try:
+            awake = await self._waking.of(chain_id, ask)
+        except (ConnectionLost, ActorGone, TimeoutError) as error:
+            self._report(name, error)
+            raise lost_read(error) from error  # nothing was taken
+        if not awake:
+            raise ApiError("period_loading", "the period is being loaded")
+
+    async def _look_again(self, chain_id: str, name: str) -> None:
+        """Wait a moment for a chain that was not where it should be: for its new home, or to be hosted."""
+        self._report(name, None)
+        await self._catalogue.home_changed(chain_id, name, MOVED_LOOK_S)
+
+    async def read(
+        self, chain_id: str, ref: str, kind: str, args: list[Any], render: Callable[[Any], Any]
+    ) -> Any:
+        """What `render` makes of a read's value; equal reads that wait share it."""
+        name = await self._live_home(chain_id)
+        op = [chain_id, ref, kind, args]
+        key = (chain_id, ref, kind, *args) if kind != "lookup" else object()
+
+        def convert(reply: list[Any]) -> Any:
+            if reply[0] == NOT_HERE:
+                return ELSEWHERE
+            value = self._value(reply, name or "")
+            return COLD if value is None else render(value)
+
+        deadline_s = time.monotonic() + FOUND_WITHIN_S
+        while name is not None:
+            found = await self._channel(name, "read").send_shared(key, op, convert)
+            if found is COLD:
+                reply = await self._load(name, op)
+                if reply[0] != NOT_HERE:
+                    return render(self._value(reply, name))
+            elif found is not ELSEWHERE:
+                return found
+            if time.monotonic() >= deadline_s:
+                break
+            await self._look_again(chain_id, name)
+            name = await self._live_home(chain_id)
+        raise ApiError("period_loading", "the period is being loaded")
+
+    async def _load(self, name: str, op: list[Any]) -> list[Any]:
+        """A read of a period that is not in memory, by a call of its own: others need not wait for it."""
+        try:
+            async with asyncio.timeout(LOAD_TIMEOUT_S):
+                reply: list[Any] = msgpack.unpackb(
+                    await self._line(name).call("load", bytes(msgpack.packb(op)))
+                )
+        except (ConnectionLost, ActorGone, TimeoutError) as error:
+            raise lost_read(error) from error
+        return reply

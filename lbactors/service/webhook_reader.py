@@ -1,0 +1,100 @@
+"""Webhooks and deliveries as readers of the API see them: read from the store, without the supervisor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import orjson
+
+from lbactors.core.errors import ApiError
+from lbactors.documents.webhooks import (
+    BODY,
+    PENDING,
+    STATES,
+    Delivery,
+    Webhook,
+    delivery_json,
+    unpack_delivery,
+    unpack_webhook,
+)
+from persistence.store import Store, StoreError
+
+PAGE_DOCUMENTS = 2000
+WORDS = {letter: word for word, letter in STATES.items()}
+
+
+class WebhookReader:
+    """All methods raise ApiError storage_unavailable where the store is away."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def webhooks(self, tenant_id: str) -> list[Webhook]:
+        """A tenant's webhooks, oldest first."""
+        found = [unpack_webhook(body) for _, body in await self._scan("webhooks", f"{tenant_id}/", "", 0)]
+        return sorted(found, key=lambda webhook: (webhook.created_at_ms, webhook.webhook_id))
+
+    async def webhook(self, tenant_id: str, webhook_id: str) -> Webhook:
+        """ApiError webhook_not_found."""
+        (body,) = await self._get("webhooks", [f"{tenant_id}/{webhook_id}"])
+        if body is None:
+            raise ApiError("webhook_not_found", f"no webhook {webhook_id[:128]!r}")
+        return unpack_webhook(body)
+
+    async def deliveries(
+        self, webhook: Webhook, state: str | None, offset: int, limit: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Deliveries of a state (None: any), newest first, and how many there are."""
+        ids: list[tuple[str, str]] = []
+        for letter in STATES.values() if state is None else (STATES[state],):
+            prefix = f"{letter}/{webhook.listener}/"
+            after, count = "", PAGE_DOCUMENTS
+            while count == PAGE_DOCUMENTS:
+                rows = await self._scan("deliveries", prefix, after, PAGE_DOCUMENTS)
+                ids += [(doc_id.removeprefix(prefix), letter) for doc_id, _ in rows]
+                after, count = rows[-1][0] if rows else "", len(rows)
+        ids.sort(reverse=True)
+        shown = ids[offset : offset + limit]
+        names = [f"{letter}/{webhook.listener}/{name}" for name, letter in shown]
+        items: list[dict[str, Any]] = []
+        for (name, letter), body in zip(shown, await self._get("deliveries", names), strict=True):
+            if body is None:  # it has another state by now
+                found = await self._head(webhook, name)
+                if found is not None:
+                    items.append(delivery_json(name, WORDS[found[0]], found[1]))
+            else:
+                items.append(delivery_json(name, WORDS[letter], unpack_delivery(body)))
+        return items, len(ids)
+
+    async def delivery(self, webhook: Webhook, delivery_id: str) -> dict[str, Any]:
+        """One, with the body that is sent. ApiError delivery_not_found."""
+        found = await self._head(webhook, delivery_id)
+        (body,) = await self._get("deliveries", [f"{BODY}/{webhook.listener}/{delivery_id}"])
+        if found is None or body is None:
+            raise ApiError("delivery_not_found", f"no delivery {delivery_id[:128]!r}")
+        return {
+            **delivery_json(delivery_id, WORDS[found[0]], found[1]),
+            "body": orjson.loads(msgpack.unpackb(body)),
+        }
+
+    async def _head(self, webhook: Webhook, name: str) -> tuple[str, Delivery] | None:
+        """State and head of a delivery, whatever its state; a pending one that was replayed goes first."""
+        letters = (PENDING, *(letter for letter in STATES.values() if letter != PENDING))
+        bodies = await self._get("deliveries", [f"{letter}/{webhook.listener}/{name}" for letter in letters])
+        for letter, body in zip(letters, bodies, strict=True):
+            if body is not None:
+                return letter, unpack_delivery(body)
+        return None
+
+    async def _get(self, collection: str, doc_ids: list[str]) -> list[bytes | None]:
+        try:
+            return await self._store.get(collection, doc_ids)
+        except StoreError as error:
+            raise ApiError("storage_unavailable", str(error)) from error
+
+    async def _scan(self, collection: str, prefix: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        try:
+            return await self._store.scan(collection, prefix=prefix, after=after, limit=limit)
+        except StoreError as error:
+            raise ApiError("storage_unavailable", str(error)) from error

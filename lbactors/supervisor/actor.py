@@ -1,0 +1,135 @@
+"""The supervisor's actor: one supervisor after the other, over one store.
+
+A supervisor (`lbactors.supervisor.supervisor`) knows what the documents say, and works under one epoch. When
+a commit of it fails, nobody knows what the store holds: that supervisor is over, with all that it was doing.
+The next call begins another one, from the documents and under a higher epoch, which fences whatever the one
+before may still write. So nothing is ever done on the memory of two of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+
+from lbactors.core.errors import ApiError
+from lbactors.documents.audit import Who
+from lbactors.logs import configure_logs
+from lbactors.plugins import Plugins
+from lbactors.supervisor.events.plugin_listeners import PluginListeners
+from lbactors.supervisor.supervisor import OWNER, Supervisor
+from lbactors.wire.protocol import Actors, pack
+from persistence import open_store
+from persistence.store import WENT_BACK, Store, StoreError, StoreWentBack
+
+CLAIM_S = 15.0
+
+
+class SupervisorActor:
+    """`settings`: plain values, see `gateway.server.actor_settings`. Calls take and give bytes (msgpack).
+
+    The constructor neither loads nor raises: an actor whose constructor fails is dead for good (law 5).
+    """
+
+    def __init__(self, settings: dict[str, Any], connect: Callable[[], Actors]) -> None:
+        self.settings = settings
+        self._connect = connect
+        self._store: Store | None = None
+        self._hooks: PluginListeners | None = None
+        self._beginning: asyncio.Task[Supervisor] | None = None
+        self.supervisor: Supervisor | None = None  # the last one that took an epoch
+
+    async def start(self) -> Supervisor:
+        """The supervisor that works now, begun if there is none. StoreError, ApiError."""
+        beginning = self._beginning
+        if beginning is None or (beginning.done() and not self.is_working):
+            beginning = self._beginning = asyncio.create_task(self._begin())
+        return await asyncio.shield(beginning)
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a supervisor has begun and is not over."""
+        beginning = self._beginning
+        if beginning is None or not beginning.done() or beginning.cancelled():
+            return False
+        return beginning.exception() is None and not beginning.result().is_over
+
+    async def _begin(self) -> Supervisor:
+        settings = self.settings
+        configure_logs(settings["log_level"])
+        if self._store is None:
+            store = open_store(settings["store_url"])
+            store.expect(settings["store_id"])
+            await store.open()
+            self._store = store
+        if self._hooks is None:
+            self._hooks = PluginListeners(Plugins.load(settings.get("plugins", "")))
+        # The server renews it. A supervisor that outlived its server, on a cluster that goes on, must not
+        # fence the supervisor of another one.
+        await self._store.claim(settings["server_id"], settings["server"], CLAIM_S)
+        last = self.supervisor
+        if last is not None and last.went_back:
+            highest = await self._store.ownership(OWNER)
+            if highest < last.epoch:
+                raise StoreWentBack(
+                    f"{WENT_BACK}: the supervisor's epoch was {last.epoch}, and the store knows {highest}"
+                )
+        epoch = await self._store.take_ownership(OWNER)
+        self.supervisor = Supervisor(settings, self._connect(), self._store, self._hooks, epoch)
+        try:
+            await self.supervisor.begin()
+        except BaseException:
+            self.supervisor.end()
+            raise
+        return self.supervisor
+
+    # Calls of gateways ----------------------------------------------------------------------------------
+
+    async def watch(self, payload: bytes) -> bytes:
+        """[epoch, version] -> see `Supervisor.watch`."""
+        supervisor = await self.start()
+        return pack(await supervisor.watch(*msgpack.unpackb(payload)))
+
+    async def current_version(self) -> bytes:
+        """[epoch, version] of the catalogue."""
+        supervisor = await self.start()
+        return pack([supervisor.epoch, supervisor.version])
+
+    async def command(self, payload: bytes) -> bytes:
+        """[name, tenant_id, args, idempotency, who] -> [0, status, body, epoch, version] or [1, error]."""
+        name, tenant_id, args, idempotency, who = msgpack.unpackb(payload)
+        try:
+            supervisor = await self.start()
+            status, body = await supervisor.command(name, tenant_id, args, idempotency, who and Who(*who))
+        except ApiError as error:
+            return pack([1, error.to_wire()])
+        except StoreError as error:
+            return pack([1, ApiError("storage_unavailable", str(error)).to_wire()])
+        return pack([0, status, body, supervisor.epoch, supervisor.version])
+
+    async def report(self, name: bytes) -> bytes:
+        """A gateway found an actor away, or without a chain that it should have."""
+        (await self.start()).report(name.decode())
+        return b""
+
+    async def rouse(self, name: bytes) -> bytes:
+        """A gateway needs chains that are dormant; [epoch, version] of the catalogue that has their home."""
+        supervisor = await self.start()
+        await supervisor.rouse(name.decode())
+        return pack([supervisor.epoch, supervisor.version])
+
+    async def status(self, brief: bytes = b"") -> bytes:
+        """For operators, see `Supervisor.status`."""
+        supervisor = await self.start()
+        return pack(await supervisor.status(brief=bool(brief)))
+
+    async def stop(self) -> bytes:
+        """The end of the server: every period saved, every actor let go."""
+        self.settings["stopping"] = True
+        if self.supervisor is not None:  # else nothing ever started
+            await self.supervisor.stop()
+        if self._store is not None:
+            await self._store.close()
+        return b""

@@ -1,0 +1,114 @@
+"""What the supervisor knows of each chain and of each period actor."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from zlib import crc32
+
+from lbactors.core import placement, schedule
+from lbactors.core.definition import Rules
+from lbactors.core.model import Board, PeriodRecord
+from lbactors.core.timeframe import Span, next_span
+from lbactors.wire.protocol import ChainSpec
+
+
+class ChainState:
+    """A chain as the supervisor knows it. `records`: all that are kept, by serial."""
+
+    def __init__(self, board: Board, window: str) -> None:
+        self.board = board
+        self.window = window
+        self.chain_id = board.chain_id(window)
+        self.records: list[PeriodRecord] = []
+        self.next_serial = 1
+        self.version = 0
+        self.home = ""
+        self.due_ms: int | None = None
+        self.lock = asyncio.Lock()
+        self.floors: dict[int, int] = {}  # serial -> a seq that the actor said the period had reached
+        self.spread = crc32(self.chain_id.encode()) / 2**32  # its place among those that share a boundary
+        self.awake = True  # its open periods are to be loaded when it is hosted anew, not on demand
+        self.rate_per_s = 0.0  # submissions and reads of late
+        self.entries = 0  # of its open periods that are awake
+        self.work = 0  # how many the actor counted in all, at the last look
+
+    def saw(self, serial: int, seq: int) -> None:
+        """The actor told how far a period is."""
+        if seq > self.floors.get(serial, 0):
+            self.floors[serial] = seq
+
+    def forget_floors(self) -> None:
+        """Let go of what was told of periods that are closed by now: their records say how far they are."""
+        known = {r.serial for r in self.records if not r.sealed}
+        self.floors = {serial: seq for serial, seq in self.floors.items() if serial in known}
+
+    @property
+    def wanted(self) -> bool:
+        """Whether new periods are wanted."""
+        return self.board.definition.status != "archived" and self.window in self.board.windows
+
+    def plan(self, now_ms: int) -> schedule.Plan:
+        """What is to be opened, sealed and deleted now."""
+        return schedule.plan_chain(
+            self.board.definition.timeframe,
+            self.window,
+            self.records,
+            self.next_serial,
+            now_ms,
+            goes_on=self.wanted,
+            spread=self.spread,
+        )
+
+    @property
+    def grace_ms(self) -> int:
+        return self.board.definition.timeframe.late_grace_seconds * 1000
+
+    def next_starts_ms(self, record: PeriodRecord) -> int | None:
+        """When the period after a record begins, as far as the schedule knows."""
+        later = next((r for r in self.records if r.serial > record.serial), None)
+        if later is not None:
+            return later.starts_at_ms
+        if record.ends_at_ms is None:
+            return None
+        span = Span(record.key, record.starts_at_ms, record.ends_at_ms)
+        following = next_span(self.board.definition.timeframe, self.window, span)
+        return None if following is None else following.starts_at_ms
+
+    def record(self, serial: int) -> PeriodRecord:
+        return next(r for r in self.records if r.serial == serial)
+
+    def tenancy(self) -> placement.Tenancy:
+        """What the planner needs to know to find a home."""
+        dedicated = self.board.definition.placement == "dedicated" and self.wanted
+        return placement.Tenancy(self.chain_id, self.rate_per_s, dedicated)
+
+    def spec(self) -> ChainSpec:
+        definition = self.board.definition
+        sealed = [r for r in self.records if r.sealed]
+        more = self.wanted and schedule.goes_on_after(definition.timeframe, self.window, self.records)
+        return ChainSpec(
+            self.chain_id,
+            self.window,
+            self.version,
+            Rules.of(definition),
+            self.grace_ms,
+            more,
+            [r for r in self.records if not r.sealed],
+            sealed[-1] if sealed else None,
+            self.records[0].serial if self.records else 0,
+            {
+                r.serial: self.floors[r.serial]
+                for r in self.records
+                if not r.sealed and r.serial in self.floors
+            },
+            self.awake,
+            definition.timeframe.late_submissions == "arrival",
+            schedule.owing(self.records),
+        )
+
+
+def chains_of(chains: Mapping[str, ChainState], board: Board) -> list[ChainState]:
+    """All chains of a leaderboard, those of windows taken away included."""
+    prefix = f"{board.tenant_id}/{board.leaderboard_id}~{board.uid}/"
+    return [c for i, c in chains.items() if i.startswith(prefix)]

@@ -1,0 +1,1 @@
+"""What clients ask the supervisor to change, a module for each kind of thing. `runner` is the way in."""

@@ -1,0 +1,168 @@
+"""Commands on tenants, keys and players."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from lbactors.core.errors import ApiError, invalid
+from lbactors.core.instants import format_instant
+from lbactors.core.model import Key, Tenant
+from lbactors.documents.audit import Audited
+from lbactors.documents.entities import (
+    KeyBody,
+    KeyPatch,
+    ProfileBody,
+    TenantBody,
+    TenantPatch,
+    key_json,
+    pack_key,
+    pack_tenant,
+    tenant_json,
+    unpack_key,
+)
+from lbactors.supervisor.command_plan import CommandPlan, parse, require_tenant
+from persistence.store import Change
+
+if TYPE_CHECKING:
+    from lbactors.supervisor.supervisor import Supervisor
+
+
+class AccessCommands:
+    """Handlers by name; see `CommandRunner`. `pepper` makes keys that can be told again without being
+    kept.
+    """
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.s = supervisor
+        self.pepper = b""
+
+    # Tenants and keys -----------------------------------------------------------------------------------
+
+    async def create_tenant(self, _tenant: str, _: str | None, tenant: Any) -> CommandPlan:
+        body = parse(TenantBody, tenant)
+        if body.tenant_id in self.s.documents["tenants"]:
+            raise ApiError("tenant_exists", f"tenant '{body.tenant_id}' exists already")
+        made = Tenant(
+            body.tenant_id, body.name or body.tenant_id, "active", body.hmac_secret, self.s.clock.now_ms()
+        )
+        return CommandPlan(201, tenant_json(made), [Change("tenants", made.tenant_id, pack_tenant(made))])
+
+    async def patch_tenant(self, _tenant: str, _: str | None, tenant_id: str, patch: Any) -> CommandPlan:
+        old = require_tenant(self.s, tenant_id)
+        body = parse(TenantPatch, patch)
+        fields = {f: getattr(body, f) for f in body.model_fields_set}
+        for field in ("name", "status"):
+            if field in fields and fields[field] is None:
+                raise invalid("must not be null", "body", field)
+        new = old._replace(**fields)
+        return CommandPlan(200, tenant_json(new), [Change("tenants", tenant_id, pack_tenant(new))])
+
+    async def delete_tenant(self, _tenant: str, _: str | None, tenant_id: str) -> CommandPlan:
+        """A tenant goes with all that is its own: leaderboards, keys, profiles, webhooks."""
+        tenant = require_tenant(self.s, tenant_id)
+        if tenant_id == "default":
+            raise invalid("the tenant 'default' cannot be deleted", "path", "tenant_id")
+        changes = []
+        for key_id, body in self.s.documents["keys"].items():
+            key = unpack_key(body)
+            if key.tenant_id == tenant_id:
+                changes.append(Change("keys", key_id, pack_key(key._replace(status="deleted"))))
+        for collection in ("profiles", "idempotency", "hidden", "audit"):
+            for doc_id, _body in await self.s.store.scan(collection, prefix=f"{tenant_id}/"):
+                changes.append(Change(collection, doc_id, None))
+        listeners = [webhook.listener for webhook in self.s.events.webhooks_of(tenant_id)]
+        changes += [Change("webhooks", listener, None) for listener in listeners]
+        changes.append(Change("tenants", tenant_id, None))
+        boards = [b for b in self.s.boards.values() if b.tenant_id == tenant_id]
+        changes += await self.s.purging.plan(boards)
+
+        async def act() -> None:
+            self.s.events.purge(listeners)
+            await self.s.purging.begin()
+            await self.s.moderation.forget_tenant(tenant_id)
+
+        return CommandPlan(200, tenant_json(tenant), changes, act)
+
+    def key_text(self, seed: str | None) -> str:
+        """A new key. One that was asked for with an Idempotency-Key can be told again without being kept."""
+        if seed is None:
+            return f"lb_{secrets.token_hex(24)}"
+        return f"lb_{hmac.new(self.pepper, seed.encode(), hashlib.sha256).hexdigest()[:48]}"
+
+    async def create_key(self, tenant_id: str, seed: str | None, key: Any) -> CommandPlan:
+        body = parse(KeyBody, key)
+        tenant_id = body.tenant_id or tenant_id
+        require_tenant(self.s, tenant_id)
+        text = self.key_text(seed)
+        made = Key(
+            f"k_{secrets.token_hex(8)}",
+            tenant_id,
+            body.name,
+            frozenset(body.scopes),
+            hashlib.sha256(text.encode()).hexdigest(),
+            "active",
+            body.expires_at,
+            body.player_id,
+            self.s.clock.now_ms(),
+        )
+        shown = key_json(made)
+        change = Change("keys", made.key_id, pack_key(made))
+        return CommandPlan(201, {**shown, "key": text}, [change], None, shown)
+
+    def _key(self, key_id: str) -> Key:
+        body = self.s.documents["keys"].get(key_id)
+        key = unpack_key(body) if body is not None else None
+        if key is None or key.status == "deleted":
+            raise ApiError("key_not_found", f"no key '{key_id}'")
+        return key
+
+    async def patch_key(self, _tenant: str, _: str | None, key_id: str, patch: Any) -> CommandPlan:
+        key = self._key(key_id)
+        body = parse(KeyPatch, patch)
+        fields = {f: getattr(body, f) for f in body.model_fields_set}
+        for field, value in fields.items():
+            if value is None:
+                raise invalid("must not be null", "body", field)
+        new = key._replace(**fields)
+        return CommandPlan(200, key_json(new), [Change("keys", key_id, pack_key(new))])
+
+    async def delete_key(self, _tenant: str, _: str | None, key_id: str) -> CommandPlan:
+        """A deleted key is remembered, so its hash can never come to life again."""
+        key = self._key(key_id)._replace(status="deleted")
+        return CommandPlan(200, key_json(key), [Change("keys", key_id, pack_key(key))])
+
+    # Players --------------------------------------------------------------------------------------------
+
+    async def put_player(
+        self, tenant_id: str, _: str | None, player_id: str, profile: Any, keep_hidden: bool = False
+    ) -> CommandPlan:
+        """keep_hidden: of a key that may not say until when its player is hidden."""
+        body = parse(ProfileBody, profile).model_dump()
+        until_ms = body["hidden_until"]
+        if body["hidden_until"] is not None:
+            body["hidden_until"] = format_instant(body["hidden_until"])
+        body = {"player_id": player_id, **body, "updated_at": format_instant(self.s.clock.now_ms())}
+        doc_id = f"{tenant_id}/{player_id}"
+        (known,) = await self.s.store.get("profiles", [doc_id])
+        old = {} if known is None else msgpack.unpackb(known)
+        moderation = self.s.moderation
+        if keep_hidden:
+            body["hidden_until"], until_ms = old.get("hidden_until"), None
+        hiding = [] if keep_hidden else moderation.by_profile(tenant_id, player_id, until_ms)
+        changed = sorted(f for f in body if f != "updated_at" and (not old or body[f] != old.get(f)))
+        if not changed and not hiding:
+            return CommandPlan(200, old, [])
+        told = Audited("player.update", player_id, {"player_id": player_id, "fields": changed})
+        if "hidden_until" in changed:
+            told.details.update(before=old.get("hidden_until"), after=body["hidden_until"])
+        changes = [Change("profiles", doc_id, bytes(msgpack.packb(body))), *hiding]
+
+        async def act() -> None:
+            await moderation.apply(tenant_id, player_id, hiding)
+
+        return CommandPlan(200, body, changes, act if hiding else None, audited=told)

@@ -1,0 +1,192 @@
+"""Removing, editing and restoring a player's entries in the current periods: commands of the supervisor.
+
+An entry is changed by an input of its period's journal; the audit log is the supervisor's. Neither can be
+committed with the other, so the record is written first, as asked; then the actors carry it out; then the
+record is written again with the entries before and after. If everybody concerned said that nothing was done,
+it goes. So nothing is done without a record. Its `outcome` is `done`, `in part` (another window refused),
+`unknown` (no answer came from an actor, or its store failed); none tells that the supervisor died in between.
+
+All three go this way, removal by a game server too: it is as rare as an administrative act, and a direct way
+to the actor could not be audited without gaps. The price: while the supervisor is away (a few seconds after
+its death) removal waits for it, and is answered 503 if it does not come; it can be repeated. These commands
+run beside others, so that none waits for an erasure or for a leaderboard that is being made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
+
+import orjson
+from pydantic import BeforeValidator
+
+from lbactors.core.errors import ApiError
+from lbactors.core.model import Board, Row
+from lbactors.core.numbers import check_number
+from lbactors.documents.audit import Audited
+from lbactors.documents.entities import Written
+from lbactors.documents.hidden_players import Reason
+from lbactors.supervisor.chain_state import ChainState
+from lbactors.supervisor.command_plan import CommandPlan, parse
+from lbactors.wire.protocol import Unanswered
+
+if TYPE_CHECKING:
+    from lbactors.supervisor.supervisor import Supervisor
+
+ENTRY_EDITS = frozenset(("remove_entry", "edit_entry", "restore_entry"))
+UNKNOWN = "unknown"
+
+Number = Annotated[Any, BeforeValidator(check_number)]
+
+
+class EditBody(Written):
+    score: Number
+    subscore: Number | None = None
+    metadata: dict[str, Any] | None = None
+    reason: Reason
+
+
+class RestoreBody(Written):
+    reason: Reason | None = None
+
+
+def _told(window: str, key: str, row: Row) -> dict[str, Any]:
+    """An entry as a record of the audit log shows it."""
+    return {
+        "window": window,
+        "period_key": key,
+        "rank": row.rank,
+        "score": row.score,
+        "subscore": row.subscore,
+    }
+
+
+def _is_refusal(error: BaseException) -> TypeGuard[ApiError]:
+    """Whether an actor said that it did nothing. Its store, or a call, may fail after it was done."""
+    if not isinstance(error, ApiError) or isinstance(error, Unanswered):
+        return False
+    return error.code not in ("storage_unavailable", "internal_error")
+
+
+class EntryEdits:
+    """Handlers by name; see `CommandRunner`. Their answers are rows, for gateways to render: {"changed":
+    [[window, period key, row before or nil, row after or nil]…]}.
+    """
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.s = supervisor
+
+    async def remove_entry(
+        self,
+        tenant_id: str,
+        _: str | None,
+        leaderboard_id: str,
+        player_id: str,
+        window: str | None,
+        reason: str | None,
+    ) -> CommandPlan:
+        return self._planned("remove", tenant_id, leaderboard_id, player_id, window, [], {"reason": reason})
+
+    async def edit_entry(
+        self,
+        tenant_id: str,
+        _: str | None,
+        leaderboard_id: str,
+        player_id: str,
+        window: str | None,
+        edit: Any,
+    ) -> CommandPlan:
+        body = parse(EditBody, edit)
+        metadata: bytes | bool | None = False
+        if "metadata" in body.model_fields_set:
+            metadata = None if body.metadata is None else orjson.dumps(body.metadata)
+        fields = [body.score, body.subscore, metadata]
+        asked = sorted(body.model_fields_set - {"reason"})
+        details = {"reason": body.reason, "fields": asked, "score": body.score}
+        return self._planned("edit", tenant_id, leaderboard_id, player_id, window, fields, details)
+
+    async def restore_entry(
+        self,
+        tenant_id: str,
+        _: str | None,
+        leaderboard_id: str,
+        player_id: str,
+        window: str | None,
+        restore: Any,
+    ) -> CommandPlan:
+        body = parse(RestoreBody, restore)
+        return self._planned(
+            "restore", tenant_id, leaderboard_id, player_id, window, [], {"reason": body.reason}
+        )
+
+    def _planned(
+        self,
+        act: str,
+        tenant_id: str,
+        leaderboard_id: str,
+        player_id: str,
+        window: str | None,
+        fields: list[Any],
+        details: dict[str, Any],
+    ) -> CommandPlan:
+        board = self.s.boards.get(f"{tenant_id}/{leaderboard_id}")
+        if board is None:
+            raise ApiError("leaderboard_not_found", f"no leaderboard '{leaderboard_id}'")
+        chains = self._chains(board, window)
+        details = {"player_id": player_id, "window": window, **details}
+        outcome: dict[str, Any] = {}
+
+        async def carry_out() -> dict[str, Any]:
+            outcome["outcome"] = UNKNOWN  # as long as not all have answered
+            done = await asyncio.gather(
+                *(self._change(chain, act, player_id, fields) for chain in chains),
+                return_exceptions=True,
+            )
+            changed: list[list[Any]] = []
+            missing: list[ApiError] = []
+            refused: list[BaseException] = []
+            unsure: list[BaseException] = []
+            for chain, found in zip(chains, done, strict=True):
+                if not isinstance(found, BaseException):
+                    changed.append([chain.window, *found])
+                elif not _is_refusal(found):
+                    unsure.append(found)
+                elif found.code in ("entry_not_found", "entry_exists"):
+                    missing.append(found)
+                else:
+                    refused.append(found)
+            if changed:
+                for name, place in (("before", 2), ("after", 3)):
+                    rows = [_told(c[0], c[1], Row(*c[place])) for c in changed if c[place] is not None]
+                    outcome[name] = rows
+            if unsure:
+                if isinstance(unsure[0], Unanswered):
+                    raise ApiError("storage_unavailable", f"it may have been done: {unsure[0]}")
+                raise unsure[0]
+            if not changed:
+                outcome.clear()
+                raise refused[0] if refused else max(missing, key=lambda error: error.code == "entry_exists")
+            outcome["outcome"] = "in part" if refused else "done"
+            if refused:
+                raise refused[0]
+            return {"changed": changed}
+
+        audited = Audited(f"entry.{act}", leaderboard_id, details)
+        return CommandPlan(200, {}, [], carry_out, audited=audited, outcome=outcome)
+
+    def _chains(self, board: Board, window: str | None) -> list[ChainState]:
+        windows = board.windows if window is None else (window,)
+        found = [self.s.chains.get(board.chain_id(w)) for w in windows if w in board.windows]
+        chains = [c for c in found if c is not None and c.records]
+        if not chains:
+            name = board.leaderboard_id
+            raise ApiError(
+                "period_not_found", f"leaderboard '{name}' has no period in window '{window or 'main'}'"
+            )
+        return chains
+
+    async def _change(self, chain: ChainState, act: str, player_id: str, fields: list[Any]) -> list[Any]:
+        """Of one chain: period key, row before, row after. Under its lock, so it does not move meanwhile."""
+        payload = [chain.chain_id, act, player_id, fields]
+        async with chain.lock:
+            return list(await self.s.hosting.change(chain, "change_entry", payload))

@@ -1,0 +1,330 @@
+"""Commands on leaderboards and their periods: what the supervisor does when one is made, changed or reset.
+
+A handler plans: it changes the supervisor's own memory and says which documents must be durable before it
+acts (`CommandPlan`). If they cannot be made durable, the supervisor forgets its memory and reads the store
+again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from lbactors.core import schedule
+from lbactors.core.definition import Definition, Rules
+from lbactors.core.errors import ApiError, invalid
+from lbactors.core.instants import format_instant
+from lbactors.core.model import CLOSED, CLOSING, OPENED, UNANNOUNCED, Board, PeriodRecord
+from lbactors.core.schedule import Step
+from lbactors.core.timeframe import Span, last_span, span_at, span_from
+from lbactors.documents.entities import (
+    METADATA_BYTES,
+    PeriodBody,
+    board_json,
+    pack_board,
+    period_json,
+    view_of_record,
+)
+from lbactors.supervisor.chain_state import ChainState, chains_of
+from lbactors.supervisor.command_plan import CommandPlan, parse, require_tenant
+from persistence.store import Change
+
+if TYPE_CHECKING:
+    from lbactors.supervisor.supervisor import Supervisor
+
+
+class LeaderboardCommands:
+    """Handlers by name; see `CommandRunner`."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.s = supervisor
+
+    def _board(self, tenant_id: str, leaderboard_id: str) -> Board:
+        board = self.s.boards.get(f"{tenant_id}/{leaderboard_id}")
+        if board is None:
+            raise ApiError("leaderboard_not_found", f"no leaderboard '{leaderboard_id}'")
+        return board
+
+    # Leaderboards ---------------------------------------------------------------------------------------
+
+    async def create_leaderboard(self, tenant_id: str, _: str | None, definition: Any) -> CommandPlan:
+        require_tenant(self.s, tenant_id)
+        parsed = parse(Definition, definition)
+        doc_id = f"{tenant_id}/{parsed.leaderboard_id}"
+        if doc_id in self.s.boards:
+            raise ApiError("leaderboard_exists", f"leaderboard '{parsed.leaderboard_id}' exists already")
+        check_metadata(parsed)
+        now_ms = self.s.clock.now_ms()
+        board = Board(tenant_id, secrets.token_hex(4), parsed, 1, now_ms, now_ms)
+        chains, changes = [], [Change("leaderboards", doc_id, pack_board(board))]
+        for window in board.windows:
+            chain = ChainState(board, window)
+            chains.append(chain)
+            changes.extend(self._open(chain))
+        self.s.boards[doc_id] = board
+        for chain in chains:
+            self.s.chains[chain.chain_id] = chain
+
+        async def act() -> None:
+            await self.s.hosting.host([c for c in chains if c.records], wait=True)
+            for chain in chains:
+                self.s.schedule(chain, 0)
+
+        return CommandPlan(201, board_json(board), changes, act)
+
+    def _open(self, chain: ChainState) -> list[Change]:
+        """The first periods of a chain, and its home."""
+        plan = chain.plan(self.s.clock.now_ms())
+        if not plan.add:
+            return []
+        self.s.take_records(chain, plan.add)
+        changes = [self.s.record_change(chain, r) for r in plan.add]
+        if not chain.home:
+            changes.append(self.s.hosting.settle(chain))
+        return changes
+
+    async def patch_leaderboard(
+        self, tenant_id: str, _: str | None, leaderboard_id: str, patch: Any, if_match: int | None
+    ) -> CommandPlan:
+        board = self._board(tenant_id, leaderboard_id)
+        if if_match is not None and if_match != board.version:
+            raise ApiError("version_mismatch", f"the leaderboard's version is {board.version}")
+        new = merged(board.definition, patch)
+        check_metadata(new)
+        return await self._redefine(board, new)
+
+    async def archive_leaderboard(self, tenant_id: str, _: str | None, leaderboard_id: str) -> CommandPlan:
+        board = self._board(tenant_id, leaderboard_id)
+        return await self._redefine(board, board.definition.model_copy(update={"status": "archived"}))
+
+    async def _redefine(self, old: Board, definition: Definition) -> CommandPlan:
+        """Give a leaderboard a new definition: bounds, windows and rules of its periods follow at once."""
+        doc_id = f"{old.tenant_id}/{old.leaderboard_id}"
+        if definition == old.definition:
+            return CommandPlan(200, board_json(old), [])
+        now_ms = self.s.clock.now_ms()
+        board = old._replace(definition=definition, version=old.version + 1, updated_at_ms=now_ms)
+        chains = chains_of(self.s.chains, old)
+        if Rules.of(definition).reorders(Rules.of(old.definition)) and await self._has_entries(chains):
+            raise invalid(
+                "order, aggregation and tie rules cannot change while a period holds entries", "body"
+            )
+        for chain in chains:
+            await chain.lock.acquire()
+        try:
+            changes = [Change("leaderboards", doc_id, pack_board(board))]
+            for chain in chains:
+                changes.extend(self._rebound(chain, board, now_ms))
+            for window in board.windows:
+                chain_of = self.s.chains.get(board.chain_id(window))
+                if chain_of is None:
+                    chain_of = ChainState(board, window)
+                    self.s.chains[chain_of.chain_id] = chain_of
+                    chains.append(chain_of)
+                    await chain_of.lock.acquire()
+                changes.extend(self._open(chain_of))
+            self.s.boards[doc_id] = board
+        finally:
+            for chain in chains:
+                chain.lock.release()
+
+        async def act() -> None:
+            await self.s.hosting.host([c for c in chains if c.records], wait=True)
+            for chain in chains:
+                self.s.schedule(chain, 0)
+
+        return CommandPlan(200, board_json(board), changes, act)
+
+    def _rebound(self, chain: ChainState, board: Board, now_ms: int) -> list[Change]:
+        """Put a chain under a new definition; the documents that change."""
+        old_board, chain.board = chain.board, board
+        chain.version += 1
+        open_records = [r for r in chain.records if not r.sealed]
+        current = _current(open_records, now_ms)
+        if current is None:
+            return []
+        if not chain.wanted:
+            if chain.window in board.windows:  # archived: the current period runs out, no other follows
+                return []
+            if current.ends_at_ms is not None and current.ends_at_ms <= now_ms:
+                return []
+            return self._rewrite(chain, open_records, current._replace(ends_at_ms=now_ms, forced=True))
+        before, after = old_board.definition.timeframe, board.definition.timeframe
+        if before == after or (after.type == "manual" and chain.window == "main"):
+            return []
+        span = span_from(after, chain.window, now_ms) or last_span(after, chain.window)
+        if span is None or span == span_at(before, chain.window, now_ms):
+            return []
+        # Of all that stay: the period before may be in its grace, or wait for its seal.
+        keys = [r.key for r in chain.records if r.sealed or r.serial < current.serial]
+        renewed = schedule.new_record(span, current.serial, now_ms, keys, None)
+        return self._rewrite(
+            chain,
+            open_records,
+            renewed._replace(
+                opened_at_ms=current.opened_at_ms, stage=_stage_under(renewed, current.stage, now_ms)
+            ),
+        )
+
+    def _rewrite(
+        self, chain: ChainState, open_records: list[PeriodRecord], current: PeriodRecord
+    ) -> list[Change]:
+        """Replace the current record; periods that were opened ahead go (they hold nothing yet)."""
+        gone = {r.serial: r for r in open_records if r.serial >= current.serial}
+        changes = [Change("periods", f"{chain.chain_id}/{r.key}", None) for r in gone.values()]
+        chain.records = [r for r in chain.records if r.serial not in gone]
+        self.s.take_records(chain, [current])
+        changes = [c for c in changes if c.doc_id != f"{chain.chain_id}/{current.key}"]
+        return [*changes, self.s.record_change(chain, current)]
+
+    async def _has_entries(self, chains: list[ChainState]) -> bool:
+        for chain in chains:
+            for record in chain.records:
+                if record.sealed:
+                    continue
+                view, total, *_ = await self.s.hosting.read(chain, record.key, "stats", [])
+                if view[7] or total:
+                    return True
+        return False
+
+    async def purge_leaderboard(self, tenant_id: str, _: str | None, leaderboard_id: str) -> CommandPlan:
+        board = self._board(tenant_id, leaderboard_id)
+        changes = await self.s.purging.plan([board])
+        return CommandPlan(200, board_json(board), changes, self.s.purging.begin)
+
+    # Periods --------------------------------------------------------------------------------------------
+
+    async def create_period(
+        self, tenant_id: str, _: str | None, leaderboard_id: str, period: Any
+    ) -> CommandPlan:
+        board = self._board(tenant_id, leaderboard_id)
+        body = parse(PeriodBody, period)
+        if board.definition.timeframe.type != "manual":
+            raise invalid("only leaderboards with timeframe 'manual' take periods", "body")
+        if body.ends_at is not None and body.ends_at <= body.starts_at:
+            raise invalid("must be after starts_at", "body", "ends_at")
+        chain = self.s.chains[board.chain_id("main")]
+        now_ms = self.s.clock.now_ms()
+        async with chain.lock:
+            for other in chain.records:
+                begins = other.starts_at_ms if other.starts_at_ms is not None else 0
+                if (other.ends_at_ms is None or body.starts_at < other.ends_at_ms) and (
+                    body.ends_at is None or begins < body.ends_at
+                ):
+                    raise ApiError("period_exists", f"period '{other.key}' covers some of that time")
+            keys = [r.key for r in chain.records]
+            if body.period_key in keys:
+                raise ApiError("period_exists", f"period '{body.period_key}' exists already")
+            if chain.records and body.starts_at < (chain.records[-1].ends_at_ms or 0):
+                raise invalid("must not be before the end of the last period", "body", "starts_at")
+            key = body.period_key or format_instant(body.starts_at).replace(".000Z", "Z")
+            record = schedule.new_record(
+                Span(key, body.starts_at, body.ends_at), chain.next_serial, now_ms, keys, None
+            )
+            self.s.take_records(chain, [record])
+            changes = [self.s.record_change(chain, record)]
+            if not chain.home:
+                changes.append(self.s.hosting.settle(chain))
+
+        async def act() -> None:
+            await self.s.hosting.host([chain], wait=True)
+            self.s.schedule(chain, 0)
+
+        return CommandPlan(201, self._record_json(chain, record), changes, act)
+
+    async def close_period(
+        self, tenant_id: str, _: str | None, leaderboard_id: str, window: str
+    ) -> CommandPlan:
+        """End the current period now and begin the next one (a forced reset)."""
+        board = self._board(tenant_id, leaderboard_id)
+        chain = self.s.chains.get(board.chain_id(window))
+        if chain is None or window not in board.windows:
+            raise ApiError("period_not_found", f"no window '{window}'")
+        now_ms = self.s.clock.now_ms()
+        timeframe = board.definition.timeframe
+        async with chain.lock:
+            open_records = [r for r in chain.records if not r.sealed]
+            current = _current(open_records, now_ms)
+            if current is None:
+                code = "period_closed" if chain.records else "period_not_open"
+                raise ApiError(code, f"window '{window}' has no open period")
+            if current.starts_at_ms is not None and now_ms <= current.starts_at_ms:
+                raise ApiError("period_not_open", f"period '{current.key}' has not begun")
+            if current.ends_at_ms is not None and now_ms >= current.ends_at_ms:
+                raise ApiError("period_closed", f"period '{current.key}' is over")
+            closed = current._replace(ends_at_ms=now_ms, forced=True)
+            changes = self._rewrite(chain, open_records, closed)
+            following: PeriodRecord | None = None
+            span = span_at(timeframe, window, now_ms) if chain.wanted else None
+            if span is not None:
+                keys = [r.key for r in chain.records]
+                following = schedule.new_record(span, chain.next_serial, now_ms, keys, now_ms)
+                self.s.take_records(chain, [following])
+                changes.append(self.s.record_change(chain, following))
+
+        async def act() -> dict[str, Any]:
+            await self.s.hosting.host([chain], wait=True)
+            try:
+                async with chain.lock:
+                    reached = chain.record(closed.serial).stage  # it may have been opened meanwhile
+                    stages = (s for s in (OPENED, CLOSING, CLOSED) if s > reached)
+                    await self.s.closing.carry_out(chain, [Step(now_ms, s, closed.serial) for s in stages])
+            finally:
+                self.s.schedule(chain, 0)
+            sealed = next((r for r in chain.records if r.serial == closed.serial), closed)
+            return answer(sealed)
+
+        def answer(record: PeriodRecord) -> dict[str, Any]:
+            current = None if following is None else self._record_json(chain, following)
+            return {"closed": self._record_json(chain, record), "current": current}
+
+        return CommandPlan(200, answer(closed), changes, act)
+
+    def _record_json(self, chain: ChainState, record: PeriodRecord) -> dict[str, Any]:
+        next_ms, now_ms = chain.next_starts_ms(record), self.s.clock.now_ms()
+        return period_json(view_of_record(record, chain.window, now_ms, chain.grace_ms, next_ms))
+
+
+def _current(open_records: list[PeriodRecord], now_ms: int) -> PeriodRecord | None:
+    """The open record that contains an instant; else the next one; else the last."""
+    for record in reversed(open_records):
+        if record.contains(now_ms):
+            return record
+    later = [r for r in open_records if (r.starts_at_ms or 0) > now_ms]
+    return later[0] if later else (open_records[-1] if open_records else None)
+
+
+def _stage_under(record: PeriodRecord, stage: int, now_ms: int) -> int:
+    """The stage of a current period that was given other bounds: what is ahead again will be told."""
+    if record.ends_at_ms is None or now_ms < record.ends_at_ms:
+        stage = min(stage, OPENED)
+    if record.starts_at_ms is not None and now_ms < record.starts_at_ms:
+        stage = UNANNOUNCED
+    return stage
+
+
+def merged(definition: Definition, patch: Any) -> Definition:
+    """A definition with a patch laid over it: objects field by field, everything else replaced."""
+    if not isinstance(patch, dict):
+        raise invalid("must be an object", "body")
+    if patch.get("leaderboard_id", definition.leaderboard_id) != definition.leaderboard_id:
+        raise invalid("cannot change", "body", "leaderboard_id")
+    base = definition.model_dump(mode="json")
+    new = {**base, **patch}
+    for part in ("timeframe", "scoring", "ranking"):
+        change = patch.get(part)
+        if isinstance(change, dict):
+            new[part] = {**base[part], **change}
+            if part == "timeframe" and change.get("type", base[part]["type"]) != base[part]["type"]:
+                for field in ("cron", "every_seconds"):  # they belong to the type that goes
+                    if field not in change:
+                        new[part][field] = None
+    return parse(Definition, new)
+
+
+def check_metadata(definition: Definition) -> None:
+    """A 422 if the definition's metadata is too large."""
+    if len(msgpack.packb(definition.metadata)) > METADATA_BYTES:
+        raise invalid(f"must not exceed {METADATA_BYTES} bytes", "body", "metadata")

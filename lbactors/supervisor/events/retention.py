@@ -1,0 +1,129 @@
+"""Deliveries that are over: given up without being sent, deleted when they are old or their listener is gone.
+
+Looked for once an hour by a pass over all heads, a page at a time. Finished ones are kept for `keep_ms`, and
+the latest KEPT of each listener and state. Pending ones of a listener that cannot be sent to (disabled, down,
+a plugin that is not installed) are given up at their age here, since no attempt will tell; of one that is
+sent to, the attempt does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import structlog
+
+from lbactors.core.errors import ApiError
+from lbactors.documents.webhooks import (
+    BODY,
+    DELIVERED,
+    FAILED,
+    PENDING,
+    PLUGIN,
+    Delivery,
+    pack_delivery,
+    unpack_delivery,
+)
+from persistence.store import Change, StoreError
+
+if TYPE_CHECKING:
+    from lbactors.supervisor.events.outbox import Outbox
+
+PAGE_DOCUMENTS = 1000
+KEPT = {DELIVERED: 10_000, FAILED: 100_000}  # failed ones as many as may be pending: all can be replayed
+CHANGES_AT_ONCE = 500
+
+log = structlog.get_logger("delivery")
+
+Head = tuple[str, str, Delivery]  # listener, delivery id, what it says
+
+
+async def heads(events: Outbox, prefix: str) -> AsyncIterator[list[Head]]:
+    """Heads of a state (`p/…`, narrowed by more of the id), page by page in order of listener and id."""
+    after, count = prefix, PAGE_DOCUMENTS
+    while count == PAGE_DOCUMENTS:
+        rows = await events.s.store.scan("deliveries", prefix=prefix, after=after, limit=PAGE_DOCUMENTS)
+        page: list[Head] = []
+        for doc_id, body in rows:
+            listener, _, name = doc_id[2:].rpartition("/")
+            page.append((listener, name, unpack_delivery(body)))
+        yield page
+        after, count = rows[-1][0] if rows else "", len(rows)
+
+
+async def trim(events: Outbox) -> int:
+    """One pass; how many were given up. StoreError, ApiError storage_unavailable."""
+    for state in (FAILED, DELIVERED):
+        await _delete_old(events, state)
+    return await _give_up(events)
+
+
+async def _delete_old(events: Outbox, state: str) -> None:
+    now_ms = events.s.clock.now_ms()
+    kept: dict[str, list[str]] = {}
+    async for page in heads(events, f"{state}/"):
+        gone: list[tuple[str, str]] = []
+        for listener, group in groupby(page, key=lambda head: head[0]):
+            names = kept.setdefault(listener, [])
+            for _, name, head in group:
+                old = now_ms - (head.finished_at_ms or 0) >= events.keep_ms
+                if old or not _is_known(events, listener):
+                    gone.append((listener, name))
+                else:
+                    names.append(name)
+        await _delete(events, state, gone)
+    for listener, names in kept.items():
+        await _delete(events, state, [(listener, name) for name in names[: -KEPT[state]]])
+
+
+async def _give_up(events: Outbox) -> int:
+    now_ms, given_up = events.s.clock.now_ms(), 0
+    async for page in heads(events, f"{PENDING}/"):
+        orphans = [(listener, name) for listener, name, _ in page if not _is_known(events, listener)]
+        await _delete(events, PENDING, orphans)
+        old = [head for head in page if now_ms - head[2].queued_at_ms >= events.give_up_ms]
+        for start in range(0, len(old), CHANGES_AT_ONCE):
+            changes: list[Change] = []
+            for listener, name, head in old[start : start + CHANGES_AT_ONCE]:
+                lane = events.lanes.get(listener)
+                if lane is not None:
+                    if name not in lane or lane.is_sending(name) or not (lane.paused or lane.down):
+                        continue
+                    lane.remove(name)  # at once, so that it is not sent while the commit is under way
+                failed = pack_delivery(head._replace(finished_at_ms=now_ms))
+                changes.append(Change("deliveries", f"{PENDING}/{listener}/{name}", None))
+                changes.append(Change("deliveries", f"{FAILED}/{listener}/{name}", failed))
+            if changes:
+                await events.s.commit(changes)
+            given_up += len(changes) // 2
+    if given_up:
+        log.warning("deliveries given up: their receivers were away too long", deliveries=given_up)
+    return given_up
+
+
+def _is_known(events: Outbox, listener: str) -> bool:
+    """Whether a listener exists, or is a plugin, which may be installed again."""
+    return listener in events.lanes or listener.startswith(PLUGIN)
+
+
+async def purge(events: Outbox, listeners: Sequence[str]) -> None:
+    """Delete all that was to be, or had been, delivered to listeners that are no more. What a death or an
+    outage leaves is found by `trim`.
+    """
+    try:
+        for listener in listeners:
+            for state in (PENDING, FAILED, DELIVERED):
+                async for page in heads(events, f"{state}/{listener}/"):
+                    await _delete(events, state, [(listener, name) for _, name, _ in page])
+    except (StoreError, ApiError) as error:
+        log.warning("deliveries of a deleted webhook are left for later", error=str(error))
+
+
+async def _delete(events: Outbox, state: str, gone: list[tuple[str, str]]) -> None:
+    for start in range(0, len(gone), CHANGES_AT_ONCE):
+        chunk = [f"{listener}/{name}" for listener, name in gone[start : start + CHANGES_AT_ONCE]]
+        changes = [Change("deliveries", f"{kind}/{name}", None) for name in chunk for kind in (state, BODY)]
+        await events.s.commit(changes)
+        await asyncio.sleep(0)

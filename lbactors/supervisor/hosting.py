@@ -1,0 +1,407 @@
+"""Where chains live: the period actors, what each of them should host, and what it does host.
+
+Part of the supervisor. Every step can be repeated: an actor that is away hears what it should host when it
+is back, and one that was asked twice does it once (a spec has a version). A ping tells who an actor is now,
+and what it lacks.
+
+A process costs memory and about a hundredth of a core for nothing. Chains that nobody uses are *dormant*:
+their home is the name of an actor that does not run. Whoever needs one rouses it, and it gets a home in an
+actor that does. When that happens, who moves and who goes dormant is decided in
+`lbactors.supervisor.rebalancing`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any, Protocol
+
+import msgpack
+import structlog
+
+from lbactors.core import placement
+from lbactors.core.errors import ApiError
+from lbactors.supervisor.chain_state import ChainState
+from lbactors.wire.protocol import (
+    ERROR,
+    INCARNATIONS,
+    NOT_HERE,
+    VALUE,
+    Actor,
+    Actors,
+    Unanswered,
+    digest,
+    pack,
+    value_of,
+)
+from persistence.store import Change
+
+CALL_TIMEOUT_S = 30.0
+PING_TIMEOUT_S = 5.0
+TOLD_WITHIN_S = 5.0  # a command waits so long at most for an actor to hide a player
+CHANGE_ATTEMPTS = 50  # to change an entry in a period that is loading
+CHANGE_PAUSE_S = 0.1
+RATE_S = 10.0  # a chain's rate is an average that forgets within about so long
+PREFIX = "period-"  # of period actors' names
+
+log = structlog.get_logger("supervisor")
+
+Keep = Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
+
+
+class HiddenPlayersTold(Protocol):
+    """What actors must know before they host (`lbactors.supervisor.hidden_players.HiddenPlayers`)."""
+
+    version: int
+
+    def told(self, since: int) -> list[Any]: ...
+
+
+class Hosting:
+    """See the module's docstring. chains: all of the supervisor's, by id. keep: runs something beside.
+    publish: tells gateways. commit: makes documents durable, then tells gateways.
+    """
+
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        cluster: Actors,
+        chains: dict[str, ChainState],
+        keep: Keep,
+        publish: Callable[[Iterable[tuple[str, str, bytes | None]]], None],
+        commit: Callable[[list[Change]], Awaitable[None]],
+    ) -> None:
+        self.settings = settings
+        self.cluster = cluster
+        self.chains = chains
+        self.actors: dict[str, ActorState] = {}
+        self.keep = keep
+        self.publish = publish
+        self.commit = commit
+        self.moderation: HiddenPlayersTold | None = None
+        self.dormant: dict[str, set[str]] = {}  # chains of actors that do not run: nobody uses them
+        self.homing = asyncio.Lock()  # held while chains become dormant or get a home again
+        self._number = 0  # of the newest actor
+
+    def restore(self, awake: Iterable[str]) -> None:
+        """Know again which chain lives where, from the chains' homes. awake: actors to start again at once;
+        those that run go on, and the others' chains stay dormant.
+        """
+        running = {name for name in self.cluster.period_actors() if name.startswith(PREFIX)}
+        live = running | set(awake)
+        for chain in self.chains.values():
+            if chain.home in live:
+                self.actor(chain.home).chains.add(chain.chain_id)
+            elif chain.home:
+                self.dormant.setdefault(chain.home, set()).add(chain.chain_id)
+        for name in running:
+            self.actor(name)
+        numbers = [name.removeprefix(PREFIX) for name in (*self.actors, *self.dormant)]
+        self._number = max((int(n) for n in numbers if n.isdigit()), default=0)
+
+    def knows(self, chain: ChainState) -> bool:
+        """Whether a chain is one of those that there are: it was not purged."""
+        return self.chains.get(chain.chain_id) is chain
+
+    def all_hosted(self) -> bool:
+        """Whether every chain that has periods is where it should be, as it should be."""
+        return all(
+            c.home in self.dormant
+            or (c.home in self.actors and self.actors[c.home].hosted.get(c.chain_id, -1) >= c.version)
+            for c in self.chains.values()
+            if c.records
+        )
+
+    def settle(self, chain: ChainState) -> Change:
+        """Choose a home for a chain; the change that makes it known."""
+        name = placement.place(self.tenancies(), self.budget()) or self.new_name()
+        self.actor(name).chains.add(chain.chain_id)
+        chain.home = name
+        self.start_spares()
+        return Change("homes", chain.chain_id, name.encode())
+
+    def new_name(self) -> str:
+        """One that no actor had before: a process that ends keeps its name for a while."""
+        self._number += 1
+        return f"{PREFIX}{self._number}"
+
+    def tenancies(self) -> dict[str, list[placement.Tenancy]]:
+        """Who lives in which actor that runs."""
+        known = self.chains
+
+        def tenancy(chain_id: str) -> placement.Tenancy:
+            chain = known.get(chain_id)  # one that is just being made is not there yet, and has its place
+            return chain.tenancy() if chain is not None else placement.Tenancy(chain_id, 0.0, False)
+
+        return {name: [tenancy(c) for c in actor.chains] for name, actor in self.actors.items()}
+
+    def actor(self, name: str) -> ActorState:
+        actor = self.actors.get(name)
+        if actor is None:
+            ref = self.cluster.period_actor(name, self.settings)
+            actor = self.actors[name] = ActorState(ref)
+        return actor
+
+    def budget(self) -> int:
+        """Period actors that may run at once (law 9)."""
+        return max(self.cluster.cores() * int(self.settings["actors_per_core"]), 1)
+
+    def start_spares(self) -> None:
+        """Have as many idle actors running as the settings ask for, within the budget."""
+        idle = sum(1 for a in self.actors.values() if not a.chains)
+        while idle < self.settings["spare_actors"] and len(self.actors) < self.budget():
+            self.actor(self.new_name())
+            idle += 1
+
+    async def call_home(self, chain: ChainState, method: str, value: Any) -> Any:
+        """Call the actor that has a chain; a dormant chain gets one. ApiError period_loading."""
+        if chain.home in self.dormant:
+            await self.rouse(chain.home)
+        actor = self.actors.get(chain.home)
+        if actor is None:  # it went dormant again
+            raise ApiError("period_loading", f"{chain.home} does not run")
+        return await self.call(actor, method, value)
+
+    async def rouse(self, name: str) -> None:
+        """Give dormant chains a home in an actor that runs, an idle one or the least loaded, which needs no
+        process start; in a new one where none runs. ApiError.
+        """
+        async with self.homing:
+            chain_ids = self.dormant.get(name)
+            if chain_ids is None:
+                return
+            chains = [self.chains[c] for c in sorted(chain_ids) if c in self.chains]
+            # Among those that run, if any does: a process start takes a second or two, and somebody waits.
+            up = {n: t for n, t in self.tenancies().items() if self.actors[n].incarnation}
+            to = placement.place(up, len(up)) if up else placement.place(self.tenancies(), self.budget())
+            to = to or self.new_name()
+            self.actor(to).chains.update(c.chain_id for c in chains)  # may fail: then they stay dormant
+            del self.dormant[name]
+            for chain in chains:
+                chain.home = to
+            log.info("dormant chains have a home again", chains=len(chains), home=name, to=to)
+            await self.commit([Change("homes", c.chain_id, to.encode()) for c in chains])
+        self.start_spares()
+        await self.host([c for c in chains if c.records], wait=False)
+
+    async def call(self, actor: ActorState, method: str, value: Any) -> Any:
+        """Call a period actor. Unanswered, which is period_loading, if it is away."""
+        from lbactors.wire.protocol import ActorGone
+
+        try:
+            return msgpack.unpackb(await actor.ref.call(method, pack(value), timeout_s=CALL_TIMEOUT_S))
+        except (ActorGone, TimeoutError) as error:
+            self.keep(self.probe(actor.ref.name))
+            raise Unanswered("period_loading", f"{actor.ref.name} is away: {error}") from error
+
+    async def host(self, chains: list[ChainState], *, wait: bool) -> None:
+        """Tell actors what to host. An actor that is away hears it when it is back."""
+        by_home: dict[str, list[ChainState]] = {}
+        for chain in chains:
+            by_home.setdefault(chain.home, []).append(chain)
+        for home, group in by_home.items():
+            actor = self.actors.get(home)
+            if actor is None:
+                continue  # dormant: they are hosted when somebody needs them
+            try:
+                await self.moderate(actor)
+                group = [c for c in group if self.knows(c)]  # the others were purged meanwhile
+                versions = {c.chain_id: c.version for c in group}
+                specs = [c.spec().to_wire() for c in group]
+                replies = await self.call(actor, "host", [specs, wait, actor.moderated])
+            except ApiError:
+                continue
+            for chain, reply in zip(group, replies, strict=True):
+                if reply[0] == VALUE:
+                    actor.hosted[chain.chain_id] = versions[chain.chain_id]
+
+    async def moderate(self, actor: ActorState) -> None:
+        """Tell an actor which players are hidden, as far as it does not know. ApiError."""
+        while self.moderation is not None and actor.moderated < self.moderation.version:
+            told = self.moderation.told(actor.moderated)
+            await self.call(actor, "moderate", told)
+            actor.moderated = told[0]
+
+    async def moderate_all(self) -> None:
+        """Tell all actors; those that are away hear it when they are back."""
+
+        async def one(actor: ActorState) -> None:
+            try:
+                async with asyncio.timeout(TOLD_WITHIN_S):
+                    await self.moderate(actor)
+            except (ApiError, TimeoutError) as error:
+                log.warning("not told who is hidden", actor=actor.ref.name, error=repr(error))
+
+        await asyncio.gather(*(one(a) for a in self.actors.values() if a.incarnation or a.hosted))
+
+    async def change(self, chain: ChainState, method: str, value: Any) -> Any:
+        """What an actor answers that changes entries of a chain, which is hosted and loaded for that if need
+        be. Under the chain's lock. ApiError.
+        """
+        attempt = 0
+        while True:
+            attempt += 1
+            reply = await self.call_home(chain, method, value)
+            loading = reply[0] == ERROR and reply[1][0] == "period_loading"
+            if attempt > CHANGE_ATTEMPTS or not (loading or reply[0] == NOT_HERE):
+                return value_of(reply)
+            if not self.knows(chain):
+                raise ApiError("leaderboard_not_found", "purged meanwhile")
+            if loading:
+                await asyncio.sleep(CHANGE_PAUSE_S)
+            else:
+                await self.host([chain], wait=True)
+
+    async def read(self, chain: ChainState, ref: str, kind: str, args: list[Any]) -> list[Any]:
+        """A read of a chain, as `Chain.read` answers it; loads the period if need be. ApiError."""
+        return list(value_of(await self.call_home(chain, "load", [chain.chain_id, ref, kind, args])))
+
+    async def release(self, chain_ids: list[str]) -> None:
+        """Have every actor let go of purged chains, wherever they were on their way to. ApiError if one is
+        away: it may still host them.
+        """
+        actors = list(self.actors.values())
+        for placed in (*(actor.chains for actor in actors), *self.dormant.values()):
+            placed.difference_update(chain_ids)
+
+        async def one(actor: ActorState) -> None:
+            await self.call(actor, "release", [chain_ids, False])
+            for chain_id in chain_ids:
+                actor.hosted.pop(chain_id, None)
+
+        for failed in await asyncio.gather(*map(one, actors), return_exceptions=True):
+            if failed is not None:
+                raise failed
+
+    async def probe(self, name: str, *, join: bool = False) -> None:
+        """Ask an actor who it is; if it is new or lacks anything, tell it what to host. join: wait for the
+        answer that somebody else is waiting for already.
+        """
+        from lbactors.wire.protocol import ActorGone
+
+        actor = self.actors.get(name)
+        if actor is not None and actor.lock.locked() and join:
+            async with actor.lock:
+                return
+        if actor is None or actor.lock.locked():
+            return
+        async with actor.lock:
+            try:
+                ping = msgpack.unpackb(await actor.ref.call("ping", timeout_s=PING_TIMEOUT_S))
+            except ActorGone as error:
+                actor.last_ping = {}
+                if error.for_good and not self.settings.get("stopping"):
+                    log.error("period actor is dead for good; a new one is made", actor=name)
+                    actor.ref = self.cluster.period_actor(name, self.settings)
+                return
+            except TimeoutError:
+                return
+            if ping["incarnation"] != actor.incarnation:
+                actor.incarnation = ping["incarnation"]
+                actor.hosted.clear()
+                actor.moderated = 0
+                self.publish([(INCARNATIONS, name, actor.incarnation.encode())])
+            actor.last_ping = ping
+            self._observe(actor, ping)
+            try:
+                await self.moderate(actor)
+            except ApiError:
+                return
+            wanted = [c for c in (self.chains.get(i) for i in actor.chains) if c is not None and c.records]
+            if ping["hosted"] == [len(wanted), digest((c.chain_id, c.version) for c in wanted)]:
+                actor.hosted = {c.chain_id: c.version for c in wanted}
+                return
+            try:
+                actor.hosted = msgpack.unpackb(await actor.ref.call("hosted", timeout_s=PING_TIMEOUT_S))
+            except (ActorGone, TimeoutError):
+                return
+            missing = [c for c in wanted if actor.hosted.get(c.chain_id, -1) < c.version]
+            stray = [c for c in actor.hosted if c not in actor.chains]
+            if missing:
+                await self.host(missing, wait=False)
+            if stray and not actor.is_emptied:
+                await self.call(actor, "release", [stray, False])
+
+    def _observe(self, actor: ActorState, ping: dict[str, Any]) -> None:
+        """Note what a ping tells of chains: how far they are, whether they are awake, how busy."""
+        now_s = time.monotonic()
+        elapsed_s = max(now_s - actor.observed_at_s, 0.001)
+        weight = min(elapsed_s / RATE_S, 1.0)
+        actor.observed_at_s = now_s
+        for chain_id in actor.chains:
+            chain = self.chains.get(chain_id)
+            if chain is None or chain_id not in actor.hosted:
+                continue
+            row = ping["chains"].get(chain_id)
+            if row is None:
+                if chain.awake or chain.rate_per_s:
+                    chain.awake, chain.rate_per_s, chain.entries = False, 0.0, 0
+                continue
+            _, periods, _, work = row
+            chain.awake = any(state != "asleep" for _, state, *_ in periods)
+            chain.entries = sum(period[3] for period in periods)
+            rate_per_s = max(work - chain.work, 0) / elapsed_s
+            chain.rate_per_s += (rate_per_s - chain.rate_per_s) * weight
+            chain.work = work
+            for *_, serial, seq in periods:
+                chain.saw(serial, seq)
+
+    def chains_of(self, name: str) -> set[str]:
+        """The chains whose home has this name."""
+        actor = self.actors.get(name)
+        return actor.chains if actor is not None else self.dormant.get(name, set())
+
+    def described(self, *, with_chains: bool) -> list[dict[str, Any]]:
+        """Actors for operators: the last ping, how busy each is, and its chains, those that sleep too. Homes
+        whose actor does not run are listed last, as dormant.
+        """
+        found = []
+        for name in (*sorted(self.actors), *sorted(self.dormant)):
+            actor = self.actors.get(name)
+            ping = actor.last_ping if actor is not None else {}
+            chains = [c for c in map(self.chains.get, sorted(self.chains_of(name))) if c is not None]
+            awake = ping.get("chains", {})
+            found.append(
+                {
+                    **ping,
+                    "name": name,
+                    "dormant": actor is None,
+                    "placed": len(chains),
+                    "awake": sum(c.awake for c in chains) if actor is not None else 0,
+                    "rate_per_s": round(sum(c.rate_per_s for c in chains), 1),
+                    "reserved": placement.is_reserved([c.tenancy() for c in chains]),
+                    "chains": {c.chain_id: awake.get(c.chain_id, [c.version, [], 0, 0]) for c in chains}
+                    if with_chains
+                    else {},
+                }
+            )
+        return found
+
+    async def stop(self) -> None:
+        """Every period saved, every actor let go."""
+
+        async def one(actor: ActorState) -> None:
+            try:
+                await actor.ref.call("stop", timeout_s=CALL_TIMEOUT_S)
+            except Exception as error:  # the journal has everything; a slow actor must not hold up the end
+                log.warning("period actor did not stop in time", actor=actor.ref.name, error=repr(error))
+            self.cluster.kill(actor.ref)
+
+        await asyncio.gather(*(one(actor) for actor in self.actors.values()))
+
+
+class ActorState:
+    """A period actor as the supervisor knows it."""
+
+    def __init__(self, ref: Actor) -> None:
+        self.ref = ref
+        self.incarnation = ""
+        self.chains: set[str] = set()
+        self.last_ping: dict[str, Any] = {}
+        self.lock = asyncio.Lock()
+        self.observed_at_s = 0.0
+        self.quiet_since_s = time.monotonic()  # nothing of it was awake since then
+        self.moderated = 0  # version of the hidden players that it was told
+        self.is_emptied = False  # chains are on their way from here
+        self.hosted: dict[str, int] = {}  # chain -> version of the spec that it took

@@ -1,0 +1,1 @@
+"""Rewards of closed periods: granted, claimed, and kept for their time."""

@@ -1,0 +1,263 @@
+"""Granting: from a sealed period's standings to winners, each exactly once, whatever dies on the way.
+
+Part of the supervisor. `begin` says which documents belong into the commit that closes a period: the promise,
+with the rules as they are at that moment, so a later change of the leaderboard changes no reward. `grant`
+walks the standings (as far as anything can be won) and stores winners in chunks. Each chunk is one commit:
+winners, a claim document for each of them, the `reward.granted` events, and in the promise how far the walk
+is. A death at any point therefore leaves whole chunks, and the next `grant` goes on after the last of them:
+standings of a sealed period do not change, so nobody is passed over or met twice.
+
+What is claimed afterwards is in `lbactors.supervisor.rewards.claiming`.
+
+Departure from a queue of grants with a state for each winner: there is no "being granted" for a player. A
+claim document is there, or the player has (as yet) won nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+import orjson
+import structlog
+
+from lbactors.core.errors import ApiError
+from lbactors.core.model import PeriodRecord
+from lbactors.core.reward_rules import Awarding, Place, RewardRules
+from lbactors.documents.events import Event, event_id
+from lbactors.documents.rewards import (
+    CHUNK_WINNERS,
+    Claim,
+    Promise,
+    Winner,
+    chain_of_claim,
+    chunk_id,
+    claim_doc_id,
+    expiry_id,
+    key_id,
+    packed,
+    period_of,
+    player_prefix,
+    promise_id,
+    winners_of,
+)
+from lbactors.supervisor.chain_state import ChainState
+from lbactors.supervisor.rewards.claiming import Claims
+from lbactors.supervisor.rewards.retention import Retention
+from persistence.store import Change
+
+if TYPE_CHECKING:
+    from lbactors.supervisor.supervisor import Supervisor
+
+EVENT = "reward.granted"
+CHUNKS_AT_ONCE = 20  # stored by one call: a second or two
+EVENT_BYTES = 128 * 1024  # of an event's players as JSON; with all payloads it stays below 256 KiB
+
+log = structlog.get_logger("supervisor")
+
+
+class Rewards:
+    """The supervisor's: begins and carries out what is promised."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.s = supervisor
+        self._naming = asyncio.Lock()  # of winners: while a chunk is stored, nobody is renamed
+        self.claims = Claims(supervisor)
+        self.retention = Retention(supervisor, self._naming)
+        self._grants = 0  # how many are being carried out
+        self._renamed: dict[tuple[str, str], str] = {}  # erased while grants were being carried out
+
+    def begin(self, chain: ChainState, record: PeriodRecord) -> list[Change]:
+        """Documents for the commit that closes a sealed period; none if it has no rewards."""
+        definition = chain.board.definition
+        rules = definition.rewards
+        if rules is None or chain.window not in rules.windows:
+            return []
+        promise = Promise.of(record, rules, definition.ranking.order, self.s.clock.now_ms())
+        self.retention.ends_at(promise.expires_at_ms)
+        return [
+            Change("rewards", promise_id(chain.chain_id, record.serial), packed(promise)),
+            Change("rewards", key_id(chain.chain_id, record.key), packed(record.serial)),
+            Change("rewards", expiry_id(chain.chain_id, promise), packed(None)),
+        ]
+
+    async def grant(self, chain: ChainState, record: PeriodRecord) -> bool:
+        """Carry out what `begin` promised, from where it stands, for some seconds at most; whether all is
+        granted. Called under the chain's lock, which others wait for, so a million winners take many calls.
+
+        Repeating it is harmless. ApiError (the period is away, the store is): to be repeated.
+        """
+        promise = await self._promise(chain.chain_id, record.serial)
+        if promise is None or promise.granted_at_ms is not None:
+            return True
+        self._grants += 1
+        try:
+            promise = await self._walk(chain, record, promise)
+        finally:
+            self._grants -= 1
+            if not self._grants:
+                self._renamed.clear()
+        if promise.granted_at_ms is None:
+            return False
+        log.info("rewards granted", chain=chain.chain_id, key=record.key, winners=promise.winners)
+        return True
+
+    async def _promise(self, chain_id: str, serial: int) -> Promise | None:
+        (body,) = await self.s.store.get("rewards", [promise_id(chain_id, serial)])
+        return None if body is None else Promise(*msgpack.unpackb(body))
+
+    async def _walk(self, chain: ChainState, record: PeriodRecord, promise: Promise) -> Promise:
+        rules = RewardRules.model_validate(promise.rules)
+        awarding = Awarding(rules, promise.total, promise.order)
+        place = promise.read_so_far
+        winners: list[Winner] = []
+        chunks = 0
+        while (page := awarding.next_page(place)) is not None:
+            offset, limit = page
+            reading = await self.s.hosting.read(chain, record.key, "standings", [offset, limit])
+            for position, (rank, player_id, score, *_) in enumerate(reading[3], start=offset + 1):
+                place = Place(position, rank, score)
+                tiers = awarding.tiers(rank, score)
+                if tiers:
+                    winners.append(Winner(player_id, rank, score, tiers))
+                    if len(winners) == CHUNK_WINNERS:
+                        promise = await self._store_chunk(chain, promise, winners, place, last=False)
+                        winners = []
+                        chunks += 1
+                        if chunks == CHUNKS_AT_ONCE:
+                            return promise
+            if not reading[3]:  # fewer rows than the closing counted: there is no more to find
+                log.error("standings are shorter than their total", chain=chain.chain_id, key=record.key)
+                break
+        return await self._store_chunk(chain, promise, winners, place, last=True)
+
+    async def _store_chunk(
+        self, chain: ChainState, promise: Promise, winners: list[Winner], place: Place | None, *, last: bool
+    ) -> Promise:
+        """One commit: winners, their claims, their events, and the promise as it stands then."""
+        chain_id, tenant_id = chain.chain_id, chain.board.tenant_id
+        own_id = promise_id(chain_id, promise.serial)
+        number = promise.winners // CHUNK_WINNERS
+        by_tier = list(promise.by_tier)
+        for winner in winners:
+            for index in winner.tiers:
+                by_tier[index] += 1
+        after = promise._replace(
+            place=None if place is None else list(place),
+            winners=promise.winners + len(winners),
+            by_tier=by_tier,
+            granted_at_ms=promise.at_ms if last else None,
+        )
+        async with self._naming:
+            if self.s.chains.get(chain_id) is not chain:
+                raise ApiError("leaderboard_not_found", "purged while its rewards were granted")
+            winners = [
+                w._replace(player_id=self._renamed.get((tenant_id, w.player_id), w.player_id))
+                for w in winners
+            ]
+            changes = [Change("rewards", own_id, packed(after))]
+            if winners:
+                changes.append(
+                    Change("rewards", chunk_id(own_id, number), packed([list(w) for w in winners]))
+                )
+            for w in winners:
+                claim = Claim(w.rank, w.score, w.tiers, number, promise.at_ms, promise.expires_at_ms)
+                doc_id = claim_doc_id(chain_id, promise.serial, w.player_id)
+                changes.append(Change("claims", doc_id, packed(claim)))
+            changes += self.s.events.changes(self._events(chain, promise, number, winners))
+            await self.s.commit(changes)
+        self.s.events.committed()
+        return after
+
+    def _events(
+        self, chain: ChainState, promise: Promise, number: int, winners: list[Winner]
+    ) -> Iterable[Event]:
+        """One for a chunk; several where players' ids and tiers are so long that one would be too large."""
+        board = chain.board
+        if not winners or not self.s.events.wanted(
+            board.tenant_id, board.leaderboard_id, EVENT, promise.at_ms
+        ):
+            return
+        named = promise.rules["tiers"]
+        path = f"/v1/leaderboards/{board.leaderboard_id}/periods/{promise.period_key}/rewards"
+        for part, batch in enumerate(_batches(promise, winners)):
+            won = sorted({index for w in batch for index in w.tiers})
+            yield Event(
+                event_id(EVENT, chain.chain_id, promise.serial, number, part),
+                EVENT,
+                promise.at_ms,
+                board.tenant_id,
+                board.leaderboard_id,
+                {
+                    "period": period_of(chain.chain_id, promise),
+                    "tiers": [{"tier": named[i]["name"], "payload": named[i]["payload"]} for i in won],
+                    "players": [_player(promise, w) for w in batch],
+                    "rewards_url": f"{path}?window={chain.window}",
+                },
+            )
+
+    # Erasure --------------------------------------------------------------------------------------------
+
+    async def erase(self, tenant_id: str, player_id: str, anonymous_id: str) -> list[Change]:
+        """See `erase_rewards`."""
+        async with self._naming:
+            if self._grants:  # what they read before the player was erased has the old name
+                self._renamed[tenant_id, player_id] = anonymous_id
+            prefix = player_prefix(tenant_id, player_id)
+            found = await self.s.store.scan("claims", prefix=prefix)
+        changes = []
+        for doc_id, body in found:
+            chain_id, serial = chain_of_claim(tenant_id, player_id, doc_id)
+            claim = Claim(*msgpack.unpackb(body))
+            chunk = chunk_id(promise_id(chain_id, serial), claim.chunk)
+            (stored,) = await self.s.store.get("rewards", [chunk])
+            changes.append(Change("claims", doc_id, None))
+            if stored is None:
+                continue
+            renamed = [
+                list(w._replace(player_id=anonymous_id) if w.player_id == player_id else w)
+                for w in winners_of(stored)
+            ]
+            changes.append(Change("rewards", chunk, packed(renamed)))
+            anonymous = claim_doc_id(chain_id, serial, anonymous_id)
+            changes.append(Change("claims", anonymous, packed(claim._replace(claim_id=None))))
+        return changes
+
+
+async def erase_rewards(
+    supervisor: Supervisor, tenant_id: str, player_id: str, anonymous_id: str
+) -> list[Change]:
+    """Documents that take a player's name out of what was won and claimed, for the commit of an erasure.
+
+    Rank, score and what was won stay, under `anonymous_id`. To be called as part of a command, after the
+    player's entries were erased. StoreError.
+    """
+    return await supervisor.rewards.erase(tenant_id, player_id, anonymous_id)
+
+
+def _player(promise: Promise, winner: Winner) -> dict[str, Any]:
+    """A winner as an event lists it; the payloads stand once, beside the list."""
+    named = promise.rules["tiers"]
+    return {
+        "player_id": winner.player_id,
+        "rank": winner.rank,
+        "score": winner.score,
+        "tiers": [named[i]["name"] for i in winner.tiers],
+    }
+
+
+def _batches(promise: Promise, winners: list[Winner]) -> Iterable[list[Winner]]:
+    """Winners in lists of at most EVENT_BYTES each, one winner at least."""
+    batch: list[Winner] = []
+    size = 0
+    for winner in winners:
+        own = len(orjson.dumps(_player(promise, winner))) + 1
+        if batch and size + own > EVENT_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(winner)
+        size += own
+    if batch:
+        yield batch

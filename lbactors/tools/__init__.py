@@ -1,0 +1,1 @@
+"""What works on a store while no server does: `verify`, `migrate`, `repair`."""

@@ -1,0 +1,254 @@
+"""Periods that do not load, and the one thing that can be done for them here: their journal's damaged end cut
+off.
+
+A journal is read up to the first record that is damaged or does not follow the one before it. What comes
+after cannot be applied, since the inputs between are missing; so all of it goes, sound records too, and each
+is described before: seqs, inputs, and what a sound one holds. What remains is loaded before a cut is offered,
+if the store gives what lies before the damage (a store may refuse both together), and in any case after it.
+
+Damage elsewhere cannot be cut away: a snapshot or a document has nothing behind it that would be right.
+Neither is a state that does not load although every byte is sound: that is a bug or a newer version's
+writing, and dropping acknowledged inputs is no answer to it.
+
+A closed period's record carries its numbers. They are corrected only where a cut made them wrong. (Mostly it
+does not: a closed period's snapshot covers all submissions, and its journal holds at most the erasure of a
+player that was interrupted.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import NamedTuple
+
+import msgpack
+
+from lbactors.core.model import PeriodRecord
+from lbactors.core.period import Period
+from lbactors.core.replay import Contents, contents
+from lbactors.documents.entities import COLLECTIONS
+from lbactors.tools.stored_documents import all_documents, read_document
+from lbactors.tools.stored_periods import build_period, load_period, read_period
+from persistence.store import Change, Examined, Store, StoreCorrupt, StoreError
+
+OWNER = "repair"
+RESTORE = "restore the store from a backup"
+
+Progress = Callable[[str, int, int], None]  # what is looked at, how many steps are done, of how many
+
+
+class Dropped(NamedTuple):
+    """A journal record that a cut would drop. `contents`: None if it cannot be read."""
+
+    first_seq: int
+    last_seq: int
+    epoch: int
+    size_bytes: int
+    sound: bool
+    contents: Contents | None
+
+    @property
+    def inputs(self) -> int:
+        return self.last_seq - self.first_seq + 1
+
+
+class Remains(NamedTuple):
+    """What a period holds after a cut."""
+
+    entries: int
+    submissions: int
+    seq: int
+
+
+class Trouble(NamedTuple):
+    """A period that does not load, or a document (`place` names which).
+
+    `cut_seq`: the seq that a cut would leave as the last; None if a cut does not help, then `advice` says
+    what does. `last_seq`: the last one acknowledged. `remains`: what loads after the cut; None if that cannot
+    be told before.
+    """
+
+    place: str
+    why: list[str]
+    period_id: str = ""
+    key: str = ""
+    cut_seq: int | None = None
+    last_seq: int = 0
+    remains: Remains | None = None
+    dropped: tuple[Dropped, ...] = ()
+    advice: str = RESTORE
+
+    @property
+    def inputs(self) -> int:
+        """Inputs that a cut drops, those of records that are not there any more included."""
+        return max(self.last_seq - self.cut_seq, 0) if self.cut_seq is not None else 0
+
+    @property
+    def readable(self) -> Contents:
+        """What the records to be dropped hold, as far as they can be read."""
+        known = [record.contents for record in self.dropped if record.contents is not None]
+        return Contents(*(sum(kind) for kind in zip(*known, strict=True))) if known else Contents(0, 0, 0, 0)
+
+
+class Repaired(NamedTuple):
+    """A cut that was made. `corrected`: the closed period's record had to follow."""
+
+    period_id: str
+    remains: Remains
+    corrected: bool
+
+
+class NotRepaired(Exception):
+    """The cut was made, and the period still does not load."""
+
+
+class Repair:
+    """A look at an open store, and cuts in it. `find` first."""
+
+    def __init__(self, store: Store, seen_ids_limit: int, progress: Progress) -> None:
+        self._store = store
+        self._seen_ids_limit = seen_ids_limit
+        self._progress = progress
+        self._records: dict[str, tuple[str, PeriodRecord]] = {}  # by period id: document's id, record
+
+    async def find(self) -> list[Trouble]:
+        """Everything that does not load. Changes nothing. StoreUnavailable."""
+        found = []
+        for number, collection in enumerate(COLLECTIONS):
+            self._progress(collection, number, len(COLLECTIONS))
+            found += await self._documents(collection)
+        period_ids = sorted({*await self._store.list_periods(), *self._records})
+        for number, period_id in enumerate(period_ids):
+            self._progress(period_id, number, len(period_ids))
+            trouble = await self._period(period_id)
+            if trouble is not None:
+                found.append(trouble)
+        self._progress("", len(period_ids), len(period_ids))
+        return found
+
+    async def _documents(self, collection: str) -> list[Trouble]:
+        found = []
+        async for doc_id, body in all_documents(self._store, collection):
+            place = f"document {collection} {doc_id}".rstrip()
+            if isinstance(body, StoreCorrupt):
+                found.append(Trouble(place, [str(body)]))
+                continue
+            try:
+                document = read_document(collection, doc_id, body)
+            except ValueError as error:
+                found.append(Trouble(place, [str(error)]))
+                continue
+            if isinstance(document, PeriodRecord):
+                chain_id = doc_id.rpartition("/")[0]
+                self._records[f"{chain_id}/{document.serial}"] = (doc_id, document)
+        return found
+
+    # Periods --------------------------------------------------------------------------------------------
+
+    async def _period(self, period_id: str) -> Trouble | None:
+        """What is wrong with a period; None if it loads."""
+        _, record = self._records.get(period_id, ("", None))
+        key = record.key if record is not None else ""
+        trouble = Trouble(f"period {period_id}", [], period_id, key)
+        examined = await self._store.examine(period_id)
+        if not examined.damage:
+            try:
+                await load_period(self._store, period_id, self._seen_ids_limit)
+            except StoreCorrupt as error:
+                advice = "every byte is sound, so nothing is cut: is this version of lbactors too old for it?"
+                return trouble._replace(why=[str(error)], advice=advice)
+            return None
+        trouble = trouble._replace(why=examined.damage, last_seq=examined.last_seq)
+        if not examined.snapshot_sound:
+            return trouble._replace(advice=f"the snapshot is damaged, a cut does not help: {RESTORE}")
+        cut_seq, count = last_sound_seq(examined)
+        if cut_seq == examined.last_seq and count == len(examined.records):
+            return trouble._replace(
+                advice=f"the damage is not in the journal, a cut does not help: {RESTORE}"
+            )
+        try:
+            remains = await self._remains(period_id, cut_seq)
+        except StoreCorrupt as error:
+            advice = f"what a cut would leave does not load either ({error}): {RESTORE}"
+            return trouble._replace(advice=advice)
+        dropped = await self._dropped(period_id, examined.records[count:])
+        return trouble._replace(cut_seq=cut_seq, remains=remains, dropped=tuple(dropped), advice="")
+
+    async def _remains(self, period_id: str, cut_seq: int) -> Remains | None:
+        """What loads up to a seq; None if the store does not give it all. StoreCorrupt: it does not load."""
+        stored = await read_period(self._store, period_id)
+        records = [record for record in stored.records if record.last_seq <= cut_seq]
+        if cut_seq != (records[-1].last_seq if records else stored.seq):
+            return None
+        usable = stored._replace(records=records)
+        return remains_of(await build_period(period_id, usable, self._seen_ids_limit))
+
+    async def _dropped(self, period_id: str, rows: list[tuple[int, int, int, int, bool]]) -> list[Dropped]:
+        """The records to be dropped. Those that follow one of them can be read, if they are sound."""
+        read: dict[int, Contents] = {}
+        before = 0
+        for _, _, last_seq, _, sound in rows:
+            if sound and before and last_seq not in read:
+                read.update(await self._readable(period_id, before))
+            before = last_seq
+        return [
+            Dropped(first_seq, last_seq, epoch, size_bytes, sound, read.get(last_seq) if sound else None)
+            for epoch, first_seq, last_seq, size_bytes, sound in rows
+        ]
+
+    async def _readable(self, period_id: str, after_seq: int) -> dict[int, Contents]:
+        """What the records after a seq hold, by their last seq, up to the next damaged one."""
+        found: dict[int, Contents] = {}
+        with contextlib.suppress(StoreError, ValueError, TypeError, IndexError):
+            async with aclosing(self._store.records_after(period_id, after_seq)) as records:  # type: ignore[type-var]
+                async for record in records:
+                    found[record.last_seq] = contents([record])
+        return found
+
+    # Cutting --------------------------------------------------------------------------------------------
+
+    async def cut(self, trouble: Trouble) -> Repaired:
+        """Cut as `trouble` says, and make sure that the period loads. NotRepaired, StoreError."""
+        assert trouble.cut_seq is not None
+        period_id = trouble.period_id
+        epoch = await self._store.take_epoch(period_id)
+        await self._store.cut(period_id, epoch, trouble.cut_seq)
+        try:
+            period = await load_period(self._store, period_id, self._seen_ids_limit, check=True)
+        except StoreCorrupt as error:
+            raise NotRepaired(str(error)) from error
+        remains = remains_of(period)
+        if trouble.remains not in (None, remains):
+            raise NotRepaired(f"period {period_id}: it has {remains} now, and should have {trouble.remains}")
+        return Repaired(period_id, remains, await self._correct(period_id, remains))
+
+    async def _correct(self, period_id: str, remains: Remains) -> bool:
+        """Have a closed period's record say what it holds; whether it did not."""
+        doc_id, record = self._records.get(period_id, ("", None))
+        if record is None or not record.sealed:
+            return False
+        numbers = (remains.entries, remains.submissions)
+        if numbers == (record.entries, record.submissions) and record.last_seq <= remains.seq:
+            return False
+        entries, submissions = numbers
+        right = record._replace(entries=entries, submissions=submissions, last_seq=remains.seq)
+        epoch = await self._store.take_ownership(OWNER)
+        change = Change("periods", doc_id, bytes(msgpack.packb(list(right))))
+        await self._store.commit([change], owner=OWNER, epoch=epoch)
+        return True
+
+
+def last_sound_seq(examined: Examined) -> tuple[int, int]:
+    """The last seq up to which the journal can be applied, and the number of its records up to there."""
+    seq = examined.snapshot_seq
+    for count, (_, first_seq, last_seq, _, sound) in enumerate(examined.records):
+        if not sound or first_seq != seq + 1:
+            return seq, count
+        seq = last_seq
+    return seq, len(examined.records)
+
+
+def remains_of(period: Period | None) -> Remains:
+    """The numbers of a state; None is the state of a period that nothing was ever written to."""
+    return Remains(period.total, period.submissions, period.seq) if period is not None else Remains(0, 0, 0)

@@ -1,0 +1,79 @@
+"""A stored period read as a whole, with what damage left of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from lbactors.core.period import Period
+from lbactors.core.replay import rebuild
+from persistence.store import Part, Record, Recovered, Store, StoreCorrupt
+
+
+class Stored(NamedTuple):
+    """A period's stored state as far as it could be read. `damage`: what ended the reading, if it did."""
+
+    seq: int
+    parts: list[tuple[str, bytes]]
+    records: list[Record]
+    damage: StoreCorrupt | None
+
+    @property
+    def is_blank(self) -> bool:
+        return not (self.seq or self.records)
+
+
+async def read_period(store: Store, period_id: str) -> Stored:
+    """Snapshot and journal, up to their end or to damage. StoreUnavailable."""
+    seq = 0
+    parts: list[tuple[str, bytes]] = []
+    records: list[Record] = []
+    try:
+        async for item in store.recover(period_id):
+            if isinstance(item, Recovered):
+                seq = item.seq
+            elif isinstance(item, Part):
+                parts.append((item.name, item.body))
+            else:
+                records.append(item)
+    except StoreCorrupt as error:
+        return Stored(seq, parts, records, error)
+    return Stored(seq, parts, records, None)
+
+
+async def build_period(
+    period_id: str, stored: Stored, seen_ids_limit: int, *, check: bool = False
+) -> Period | None:
+    """The state that was read, built in a thread; None if it is blank. `check`: assert every invariant, too.
+
+    StoreCorrupt if the bytes make no state.
+    """
+    if stored.is_blank:
+        return None
+
+    def build() -> Period:
+        period = rebuild(stored.seq, stored.parts, stored.records, seen_ids_limit)
+        if check:
+            period.check()
+        return period
+
+    try:
+        return await asyncio.to_thread(build)  # what else the process does goes on meanwhile
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever it is, these bytes make no state
+        why = str(error) or type(error).__name__
+        raise StoreCorrupt(f"period {period_id!r}: the stored state does not load: {why}") from error
+
+
+async def load_period(
+    store: Store, period_id: str, seen_ids_limit: int, *, check: bool = False
+) -> Period | None:
+    """A period's state; None if nothing was ever written. `check` as in `build_period`.
+
+    StoreCorrupt for damage, and for sound bytes that do not make a state; StoreUnavailable.
+    """
+    stored = await read_period(store, period_id)
+    if stored.damage is not None:
+        raise stored.damage
+    return await build_period(period_id, stored, seen_ids_limit, check=check)

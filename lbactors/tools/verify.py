@@ -1,0 +1,295 @@
+"""A store checked from end to end, by the storage contract alone: whether a server that starts on it finds
+everything that was acknowledged.
+
+Three looks. *Documents*: each one's checksum, that it is what its collection holds, that it stands under its
+own id. *Periods*, whether a document names them or not: every byte's checksum, seqs without a gap, epochs
+that never fall and are all given out, a state that loads and passes `Period.check`, and for a closed period
+the numbers in its record. *Between them*: periods that no document names, documents whose leaderboard is
+gone.
+
+A finding is an **error** if something acknowledged is damaged, missing or out of reach, so that a server
+would refuse it or show something else than before. It is a **caution** if nothing is lost: room taken by
+leftovers, a store that keeps less than it could. A store is sound if there is no error.
+
+Documents are read some hundreds at a time, periods one at a time: memory is bounded by the largest period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import NamedTuple
+
+from lbactors.core.model import Board, PeriodRecord
+from lbactors.core.period import Period
+from lbactors.documents.entities import COLLECTIONS
+from lbactors.tools.migrate import unfinished_migration
+from lbactors.tools.stored_documents import all_documents, read_document
+from lbactors.tools.stored_periods import load_period
+from persistence.store import Examined, Store, StoreCorrupt
+
+ERROR, CAUTION = "error", "caution"
+SHOWN_OF_A_PERIOD = 10  # findings of one kind; a journal of thousands of bad records is one trouble
+
+Progress = Callable[[str, int, int], None]  # what is looked at, how many steps are done, of how many
+
+
+class Finding(NamedTuple):
+    """One thing found. `kind` is one word for programs, `place` names document or period, `text` says it."""
+
+    severity: str
+    kind: str
+    place: str
+    text: str
+
+
+class Verified(NamedTuple):
+    """What was read, and what was found. `documents`: number by collection; `entries`: of all states."""
+
+    documents: dict[str, int]
+    periods: int
+    entries: int
+    records: int
+    findings: list[Finding]
+
+    @property
+    def errors(self) -> int:
+        return sum(finding.severity == ERROR for finding in self.findings)
+
+    @property
+    def sound(self) -> bool:
+        return self.errors == 0
+
+
+async def verify(store: Store, seen_ids_limit: int, progress: Progress, *, live: bool = False) -> Verified:
+    """Check an open store. StoreUnavailable.
+
+    live: a server changes the store meanwhile. What is found may then be one moment's document beside
+    another's data; so a second look is taken, and what it does not find again is dropped.
+    """
+    verified = await Verification(store, seen_ids_limit, progress).run()
+    if not live or not verified.findings:
+        return verified
+    again = await Verification(store, seen_ids_limit, progress).run()
+    before = {(finding.kind, finding.place) for finding in verified.findings}
+    return again._replace(findings=[f for f in again.findings if (f.kind, f.place) in before])
+
+
+class Verification:
+    """One look at a store; `run` may be called once."""
+
+    def __init__(self, store: Store, seen_ids_limit: int, progress: Progress) -> None:
+        self._store = store
+        self._seen_ids_limit = seen_ids_limit
+        self._progress = progress
+        self._findings: list[Finding] = []
+        self._documents: dict[str, int] = {}
+        self._boards: dict[str, Board] = {}  # by the first part of its chains' ids
+        self._homes: list[str] = []
+        self._chains: dict[str, list[PeriodRecord]] = {}
+        self._unread: set[str] = set()  # collections of which a document could not be read
+        self._entries = 0
+        self._records = 0
+
+    async def run(self) -> Verified:
+        """StoreUnavailable."""
+        store = self._store
+        for sentence in await store.cautions():
+            self._find(CAUTION, "keeping", "store", sentence)
+        try:
+            unfinished = await unfinished_migration(store)
+            if unfinished is not None:
+                self._find(ERROR, "migration", "store", unfinished)
+        except StoreCorrupt as error:
+            self._find(ERROR, "damage", "store", str(error))
+        for number, collection in enumerate(COLLECTIONS):
+            self._progress(collection, number, len(COLLECTIONS))
+            await self._read_documents(collection)
+        self._relate()
+        period_ids = await self._read_periods()
+        self._progress("what belongs to nothing", 0, 0)
+        for sentence in await store.strays():
+            self._find(CAUTION, "stray", "store", sentence)
+        if not period_ids and not any(self._documents.values()):
+            self._find(CAUTION, "empty", "store", "there is nothing in it: is this the right store?")
+        order = {ERROR: 0, CAUTION: 1}
+        self._findings.sort(key=lambda finding: order[finding.severity])
+        return Verified(self._documents, len(period_ids), self._entries, self._records, self._findings)
+
+    def _find(self, severity: str, kind: str, place: str, text: str) -> None:
+        self._findings.append(Finding(severity, kind, place, text))
+
+    # Documents ------------------------------------------------------------------------------------------
+
+    async def _read_documents(self, collection: str) -> None:
+        count = 0
+        async for doc_id, body in all_documents(self._store, collection):
+            count += 1
+            place = f"document {collection} {doc_id}".rstrip()
+            if isinstance(body, StoreCorrupt):
+                self._unread.add(collection)
+                rest = "" if doc_id else "; the documents after it cannot be read"
+                self._find(ERROR, "damage", place, f"{body}{rest}")
+                continue
+            try:
+                document = read_document(collection, doc_id, body)
+            except ValueError as error:
+                self._unread.add(collection)
+                self._find(ERROR, "document", place, str(error))
+                continue
+            self._take(collection, doc_id, document)
+        self._documents[collection] = count
+
+    def _take(self, collection: str, doc_id: str, document: Board | PeriodRecord | str) -> None:
+        """Keep what the periods are held against."""
+        if isinstance(document, Board):
+            self._boards[f"{document.tenant_id}/{document.leaderboard_id}~{document.uid}"] = document
+        elif isinstance(document, PeriodRecord):
+            self._chains.setdefault(doc_id.rpartition("/")[0], []).append(document)
+        elif collection == "homes":
+            self._homes.append(doc_id)
+
+    def _board_of(self, chain_id: str) -> Board | None:
+        return self._boards.get(chain_id.rpartition("/")[0])
+
+    def _relate(self) -> None:
+        """Documents held against each other. Where one could not be read, nothing is said to be missing."""
+        complete = "leaderboards" not in self._unread
+        for chain_id, records in sorted(self._chains.items()):
+            records.sort(key=lambda record: record.serial)
+            if self._board_of(chain_id) is None and complete:
+                keys = _some(record.key for record in records)
+                text = f"left over: their leaderboard is gone, nobody reads them ({keys})"
+                self._find(CAUTION, "leftover", f"documents periods {chain_id}", text)
+            for one, other in pairwise(records):
+                if one.serial == other.serial:
+                    text = f"periods {one.key} and {other.key} claim the same journal (serial {one.serial})"
+                    self._find(ERROR, "document", f"documents periods {chain_id}", text)
+        for chain_id in self._homes:
+            board = self._board_of(chain_id)
+            wanted = board is not None and chain_id.rpartition("/")[2] in board.windows
+            if complete and not wanted and chain_id not in self._chains and "periods" not in self._unread:
+                self._find(
+                    CAUTION, "leftover", f"document homes {chain_id}", "left over: there is no such chain"
+                )
+
+    # Periods --------------------------------------------------------------------------------------------
+
+    async def _read_periods(self) -> set[str]:
+        """Look at every period that the store has or a document names; their ids."""
+        known = {
+            f"{chain_id}/{record.serial}": (chain_id, record)
+            for chain_id, records in self._chains.items()
+            for record in records
+        }
+        stored = set(await self._store.list_periods())
+        period_ids = sorted(stored | known.keys())
+        for number, period_id in enumerate(period_ids):
+            self._progress(period_id, number, len(period_ids))
+            examined = await self._store.examine(period_id)
+            self._records += len(examined.records)
+            self._check_bytes(period_id, examined)
+            loads, period = await self._load(period_id, examined)
+            if period_id not in known:
+                self._unknown(period_id)
+            elif loads:
+                self._check_record(period_id, *known[period_id], period)
+        self._progress("", len(period_ids), len(period_ids))
+        return set(period_ids)
+
+    def _check_bytes(self, period_id: str, examined: Examined) -> None:
+        for sentence in examined.damage[:SHOWN_OF_A_PERIOD]:
+            self._find(ERROR, "damage", f"period {period_id}", sentence)
+        if (more := len(examined.damage) - SHOWN_OF_A_PERIOD) > 0:
+            self._find(ERROR, "damage", f"period {period_id}", f"and {more} more of the kind")
+        for text in epoch_findings(examined)[:SHOWN_OF_A_PERIOD]:
+            self._find(ERROR, "epoch", f"period {period_id}", text)
+
+    async def _load(self, period_id: str, examined: Examined) -> tuple[bool, Period | None]:
+        """Whether the period loads, and its state, if it has one."""
+        if examined.damage:
+            return False, None
+        try:
+            period = await load_period(self._store, period_id, self._seen_ids_limit, check=True)
+        except StoreCorrupt as error:
+            self._find(ERROR, "state", f"period {period_id}", str(error))
+            return False, None
+        self._entries += len(period) if period is not None else 0
+        seq = period.seq if period is not None else 0
+        if seq != examined.last_seq:
+            text = f"its state ends at seq {seq}, its journal at {examined.last_seq}"
+            self._find(ERROR, "state", f"period {period_id}", text)
+        return True, period
+
+    def _unknown(self, period_id: str) -> None:
+        chain_id = period_id.rpartition("/")[0]
+        if "periods" in self._unread or "leaderboards" in self._unread:
+            return  # its document may be the one that cannot be read
+        if self._board_of(chain_id) is None:
+            text = "left over: its leaderboard is gone, nobody reads it, it takes up room"
+            self._find(CAUTION, "orphan", f"period {period_id}", text)
+        else:
+            text = "no document names it, though its leaderboard is there: its scores are out of reach"
+            self._find(ERROR, "orphan", f"period {period_id}", text)
+
+    def _check_record(
+        self, period_id: str, chain_id: str, record: PeriodRecord, period: Period | None
+    ) -> None:
+        """A closed period's record against its state. Open ones carry no numbers yet."""
+        if not record.sealed:
+            return
+        place = f"period {period_id}"
+        if period is None:
+            if not (record.entries or record.submissions or record.last_seq):
+                return  # nobody ever played in it
+            said = f"its record ({record.key}) says {record.entries} entries, but there is no data"
+            board = self._board_of(chain_id)
+            if board is not None and record.serial in _surplus(board, self._chains[chain_id]):
+                self._find(
+                    CAUTION, "deleting", place, f"{said}: it was being deleted, which goes on at start"
+                )
+            else:
+                self._find(ERROR, "missing", place, said)
+            return
+        found = (period.total, period.submissions)
+        if found != (record.entries, record.submissions):
+            self._find(
+                ERROR,
+                "record",
+                place,
+                f"its record ({record.key}) says {record.entries} entries of {record.submissions} "
+                f"submissions, its state has {found[0]} of {found[1]}",
+            )
+        # An erasure of a player in a closed period adds an input and changes neither number.
+        if record.last_seq > period.seq:
+            text = f"its record ({record.key}) says {record.last_seq} inputs, its state has {period.seq}"
+            self._find(ERROR, "record", place, text)
+
+
+def epoch_findings(examined: Examined) -> list[str]:
+    """What is wrong with a period's epochs: one that falls along the journal, one that was not given out."""
+    found = []
+    before = 0
+    for epoch, first_seq, last_seq, _, sound in examined.records:
+        if not sound:
+            continue
+        if epoch < before:
+            found.append(f"record {first_seq}..{last_seq} has epoch {epoch}, one before it {before}")
+        before = max(before, epoch)
+    if before > examined.epoch:
+        found.append(f"a record has epoch {before}, but the highest given out is {examined.epoch}")
+    elif examined.last_seq and not examined.epoch:
+        found.append("it has data, but no epoch of it was ever given out")
+    return found
+
+
+def _surplus(board: Board, records: list[PeriodRecord]) -> set[int]:
+    """Serials of closed periods beyond those that the leaderboard keeps."""
+    closed = [record.serial for record in records if record.sealed]
+    return set(closed[: max(len(closed) - board.definition.timeframe.retain_periods, 0)])
+
+
+def _some(words: Iterable[str], limit: int = 5) -> str:
+    listed = list(words)
+    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
+    return ", ".join(listed[:limit]) + more

@@ -1,0 +1,1 @@
+"""The store on Redis: one server, Sentinels, or a Cluster. Nothing else imports redis."""
