@@ -8,6 +8,8 @@ from typing import Any
 from lbactors.core.model import Board
 from lbactors.supervisor.command_plan import CommandPlan
 from lbactors.supervisor.commands.reviews import ReviewCommands
+from lbactors.supervisor.reviews import Reviews
+from lbactors.supervisor.state import SupervisorState
 from persistence.store import Change
 
 
@@ -16,20 +18,19 @@ class HeldMemory:
 
     def __init__(self, at_ms: int, held_limit: int = 4) -> None:
         self.at_ms = at_ms
-        self.settings: dict[str, Any] = {"held_limit": held_limit}
-        self.boards: dict[str, Board] = {}
-        self.held_counts: dict[str, int] = {}
+        self.settings: dict[str, Any] = {"held_limit": held_limit, "clock_file": None}
+        store: Any = self
+        self.state = SupervisorState(self.settings, store, 1)
+        self.state.clock = store
+        self.boards = self.state.boards
         self.documents: dict[str, bytes] = {}
         self.commits = 0
-        self.commands = ReviewCommands(self)  # type: ignore[arg-type]
+        self.forget()
 
-    @property
-    def store(self) -> HeldMemory:
-        return self
-
-    @property
-    def clock(self) -> HeldMemory:
-        return self
+    def forget(self) -> None:
+        """As after a restart."""
+        self.reviews = Reviews(self.state)
+        self.commands = ReviewCommands(self.state, self.reviews)
 
     def now_ms(self) -> int:
         return self.at_ms

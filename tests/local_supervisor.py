@@ -128,8 +128,8 @@ class LocalServer:
     # Scores ---------------------------------------------------------------------------------------------
 
     async def _chain(self, leaderboard_id: str, window: str) -> tuple[str, LocalActor]:
-        board = self.supervisor.boards[f"default/{leaderboard_id}"]
-        chain = self.supervisor.chains[board.chain_id(window)]
+        board = self.supervisor.state.boards[f"default/{leaderboard_id}"]
+        chain = self.supervisor.state.chains[board.chain_id(window)]
         await self.supervisor.hosting.rouse(chain.home)
         return chain.chain_id, self.actors.by_name[chain.home]
 

@@ -95,29 +95,24 @@ class OutboxWorld:
 
     @property
     def events(self) -> Outbox:
-        return self.s.events
+        return self.s.outbox
 
     async def start(self) -> OutboxWorld:
-        outbox = self
-        original_load, original_took = Outbox.load, Outbox.took
+        original_load = Supervisor.load
 
-        async def load(events: Outbox) -> None:
-            for name, (types, call) in outbox.plugins.items():
-                events.register(name, types, call)
-            events.deliverer._spread = lambda: 0.5
-            events.wake = _Bell(self._ring)
-            await original_load(events)
+        async def load(supervisor: Supervisor) -> None:
+            for name, (types, call) in self.plugins.items():
+                supervisor.outbox.register(name, types, call)
+            supervisor.deliverer._spread = lambda: 0.5
+            supervisor.outbox.wake = _Bell(self._ring)
+            supervisor.state.on_commit(lambda _: self._ring())
+            await original_load(supervisor)
 
-        def took(changes: Any) -> None:
-            original_took(self.events, changes)
-            self._ring()
-
-        Outbox.load = load  # type: ignore[method-assign]
+        Supervisor.load = load  # type: ignore[method-assign]
         try:
             await self.actor.start()
         finally:
-            Outbox.load = original_load  # type: ignore[method-assign]
-        self.events.took = took  # type: ignore[method-assign]
+            Supervisor.load = original_load  # type: ignore[method-assign]
         return self
 
     def _ring(self) -> None:
@@ -132,13 +127,13 @@ class OutboxWorld:
 
     async def abandon(self) -> None:
         """What kill -9 leaves: nothing is finished, nothing more is written."""
-        for task in list(self.s._tasks):
+        for task in list(self.s.state._tasks):
             task.cancel()
-        await asyncio.gather(*self.s._tasks, return_exceptions=True)
-        await self.s.store.close()
+        await asyncio.gather(*self.s.state._tasks, return_exceptions=True)
+        await self.s.state.store.close()
 
     def move(self, by_ms: int) -> None:
-        self.s.clock.move(by_ms)
+        self.s.state.clock.move(by_ms)
         self.events.wake.set()
 
     async def command(self, name: str, **args: Any) -> dict[str, Any]:
@@ -168,7 +163,7 @@ class OutboxWorld:
                 Event(
                     event_id(board, type, n, self.events.generation),
                     type,
-                    self.s.clock.now_ms(),
+                    self.s.state.clock.now_ms(),
                     tenant_id,
                     board,
                     {"n": n, **data},
@@ -176,13 +171,13 @@ class OutboxWorld:
             )
         changes: list[Change] = self.events.changes(made)
         if changes:
-            await self.s.commit(changes)
+            await self.s.state.commit(changes)
         self.events.committed()
         return [event.event_id for event in made]
 
     async def heads(self, state: str) -> list[Delivery]:
         """Deliveries of a state (p, d, f), in order of id, as they are in the store."""
-        rows = await self.s.store.scan("deliveries", prefix=f"{state}/")
+        rows = await self.s.state.store.scan("deliveries", prefix=f"{state}/")
         return [unpack_delivery(body) for _, body in rows]
 
     async def until(self, state: str, number: int) -> list[Delivery]:
@@ -194,13 +189,13 @@ class OutboxWorld:
 
     async def attempted(self, number: int) -> None:
         """Wait until so many attempts were made since the start, and their results are durable."""
-        deliverer = self.events.deliverer
+        deliverer = self.s.deliverer
         await self.settled(lambda: deliverer.attempts >= number)
         assert deliverer.attempts == number
 
     async def settled(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds, no attempt is under way and all results are durable."""
-        deliverer = self.events.deliverer
+        deliverer = self.s.deliverer
         await self.until_true(lambda: condition() and not deliverer._under_way and not deliverer._unwritten)
 
     async def until_true(self, condition: Callable[[], bool]) -> None:

@@ -20,7 +20,10 @@ from lbactors.documents.rewards import Promise, promise_id, winners_of
 from lbactors.documents.webhooks import BODY
 from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.events.outbox import Outbox
-from lbactors.supervisor.rewards.granting import EVENT, Rewards
+from lbactors.supervisor.rewards.claiming import Claims
+from lbactors.supervisor.rewards.granting import EVENT, Granting
+from lbactors.supervisor.rewards.retention import RewardRetention
+from lbactors.supervisor.state import SupervisorState
 from persistence import open_store
 from persistence.store import Change, Store
 
@@ -66,13 +69,31 @@ class Hosting:
         return [None, len(self.standings[key]), 9, found, offset, None, []]
 
 
+class MortalState(SupervisorState):
+    """The real state, whose process may die at a commit. Boards, chains and clock are the world's."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__({"clock_file": None}, world.store, world.epoch)
+        self.world = world
+        self.boards, self.chains, self.clock = world.boards, world.chains, world.clock
+
+    async def commit(self, changes: list[Change]) -> None:
+        world = self.world
+        world.commits += 1
+        number, when = world.die_at or (0, "")
+        if number == world.commits and when == "before":
+            raise Died
+        await super().commit(changes)
+        if number == world.commits and when == "after":
+            raise Died
+
+
 class World:
     """The supervisor as granting sees it. `commits` counts; `die_at`: (commit's number, before | after)."""
 
     def __init__(self, store: Store, epoch: int) -> None:
         self.store, self.epoch = store, epoch
         self.clock, self.hosting = Clock(), Hosting()
-        self.settings: dict[str, Any] = {}
         self.boards: dict[str, Board] = {}
         self.chains: dict[str, ChainState] = {}
         self.lock = asyncio.Lock()  # of commands
@@ -82,19 +103,16 @@ class World:
 
     def restart(self) -> None:
         """Another process over the same store."""
-        self.events = Outbox(self)  # type: ignore[arg-type]
+        self.state = state = MortalState(self)
+        self.events = Outbox(state)
         self.events.register("plugin:watch", {EVENT}, None)  # type: ignore[arg-type]
-        self.rewards = Rewards(self)  # type: ignore[arg-type]
+        self.reward_retention = RewardRetention(state)
+        self.claims = Claims(state)
+        hosting: Any = self.hosting
+        self.rewards = Granting(state, hosting, self.events, self.reward_retention)
 
     async def commit(self, changes: list[Change]) -> None:
-        self.commits += 1
-        number, when = self.die_at or (0, "")
-        if number == self.commits and when == "before":
-            raise Died
-        await self.store.commit(changes, owner="supervisor", epoch=self.epoch)
-        self.events.took(changes)
-        if number == self.commits and when == "after":
-            raise Died
+        await self.state.commit(changes)
 
     def add_chain(self, rewards: Any, leaderboard_id: str = "xp", window: str = "main") -> ChainState:
         definition = Definition.model_validate(
@@ -140,7 +158,7 @@ class World:
         return [list(w) for _, body in chunks for w in winners_of(body)]
 
     async def claim(self, player_id: str, claim: Any = None, serial: int = 1) -> dict[str, Any]:
-        return await self.rewards.claims.claim(
+        return await self.claims.claim(
             self.lock,
             "acme",
             leaderboard_id="xp",

@@ -26,7 +26,9 @@ async def server(tmp_path: Path) -> AsyncIterator[LocalServer]:
 
 
 async def log_of(server: LocalServer, tenant_id: str = "default", **wanted: Any) -> list[dict[str, Any]]:
-    items, total, following = await search(server.supervisor.store, tenant_id, Wanted(**wanted), 0, 1000)
+    items, total, following = await search(
+        server.supervisor.state.store, tenant_id, Wanted(**wanted), 0, 1000
+    )
     assert total == len(items) and following is None
     return items
 
@@ -52,7 +54,7 @@ async def test_secrets_are_never_in_it(server: LocalServer) -> None:
     await server.command("create_tenant", tenant={"tenant_id": "studio", "hmac_secret": "s3cret"})
     await server.command("patch_tenant", tenant_id="studio", patch={"hmac_secret": "an0ther"})
     made = await server.command("create_key", key={"name": "bot", "scopes": ["rankings:read"]})
-    found = await server.supervisor.store.scan("audit")
+    found = await server.supervisor.state.store.scan("audit")
     stored = b"".join(body for _, body in found)
     assert len(found) == 3
     for secret in ("s3cret", "an0ther", made["key"]):
@@ -99,7 +101,7 @@ async def test_filters_and_pages(server: LocalServer) -> None:
     between = await log_of(server, since_ms=instants[1] + 60_000, until_ms=instants[3] - 60_000)
     assert {r["target"] for r in between} == {"b2", "p2"}
     everything = await log_of(server)
-    store, place, pages = server.supervisor.store, 0, []
+    store, place, pages = server.supervisor.state.store, 0, []
     while True:
         items, total, following = await search(store, "default", Wanted(), place, 3)
         assert total == 10
@@ -114,8 +116,8 @@ async def test_filters_and_pages(server: LocalServer) -> None:
 
 async def _forget_newest(server: LocalServer) -> None:
     """Take the record away again that was to shift nothing, so that totals stay comparable."""
-    ((doc_id, _),) = await server.supervisor.store.scan("audit", limit=1)
-    await server.supervisor.commit([Change("audit", doc_id, None)])
+    ((doc_id, _),) = await server.supervisor.state.store.scan("audit", limit=1)
+    await server.supervisor.state.commit([Change("audit", doc_id, None)])
 
 
 async def test_old_records_go_a_bounded_number_at_a_time(
@@ -144,10 +146,10 @@ async def test_ids_rise_while_the_clock_stands_or_steps_back(server: LocalServer
 
 async def test_a_players_id_is_taken_out_of_records(server: LocalServer) -> None:
     await server.command("put_player", player_id="maya", profile={"display_name": "M"})
-    audit, store = server.supervisor.audit, server.supervisor.store
+    audit, store = server.supervisor.audit, server.supervisor.state.store
     details = {"player_id": "maya", "reason": "maya's bot", "before": {"friends": ["maya", "mayabel"]}}
-    await server.supervisor.commit([audit.record("default", WHO, "entry.edit", "xp", details)])
-    await server.supervisor.commit(await audit.erase("default", "maya", "erased-1"))
+    await server.supervisor.state.commit([audit.record("default", WHO, "entry.edit", "xp", details)])
+    await server.supervisor.state.commit(await audit.erase("default", "maya", "erased-1"))
     edited, updated = await log_of(server)
     assert (updated["target"], updated["player_id"]) == ("erased-1", "erased-1")
     assert (edited["player_id"], edited["reason"]) == ("erased-1", "erased-1's bot")

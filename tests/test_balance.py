@@ -58,7 +58,7 @@ class Boards:
     def home(self, name: str) -> str:
         board = self.server.service.catalogue.board("default", name)
         assert board is not None
-        return self.server.supervisor.chains[board.chain_id("main")].home
+        return self.server.supervisor.state.chains[board.chain_id("main")].home
 
     async def until(self, what: Callable[[], bool]) -> None:
         async with asyncio.timeout(WITHIN_S):
@@ -109,7 +109,7 @@ async def test_a_restart_starts_what_was_in_use_and_nothing_else(boards: Boards)
     await boards.submit("b")
     await everything_dormant(boards)
     await boards.submit("b")
-    await boards.until(lambda: boards.home("b") in boards.server.supervisor.balance._warm)
+    await boards.until(lambda: boards.home("b") in boards.server.supervisor.rebalancer._warm)
     await boards.server.lose_power()
     await boards.server.start()
     await boards.server.settle()
@@ -125,10 +125,10 @@ async def test_large_periods_are_loaded_before_anyone_asks(
     await boards.make("a", "b")
     await boards.submit("a")
     home = boards.home("a")
-    await boards.until(lambda: bool(boards.server.supervisor.balance._warm.get(home)))
+    await boards.until(lambda: bool(boards.server.supervisor.rebalancer._warm.get(home)))
     await boards.server.lose_power()
     await boards.server.start()
-    chain = boards.server.supervisor.chains
+    chain = boards.server.supervisor.state.chains
     await boards.until(lambda: any(c.awake and c.entries == 1 for c in chain.values()))
     await boards.check()
 
@@ -167,8 +167,8 @@ async def test_a_move_while_scores_come_loses_none_and_refuses_none(
     def is_alone() -> bool:
         if not boards.server.has_supervisor:
             return False
-        found = boards.server.supervisor.boards.get(f"default/{shared}")
-        homes = [c.home for c in boards.server.supervisor.chains.values()]
+        found = boards.server.supervisor.state.boards.get(f"default/{shared}")
+        homes = [c.home for c in boards.server.supervisor.state.chains.values()]
         return found is not None and len(homes) == 4 and homes.count(boards.home(shared)) == 1
 
     try:

@@ -113,7 +113,10 @@ class World:
         self.patch = pytest.MonkeyPatch()
 
     async def __aenter__(self) -> World:
-        for name, value in (("open_periods.RETRY_S", (0.001,)), ("activation.SNAPSHOT_ROWS", 8)):
+        for name, value in (
+            ("period_actor.open_periods.RETRY_S", (0.001,)),
+            ("period_actor.activation.SNAPSHOT_ROWS", 8),
+        ):
             self.patch.setattr(f"lbactors.{name}", value)
         self.patch.setattr("lbactors.core.period.BUCKET_ENTRIES", 4)
         self.at(NOON_MS + HOUR_MS // 2)

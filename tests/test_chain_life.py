@@ -43,7 +43,7 @@ async def until(true: Callable[[], Any]) -> None:
 
 
 def chain_of(server: LocalServer) -> Any:
-    (chain,) = server.supervisor.chains.values()
+    (chain,) = server.supervisor.state.chains.values()
     return chain
 
 
@@ -64,14 +64,16 @@ async def test_a_time_zone_that_changes_in_the_grace_leaves_the_period_before_al
         await patch(server, timeframe={"timezone": "America/New_York"})
         keys = [(r.serial, r.key) for r in chain_of(server).records]
         assert keys == [(1, "2026-11-18"), (2, "2026-11-18-2")]
-        stored = [msgpack.unpackb(body)[:2] for _, body in await server.supervisor.store.scan("periods")]
+        stored = [
+            msgpack.unpackb(body)[:2] for _, body in await server.supervisor.state.store.scan("periods")
+        ]
         assert sorted(map(tuple, stored)) == keys
     async with server:
         server.clock.move(2 * HOUR_MS)
         await until(lambda: chain_of(server).records[0].stage == COMPLETE)
         assert await server.page("xp", "2026-11-18") == [(1, "yesterday", 5)]
         assert await server.page("xp") == [(1, "today", 7)]
-        granted = [i + repr(body) for i, body in await server.supervisor.store.scan("rewards")]
+        granted = [i + repr(body) for i, body in await server.supervisor.state.store.scan("rewards")]
         assert any("yesterday" in text for text in granted)
 
 
@@ -148,7 +150,7 @@ async def test_periods_that_nobody_used_hand_on_what_they_never_took(tmp_path: P
         server.clock.move(2 * MINUTE_MS)
         await closed(server, 1)
     async with server:
-        server.supervisor.closing.hand_on_ids = _nothing  # type: ignore[method-assign]
+        server.supervisor.lifecycle.hand_on_ids = _nothing  # type: ignore[method-assign]
         await make_period(server, MINUTE_MS)
         server.clock.move(2 * MINUTE_MS)
         await closed(server, 2)

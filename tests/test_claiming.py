@@ -13,7 +13,6 @@ from rewards_world import world as world
 from lbactors.core.errors import ApiError
 from lbactors.documents.rewards import promise_id
 from lbactors.supervisor.rewards import claiming
-from lbactors.supervisor.rewards.granting import erase_rewards
 
 # Claims ---------------------------------------------------------------------------------------------------
 
@@ -76,7 +75,7 @@ async def test_claims_whose_commit_fails_are_told_so(world: World, monkeypatch: 
         raise ApiError("storage_unavailable", "away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(world, "commit", away)
+        patch.setattr(world.state, "commit", away)
         answers = await asyncio.gather(*(world.claim(f"p{n}") for n in range(5)), return_exceptions=True)
         assert [getattr(a, "code", a) for a in answers] == ["storage_unavailable"] * 5
         monkeypatch.setattr(claiming, "WAITING", 0)
@@ -93,7 +92,7 @@ async def test_claims_take_turns_with_commands(world: World) -> None:
         claim = asyncio.create_task(world.claim("p1"))
         gone = asyncio.create_task(world.claim("p2"))
         await asyncio.sleep(0)
-        changes = await erase_rewards(world, "acme", "p1", "erased-1")  # type: ignore[arg-type]
+        changes = await world.rewards.erase("acme", "p1", "erased-1")
         await world.commit(changes)
         gone.cancel()
     with pytest.raises(ApiError, match="no reward"):

@@ -430,7 +430,7 @@ def test_held_submissions_reach_their_routes(api: FakeApi) -> None:
 def test_status(api: FakeApi) -> None:
     output = ok("status")
     assert "ready.ready yes" in " ".join(output.split())
-    assert "supervisor.epoch 4" in " ".join(output.split())
+    assert "supervisor.state.epoch 4" in " ".join(output.split())
     table = [" ".join(line.split()) for line in output.splitlines()[-2:]]
     assert table[0] == "period-1 7 64.0 MiB 1 min 40 s 2 1 1 34 2 5.2 500 20 yes"
     assert table[1] == "period-2 - - - - - 0 0 0 - - - -"

@@ -41,7 +41,7 @@ def fail_once(
     monkeypatch: pytest.MonkeyPatch, server: LocalServer, method: str, when: str, about: str = ""
 ) -> asyncio.Event:
     """The next call of a store's method whose arguments match raises, before or after it did its work."""
-    store, failed, to_come = server.supervisor.store, asyncio.Event(), [True]
+    store, failed, to_come = server.supervisor.state.store, asyncio.Event(), [True]
     really = getattr(store, method)
 
     async def call(*args: Any, **more: Any) -> Any:
@@ -59,7 +59,7 @@ def fail_once(
 
 def fail_always(monkeypatch: pytest.MonkeyPatch, server: LocalServer, method: str, about: str) -> None:
     """As `fail_once`, before the work, again and again."""
-    store = server.supervisor.store
+    store = server.supervisor.state.store
     really = getattr(store, method)
 
     async def call(*args: Any, **more: Any) -> Any:
@@ -73,7 +73,7 @@ def fail_always(monkeypatch: pytest.MonkeyPatch, server: LocalServer, method: st
 async def left_of(server: LocalServer, *boards: str) -> list[str]:
     """What the store has of leaderboards; hidden in no collection, and in no journal."""
     await server.actor.start()
-    store = server.supervisor.store
+    store = server.supervisor.state.store
     found = [f"journal {period_id}" for period_id in await store.list_periods()]
     for name in COLLECTIONS:
         if name not in ("audit", "idempotency"):
@@ -90,7 +90,7 @@ async def until_nothing_is_left_of(server: LocalServer, *boards: str) -> None:
 
 async def records(server: LocalServer) -> dict[int, PeriodRecord]:
     """As they are stored, by serial."""
-    rows = await server.supervisor.store.scan("periods")
+    rows = await server.supervisor.state.store.scan("periods")
     return {(r := PeriodRecord(*msgpack.unpackb(body))).serial: r for _, body in rows}
 
 
@@ -111,7 +111,7 @@ async def test_a_period_whose_deletion_failed_is_deleted_by_the_next_try(
 
         async def gone() -> bool:
             await server.actor.start()
-            journals = await server.supervisor.store.list_periods()
+            journals = await server.supervisor.state.store.list_periods()
             return 1 not in await records(server) and not any(j.endswith("/1") for j in journals)
 
         for serial in (1, 2):
@@ -121,7 +121,7 @@ async def test_a_period_whose_deletion_failed_is_deleted_by_the_next_try(
                 await server.submit("xp", "maya", 5)
         await asyncio.wait_for(failed.wait(), 30)
         await until(gone)
-        (chain,) = server.supervisor.chains.values()
+        (chain,) = server.supervisor.state.chains.values()
         async with chain.lock:  # whoever deleted it has done
             assert [r.serial for r in chain.records if r.sealed] == [2]
         assert await server.page("xp", "previous") == [(1, "maya", 5)]
@@ -218,7 +218,7 @@ async def test_a_closing_under_way_writes_nothing_of_a_purged_leaderboard(
         monkeypatch.setattr(actor, "call", call)
         server.clock.move(HOUR_MS + 60_000)
         await asyncio.wait_for(sealed.wait(), 30)
-        (chain,) = server.supervisor.chains.values()
+        (chain,) = server.supervisor.state.chains.values()
         await server.command(PURGE, leaderboard_id="xp")
         go_on.set()
         async with chain.lock:
@@ -237,7 +237,7 @@ async def test_a_deleted_tenant_takes_all_its_leaderboards_along(
             await create(server, board, "acme")
         failed = fail_once(monkeypatch, server, "drop_periods", "before")
         await server.command("delete_tenant", tenant_id="acme")
-        assert failed.is_set() and not server.supervisor.boards and not server.supervisor.chains
+        assert failed.is_set() and not server.supervisor.state.boards and not server.supervisor.state.chains
         await until_nothing_is_left_of(server, "one", "two")
 
 
@@ -282,7 +282,7 @@ async def test_remembered_answers_are_all_forgotten_in_time(
         for number in range(200):
             server.clock.move(DAY_MS // 50)
             await put(server, "maya", f"{number}")
-        remembered = await server.supervisor.store.scan("idempotency")
+        remembered = await server.supervisor.state.store.scan("idempotency")
         ages = [server.clock.now_ms() - msgpack.unpackb(body)[0] for _, body in remembered]
         assert sum(age < DAY_MS for age in ages) == 50
         looks = 1 + 50 // 10  # of ten each, until all were looked at

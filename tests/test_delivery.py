@@ -89,7 +89,7 @@ async def test_many_results_share_a_commit(
     outbox: OutboxWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commits = 0
-    commit = outbox.s.commit
+    commit = outbox.s.state.commit
 
     async def counted(changes: Any) -> None:
         nonlocal commits
@@ -98,7 +98,7 @@ async def test_many_results_share_a_commit(
 
     for _ in range(5):
         await outbox.webhook(receiver.url)
-    monkeypatch.setattr(outbox.s, "commit", counted)
+    monkeypatch.setattr(outbox.s.state, "commit", counted)
     await outbox.publish(*(f"board-{n}" for n in range(60)))
     await outbox.until("d", 300)
     assert commits < 200
@@ -115,9 +115,9 @@ async def test_a_receiver_that_is_down_gets_everything_in_order_later(
     made = [(await outbox.publish("xp", "coins")) for _ in range(3)]
     await outbox.attempted(2)
     for _ in range(5):
-        before = outbox.events.deliverer.attempts
+        before = outbox.s.deliverer.attempts
         outbox.move(LONGEST_PAUSE_MS * 2)
-        await outbox.settled(lambda before=before: outbox.events.deliverer.attempts > before)
+        await outbox.settled(lambda before=before: outbox.s.deliverer.attempts > before)
     head = max(await outbox.heads("p"), key=lambda head: head.attempts)
     assert head.last is not None and head.last.status is None
     assert "cannot connect" in (head.last.error or "")
@@ -200,7 +200,7 @@ async def test_a_delivery_is_given_up_after_days_and_the_next_one_follows(
     assert failed.attempts == 2 and failed.last is not None and failed.last.status == 500
     await outbox.until("d", 1)
     assert receiver.of("xp") == [1, 1, 2]
-    await outbox.until_true(lambda: outbox.events.status()["failed"] == 1)
+    await outbox.until_true(lambda: outbox.s.deliverer.status()["failed"] == 1)
 
 
 async def test_what_cannot_be_sent_is_given_up_at_its_age_too(
@@ -236,7 +236,7 @@ async def test_a_death_between_confirmation_and_record_repeats_one_and_keeps_the
 ) -> None:
     first = await OutboxWorld(tmp_path / "data", **where).start()
     await first.webhook(receiver.url)
-    commit, confirmed = first.s.commit, asyncio.Event()
+    commit, confirmed = first.s.state.commit, asyncio.Event()
 
     async def dying(changes: Any) -> None:
         if any(change.doc_id.startswith("d/") for change in changes):
@@ -244,7 +244,7 @@ async def test_a_death_between_confirmation_and_record_repeats_one_and_keeps_the
             await asyncio.Event().wait()  # the process dies here
         await commit(changes)
 
-    first.s.commit = dying  # type: ignore[method-assign]
+    first.s.state.commit = dying  # type: ignore[method-assign]
     made = [(await first.publish("xp"))[0] for _ in range(3)]
     await confirmed.wait()
     await first.abandon()
@@ -262,7 +262,7 @@ async def test_a_store_that_was_away_for_a_moment(
     outbox: OutboxWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await outbox.webhook(receiver.url)
-    commit, failed = outbox.s.store.commit, asyncio.Event()
+    commit, failed = outbox.s.state.store.commit, asyncio.Event()
 
     async def away(changes: Any, **more: Any) -> None:
         if any(change.doc_id.startswith("d/") for change in changes):
@@ -270,7 +270,7 @@ async def test_a_store_that_was_away_for_a_moment(
             raise StoreUnavailable("disk full")
         await commit(changes, **more)
 
-    monkeypatch.setattr(outbox.s.store, "commit", away)
+    monkeypatch.setattr(outbox.s.state.store, "commit", away)
     made = await outbox.publish("xp")
     made += await outbox.publish("xp")
     await failed.wait()
@@ -297,7 +297,7 @@ async def test_attempts_and_times_survive_a_restart(
     assert head.attempts == 2
     assert next(iter(second.events.lanes.values())).next_at_ms() == head.next_at_ms
     receiver.answer = 200
-    second.move(head.next_at_ms - second.s.clock.now_ms())
+    second.move(head.next_at_ms - second.s.state.clock.now_ms())
     (head,) = await second.until("d", 1)
     assert head.attempts == 3
     await second.stop()

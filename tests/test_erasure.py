@@ -49,7 +49,7 @@ def traces(server: LocalServer) -> list[str]:
 async def collections_with_the_name(server: LocalServer) -> set[str]:
     from lbactors.documents.entities import COLLECTIONS
 
-    store = server.supervisor.store
+    store = server.supervisor.state.store
     return {
         name
         for name in COLLECTIONS
@@ -73,7 +73,7 @@ async def leave_traces(server: LocalServer) -> None:
     await command("close_period", leaderboard_id="seasons", window="main")
     async with asyncio.timeout(20):
         while True:  # the supervisor grants beside
-            if await server.supervisor.store.scan("claims"):
+            if await server.supervisor.state.store.scan("claims"):
                 break
             await asyncio.sleep(0.02)
     entry = {"player_id": GONE, "window": None}
@@ -85,7 +85,7 @@ async def leave_traces(server: LocalServer) -> None:
     await command("hide_player", player_id=GONE, hide={"reason": "cheat"})
     key = {"name": f"phone of {GONE}", "scopes": ["scores:write"], "player_id": GONE}
     await server.command_as(WHO, "create_key", idempotency=["K", "digest"], key=key)
-    uid = server.supervisor.boards["default/played"].uid
+    uid = server.supervisor.state.boards["default/played"].uid
     held = Review("h_1", GONE, 3, 0, None, "id", None, None, server.clock.now_ms(), "plugin", "odd", "k_1")
     await command("hold", items=[["default", "played", uid, list(held)]])
     await server.command("claim_reward", **await claim_of(server))
@@ -98,8 +98,8 @@ async def leave_traces(server: LocalServer) -> None:
 
 async def claim_of(server: LocalServer) -> dict[str, Any]:
     """What a gateway asks for in the player's name."""
-    board = server.supervisor.boards["default/seasons"]
-    (record,) = [r for r in server.supervisor.chains[board.chain_id("main")].records if r.sealed]
+    board = server.supervisor.state.boards["default/seasons"]
+    (record,) = [r for r in server.supervisor.state.chains[board.chain_id("main")].records if r.sealed]
     return {
         "leaderboard_id": "seasons",
         "window": "main",
@@ -162,7 +162,9 @@ async def test_what_stays_has_an_anonymous_name(server: LocalServer) -> None:
     anonymous_id = closed[0][1]
     assert anonymous_id.startswith("erased-")
     assert [p for _, p, _ in await server.page("played")] == ["stays"]
-    records, _, _ = await search(server.supervisor.store, "default", Wanted(player_id=anonymous_id), 0, 100)
+    records, _, _ = await search(
+        server.supervisor.state.store, "default", Wanted(player_id=anonymous_id), 0, 100
+    )
     acts = {record["act"] for record in records}
     assert {"player.erase", "player.hide", "entry.edit", "entry.remove", "player.update"} <= acts
     (edited,) = [r for r in records if r["act"] == "entry.edit"]
@@ -185,7 +187,7 @@ async def test_who_plays_again_begins_anew(server: LocalServer) -> None:
 async def test_a_reading_in_the_way_puts_the_last_step_off(server: LocalServer) -> None:
     """The log cannot be emptied while somebody reads from it: it is, as soon as he has done."""
     await leave_traces(server)
-    store = server.supervisor.store
+    store = server.supervisor.state.store
     with contextlib.closing(sqlite3.connect(server.folder / DATABASE_NAME, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM documents").fetchall()
@@ -202,8 +204,8 @@ async def test_a_reading_in_the_way_puts_the_last_step_off(server: LocalServer) 
 async def test_other_commands_go_on_beside_it(server: LocalServer) -> None:
     """It takes as long as there are leaderboards; nobody else waits for that."""
     await leave_traces(server)
-    board = server.supervisor.boards["default/played"]
-    chain = server.supervisor.chains[board.chain_id("main")]
+    board = server.supervisor.state.boards["default/played"]
+    chain = server.supervisor.state.chains[board.chain_id("main")]
     async with chain.lock:  # it stands before this one
         erasing = asyncio.create_task(server.command("erase_player", player_id=GONE))
         async with asyncio.timeout(20):

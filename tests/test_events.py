@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from outbox import TENANT, Outbox, Receiver
+from outbox import TENANT, OutboxWorld, Receiver
 from outbox import outbox as outbox
 from outbox import receiver as receiver
 
@@ -18,13 +18,15 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 
-async def test_only_those_who_asked_and_were_there_hear_of_it(outbox: Outbox, receiver: Receiver) -> None:
-    assert not outbox.events.wanted(TENANT, "xp", "period.closed", outbox.s.clock.now_ms())
+async def test_only_those_who_asked_and_were_there_hear_of_it(
+    outbox: OutboxWorld, receiver: Receiver
+) -> None:
+    assert not outbox.events.wanted(TENANT, "xp", "period.closed", outbox.s.state.clock.now_ms())
     assert await outbox.publish("xp") and await outbox.heads("p") == []  # nobody listens: nothing is written
     await outbox.webhook(receiver.url, events=["period.opened"])
     await outbox.webhook(receiver.url, leaderboard_ids=["coins"])
     await outbox.webhook(receiver.url, status="disabled")
-    now_ms = outbox.s.clock.now_ms()
+    now_ms = outbox.s.state.clock.now_ms()
     assert outbox.events.wanted(TENANT, "xp", "period.opened", now_ms)
     assert outbox.events.wanted(TENANT, "coins", "period.closed", now_ms)
     assert not outbox.events.wanted(TENANT, "xp", "period.closed", now_ms)
@@ -37,7 +39,7 @@ async def test_only_those_who_asked_and_were_there_hear_of_it(outbox: Outbox, re
 
 
 async def test_too_many_pending_disable_the_webhook(tmp_path: Path, receiver: Receiver) -> None:
-    outbox = await Outbox(tmp_path / "data", webhook_pending_limit=10).start()
+    outbox = await OutboxWorld(tmp_path / "data", webhook_pending_limit=10).start()
     receiver.answer = 500
     await outbox.webhook(receiver.url)
     for _ in range(4):
@@ -48,9 +50,9 @@ async def test_too_many_pending_disable_the_webhook(tmp_path: Path, receiver: Re
     await outbox.stop()
 
 
-async def test_events_of_a_commit_that_failed_do_not_exist(outbox: Outbox, receiver: Receiver) -> None:
+async def test_events_of_a_commit_that_failed_do_not_exist(outbox: OutboxWorld, receiver: Receiver) -> None:
     await outbox.webhook(receiver.url)
-    now_ms = outbox.s.clock.now_ms()
+    now_ms = outbox.s.state.clock.now_ms()
     lost = Event("evt_lost", "period.closed", now_ms, TENANT, "xp", {"n": 0})
     assert outbox.events.changes([lost])  # asked for, never committed
     outbox.events.committed()
@@ -59,13 +61,13 @@ async def test_events_of_a_commit_that_failed_do_not_exist(outbox: Outbox, recei
     assert receiver.of("xp") == [1]
 
 
-async def test_documents_are_what_the_tools_expect(outbox: Outbox, receiver: Receiver) -> None:
+async def test_documents_are_what_the_tools_expect(outbox: OutboxWorld, receiver: Receiver) -> None:
     async def call(event: Event) -> None:
         raise RuntimeError("not yet")
 
     outbox.plugins["plugin:test"] = ({"period.closed"}, call)
     await outbox.stop()
-    outbox = Outbox(outbox.folder)
+    outbox = OutboxWorld(outbox.folder)
     outbox.plugins["plugin:test"] = ({"period.closed"}, call)
     await outbox.start()
     receiver.answer = 500
@@ -74,7 +76,7 @@ async def test_documents_are_what_the_tools_expect(outbox: Outbox, receiver: Rec
     await outbox.attempted(2)
     kinds = set()
     for collection in ("webhooks", "deliveries"):
-        for doc_id, body in await outbox.s.store.scan(collection):
+        for doc_id, body in await outbox.s.state.store.scan(collection):
             kinds.add(type(read_document(collection, doc_id, body)))
             for damaged_id, damaged in ((doc_id, b"\x93\x01"), (f"x{doc_id}", body), (doc_id, b"\xc0")):
                 with pytest.raises(ValueError, match=r"is not what it should be|not its own"):
@@ -87,12 +89,12 @@ async def test_ids_rise_over_restarts(tmp_path: Path, receiver: Receiver) -> Non
     receiver.answer = 500
     ids: list[str] = []
     for _ in range(3):
-        outbox = await Outbox(tmp_path / "data").start()
+        outbox = await OutboxWorld(tmp_path / "data").start()
         if not ids:
             await outbox.webhook(receiver.url)
         await outbox.publish("xp")
         await outbox.publish("xp")
-        rows = await outbox.s.store.scan("deliveries", prefix="p/")
+        rows = await outbox.s.state.store.scan("deliveries", prefix="p/")
         ids += [doc_id for doc_id, _ in rows if doc_id not in ids]
         await outbox.stop()
     assert len(ids) == 6 and ids == sorted(ids)
@@ -110,11 +112,11 @@ async def test_a_plugin_hears_of_events_of_all_tenants_at_least_once_in_order(tm
         if failing:
             raise RuntimeError("not yet")
 
-    outbox = Outbox(tmp_path / "data")
+    outbox = OutboxWorld(tmp_path / "data")
     outbox.plugins["plugin:test"] = ({"period.closed"}, call)
     await outbox.start()
-    assert outbox.events.wanted("any", "xp", "period.closed", outbox.s.clock.now_ms())
-    assert not outbox.events.wanted("any", "xp", "period.opened", outbox.s.clock.now_ms())
+    assert outbox.events.wanted("any", "xp", "period.closed", outbox.s.state.clock.now_ms())
+    assert not outbox.events.wanted("any", "xp", "period.opened", outbox.s.state.clock.now_ms())
     await outbox.publish("xp")
     await outbox.publish("xp")
     await outbox.attempted(1)
@@ -123,7 +125,7 @@ async def test_a_plugin_hears_of_events_of_all_tenants_at_least_once_in_order(tm
     outbox.move(FIRST_PAUSE_MS * 2)
     await outbox.until("p", 0)
     assert heard == [("xp", 1), ("xp", 1), ("xp", 2)]
-    assert [i for i, _ in await outbox.s.store.scan("deliveries")] == ["generation"]
+    assert [i for i, _ in await outbox.s.state.store.scan("deliveries")] == ["generation"]
     await outbox.stop()
 
 
@@ -131,20 +133,20 @@ async def test_what_waits_for_a_plugin_that_is_gone_ends_too(tmp_path: Path) -> 
     async def call(event: Event) -> None:
         raise RuntimeError("never")
 
-    outbox = Outbox(tmp_path / "data")
+    outbox = OutboxWorld(tmp_path / "data")
     outbox.plugins["plugin:test"] = ({"period.closed"}, call)
     await outbox.start()
     await outbox.publish("xp")
     await outbox.attempted(1)
     await outbox.stop()
-    again = await Outbox(tmp_path / "data").start()
+    again = await OutboxWorld(tmp_path / "data").start()
     assert again.events.status()["pending"] == 0 and len(await again.heads("p")) == 1
     again.move(DAY_MS)
     again.move(2 * DAY_MS)
     await again.until("f", 1)
     again.move(7 * DAY_MS)
     await again.until("f", 0)
-    assert [i for i, _ in await again.s.store.scan("deliveries")] == ["generation"]
+    assert [i for i, _ in await again.s.state.store.scan("deliveries")] == ["generation"]
     await again.stop()
 
 
@@ -154,12 +156,12 @@ async def test_a_plugin_is_known_since_its_first_registration(tmp_path: Path) ->
     async def call(event: Event) -> None:
         heard.append(event.at_ms)
 
-    outbox = Outbox(tmp_path / "data")
+    outbox = OutboxWorld(tmp_path / "data")
     outbox.plugins["plugin:test"] = ({"period.closed"}, call)
     await outbox.start()
     since_ms = outbox.events.plugins["plugin:test"].created_at_ms
     await outbox.stop()
-    again = Outbox(tmp_path / "data")
+    again = OutboxWorld(tmp_path / "data")
     again.plugins = outbox.plugins
     await again.start()
     again.move(HOUR_MS)

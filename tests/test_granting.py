@@ -16,7 +16,7 @@ from lbactors.core.reward_rules import Awarding, RewardRules
 from lbactors.documents.rewards import CHUNK_WINNERS, Claim, claim_doc_id, promise_id, winners_of
 from lbactors.documents.webhooks import BODY
 from lbactors.supervisor.rewards import granting
-from lbactors.supervisor.rewards.granting import EVENT, erase_rewards
+from lbactors.supervisor.rewards.granting import EVENT
 from lbactors.supervisor.rewards.retention import purge_changes
 
 # Who wins -------------------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ async def test_a_purge_during_a_granting_ends_it(world: World) -> None:
     world.hosting.after_read = purge
     with pytest.raises(ApiError):
         await world.granted(chain, record)
-    await world.rewards.retention.sweep()
+    await world.reward_retention.sweep()
     assert await world.stored() == {}
 
 
@@ -220,7 +220,7 @@ async def test_an_erased_player_leaves_a_place_without_a_name(world: World) -> N
     for c in (chain, other):
         await world.granted(c, world.close(c, standings))
     await world.claim("maya", {"claim_id": "order-of-maya"})
-    changes = await erase_rewards(world, "acme", "maya", "erased-1")  # type: ignore[arg-type]
+    changes = await world.rewards.erase("acme", "maya", "erased-1")
     await world.commit(changes)
     stored = await world.stored()
     assert not mentions(stored, "order-of-maya")
@@ -231,7 +231,7 @@ async def test_an_erased_player_leaves_a_place_without_a_name(world: World) -> N
     claim = Claim(*stored[f"claims:{claim_doc_id(chain.chain_id, 1, 'erased-1')}"])
     assert (claim.claimed_at_ms, claim.claim_id) == (NOW_MS, None)
     assert await world.winners(chain) == await world.winners(other)
-    assert await erase_rewards(world, "acme", "maya", "erased-2") == []  # type: ignore[arg-type]
+    assert await world.rewards.erase("acme", "maya", "erased-2") == []
 
 
 async def test_a_player_erased_during_a_granting_is_not_named_by_it(world: World) -> None:
@@ -240,7 +240,7 @@ async def test_a_player_erased_during_a_granting_is_not_named_by_it(world: World
     record = world.close(chain, [("maya", 9), ("noor", 8)])
 
     async def erase() -> None:
-        changes = await erase_rewards(world, "acme", "maya", "erased-1")  # type: ignore[arg-type]
+        changes = await world.rewards.erase("acme", "maya", "erased-1")
         assert changes == []
 
     world.hosting.after_read = erase

@@ -24,8 +24,6 @@ from lbactors.supervisor.commands.reviews import (
     FORGET_AT_ONCE,
     REMEMBERED_MS,
     UNDER_WAY_MS,
-    erase_reviews,
-    purge_reviews,
 )
 from lbactors.tools.stored_documents import read_document
 
@@ -122,7 +120,7 @@ async def test_a_leaderboard_that_is_gone_or_another_now(memory: HeldMemory, boa
 async def test_the_limit(memory: HeldMemory, board: Board) -> None:
     verdicts = await hold(memory, board, *map(submission, range(6)))
     assert [verdict[0] for verdict in verdicts] == ["held"] * 4 + ["full"] * 2
-    memory.held_counts.clear()  # as after a restart
+    memory.forget()
     assert (await hold(memory, board, submission(9)))[0] == ["full"]
     await memory.run("reject_held", "default", leaderboard_id="xp", held_id=verdicts[0][1], note=None)
     assert (await hold(memory, board, submission(9)))[0][0] == "held"
@@ -214,11 +212,11 @@ async def test_a_player_and_a_leaderboard_are_erased(memory: HeldMemory, board: 
         verdicts = await hold(memory, each, *map(submission, range(4)))
     ((_, held_id, _), *_) = await hold(memory, board, submission(0))
     await memory.run("reject_held", "default", leaderboard_id="xp", held_id=held_id, note=None)
-    memory.commit(await erase_reviews(memory, "default", "p0"))  # type: ignore[arg-type]
+    memory.commit(await memory.reviews.erase("default", "p0"))
     assert not [n for n, body in memory.documents.items() if b"p0" in body and n.startswith("default/")]
     assert len(memory.documents) == 2 + 2 + 4
     assert (await hold(memory, board, submission(7), submission(10), submission(13)))[2] == ["full"]
-    memory.commit(await purge_reviews(memory, board))  # type: ignore[arg-type]
+    memory.commit(await memory.reviews.purge(board))
     assert not [name for name in memory.documents if name.startswith(place_of(board))]
     assert len(memory.documents) == 2 + 4 and len(verdicts) == 4
 
@@ -245,7 +243,7 @@ async def test_any_order_of_decisions(steps: list[tuple[str, int]]) -> None:
         memory.at_ms += UNDER_WAY_MS
         waiting = {held.held_id for held in await read_reviews(memory, board)}  # type: ignore[arg-type]
         if step == "restart":
-            memory.held_counts.clear()
+            memory.forget()
         elif step == "hold":
             ((state, *_),) = await hold(memory, board, submission(number))
             assert (state == "full") == (held_id not in waiting | taken | rejected and len(waiting) == 3)
@@ -272,5 +270,5 @@ async def test_any_order_of_decisions(steps: list[tuple[str, int]]) -> None:
             else:
                 assert (await run(memory, "finish_approval", held_id, outcome={})).state == "approved"
         after = {held.held_id for held in await read_reviews(memory, board)}  # type: ignore[arg-type]
-        assert len(after) <= 3 and memory.held_counts.get(place_of(board), len(after)) == len(after)
+        assert len(after) <= 3 and await memory.reviews.count(place_of(board)) == len(after)
         assert not after & rejected

@@ -54,7 +54,7 @@ async def refusal(work: Any) -> str:
 
 
 async def log_of(server: LocalServer, **wanted: Any) -> list[dict[str, Any]]:
-    items, _, _ = await search(server.supervisor.store, "default", Wanted(**wanted), 0, 1000)
+    items, _, _ = await search(server.supervisor.state.store, "default", Wanted(**wanted), 0, 1000)
     return items
 
 
@@ -110,8 +110,8 @@ async def test_an_end_passes_by_the_actors_clock(server: LocalServer) -> None:
     server.clock.move(30_000)
     await follow(server)
     assert await order(server) == ["ada", "bob", "cyd"]
-    assert await server.supervisor.moderation.forget_expired() == 1
-    assert await server.supervisor.store.scan("hidden") == []
+    assert await server.supervisor.hidden_players.forget_expired() == 1
+    assert await server.supervisor.state.store.scan("hidden") == []
 
 
 async def test_who_was_hidden_while_an_actor_was_away_is_hidden_when_it_is_back(server: LocalServer) -> None:
@@ -143,9 +143,9 @@ async def test_an_end_that_passes_while_everything_is_down(tmp_path: Path) -> No
 async def test_an_actor_hosts_nothing_before_it_knows_who_is_hidden(server: LocalServer) -> None:
     await hide(server, "ada")
     await killed(server)
-    chains = [c for c in server.supervisor.chains.values() if c.records]
+    chains = [c for c in server.supervisor.state.chains.values() if c.records]
     for actor in server.supervisor.hosting.actors.values():
-        actor.moderated = server.supervisor.moderation.version  # it has not noticed yet that they are new
+        actor.moderated = server.supervisor.hidden_players.version  # it has not noticed yet that they are new
     await server.supervisor.hosting.host(chains, wait=True)
     assert all(not actor.actor.chains for actor in server.actors.by_name.values())
     await noticed(server)
@@ -155,14 +155,14 @@ async def test_an_actor_hosts_nothing_before_it_knows_who_is_hidden(server: Loca
 async def test_a_survivor_of_a_supervisor_unlearns_what_nobody_told_it(server: LocalServer) -> None:
     """The supervisor died after it had made durable that a player is shown, before it told anybody."""
     await hide(server, "ada")
-    (doc_id,) = [i for i, _ in await server.supervisor.store.scan("hidden")]
+    (doc_id,) = [i for i, _ in await server.supervisor.state.store.scan("hidden")]
     from persistence.store import Change
 
-    await server.supervisor.commit([Change("hidden", doc_id, None)])
-    moderation = type(server.supervisor.moderation)(server.supervisor)
+    await server.supervisor.state.commit([Change("hidden", doc_id, None)])
+    moderation = type(server.supervisor.hidden_players)(server.supervisor.state)
     moderation.version += 1 << 20
     await moderation.load()
-    server.supervisor.hosting.moderation = moderation
+    server.supervisor.hosting.hidden_players = moderation
     for actor in server.supervisor.hosting.actors.values():
         actor.moderated = 0
     await noticed(server)
@@ -195,7 +195,7 @@ async def test_the_profiles_hidden_until(server: LocalServer) -> None:
     await put(display_name="Ada", hidden_until=until)
     await server.command("unhide_player", player_id="ada", unhide={})
     assert await order(server) == ["ada", "bob", "cyd"]
-    ((_, profile),) = await server.supervisor.store.scan("profiles")
+    ((_, profile),) = await server.supervisor.state.store.scan("profiles")
     assert until.encode() not in profile
 
 
@@ -230,8 +230,8 @@ async def test_tenants_hide_their_own_players(server: LocalServer) -> None:
 async def test_a_tenant_that_is_made_anew_has_no_hidden_players(server: LocalServer) -> None:
     for turn in range(2):
         await server.command("create_tenant", tenant={"tenant_id": "studio"})
-        listed = await hidden_of(server.supervisor.store, "studio", server.clock.now_ms())
-        assert listed == [] and server.supervisor.moderation.hidden("studio", "ada") == SHOWN, turn
+        listed = await hidden_of(server.supervisor.state.store, "studio", server.clock.now_ms())
+        assert listed == [] and server.supervisor.hidden_players.hidden("studio", "ada") == SHOWN, turn
         await server.command("hide_player", "studio", player_id="ada", hide={})
         await server.command("delete_tenant", tenant_id="studio")
 

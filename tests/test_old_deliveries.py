@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from outbox import TENANT, Outbox, Receiver
+from outbox import TENANT, OutboxWorld, Receiver
 from outbox import outbox as outbox
 from outbox import receiver as receiver
 from outbox import where as where
@@ -13,16 +13,17 @@ from standardwebhooks import Webhook as Verifier
 
 from lbactors.core.errors import ApiError
 from lbactors.supervisor.events import deliverer, retention
+from lbactors.supervisor.events.erasure import erased_bodies
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 
-async def test_a_delivery_is_replayed_under_its_own_id(outbox: Outbox, receiver: Receiver) -> None:
+async def test_a_delivery_is_replayed_under_its_own_id(outbox: OutboxWorld, receiver: Receiver) -> None:
     webhook = await outbox.webhook(receiver.url)
     made = await outbox.publish("xp")
     await outbox.until("d", 1)
-    (doc_id,) = [doc_id for doc_id, _ in await outbox.s.store.scan("deliveries", prefix="d/")]
+    (doc_id,) = [doc_id for doc_id, _ in await outbox.s.state.store.scan("deliveries", prefix="d/")]
     name = doc_id.rpartition("/")[2]
     args = {"webhook_id": webhook["webhook_id"], "delivery_id": name}
     again = await outbox.command("replay_delivery", **args)
@@ -34,7 +35,7 @@ async def test_a_delivery_is_replayed_under_its_own_id(outbox: Outbox, receiver:
         await outbox.command("replay_delivery", webhook_id=webhook["webhook_id"], delivery_id="dlv_0")
 
 
-async def test_all_failed_ones_are_replayed_in_order(outbox: Outbox, receiver: Receiver) -> None:
+async def test_all_failed_ones_are_replayed_in_order(outbox: OutboxWorld, receiver: Receiver) -> None:
     receiver.answer = 500
     webhook = await outbox.webhook(receiver.url)
     for _ in range(3):
@@ -57,7 +58,7 @@ async def test_all_failed_ones_are_replayed_in_order(outbox: Outbox, receiver: R
 
 
 async def test_old_ones_are_deleted(
-    outbox: Outbox, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    outbox: OutboxWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retention, "KEPT", {"d": 5, "f": 5})
     await outbox.webhook(receiver.url)
@@ -65,10 +66,10 @@ async def test_old_ones_are_deleted(
     await outbox.until("d", 8)
     outbox.move(HOUR_MS)
     kept = await outbox.until("d", 5)
-    assert len(await outbox.s.store.scan("deliveries", prefix="b/")) == 5
+    assert len(await outbox.s.state.store.scan("deliveries", prefix="b/")) == 5
     outbox.move(6 * DAY_MS)
     await outbox.publish("xp")
-    await outbox.settled(lambda: outbox.events.deliverer.delivered == 9)
+    await outbox.settled(lambda: outbox.s.deliverer.delivered == 9)
     outbox.move(DAY_MS)
     (left,) = await outbox.until("d", 1)
     assert left.leaderboard_id == "xp" and left not in kept
@@ -77,7 +78,7 @@ async def test_old_ones_are_deleted(
 async def test_what_belonged_to_a_webhook_goes_with_it(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, where: dict[str, str]
 ) -> None:
-    outbox = await Outbox(tmp_path / "data", **where).start()
+    outbox = await OutboxWorld(tmp_path / "data", **where).start()
     one, two = await outbox.webhook(receiver.url), await outbox.webhook(receiver.url)
     await outbox.publish("xp", "coins")
     await outbox.until("d", 4)
@@ -85,20 +86,21 @@ async def test_what_belonged_to_a_webhook_goes_with_it(
     await outbox.until("d", 2)
     await outbox.stop()
 
-    def dies(listeners: list[str]) -> None:
+    async def dies(state: object, listeners: list[str]) -> None:
         assert listeners == [f"{TENANT}/{two['webhook_id']}"]
 
-    outbox = await Outbox(tmp_path / "data", **where).start()
-    monkeypatch.setattr(outbox.events, "purge", dies)  # the process dies after the webhook's deletion
+    outbox = await OutboxWorld(tmp_path / "data", **where).start()
+    # The process dies after the webhook's deletion.
+    monkeypatch.setattr("lbactors.supervisor.commands.webhooks.purge_deliveries", dies)
     await outbox.command("delete_webhook", webhook_id=two["webhook_id"])
     outbox.move(deliverer.TRIM_MS)
     await outbox.until("d", 0)
-    rows = await outbox.s.store.scan("deliveries")
+    rows = await outbox.s.state.store.scan("deliveries")
     assert [doc_id for doc_id, _ in rows] == ["generation"]
     await outbox.stop()
 
 
-async def test_what_belonged_to_a_tenant_goes_with_it(outbox: Outbox, receiver: Receiver) -> None:
+async def test_what_belonged_to_a_tenant_goes_with_it(outbox: OutboxWorld, receiver: Receiver) -> None:
     await outbox.command("create_tenant", tenant={"tenant_id": "studio-a"})
     await outbox.webhook(receiver.url)
     await outbox.webhook(receiver.url, tenant_id="studio-a")
@@ -108,10 +110,10 @@ async def test_what_belonged_to_a_tenant_goes_with_it(outbox: Outbox, receiver: 
     await outbox.command("delete_tenant", tenant_id="studio-a")
     await outbox.until("d", 1)
     assert [webhook.tenant_id for webhook in outbox.events.webhooks.values()] == [TENANT]
-    assert not outbox.events.wanted("studio-a", "xp", "period.closed", outbox.s.clock.now_ms())
+    assert not outbox.events.wanted("studio-a", "xp", "period.closed", outbox.s.state.clock.now_ms())
 
 
-async def test_an_erased_player_is_in_no_stored_event(outbox: Outbox, receiver: Receiver) -> None:
+async def test_an_erased_player_is_in_no_stored_event(outbox: OutboxWorld, receiver: Receiver) -> None:
     await outbox.webhook(receiver.url)
     entries = [
         {"player_id": "maya", "display_name": "Maya", "score": 5, "metadata": {"team": "red"}},
@@ -120,13 +122,13 @@ async def test_an_erased_player_is_in_no_stored_event(outbox: Outbox, receiver: 
     await outbox.publish("xp", standings=entries)
     await outbox.publish("xp", total=0)
     (head, _) = await outbox.until("d", 2)
-    changes = await outbox.events.erase(TENANT, "maya", "erased-1")
+    changes = await erased_bodies(outbox.s.state.store, TENANT, "maya", "erased-1")
     assert len(changes) == 1
-    await outbox.s.commit(changes)
-    assert await outbox.events.erase(TENANT, "maya", "erased-2") == []
-    assert await outbox.events.erase("other", "mayan", "erased-2") == []
+    await outbox.s.state.commit(changes)
+    assert await erased_bodies(outbox.s.state.store, TENANT, "maya", "erased-2") == []
+    assert await erased_bodies(outbox.s.state.store, "other", "mayan", "erased-2") == []
     (webhook,) = outbox.events.webhooks.values()
-    rows = await outbox.s.store.scan("deliveries", prefix="d/")
+    rows = await outbox.s.state.store.scan("deliveries", prefix="d/")
     await outbox.command("replay_delivery", webhook_id=webhook.webhook_id, delivery_id=rows[0][0][-18:])
     again = (await receiver.until(3))[-1]
     Verifier(webhook.secret).verify(again.raw, again.headers)

@@ -23,13 +23,13 @@ async def test_rewards_end_when_their_time_is_over(world: World) -> None:
     chain = world.add_chain({"tiers": TIERS, "retain_days": 1})
     await world.granted(chain, world.close(chain, field(2), 2, "W48"))
     await world.granted(chain, world.close(chain, field(2), 3, "W47"))  # the key of the first, used again
-    await world.rewards.retention.sweep()
+    await world.reward_retention.sweep()
     assert len(await world.store.scan("claims")) == 1040 + 4
     world.clock.at_ms += DAY_MS - 1
-    await world.rewards.retention.sweep()
+    await world.reward_retention.sweep()
     assert len(await world.store.scan("claims")) == 1040 + 4
     world.clock.at_ms += 1
-    await world.rewards.retention.sweep()
+    await world.reward_retention.sweep()
     assert await world.stored() == {}
 
 
@@ -39,7 +39,7 @@ async def test_a_key_that_a_later_period_took_stays_with_it(world: World) -> Non
     chain = world.add_chain({"tiers": TIERS})
     await world.granted(chain, world.close(chain, field(2), 2))
     world.clock.at_ms += DAY_MS
-    await world.rewards.retention.sweep()
+    await world.reward_retention.sweep()
     stored = await world.stored()
     assert stored[f"rewards:{chain.chain_id}/key/W47"] == 2
     assert f"rewards:{promise_id(chain.chain_id, 1)}" not in stored
@@ -53,7 +53,7 @@ async def test_a_sweep_that_dies_is_made_up_for(world: World) -> None:
     for _ in range(20):
         world.commits, world.die_at = 0, (2, "before")
         try:
-            await world.rewards.retention.sweep()
+            await world.reward_retention.sweep()
         except Died:
             continue
         break
@@ -64,7 +64,7 @@ async def test_a_sweep_that_dies_is_made_up_for(world: World) -> None:
 
 async def test_the_task_deletes_by_itself_what_is_due(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     swept = asyncio.Event()
-    retention = world.rewards.retention
+    retention = world.reward_retention
     really = retention.sweep
 
     async def sweep() -> None:

@@ -41,7 +41,7 @@ class Life:
 
     def __init__(self, server: LocalServer) -> None:
         self.server = server
-        self.store = server.supervisor.store
+        self.store = server.supervisor.state.store
         self.reader = RewardReader(self.store, server.clock.now_ms)
         self.commits = 0
         self.cut: tuple[int, bool] | None = None  # (which commit fails, whether it is durable all the same)
@@ -77,7 +77,7 @@ class Life:
         timeframe = {"type": "hourly", "late_grace_seconds": 0, **fields.pop("timeframe", {})}
         definition = {"leaderboard_id": leaderboard_id, "timeframe": timeframe, "windows": ["daily"]}
         await self.server.command("create_leaderboard", definition={**definition, "rewards": RULES, **fields})
-        return self.supervisor.boards[f"default/{leaderboard_id}"]
+        return self.supervisor.state.boards[f"default/{leaderboard_id}"]
 
     async def field(self, players: int, leaderboard_id: str = "xp") -> None:
         for n in range(players):
@@ -85,7 +85,7 @@ class Life:
                 await self.server.submit(leaderboard_id, f"p{n}", 1000 - n, window)
 
     def record(self, board: Board, serial: int, window: str = "main") -> PeriodRecord | None:
-        chain = self.supervisor.chains.get(board.chain_id(window))
+        chain = self.supervisor.state.chains.get(board.chain_id(window))
         records = chain.records if chain is not None else []
         return next((r for r in records if r.serial == serial), None)
 
@@ -104,7 +104,7 @@ class Life:
         while True:
             try:
                 await self.server.actor.start()  # as the watch of every gateway does
-                chain = self.supervisor.chains[board.chain_id("main")]
+                chain = self.supervisor.state.chains[board.chain_id("main")]
                 async with chain.lock:
                     await self.supervisor.advance(chain)
             except (ApiError, StoreUnavailable):
@@ -299,8 +299,8 @@ async def test_nothing_is_left_of_what_is_removed(life: Life, how: str) -> None:
     await life.field(2)
     definition = {"leaderboard_id": "gone", "timeframe": {"type": "permanent"}, "rewards": RULES_MAIN}
     await server.command("create_leaderboard", "acme", definition=definition)
-    board = life.supervisor.boards["acme/gone"]
-    chain = life.supervisor.chains[board.chain_id("main")]
+    board = life.supervisor.state.boards["acme/gone"]
+    chain = life.supervisor.state.chains[board.chain_id("main")]
     item = ["maya", 5, 0, None, None, None, None]
     actor = server.actors.by_name[chain.home]
     await server._reply(actor, "write", [chain.chain_id, "submit", server.clock.now_ms(), 2, [item]])

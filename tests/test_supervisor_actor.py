@@ -34,7 +34,7 @@ class Failing:
         self.fail: dict[str, Callable[..., bool]] = {}
         self.gates: dict[str, asyncio.Event] = {}  # a method waits for its gate first
         self.entered = asyncio.Event()
-        store = server.supervisor.store
+        store = server.supervisor.state.store
         for method in ("commit", "scan", "get", "take_ownership"):
             setattr(store, method, self._wrapped(method, getattr(store, method)))
 
@@ -77,7 +77,7 @@ async def make(server: LocalServer, name: str = "xp", *, retain: int = 100, **fi
 
 def chain_of(server: LocalServer, name: str = "xp") -> ChainState:
     """As the present supervisor knows it."""
-    return server.supervisor.chains[server.supervisor.boards[f"default/{name}"].chain_id("main")]
+    return server.supervisor.state.chains[server.supervisor.state.boards[f"default/{name}"].chain_id("main")]
 
 
 async def until(what: Callable[[], bool]) -> None:
@@ -96,7 +96,7 @@ async def hours(server: LocalServer, number: int) -> None:
 
 
 async def stored(server: LocalServer) -> list[PeriodRecord]:
-    rows = await server.supervisor.store.scan("periods")
+    rows = await server.supervisor.state.store.scan("periods")
     return sorted((PeriodRecord(*msgpack.unpackb(body)) for _, body in rows), key=lambda r: r.serial)
 
 
@@ -109,7 +109,7 @@ async def refused(asked: Awaitable[Any]) -> str:
 async def lose_memory(server: LocalServer, failing: Failing) -> None:
     """A commit fails, and the next supervisor begins."""
     failing.once("commit")
-    assert await refused(server.supervisor.commit([Change("warm", "x", b"")])) == "storage_unavailable"
+    assert await refused(server.supervisor.state.commit([Change("warm", "x", b"")])) == "storage_unavailable"
     await server.actor.start()
 
 
@@ -151,7 +151,7 @@ async def test_two_failures_at_once_make_one_new_supervisor(server: LocalServer)
     starts = [asyncio.create_task(server.actor.start()) for _ in range(3)]
     slow.set()
     assert len({id(found) for found in await asyncio.gather(*starts)}) == 1
-    assert server.supervisor is not first and first.is_over
+    assert server.supervisor is not first and first.state.is_over
     assert [record.serial for record in chain_of(server).records] == [1, 2, 3, 4, 5]
 
 
@@ -159,7 +159,7 @@ async def test_what_waited_while_the_memory_was_lost_is_refused(server: LocalSer
     """Else "create it, to be sure" would find none in an empty memory, and overwrite the stored one."""
     await make(server)
     await server.submit("xp", "p", 5)
-    uid = server.supervisor.boards["default/xp"].uid
+    uid = server.supervisor.state.boards["default/xp"].uid
     failing = Failing(server)
     gate = failing.gates["commit"] = asyncio.Event()
     failing.once("commit")
@@ -173,7 +173,7 @@ async def test_what_waited_while_the_memory_was_lost_is_refused(server: LocalSer
         ["storage_unavailable", "leaderboard_exists"],
     )
     await server.actor.start()
-    assert server.supervisor.boards["default/xp"].uid == uid
+    assert server.supervisor.state.boards["default/xp"].uid == uid
     assert await server.page("xp") == [(1, "p", 5)]
 
 
@@ -235,7 +235,7 @@ async def test_steps_that_a_failed_read_cut_off_are_told_later_in_order(server: 
     server.clock.move(4 * HOUR_MS)
     await until(lambda: "get" not in failing.fail)
     await until(lambda: [r.stage for r in chain_of(server).records[:4]] == [COMPLETE] * 4)
-    rows = await server.supervisor.store.scan("deliveries", prefix="p/")
+    rows = await server.supervisor.state.store.scan("deliveries", prefix="p/")
     told = [unpack_delivery(body) for _, body in rows]
     seen = [(delivery.type, delivery.at_ms) for delivery in told]
     bounds = [(r.starts_at_ms, r.ends_at_ms) for r in chain_of(server).records[:4]]
@@ -251,14 +251,14 @@ async def test_a_watch_over_a_lost_memory_hears_what_became_durable(server: Loca
     epoch, version, full, _ = msgpack.unpackb(await server.actor.watch(msgpack.packb([0, 0])))
     assert full
     watching = asyncio.create_task(server.actor.watch(msgpack.packb([epoch, version])))
-    real = supervisor.store.commit
+    real = supervisor.state.store.commit
 
     async def commit(*args: Any, **named: Any) -> None:
-        supervisor.store.commit = real  # type: ignore[method-assign]
+        supervisor.state.store.commit = real  # type: ignore[method-assign]
         await real(*args, **named)
         raise StoreUnavailable("the connection was lost", unknown=True)
 
-    supervisor.store.commit = commit  # type: ignore[method-assign]
+    supervisor.state.store.commit = commit  # type: ignore[method-assign]
     made = server.command("create_tenant", tenant={"tenant_id": "acme"})
     assert await refused(made) == "storage_unavailable"
     epoch, version, full, changes = msgpack.unpackb(await watching)
@@ -266,7 +266,7 @@ async def test_a_watch_over_a_lost_memory_hears_what_became_durable(server: Loca
         epoch, version, full, changes = msgpack.unpackb(
             await server.actor.watch(msgpack.packb([epoch, version]))
         )
-    assert full and epoch == server.supervisor.epoch > supervisor.epoch
+    assert full and epoch == server.supervisor.state.epoch > supervisor.state.epoch
     assert "acme" in [doc_id for collection, doc_id, _ in changes if collection == "tenants"]
 
 

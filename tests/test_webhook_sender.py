@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.resolver import DefaultResolver
-from outbox import Got, Outbox, Receiver
+from outbox import Got, OutboxWorld, Receiver
 from outbox import outbox as outbox
 from outbox import receiver as receiver
 from standardwebhooks import Webhook as Verifier
@@ -23,14 +23,14 @@ from lbactors.supervisor.events.delivery_queue import FIRST_PAUSE_MS
 DAY_MS = 86_400_000
 
 
-async def test_the_signature_by_hand(outbox: Outbox, receiver: Receiver) -> None:
+async def test_the_signature_by_hand(outbox: OutboxWorld, receiver: Receiver) -> None:
     """With a moved clock, where a library would say that the timestamp is too far away."""
     webhook = await outbox.webhook(receiver.url)
     outbox.move(30 * DAY_MS)
     await outbox.publish("xp")
     (got,) = await receiver.until(1)
     stamp = got.headers["webhook-timestamp"]
-    assert abs(int(stamp) * 1000 - outbox.s.clock.now_ms()) < 10_000
+    assert abs(int(stamp) * 1000 - outbox.s.state.clock.now_ms()) < 10_000
     key = base64.b64decode(webhook["secret"].removeprefix("whsec_"))
     assert len(key) == 32
     signed = b".".join([got.event_id.encode(), stamp.encode(), got.raw])
@@ -38,7 +38,7 @@ async def test_the_signature_by_hand(outbox: Outbox, receiver: Receiver) -> None
     assert got.headers["webhook-signature"] == f"v1,{expected}"
 
 
-async def test_a_rotated_secret_signs_beside_the_one_before(outbox: Outbox, receiver: Receiver) -> None:
+async def test_a_rotated_secret_signs_beside_the_one_before(outbox: OutboxWorld, receiver: Receiver) -> None:
     old = await outbox.webhook(receiver.url)
     rotation: dict[str, Any] = {"webhook_id": old["webhook_id"], "rotation": {"previous_valid_seconds": 60}}
     new = await outbox.command("rotate_webhook_secret", **rotation)
@@ -56,7 +56,7 @@ async def test_a_rotated_secret_signs_beside_the_one_before(outbox: Outbox, rece
     ("status", "error"), [(404, "HTTP 404"), (302, "HTTP 302: redirects are not followed")]
 )
 async def test_whatever_is_not_2xx_is_no_confirmation(
-    outbox: Outbox, receiver: Receiver, status: int, error: str
+    outbox: OutboxWorld, receiver: Receiver, status: int, error: str
 ) -> None:
     async def answer(got: Got) -> web.Response:
         return web.Response(status=status, headers={"Location": receiver.url})
@@ -72,7 +72,7 @@ async def test_whatever_is_not_2xx_is_no_confirmation(
 
 
 async def test_a_receiver_that_does_not_answer_in_time(
-    outbox: Outbox, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    outbox: OutboxWorld, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lbactors.supervisor.events.webhook_sender.ATTEMPT_S", 0.05)
     released = asyncio.Event()
@@ -91,7 +91,7 @@ async def test_a_receiver_that_does_not_answer_in_time(
     released.set()
 
 
-async def test_a_long_answer_is_not_read_to_its_end(outbox: Outbox, receiver: Receiver) -> None:
+async def test_a_long_answer_is_not_read_to_its_end(outbox: OutboxWorld, receiver: Receiver) -> None:
     async def endless(got: Got) -> web.StreamResponse:
         return web.Response(body=b"x" * 50_000_000)
 
@@ -122,7 +122,7 @@ async def test_public_targets_alone(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lbactors.supervisor.events.webhook_sender.DefaultResolver", Inside)
-    outbox = await Outbox(tmp_path / "data", webhook_public_targets=True).start()
+    outbox = await OutboxWorld(tmp_path / "data", webhook_public_targets=True).start()
     for url in (receiver.url, f"http://localhost:{receiver.port}/hook", "http://[::ffff:10.0.0.1]/"):
         with pytest.raises(ApiError, match="private address"):
             await outbox.webhook(url)
@@ -136,10 +136,10 @@ async def test_public_targets_alone(
 
 
 async def test_a_private_address_that_was_allowed_before(tmp_path: Path, receiver: Receiver) -> None:
-    before = await Outbox(tmp_path / "data").start()
+    before = await OutboxWorld(tmp_path / "data").start()
     await before.webhook(receiver.url)
     await before.stop()
-    outbox = await Outbox(tmp_path / "data", webhook_public_targets=True).start()
+    outbox = await OutboxWorld(tmp_path / "data", webhook_public_targets=True).start()
     await outbox.publish("xp")
     await outbox.attempted(1)
     (head,) = await outbox.heads("p")
@@ -148,7 +148,7 @@ async def test_a_private_address_that_was_allowed_before(tmp_path: Path, receive
     await outbox.stop()
 
 
-async def test_a_name_that_cannot_be_resolved(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_that_cannot_be_resolved(outbox: OutboxWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     async def unknown(*_: Any, **__: Any) -> Any:
         raise OSError("no such name")
 

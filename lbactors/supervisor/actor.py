@@ -18,8 +18,10 @@ from lbactors.core.errors import ApiError
 from lbactors.documents.audit import Who
 from lbactors.logs import configure_logs
 from lbactors.plugins import Plugins
+from lbactors.supervisor.commands.runner import CommandRunner
 from lbactors.supervisor.events.plugin_listeners import PluginListeners
-from lbactors.supervisor.supervisor import OWNER, Supervisor
+from lbactors.supervisor.state import OWNER
+from lbactors.supervisor.supervisor import Supervisor
 from lbactors.wire.protocol import Actors, pack
 from persistence import open_store
 from persistence.store import WENT_BACK, Store, StoreError, StoreWentBack
@@ -37,7 +39,8 @@ class SupervisorActor:
         self.settings = settings
         self._connect = connect
         self._store: Store | None = None
-        self._hooks: PluginListeners | None = None
+        self._plugin_listeners: PluginListeners | None = None
+        self._commands: CommandRunner | None = None  # of the last supervisor
         self._beginning: asyncio.Task[Supervisor] | None = None
         self.supervisor: Supervisor | None = None  # the last one that took an epoch
 
@@ -54,7 +57,7 @@ class SupervisorActor:
         beginning = self._beginning
         if beginning is None or not beginning.done() or beginning.cancelled():
             return False
-        return beginning.exception() is None and not beginning.result().is_over
+        return beginning.exception() is None and not beginning.result().state.is_over
 
     async def _begin(self) -> Supervisor:
         settings = self.settings
@@ -64,50 +67,57 @@ class SupervisorActor:
             store.expect(settings["store_id"])
             await store.open()
             self._store = store
-        if self._hooks is None:
-            self._hooks = PluginListeners(Plugins.load(settings.get("plugins", "")))
+        if self._plugin_listeners is None:
+            self._plugin_listeners = PluginListeners(Plugins.load(settings.get("plugins", "")))
         # The server renews it. A supervisor that outlived its server, on a cluster that goes on, must not
         # fence the supervisor of another one.
         await self._store.claim(settings["server_id"], settings["server"], CLAIM_S)
         last = self.supervisor
-        if last is not None and last.went_back:
+        if last is not None and last.state.went_back:
             highest = await self._store.ownership(OWNER)
-            if highest < last.epoch:
+            if highest < last.state.epoch:
                 raise StoreWentBack(
-                    f"{WENT_BACK}: the supervisor's epoch was {last.epoch}, and the store knows {highest}"
+                    f"{WENT_BACK}: the supervisor's epoch was {last.state.epoch}, the store knows {highest}"
                 )
         epoch = await self._store.take_ownership(OWNER)
-        self.supervisor = Supervisor(settings, self._connect(), self._store, self._hooks, epoch)
+        self.supervisor = supervisor = Supervisor(
+            settings, self._connect(), self._store, self._plugin_listeners, epoch
+        )
+        self._commands = CommandRunner(supervisor)
         try:
-            await self.supervisor.begin()
+            await supervisor.load()
+            await self._commands.first_start()
+            await supervisor.begin()
         except BaseException:
-            self.supervisor.end()
+            supervisor.state.end()
             raise
-        return self.supervisor
+        return supervisor
 
     # Calls of gateways ----------------------------------------------------------------------------------
 
     async def watch(self, payload: bytes) -> bytes:
-        """[epoch, version] -> see `Supervisor.watch`."""
+        """[epoch, version] -> see `Feed.watch`."""
         supervisor = await self.start()
-        return pack(await supervisor.watch(*msgpack.unpackb(payload)))
+        return pack(await supervisor.state.feed.watch(*msgpack.unpackb(payload)))
 
     async def current_version(self) -> bytes:
         """[epoch, version] of the catalogue."""
         supervisor = await self.start()
-        return pack([supervisor.epoch, supervisor.version])
+        return pack([supervisor.state.epoch, supervisor.state.feed.version])
 
     async def command(self, payload: bytes) -> bytes:
         """[name, tenant_id, args, idempotency, who] -> [0, status, body, epoch, version] or [1, error]."""
         name, tenant_id, args, idempotency, who = msgpack.unpackb(payload)
         try:
             supervisor = await self.start()
-            status, body = await supervisor.command(name, tenant_id, args, idempotency, who and Who(*who))
+            runner = self._commands
+            assert runner is not None
+            status, body = await runner.run(name, tenant_id, args, idempotency, who and Who(*who))
         except ApiError as error:
             return pack([1, error.to_wire()])
         except StoreError as error:
             return pack([1, ApiError("storage_unavailable", str(error)).to_wire()])
-        return pack([0, status, body, supervisor.epoch, supervisor.version])
+        return pack([0, status, body, supervisor.state.epoch, supervisor.state.feed.version])
 
     async def report(self, name: bytes) -> bytes:
         """A gateway found an actor away, or without a chain that it should have."""
@@ -118,7 +128,7 @@ class SupervisorActor:
         """A gateway needs chains that are dormant; [epoch, version] of the catalogue that has their home."""
         supervisor = await self.start()
         await supervisor.rouse(name.decode())
-        return pack([supervisor.epoch, supervisor.version])
+        return pack([supervisor.state.epoch, supervisor.state.feed.version])
 
     async def status(self, brief: bytes = b"") -> bytes:
         """For operators, see `Supervisor.status`."""

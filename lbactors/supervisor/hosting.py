@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 import msgpack
 import structlog
@@ -23,12 +23,16 @@ import structlog
 from lbactors.core import placement
 from lbactors.core.errors import ApiError
 from lbactors.supervisor.chain_state import ChainState
+from lbactors.supervisor.feed import Published
+from lbactors.supervisor.hidden_players import HiddenPlayers
+from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.protocol import (
     ERROR,
     INCARNATIONS,
     NOT_HERE,
     VALUE,
     Actor,
+    ActorGone,
     Actors,
     Unanswered,
     digest,
@@ -47,42 +51,43 @@ PREFIX = "period-"  # of period actors' names
 
 log = structlog.get_logger("supervisor")
 
-Keep = Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
 
+class ActorState:
+    """A period actor as the supervisor knows it."""
 
-class HiddenPlayersTold(Protocol):
-    """What actors must know before they host (`lbactors.supervisor.hidden_players.HiddenPlayers`)."""
-
-    version: int
-
-    def told(self, since: int) -> list[Any]: ...
+    def __init__(self, ref: Actor) -> None:
+        self.ref = ref
+        self.incarnation = ""
+        self.chains: set[str] = set()
+        self.last_ping: dict[str, Any] = {}
+        self.lock = asyncio.Lock()
+        self.observed_at_s = 0.0
+        self.quiet_since_s = time.monotonic()  # nothing of it was awake since then
+        self.moderated = 0  # version of the hidden players that it was told
+        self.is_emptied = False  # chains are on their way from here
+        self.hosted: dict[str, int] = {}  # chain -> version of the spec that it took
 
 
 class Hosting:
-    """See the module's docstring. chains: all of the supervisor's, by id. keep: runs something beside.
-    publish: tells gateways. commit: makes documents durable, then tells gateways.
-    """
+    """See the module's docstring. cluster: where actors come from."""
 
-    def __init__(
-        self,
-        settings: dict[str, Any],
-        cluster: Actors,
-        chains: dict[str, ChainState],
-        keep: Keep,
-        publish: Callable[[Iterable[tuple[str, str, bytes | None]]], None],
-        commit: Callable[[list[Change]], Awaitable[None]],
-    ) -> None:
-        self.settings = settings
+    def __init__(self, state: SupervisorState, cluster: Actors, hidden_players: HiddenPlayers) -> None:
+        self.state = state
         self.cluster = cluster
-        self.chains = chains
+        self.hidden_players = hidden_players
         self.actors: dict[str, ActorState] = {}
-        self.keep = keep
-        self.publish = publish
-        self.commit = commit
-        self.moderation: HiddenPlayersTold | None = None
         self.dormant: dict[str, set[str]] = {}  # chains of actors that do not run: nobody uses them
         self.homing = asyncio.Lock()  # held while chains become dormant or get a home again
         self._number = 0  # of the newest actor
+        state.feed.add_source(self._incarnations)
+
+    def _incarnations(self) -> Iterable[Published]:
+        """Which process each actor is, for gateways; empty where it does not run."""
+        for name, actor in self.actors.items():
+            if actor.incarnation:
+                yield INCARNATIONS, name, actor.incarnation.encode()
+        for name in self.dormant:
+            yield INCARNATIONS, name, b""
 
     def restore(self, awake: Iterable[str]) -> None:
         """Know again which chain lives where, from the chains' homes. awake: actors to start again at once;
@@ -90,7 +95,7 @@ class Hosting:
         """
         running = {name for name in self.cluster.period_actors() if name.startswith(PREFIX)}
         live = running | set(awake)
-        for chain in self.chains.values():
+        for chain in self.state.chains.values():
             if chain.home in live:
                 self.actor(chain.home).chains.add(chain.chain_id)
             elif chain.home:
@@ -100,16 +105,12 @@ class Hosting:
         numbers = [name.removeprefix(PREFIX) for name in (*self.actors, *self.dormant)]
         self._number = max((int(n) for n in numbers if n.isdigit()), default=0)
 
-    def knows(self, chain: ChainState) -> bool:
-        """Whether a chain is one of those that there are: it was not purged."""
-        return self.chains.get(chain.chain_id) is chain
-
     def all_hosted(self) -> bool:
         """Whether every chain that has periods is where it should be, as it should be."""
         return all(
             c.home in self.dormant
             or (c.home in self.actors and self.actors[c.home].hosted.get(c.chain_id, -1) >= c.version)
-            for c in self.chains.values()
+            for c in self.state.chains.values()
             if c.records
         )
 
@@ -128,7 +129,7 @@ class Hosting:
 
     def tenancies(self) -> dict[str, list[placement.Tenancy]]:
         """Who lives in which actor that runs."""
-        known = self.chains
+        known = self.state.chains
 
         def tenancy(chain_id: str) -> placement.Tenancy:
             chain = known.get(chain_id)  # one that is just being made is not there yet, and has its place
@@ -139,18 +140,18 @@ class Hosting:
     def actor(self, name: str) -> ActorState:
         actor = self.actors.get(name)
         if actor is None:
-            ref = self.cluster.period_actor(name, self.settings)
+            ref = self.cluster.period_actor(name, self.state.settings)
             actor = self.actors[name] = ActorState(ref)
         return actor
 
     def budget(self) -> int:
         """Period actors that may run at once (law 9)."""
-        return max(self.cluster.cores() * int(self.settings["actors_per_core"]), 1)
+        return max(self.cluster.cores() * int(self.state.settings["actors_per_core"]), 1)
 
     def start_spares(self) -> None:
         """Have as many idle actors running as the settings ask for, within the budget."""
         idle = sum(1 for a in self.actors.values() if not a.chains)
-        while idle < self.settings["spare_actors"] and len(self.actors) < self.budget():
+        while idle < self.state.settings["spare_actors"] and len(self.actors) < self.budget():
             self.actor(self.new_name())
             idle += 1
 
@@ -171,7 +172,7 @@ class Hosting:
             chain_ids = self.dormant.get(name)
             if chain_ids is None:
                 return
-            chains = [self.chains[c] for c in sorted(chain_ids) if c in self.chains]
+            chains = [self.state.chains[c] for c in sorted(chain_ids) if c in self.state.chains]
             # Among those that run, if any does: a process start takes a second or two, and somebody waits.
             up = {n: t for n, t in self.tenancies().items() if self.actors[n].incarnation}
             to = placement.place(up, len(up)) if up else placement.place(self.tenancies(), self.budget())
@@ -181,18 +182,16 @@ class Hosting:
             for chain in chains:
                 chain.home = to
             log.info("dormant chains have a home again", chains=len(chains), home=name, to=to)
-            await self.commit([Change("homes", c.chain_id, to.encode()) for c in chains])
+            await self.state.commit([Change("homes", c.chain_id, to.encode()) for c in chains])
         self.start_spares()
         await self.host([c for c in chains if c.records], wait=False)
 
     async def call(self, actor: ActorState, method: str, value: Any) -> Any:
         """Call a period actor. Unanswered, which is period_loading, if it is away."""
-        from lbactors.wire.protocol import ActorGone
-
         try:
             return msgpack.unpackb(await actor.ref.call(method, pack(value), timeout_s=CALL_TIMEOUT_S))
         except (ActorGone, TimeoutError) as error:
-            self.keep(self.probe(actor.ref.name))
+            self.state.spawn(self.probe(actor.ref.name))
             raise Unanswered("period_loading", f"{actor.ref.name} is away: {error}") from error
 
     async def host(self, chains: list[ChainState], *, wait: bool) -> None:
@@ -205,8 +204,8 @@ class Hosting:
             if actor is None:
                 continue  # dormant: they are hosted when somebody needs them
             try:
-                await self.moderate(actor)
-                group = [c for c in group if self.knows(c)]  # the others were purged meanwhile
+                await self.tell_who_is_hidden(actor)
+                group = [c for c in group if self.state.knows(c)]  # the others were purged meanwhile
                 versions = {c.chain_id: c.version for c in group}
                 specs = [c.spec().to_wire() for c in group]
                 replies = await self.call(actor, "host", [specs, wait, actor.moderated])
@@ -216,20 +215,20 @@ class Hosting:
                 if reply[0] == VALUE:
                     actor.hosted[chain.chain_id] = versions[chain.chain_id]
 
-    async def moderate(self, actor: ActorState) -> None:
+    async def tell_who_is_hidden(self, actor: ActorState) -> None:
         """Tell an actor which players are hidden, as far as it does not know. ApiError."""
-        while self.moderation is not None and actor.moderated < self.moderation.version:
-            told = self.moderation.told(actor.moderated)
+        while actor.moderated < self.hidden_players.version:
+            told = self.hidden_players.changes_since(actor.moderated)
             await self.call(actor, "moderate", told)
             actor.moderated = told[0]
 
-    async def moderate_all(self) -> None:
+    async def tell_all_who_is_hidden(self) -> None:
         """Tell all actors; those that are away hear it when they are back."""
 
         async def one(actor: ActorState) -> None:
             try:
                 async with asyncio.timeout(TOLD_WITHIN_S):
-                    await self.moderate(actor)
+                    await self.tell_who_is_hidden(actor)
             except (ApiError, TimeoutError) as error:
                 log.warning("not told who is hidden", actor=actor.ref.name, error=repr(error))
 
@@ -246,7 +245,7 @@ class Hosting:
             loading = reply[0] == ERROR and reply[1][0] == "period_loading"
             if attempt > CHANGE_ATTEMPTS or not (loading or reply[0] == NOT_HERE):
                 return value_of(reply)
-            if not self.knows(chain):
+            if not self.state.knows(chain):
                 raise ApiError("leaderboard_not_found", "purged meanwhile")
             if loading:
                 await asyncio.sleep(CHANGE_PAUSE_S)
@@ -278,8 +277,6 @@ class Hosting:
         """Ask an actor who it is; if it is new or lacks anything, tell it what to host. join: wait for the
         answer that somebody else is waiting for already.
         """
-        from lbactors.wire.protocol import ActorGone
-
         actor = self.actors.get(name)
         if actor is not None and actor.lock.locked() and join:
             async with actor.lock:
@@ -291,9 +288,9 @@ class Hosting:
                 ping = msgpack.unpackb(await actor.ref.call("ping", timeout_s=PING_TIMEOUT_S))
             except ActorGone as error:
                 actor.last_ping = {}
-                if error.for_good and not self.settings.get("stopping"):
+                if error.for_good and not self.state.settings.get("stopping"):
                     log.error("period actor is dead for good; a new one is made", actor=name)
-                    actor.ref = self.cluster.period_actor(name, self.settings)
+                    actor.ref = self.cluster.period_actor(name, self.state.settings)
                 return
             except TimeoutError:
                 return
@@ -301,14 +298,16 @@ class Hosting:
                 actor.incarnation = ping["incarnation"]
                 actor.hosted.clear()
                 actor.moderated = 0
-                self.publish([(INCARNATIONS, name, actor.incarnation.encode())])
+                self.state.feed.publish([(INCARNATIONS, name, actor.incarnation.encode())])
             actor.last_ping = ping
             self._observe(actor, ping)
             try:
-                await self.moderate(actor)
+                await self.tell_who_is_hidden(actor)
             except ApiError:
                 return
-            wanted = [c for c in (self.chains.get(i) for i in actor.chains) if c is not None and c.records]
+            wanted = [
+                c for c in (self.state.chains.get(i) for i in actor.chains) if c is not None and c.records
+            ]
             if ping["hosted"] == [len(wanted), digest((c.chain_id, c.version) for c in wanted)]:
                 actor.hosted = {c.chain_id: c.version for c in wanted}
                 return
@@ -330,7 +329,7 @@ class Hosting:
         weight = min(elapsed_s / RATE_S, 1.0)
         actor.observed_at_s = now_s
         for chain_id in actor.chains:
-            chain = self.chains.get(chain_id)
+            chain = self.state.chains.get(chain_id)
             if chain is None or chain_id not in actor.hosted:
                 continue
             row = ping["chains"].get(chain_id)
@@ -360,7 +359,7 @@ class Hosting:
         for name in (*sorted(self.actors), *sorted(self.dormant)):
             actor = self.actors.get(name)
             ping = actor.last_ping if actor is not None else {}
-            chains = [c for c in map(self.chains.get, sorted(self.chains_of(name))) if c is not None]
+            chains = [c for c in map(self.state.chains.get, sorted(self.chains_of(name))) if c is not None]
             awake = ping.get("chains", {})
             found.append(
                 {
@@ -389,19 +388,3 @@ class Hosting:
             self.cluster.kill(actor.ref)
 
         await asyncio.gather(*(one(actor) for actor in self.actors.values()))
-
-
-class ActorState:
-    """A period actor as the supervisor knows it."""
-
-    def __init__(self, ref: Actor) -> None:
-        self.ref = ref
-        self.incarnation = ""
-        self.chains: set[str] = set()
-        self.last_ping: dict[str, Any] = {}
-        self.lock = asyncio.Lock()
-        self.observed_at_s = 0.0
-        self.quiet_since_s = time.monotonic()  # nothing of it was awake since then
-        self.moderated = 0  # version of the hidden players that it was told
-        self.is_emptied = False  # chains are on their way from here
-        self.hosted: dict[str, int] = {}  # chain -> version of the spec that it took

@@ -18,7 +18,7 @@ Where nobody listens, opening and closing leave no trace in the store: they woul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgpack
@@ -30,11 +30,12 @@ from lbactors.core.schedule import Step, owing
 from lbactors.documents.entities import entry_json, period_json, view_of_record
 from lbactors.documents.events import Event, event_id
 from lbactors.supervisor.chain_state import ChainState
+from lbactors.supervisor.events.outbox import Outbox
+from lbactors.supervisor.hosting import Hosting
+from lbactors.supervisor.rewards.granting import Granting
+from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.protocol import NOT_HERE, value_of
 from persistence.store import Change
-
-if TYPE_CHECKING:
-    from lbactors.supervisor.supervisor import Supervisor
 
 STANDINGS_ROWS = 10  # final standings in an event; all of them are behind its link
 EVENT_OF = {OPENED: "period.opened", CLOSING: "period.closing", CLOSED: "period.closed"}
@@ -45,8 +46,11 @@ log = structlog.get_logger("supervisor")
 class Lifecycle:
     """One for each supervisor; `carry_out` is called under the chain's lock."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.s = supervisor
+    def __init__(self, state: SupervisorState, hosting: Hosting, outbox: Outbox, granting: Granting) -> None:
+        self.state = state
+        self.hosting = hosting
+        self.outbox = outbox
+        self.granting = granting
 
     async def carry_out(self, chain: ChainState, steps: Sequence[Step]) -> bool:
         """Take periods to the stages that are due, in order; whether that was all. Else, and after ApiError
@@ -58,19 +62,19 @@ class Lifecycle:
 
         def reach(record: PeriodRecord, stage: int) -> Change:
             reached.append(record._replace(stage=stage))
-            return self.s.record_change(chain, reached[-1])
+            return self.state.record_change(chain, reached[-1])
 
         async def persist() -> None:
             """Make it durable, and only then known here: a step that was not persisted is due again."""
-            made = [*changes, *self.s.events.changes(events)]
-            if made and not self.s.hosting.knows(chain):
+            made = [*changes, *self.outbox.changes(events)]
+            if made and not self.state.knows(chain):
                 raise ApiError("leaderboard_not_found", "purged while its periods were closed")
             if made:
-                await self.s.commit(made)
-                self.s.events.committed()
-            told = any(r.sealed and not chain.record(r.serial).sealed for r in reached)
+                await self.state.commit(made)
+                self.outbox.committed()
+            new_spec = any(r.sealed and not chain.record(r.serial).sealed for r in reached)
             if reached:
-                self.s.take_records(chain, reached, told=told)
+                self.state.take_records(chain, reached, new_spec=new_spec)
             for done in (changes, events, reached):
                 done.clear()
 
@@ -78,7 +82,7 @@ class Lifecycle:
             record = chain.record(serial)
             if stage == COMPLETE:
                 await persist()
-                if not await self.s.rewards.grant(chain, record):
+                if not await self.granting.grant(chain, record):
                     return False
                 changes.append(reach(record, COMPLETE))
                 continue
@@ -88,7 +92,7 @@ class Lifecycle:
                 record = await self._sealed(chain, record)
             event = await self._event(chain, record, stage, at_ms)
             if stage == CLOSED:
-                promised = self.s.rewards.begin(chain, record) if record.entries else []
+                promised = self.granting.begin(chain, record) if record.entries else []
                 changes += [reach(record, CLOSED if promised else COMPLETE), *promised]
             else:
                 change = reach(record, stage)
@@ -98,7 +102,7 @@ class Lifecycle:
                 events.append(event)
             if stage == CLOSED and not missed:
                 await persist()
-                await self.s.hosting.host([chain], wait=False)
+                await self.hosting.host([chain], wait=False)
         await persist()
         return True
 
@@ -114,16 +118,16 @@ class Lifecycle:
 
     async def _sealed_unused(self, chain: ChainState, record: PeriodRecord) -> PeriodRecord | None:
         """A period of a dormant chain that nobody ever used needs no actor to be closed; None for others."""
-        async with self.s.hosting.homing:  # it stays dormant meanwhile
-            if chain.home not in self.s.hosting.dormant or record.serial in chain.floors:
+        async with self.hosting.homing:  # it stays dormant meanwhile
+            if chain.home not in self.hosting.dormant or record.serial in chain.floors:
                 return None
             period_id = f"{chain.chain_id}/{record.serial}"
             # Whatever activation there may have been, in a process that was cut off: it writes no more.
-            await self.s.store.take_epoch(period_id)
-            if await self.s.store.last_seq(period_id):
+            await self.state.store.take_epoch(period_id)
+            if await self.state.store.last_seq(period_id):
                 return None
             sealed = record._replace(sealed=True, entries=0, submissions=0, last_seq=0)
-            self.s.take_records(chain, [sealed])  # so that nobody can have it hosted as open any more
+            self.state.take_records(chain, [sealed])  # so that nobody can have it hosted as open any more
             return sealed
 
     async def hand_on_ids(self, chain: ChainState) -> bool:
@@ -131,26 +135,25 @@ class Lifecycle:
         was made since; whether there were any. ApiError, StoreError: it is due again.
         """
         owed = owing(chain.records)
-        if owed is None or not owed.owes_ids(self.s.clock.now_ms()):
+        if owed is None or not owed.owes_ids(self.state.clock.now_ms()):
             return False
         if all(record.sealed or record.serial < owed.serial for record in chain.records):
             return False
-        hosting = self.s.hosting
         await self._asked(chain, "hand_on", [chain.chain_id, chain.version])
-        if not hosting.knows(chain):
+        if not self.state.knows(chain):
             raise ApiError("leaderboard_not_found", "purged while submission ids were handed on")
         settled = owed._replace(ids_owed=False)
-        await self.s.commit([self.s.record_change(chain, settled)])
-        self.s.take_records(chain, [settled])
-        await hosting.host([chain], wait=False)
+        await self.state.commit([self.state.record_change(chain, settled)])
+        self.state.take_records(chain, [settled])
+        await self.hosting.host([chain], wait=False)
         return True
 
     async def _asked(self, chain: ChainState, method: str, ask: list[Any]) -> Any:
         """What a chain's actor answers; it is told to host the chain first if it does not yet. ApiError."""
-        reply = await self.s.hosting.call_home(chain, method, ask)
+        reply = await self.hosting.call_home(chain, method, ask)
         if reply[0] == NOT_HERE:
-            await self.s.hosting.host([chain], wait=True)
-            reply = await self.s.hosting.call_home(chain, method, ask)
+            await self.hosting.host([chain], wait=True)
+            reply = await self.hosting.call_home(chain, method, ask)
         return value_of(reply)
 
     # Events ---------------------------------------------------------------------------------------------
@@ -158,7 +161,7 @@ class Lifecycle:
     async def _event(self, chain: ChainState, record: PeriodRecord, stage: int, at_ms: int) -> Event | None:
         """What is to be told of a step; None if nobody listens."""
         board, kind = chain.board, EVENT_OF[stage]
-        if not self.s.events.wanted(board.tenant_id, board.leaderboard_id, kind, at_ms):
+        if not self.outbox.wanted(board.tenant_id, board.leaderboard_id, kind, at_ms):
             return None
         grace_ms = 0 if record.forced else chain.grace_ms
         view = view_of_record(record, chain.window, at_ms, grace_ms, chain.next_starts_ms(record))
@@ -179,13 +182,13 @@ class Lifecycle:
         if record.entries == 0:
             return []
         args = [0, STANDINGS_ROWS, None, None]
-        _, _, _, rows, *_ = await self.s.hosting.read(chain, record.key, "page", args)
+        _, _, _, rows, *_ = await self.hosting.read(chain, record.key, "page", args)
         return [Row(*row) for row in rows]
 
     async def _names(self, tenant_id: str, rows: Sequence[Row]) -> dict[str, str | None]:
         if not rows:
             return {}
-        found = await self.s.store.get("profiles", [f"{tenant_id}/{row.player_id}" for row in rows])
+        found = await self.state.store.get("profiles", [f"{tenant_id}/{row.player_id}" for row in rows])
         pairs = zip(rows, found, strict=True)
         return {
             row.player_id: msgpack.unpackb(body)["display_name"] for row, body in pairs if body is not None

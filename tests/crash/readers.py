@@ -16,7 +16,7 @@ from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
 
-from .writers import DISCONNECTED, OK, RETRY_S, Api, Disconnected, Ledger, Outbox, unique
+from .writers import DISCONNECTED, OK, RETRY_S, Api, Disconnected, Events, Ledger, unique
 
 PAGE = 1000
 PROBLEMS_SHOWN = 5
@@ -32,7 +32,7 @@ class Reader:
     """Reads, with pauses, while a block lasts. `problems`: what should never have been shown."""
 
     def __init__(self, read: Callable[[Reader], Coroutine[Any, Any, None]], pause_s: float = 0) -> None:
-        self.events = Outbox()
+        self.events = Events()
         self.problems: list[str] = []
         self._read = read
         self._pause_s = pause_s

@@ -42,14 +42,14 @@ TIERS = [
 ]
 
 BOARD, FIRST, SECOND = "/{board}~", "/main/1", "/main/2"
-COMMIT = "Supervisor.commit"
+COMMIT = "SupervisorState.commit"
 SENT = '"leaderboard_id":"{board}"'
 
 AHEAD = [Step(when, COMMIT, (BOARD, "serial=2 stage=0")) for when in ("before", "after")]
 STEPS = [
     # The supervisor: its time is over, and the next one's begins.
     *(Step(when, COMMIT, (BOARD, "serial=1 stage=2", "serial=2 stage=1")) for when in ("before", "after")),
-    Step("before", "Closing._sealed"),
+    Step("before", "Lifecycle._sealed"),
     # The actor: ids handed on, last snapshot, sealed.
     Step("before", "PeriodActor.seal"),
     Step("before", "Chain.seal"),
@@ -61,13 +61,13 @@ STEPS = [
     Step("after", "Chain.seal"),
     Step("after", "PeriodActor.seal"),
     # The supervisor: closed, with the event and what was promised, in one commit.
-    Step("after", "Closing._sealed"),
-    Step("after", "Rewards.begin"),
+    Step("after", "Lifecycle._sealed"),
+    Step("after", "Granting.begin"),
     *(Step(when, COMMIT, (BOARD, "serial=1 stage=3")) for when in ("before", "after")),
     # Winners, chunk by chunk; complete.
-    Step("before", "Rewards.grant"),
+    Step("before", "Granting.grant"),
     *(Step(when, COMMIT, (BOARD, "claims/"), nth) for nth in (1, 2, 3) for when in ("before", "after")),
-    Step("after", "Rewards.grant"),
+    Step("after", "Granting.grant"),
     *(Step(when, COMMIT, (BOARD, "serial=1 stage=4")) for when in ("before", "after")),
     # What was told to others.
     *(Step(when, "Sender.post", (SENT, '"type":"period.closed"')) for when in ("before", "after")),

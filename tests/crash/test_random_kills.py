@@ -24,7 +24,7 @@ from redis_server import RedisServer, until
 from .conftest import ROOT_KEY, MakeServer, Note
 from .readers import live_reader, settle_and_audit
 from .server_process import Server, survivors
-from .writers import DISCONNECTED, OK, Api, Ledger, Load, Outbox
+from .writers import DISCONNECTED, OK, Api, Events, Ledger, Load
 
 KILLS = int(os.environ.get("LBACTORS_CRASH_KILLS", "22"))
 CHAPTER = 10
@@ -197,7 +197,7 @@ async def test_random_kills(
     note(f"{store}: nothing could be written for {pause_s:.1f} s at most")
 
 
-def longest_pause_s(events: Outbox) -> float:
+def longest_pause_s(events: Events) -> float:
     """Between two successes."""
     ends_s = sorted(event.ended_s for event in events.all if event.how == OK)
     return max(after - before for before, after in pairwise(ends_s))

@@ -119,7 +119,7 @@ class Event(NamedTuple):
     how: str
 
 
-class Outbox:
+class Events:
     """What happened to a group of requests, in order of their ends; others can wait for a success."""
 
     def __init__(self) -> None:
@@ -179,7 +179,7 @@ class Ledger:
         self.unknown: dict[str, None] = {}
         self.refused: dict[str, str] = {}  # id -> code
         self.floor: dict[str, int] = {}  # the least score that a reader may see from now on
-        self.events = Outbox()
+        self.events = Events()
         self._rng = rng
 
     async def create(self, **definition: Any) -> None:

@@ -41,12 +41,12 @@ CANCEL_AGAIN_S = 0.2
 
 # What waits for the real time to go by, made short: the simulated time stands still meanwhile.
 PAUSES = {
-    "supervisor.TICK_S": 0.002,
-    "balance.PING_S": 0.05,
-    "balance.RETIRE_AFTER_S": 0.3,
-    "balance.GATEWAYS_LEARN_S": 0.02,
-    "period_actor.UPKEEP_S": 0.02,
-    "open_periods.RETRY_S": (0.002,),
+    "supervisor.supervisor.TICK_S": 0.002,
+    "supervisor.rebalancing.PING_S": 0.05,
+    "supervisor.rebalancing.RETIRE_AFTER_S": 0.3,
+    "supervisor.rebalancing.GATEWAYS_LEARN_S": 0.02,
+    "period_actor.actor.UPKEEP_S": 0.02,
+    "period_actor.open_periods.RETRY_S": (0.002,),
 }
 
 OnReply = Callable[[str, str, bytes, bytes], Awaitable[bool]]
@@ -268,7 +268,7 @@ class Server:
             for name, process in self.cluster.processes.items()
             if isinstance(process.actor, PeriodActor)
         }
-        homes = {c.chain_id: (c.home, c.version, c.lock.locked()) for c in supervisor.chains.values()}
+        homes = {c.chain_id: (c.home, c.version, c.lock.locked()) for c in supervisor.state.chains.values()}
         hosting = supervisor.hosting
         return f"{supervisor.trouble}; {homes=}; {actors=}; {hosting.dormant=}; {list(hosting.actors)=}"
 
@@ -300,7 +300,7 @@ class Server:
         supervisor = self.supervisor
         now_ms = self.now_ms()
         left = []
-        for chain in list(supervisor.chains.values()):
+        for chain in list(supervisor.state.chains.values()):
             if chain.lock.locked():
                 left.append(f"{chain.chain_id} is being advanced")
             elif chain.due_ms is None or chain.due_ms > now_ms + RETRY_MS:
@@ -308,5 +308,5 @@ class Server:
             elif chain.due_ms <= now_ms or any(chain.plan(now_ms)[:-1]):
                 left.append(f"{chain.chain_id} is due")
                 if again:
-                    supervisor.schedule(chain, now_ms)
+                    supervisor.state.schedule(chain, now_ms)
         return left

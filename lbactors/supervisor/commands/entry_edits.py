@@ -15,33 +15,29 @@ run beside others, so that none waits for an erasure or for a leaderboard that i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
+from typing import Any, TypeGuard
 
 import orjson
-from pydantic import BeforeValidator
 
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Row
-from lbactors.core.numbers import check_number
+from lbactors.core.numbers import NumberField
 from lbactors.documents.audit import Audited
 from lbactors.documents.entities import Written
 from lbactors.documents.hidden_players import Reason
 from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.command_plan import CommandPlan, parse
+from lbactors.supervisor.hosting import Hosting
+from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.protocol import Unanswered
-
-if TYPE_CHECKING:
-    from lbactors.supervisor.supervisor import Supervisor
 
 ENTRY_EDITS = frozenset(("remove_entry", "edit_entry", "restore_entry"))
 UNKNOWN = "unknown"
 
-Number = Annotated[Any, BeforeValidator(check_number)]
-
 
 class EditBody(Written):
-    score: Number
-    subscore: Number | None = None
+    score: NumberField
+    subscore: NumberField | None = None
     metadata: dict[str, Any] | None = None
     reason: Reason
 
@@ -73,8 +69,9 @@ class EntryEdits:
     [[window, period key, row before or nil, row after or nil]…]}.
     """
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.s = supervisor
+    def __init__(self, state: SupervisorState, hosting: Hosting) -> None:
+        self.state = state
+        self.hosting = hosting
 
     async def remove_entry(
         self,
@@ -129,9 +126,7 @@ class EntryEdits:
         fields: list[Any],
         details: dict[str, Any],
     ) -> CommandPlan:
-        board = self.s.boards.get(f"{tenant_id}/{leaderboard_id}")
-        if board is None:
-            raise ApiError("leaderboard_not_found", f"no leaderboard '{leaderboard_id}'")
+        board = self.state.board(tenant_id, leaderboard_id)
         chains = self._chains(board, window)
         details = {"player_id": player_id, "window": window, **details}
         outcome: dict[str, Any] = {}
@@ -176,7 +171,7 @@ class EntryEdits:
 
     def _chains(self, board: Board, window: str | None) -> list[ChainState]:
         windows = board.windows if window is None else (window,)
-        found = [self.s.chains.get(board.chain_id(w)) for w in windows if w in board.windows]
+        found = [self.state.chains.get(board.chain_id(w)) for w in windows if w in board.windows]
         chains = [c for c in found if c is not None and c.records]
         if not chains:
             name = board.leaderboard_id
@@ -189,4 +184,4 @@ class EntryEdits:
         """Of one chain: period key, row before, row after. Under its lock, so it does not move meanwhile."""
         payload = [chain.chain_id, act, player_id, fields]
         async with chain.lock:
-            return list(await self.s.hosting.change(chain, "change_entry", payload))
+            return list(await self.hosting.change(chain, "change_entry", payload))

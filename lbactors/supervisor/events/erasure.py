@@ -21,7 +21,7 @@ PAGE_DOCUMENTS = 500
 ABOUT_A_PLAYER = ("display_name", "metadata")  # fields beside a player's id that tell of the person
 
 
-async def erased(store: Store, tenant_id: str, player_id: str, anonymous_id: str) -> list[Change]:
+async def erased_bodies(store: Store, tenant_id: str, player_id: str, anonymous_id: str) -> list[Change]:
     """Bodies of deliveries with another id in the player's place, for the caller's commit. StoreError."""
     needle = orjson.dumps(player_id)
     changes: list[Change] = []

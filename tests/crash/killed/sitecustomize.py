@@ -4,7 +4,7 @@ Its folder is put on the PYTHONPATH of a server (`kill_orders.Orders`); the serv
 When a module of `WATCHED` is imported, its named methods are wrapped. A wrapped call looks for an order, a
 JSON file that LBACTORS_KILL_ORDER names:
 
-    {"call": "Supervisor.commit", "when": "before" | "after", "nth": 1, "about": ["board-7", "stage=3"]}
+    {"call": "SupervisorState.commit", "when": "before" | "after", "nth": 1, "about": ["board-7", "stage=3"]}
 
 The nth call of that method in which every text of `about` occurs is the one; the process that meets it takes
 the order away, so that it is carried out once, and kills itself with SIGKILL before or after the call.
@@ -33,10 +33,10 @@ WATCHED: dict[str, list[str]] = {
     "lbactors.period_actor.activation": ["Activation.drain", "Activation.inherit_ids", "Activation.seal"],
     "lbactors.period_actor.chain": ["Chain.seal"],
     "lbactors.period_actor.actor": ["PeriodActor.seal"],
-    "lbactors.supervisor.lifecycle": ["Closing.carry_out", "Closing._sealed", "Closing._event"],
-    "lbactors.supervisor.rewards.granting": ["Rewards.begin", "Rewards.grant"],
+    "lbactors.supervisor.lifecycle": ["Lifecycle.carry_out", "Lifecycle._sealed", "Lifecycle._event"],
+    "lbactors.supervisor.rewards.granting": ["Granting.begin", "Granting.grant"],
     "lbactors.supervisor.hosting": ["Hosting.host"],
-    "lbactors.supervisor.supervisor": ["Supervisor.commit"],
+    "lbactors.supervisor.state": ["SupervisorState.commit"],
     "lbactors.supervisor.events.webhook_sender": ["Sender.post"],
     "persistence.sqlite.store": [
         "SqliteStore.append",
