@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from actor_settings import actor_settings
+
 from lbactors.core.model import Board
 from lbactors.supervisor.command_plan import CommandPlan
 from lbactors.supervisor.commands.reviews import ReviewCommands
@@ -16,7 +18,7 @@ class HeldMemory:
 
     def __init__(self, at_ms: int, held_limit: int = 4) -> None:
         self.at_ms = at_ms
-        self.settings: dict[str, Any] = {"held_limit": held_limit}
+        self.settings = actor_settings(held_limit=held_limit)
         self.boards: dict[str, Board] = {}
         self.held_counts: dict[str, int] = {}
         self.documents: dict[str, bytes] = {}

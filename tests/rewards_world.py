@@ -13,6 +13,7 @@ from typing import Any
 import msgpack
 import orjson
 import pytest
+from actor_settings import actor_settings
 
 from lbactors.core.definition import Definition
 from lbactors.core.model import Board, PeriodRecord
@@ -72,7 +73,7 @@ class World:
     def __init__(self, store: Store, epoch: int) -> None:
         self.store, self.epoch = store, epoch
         self.clock, self.hosting = Clock(), Hosting()
-        self.settings: dict[str, Any] = {}
+        self.settings = actor_settings()
         self.boards: dict[str, Board] = {}
         self.chains: dict[str, ChainState] = {}
         self.lock = asyncio.Lock()  # of commands

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import msgpack
 import structlog
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.core import placement
 from lbactors.core.errors import ApiError
 from lbactors.supervisor.chain_state import ChainState
@@ -65,7 +66,7 @@ class Hosting:
 
     def __init__(
         self,
-        settings: dict[str, Any],
+        settings: ActorSettings,
         cluster: Actors,
         chains: dict[str, ChainState],
         keep: Keep,
@@ -73,6 +74,7 @@ class Hosting:
         commit: Callable[[list[Change]], Awaitable[None]],
     ) -> None:
         self.settings = settings
+        self.is_stopping = False  # the server ends: what dies now is not made again
         self.cluster = cluster
         self.chains = chains
         self.actors: dict[str, ActorState] = {}
@@ -145,12 +147,12 @@ class Hosting:
 
     def budget(self) -> int:
         """Period actors that may run at once (law 9)."""
-        return max(self.cluster.cores() * int(self.settings["actors_per_core"]), 1)
+        return max(self.cluster.cores() * self.settings.actors_per_core, 1)
 
     def start_spares(self) -> None:
         """Have as many idle actors running as the settings ask for, within the budget."""
         idle = sum(1 for a in self.actors.values() if not a.chains)
-        while idle < self.settings["spare_actors"] and len(self.actors) < self.budget():
+        while idle < self.settings.spare_actors and len(self.actors) < self.budget():
             self.actor(self.new_name())
             idle += 1
 
@@ -291,7 +293,7 @@ class Hosting:
                 ping = msgpack.unpackb(await actor.ref.call("ping", timeout_s=PING_TIMEOUT_S))
             except ActorGone as error:
                 actor.last_ping = {}
-                if error.for_good and not self.settings.get("stopping"):
+                if error.for_good and not self.is_stopping:
                     log.error("period actor is dead for good; a new one is made", actor=name)
                     actor.ref = self.cluster.period_actor(name, self.settings)
                 return

@@ -25,6 +25,7 @@ from typing import Any
 import msgpack
 import structlog
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
 from lbactors.core.model import COMPLETE, Board, PeriodRecord
@@ -65,11 +66,11 @@ def _record(row: list[Any]) -> PeriodRecord:
 class Supervisor:
     """What is known and done under one epoch, until it `is_over`. `begin` before use.
 
-    settings: plain values, see `gateway.server.actor_settings`. store: open, and owned under this epoch.
+    store: open, and owned under this epoch.
     """
 
     def __init__(
-        self, settings: dict[str, Any], cluster: Actors, store: Store, hooks: PluginListeners, epoch: int
+        self, settings: ActorSettings, cluster: Actors, store: Store, hooks: PluginListeners, epoch: int
     ) -> None:
         from lbactors.supervisor.commands.runner import CommandRunner
 
@@ -78,7 +79,7 @@ class Supervisor:
         self.epoch = epoch
         self.is_over = False
         self.went_back = False  # it is over because the store knew of a lower epoch alone
-        self.clock = Clock(settings["clock_file"])
+        self.clock = Clock(settings.clock_file)
         self.documents: dict[str, dict[str, bytes]] = {name: {} for name in PUBLISHED}
         self.boards: dict[str, Board] = {}
         self.chains: dict[str, ChainState] = {}

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board
 from lbactors.documents.audit import NOT_AN_ACT, Audited
@@ -62,7 +63,7 @@ class ReviewSupervisor(Protocol):
     counted; emptied whenever memory may not be what the store says.
     """
 
-    settings: dict[str, Any]
+    settings: ActorSettings
     boards: dict[str, Board]
     held_counts: dict[str, int]
 
@@ -122,7 +123,7 @@ class ReviewCommands:
             first = known.get((place, held.held_id))
             if first is None:
                 count = await self._count(place)
-                if count >= self.s.settings["held_limit"]:
+                if count >= self.s.settings.held_limit:
                     verdicts.append(["full"])
                     continue
                 first = held._replace(changed_at_ms=self.s.clock.now_ms())

@@ -48,10 +48,6 @@ if TYPE_CHECKING:
 
 PAGE_DOCUMENTS = 1000
 AT_ONCE = 8  # attempts of one listener at a time: one slow receiver must not need all that there are
-# Where a setting is missing:
-PENDING_LIMIT = 100_000  # deliveries of one webhook
-GIVE_UP_S = 3 * 86_400  # a weekend, with the evening before it
-KEEP_S = 7 * 86_400
 
 log = structlog.get_logger("events")
 
@@ -72,9 +68,9 @@ class Outbox:
         self._generation_stored = False
         self._registered: dict[str, tuple[frozenset[str], Call]] = {}
         self._by_tenant: dict[str, dict[str, Webhook]] = {}
-        self._limit = int(supervisor.settings.get("webhook_pending_limit", PENDING_LIMIT))
-        self.give_up_ms = int(supervisor.settings.get("webhook_give_up_seconds", GIVE_UP_S) * 1000)
-        self.keep_ms = int(supervisor.settings.get("webhook_keep_seconds", KEEP_S) * 1000)
+        self._limit = supervisor.settings.webhook_pending_limit
+        self.give_up_ms = int(supervisor.settings.webhook_give_up_seconds * 1000)
+        self.keep_ms = int(supervisor.settings.webhook_keep_seconds * 1000)
         self.deliverer = Deliverer(self)
 
     # Starting -------------------------------------------------------------------------------------------
