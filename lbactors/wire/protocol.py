@@ -123,6 +123,12 @@ class Actors(Protocol):
     def kill(self, ref: Any) -> None: ...
 
 
+class ActorFinder(Protocol):
+    """What gateways find actors by (`lbactors.cluster.Cluster`)."""
+
+    def find(self, name: str) -> Actor | None: ...
+
+
 class Unanswered(ApiError):
     """No answer came from an actor: it may have done what it was asked to."""
 
