@@ -23,7 +23,7 @@ from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.command_plan import CommandPlan
 from lbactors.supervisor.commands.reviews import erase_reviews
 from lbactors.supervisor.rewards.granting import erase_rewards
-from persistence.store import Change, StoreError
+from persistence.store import Change, StoreError, scan_pages
 
 if TYPE_CHECKING:
     from lbactors.supervisor.supervisor import Supervisor
@@ -126,13 +126,5 @@ class Erasure:
     async def _mentioning(self, collection: str, tenant_id: str, player_id: str) -> list[tuple[str, bytes]]:
         """A tenant's documents whose bytes contain the id. StoreError."""
         name = player_id.encode()
-        found: list[tuple[str, bytes]] = []
-        after = ""
-        while True:
-            some: list[tuple[str, Any]] = await self.s.store.scan(
-                collection, prefix=f"{tenant_id}/", after=after, limit=CHUNK
-            )
-            found += [(i, body) for i, body in some if name in body]
-            if len(some) < CHUNK:
-                return found
-            after = some[-1][0]
+        pages = scan_pages(self.s.store, collection, prefix=f"{tenant_id}/", page=CHUNK)
+        return [(found_id, body) async for rows in pages for found_id, body in rows if name in body]

@@ -41,7 +41,7 @@ from lbactors.supervisor.events.deliverer import Deliverer
 from lbactors.supervisor.events.delivery_queue import Lane, queue_of
 from lbactors.supervisor.events.erasure import erased
 from lbactors.supervisor.events.retention import purge
-from persistence.store import Change
+from persistence.store import Change, scan_pages
 
 if TYPE_CHECKING:
     from lbactors.supervisor.supervisor import Supervisor
@@ -105,13 +105,9 @@ class Outbox:
             self.lanes[name] = Lane(AT_ONCE)
         (generation,) = await self.s.store.get("deliveries", [GENERATION])
         self.generation = 1 if generation is None else msgpack.unpackb(generation) + 1
-        prefix = after = f"{PENDING}/"
-        while True:
-            rows = await self.s.store.scan("deliveries", prefix=prefix, after=after, limit=PAGE_DOCUMENTS)
+        pages = scan_pages(self.s.store, "deliveries", prefix=f"{PENDING}/", page=PAGE_DOCUMENTS)
+        async for rows in pages:
             self._take_pending(rows)
-            if len(rows) < PAGE_DOCUMENTS:
-                break
-            after = rows[-1][0]
         if pending := sum(map(len, self.lanes.values())):
             log.info("deliveries pending", deliveries=pending)
 
