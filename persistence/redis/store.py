@@ -19,6 +19,7 @@ Only these files import redis: `redis.store`, `redis.lane`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -90,7 +91,11 @@ class RedisStore:
         self.options.check_files()
         self._open = True
         try:
-            await self._find_nodes()
+            try:
+                await self._find_nodes()
+            except StoreUnavailable:
+                await self._check_hosts()
+                raise
             self.info = [await self._server(node) for node in self._nodes.primaries()]
             for info in self.info:
                 info.check(self.options)
@@ -104,9 +109,15 @@ class RedisStore:
             async with asyncio.timeout(self.options.timeout_s):
                 await self._nodes.find()
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-            if "Cluster mode is not enabled" in str(error):
-                raise StoreError(f"{self.where} is no Redis Cluster: use redis://") from error
             raise explained(error, self.where, unknown=False) from error
+
+    async def _check_hosts(self) -> None:
+        """Where no cluster was found, look whether the URL names servers that are none. StoreError."""
+        for host in self.options.hosts if self.options.kind == "cluster" else ():
+            with contextlib.suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(self.options.timeout_s):
+                    info = await self._server(host)
+                info.check(self.options)
 
     async def _server(self, node: Address | None) -> ServerInfo:
         """What a server says of itself, on a connection that asks for nothing else."""
