@@ -17,45 +17,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from lbactors.client.administration import Administration
 from lbactors.client.routes import Json
 from lbactors.client.scores import Scores
-from lbactors.client.transport import DEFAULT_URL, Transport
+from lbactors.client.transport import DEFAULT_URL, Options, Transport
 
 
 class Client(Scores, Administration):
     """Async client; safe to share among tasks of one event loop.
 
-    tenant_id: for keys that are not of one tenant. timeout_s: longest wait for one answer. patience_s: how
-    long, from the first try, a request may be tried again; 0 tries once. retry_refused: whether a refused
-    connection is tried again too (a game server wants that while the server restarts; a person who mistyped a
-    port does not). ValueError for an address that is none.
+    Arguments and errors are those of `Transport`.
     """
 
-    def __init__(
-        self,
-        url: str = DEFAULT_URL,
-        key: str | None = None,
-        *,
-        tenant_id: str | None = None,
-        timeout_s: float = 30.0,
-        patience_s: float = 30.0,
-        connections: int = 64,
-        retry_refused: bool = True,
-    ) -> None:
-        super().__init__(
-            Transport(
-                url,
-                key,
-                tenant_id=tenant_id,
-                timeout_s=timeout_s,
-                patience_s=patience_s,
-                connections=connections,
-                retry_refused=retry_refused,
-            )
-        )
+    def __init__(self, url: str = DEFAULT_URL, key: str | None = None, **options: Unpack[Options]) -> None:
+        super().__init__(Transport(url, key, **options))
 
     async def __aenter__(self) -> Self:
         return self

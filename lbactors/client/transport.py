@@ -15,7 +15,7 @@ import random
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
@@ -76,12 +76,23 @@ def checked(answer: Any) -> dict[str, Any]:
     return answer
 
 
+class Options(TypedDict, total=False):
+    """How to send; `Transport` says what each means, and the default."""
+
+    tenant_id: str | None
+    timeout_s: float
+    patience_s: float
+    connections: int
+    retry_refused: bool
+
+
 class Transport:
     """Sends requests to one server under one key. Use it inside one running event loop.
 
-    timeout_s: longest wait for one answer. patience_s: how long, from the first try, a request may be
-    tried again; 0 tries once. retry_refused: whether a refused connection is tried again too (a game
-    server wants that while the server restarts; a person who mistyped a port does not).
+    tenant_id: for a key that is not of one tenant. timeout_s: longest wait for one answer. patience_s: how
+    long, from the first try, a request may be tried again; 0 tries once. retry_refused: whether a refused
+    connection is tried again too (a game server wants that while the server restarts; a person who mistyped
+    a port does not). ValueError for an address that is none.
     """
 
     def __init__(
