@@ -32,6 +32,7 @@ from gateway.app import GatewayRunner, build_app, drain, metrics_app
 from gateway.held_store import HeldStore, hold_store
 from gateway.known_store import KnownStores
 from gateway.settings import GatewaySettings
+from lbactors.actor_settings import ActorSettings
 from lbactors.logs import configure_logs
 from lbactors.plugins import PluginError, Plugins
 from lbactors.settings import ServerSettings
@@ -63,41 +64,11 @@ class StartError(Exception):
     """The server cannot start; the message is one clear line."""
 
 
-def store_url(settings: ServerSettings) -> str:
-    if settings.store == "sqlite":
-        return f"sqlite:{settings.data_dir.resolve()}"
-    return settings.store
-
-
-def actor_settings(settings: ServerSettings, root_key_hash: str | None, held: HeldStore) -> dict[str, Any]:
-    """What supervisor and period actors need to know, as plain values.
-
-    `store_id`: the store that they must find under the URL. `server_id`, `server`: who has claimed it.
-    """
-    return {
-        "store_url": store_url(settings),
-        "store_id": held.store_id,
-        "server_id": held.server_id,
-        "server": held.description,
-        "lease_seconds": settings.lease_seconds,
-        "clock_file": str(settings.clock_file.resolve()) if settings.clock_file else None,
-        "seen_ids_limit": settings.seen_ids_limit,
-        "queue_limit": settings.queue_limit,
-        "snapshot_inputs": settings.snapshot_inputs,
-        "snapshot_seconds": settings.snapshot_seconds,
-        "idle_unload_seconds": settings.idle_unload_seconds,
-        "actors_per_core": settings.actors_per_core,
-        "spare_actors": settings.spare_actors,
-        "webhook_public_targets": settings.webhook_public_targets,
-        "webhook_give_up_seconds": settings.webhook_give_up_seconds,
-        "webhook_keep_seconds": settings.webhook_keep_seconds,
-        "webhook_pending_limit": settings.webhook_pending_limit,
-        "plugins": settings.plugins,
-        "held_limit": settings.held_limit,
-        "log_level": settings.log_level,
-        "audit_retain_days": settings.audit_retain_days,
-        "root_key_hash": root_key_hash,
-    }
+def actor_settings(settings: ServerSettings, root_key_hash: str | None, held: HeldStore) -> ActorSettings:
+    """What supervisor and period actors need to know, on a store that is held."""
+    return settings.for_actors(
+        store_id=held.store_id, server_id=held.server_id, server=held.description, root_key_hash=root_key_hash
+    )
 
 
 def run(settings: ServerSettings) -> int:
@@ -158,7 +129,7 @@ def _serve(settings: ServerSettings, listener: socket.socket, known: KnownStores
 
     accept_older = settings.accept_older_store
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        held = runner.run(hold_store(store_url(settings), known, accept_older=accept_older))
+        held = runner.run(hold_store(settings.store_url, known, accept_older=accept_older))
         cluster = Cluster()
         try:
             key_hash = runner.run(_first_key(settings, held.store))
@@ -365,7 +336,7 @@ def _run_child(settings: ServerSettings) -> int:
         supervisor = cluster.find(SUPERVISOR)
         if supervisor is None:
             raise StartError("the supervisor is not there")
-        store = open_store(store_url(settings))
+        store = open_store(settings.store_url)
         store.expect(os.environ[CHILD_STORE_ID])
         try:
             await store.open()

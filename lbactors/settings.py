@@ -10,6 +10,7 @@ store answers is found out by the server.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,6 +19,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from lbactors.actor_settings import ActorSettings
 from persistence import check_url, tls_files
 from persistence.store import StoreError
 
@@ -127,7 +129,8 @@ class ServerSettings(BaseSettings):
         "server whose tenants are not the ones who run it.",
     )
     webhook_give_up_seconds: Seconds = Field(
-        259_200, description="A delivery to a webhook is tried again for so long, then given up."
+        259_200,  # a weekend, with the evening before it
+        description="A delivery to a webhook is tried again for so long, then given up.",
     )
     webhook_keep_seconds: Seconds = Field(
         604_800, description="Deliveries that were confirmed or given up are kept for so long."
@@ -213,6 +216,27 @@ class ServerSettings(BaseSettings):
     @classmethod
     def _any_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @property
+    def store_url(self) -> str:
+        """What `persistence.open_store` opens."""
+        return f"sqlite:{self.data_dir.resolve()}" if self.store == "sqlite" else self.store
+
+    def for_actors(
+        self, *, store_id: str, server_id: str, server: str, root_key_hash: str | None
+    ) -> ActorSettings:
+        """What supervisor and period actors need to know, see there."""
+        own = {field.name for field in dataclasses.fields(ActorSettings)} & type(self).model_fields.keys()
+        values = {name: getattr(self, name) for name in own}
+        values["clock_file"] = str(self.clock_file.resolve()) if self.clock_file else None
+        return ActorSettings(
+            store_url=self.store_url,
+            store_id=store_id,
+            server_id=server_id,
+            server=server,
+            root_key_hash=root_key_hash,
+            **values,
+        )
 
 
 def option_name(field: str) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from actor_settings import actor_settings
+
+from lbactors.actor_settings import ActorSettings
 from lbactors.core.model import Board
 from lbactors.supervisor.command_plan import CommandPlan
 from lbactors.supervisor.commands.reviews import ReviewCommands
@@ -18,14 +21,21 @@ class HeldMemory:
 
     def __init__(self, at_ms: int, held_limit: int = 4) -> None:
         self.at_ms = at_ms
-        self.settings: dict[str, Any] = {"held_limit": held_limit, "clock_file": None}
         store: Any = self
-        self.state = SupervisorState(self.settings, store, 1)
+        self.state = SupervisorState(actor_settings(held_limit=held_limit), store, 1)
         self.state.clock = store
         self.boards = self.state.boards
         self.documents: dict[str, bytes] = {}
         self.commits = 0
         self.forget()
+
+    @property
+    def settings(self) -> ActorSettings:
+        return self.state.settings
+
+    @settings.setter
+    def settings(self, settings: ActorSettings) -> None:
+        self.state.settings = settings
 
     def forget(self) -> None:
         """As after a restart."""

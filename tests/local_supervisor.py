@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+from actor_settings import actor_settings
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
 from lbactors.documents.audit import Who
@@ -27,10 +29,10 @@ WHO = Who("k_test", "tester", "req-1")
 class LocalActor:
     """A handle whose actor lives here; `kill` makes it another process, which hosts nothing."""
 
-    def __init__(self, name: str, settings: dict[str, Any]) -> None:
+    def __init__(self, name: str, settings: ActorSettings) -> None:
         self.name = name
         self._settings = settings
-        self.actor = PeriodActor(name, settings)
+        self.actor = PeriodActor(name, settings.to_wire())
 
     async def call(self, method: str, *payload: bytes, timeout_s: float | None = None) -> bytes:
         return bytes(await getattr(self.actor, method)(*payload))
@@ -40,7 +42,7 @@ class LocalActor:
             chain.stop()
         self.actor.chains.clear()
         await self.actor.stop()
-        self.actor = PeriodActor(self.name, self._settings)
+        self.actor = PeriodActor(self.name, self._settings.to_wire())
 
 
 class LocalActors:
@@ -52,7 +54,7 @@ class LocalActors:
     def cores(self) -> int:
         return 1
 
-    def period_actor(self, name: str, settings: dict[str, Any]) -> LocalActor:
+    def period_actor(self, name: str, settings: ActorSettings) -> LocalActor:
         return self.by_name.setdefault(name, LocalActor(name, settings))
 
     def period_actors(self) -> list[str]:
@@ -71,11 +73,8 @@ class LocalServer:
         self.clock = Clock(str(clock))
         self.clock.move(NOON_MS - self.clock.now_ms())
         self.folder = folder
-        self.settings = {
+        given: dict[str, Any] = {
             "store_url": f"sqlite:{folder}",
-            "store_id": "",
-            "server_id": "test",
-            "server": "a test",
             "lease_seconds": 60.0,
             "clock_file": str(clock),
             "seen_ids_limit": 1000,
@@ -85,15 +84,14 @@ class LocalServer:
             "idle_unload_seconds": 3600,
             "actors_per_core": 2,
             "spare_actors": 0,
-            "log_level": "info",
-            "audit_retain_days": 400,
             "root_key_hash": "0" * 64,
             **settings,
         }
+        self.settings = actor_settings(**given)
         self.actors = LocalActors()
 
     async def __aenter__(self) -> LocalServer:
-        self.actor = SupervisorActor(dict(self.settings), lambda: self.actors)
+        self.actor = SupervisorActor(self.settings.to_wire(), lambda: self.actors)
         await self.actor.start()
         return self
 

@@ -18,10 +18,12 @@ from typing import Any, NamedTuple
 import msgpack
 import orjson
 import pytest
+from actor_settings import actor_settings
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from free_ports import free_port
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.core.errors import ApiError
 from lbactors.documents.events import Event, event_id
 from lbactors.documents.webhooks import Delivery, unpack_delivery
@@ -41,7 +43,7 @@ class NoActors:
     def cores(self) -> int:
         return 1
 
-    def period_actor(self, name: str, settings: dict[str, Any]) -> Any:
+    def period_actor(self, name: str, settings: ActorSettings) -> Any:
         raise AssertionError("no leaderboard needs an actor here")
 
     def period_actors(self) -> list[str]:
@@ -72,20 +74,15 @@ class OutboxWorld:
         self.plugins: dict[str, tuple[set[str], Callable[[Event], Awaitable[None]]]] = {}
         self._moved = asyncio.Condition()
         self._numbers = 0
-        self.actor = SupervisorActor(
-            {
-                "store_url": f"sqlite:{folder}",
-                "store_id": "",
-                "server_id": "s",
-                "server": "test",
-                "clock_file": str(folder / "clock"),
-                "actors_per_core": 1,
-                "spare_actors": 0,
-                "log_level": "error",
-                **settings,
-            },
-            NoActors,
-        )
+        given: dict[str, Any] = {
+            "store_url": f"sqlite:{folder}",
+            "clock_file": str(folder / "clock"),
+            "actors_per_core": 1,
+            "spare_actors": 0,
+            "log_level": "error",
+            **settings,
+        }
+        self.actor = SupervisorActor(actor_settings(**given).to_wire(), NoActors)
 
     @property
     def s(self) -> Supervisor:

@@ -13,6 +13,7 @@ from typing import Any
 import msgpack
 import orjson
 import pytest
+from actor_settings import actor_settings
 
 from lbactors.core.definition import Definition
 from lbactors.core.model import Board, PeriodRecord
@@ -73,7 +74,7 @@ class MortalState(SupervisorState):
     """The real state, whose process may die at a commit. Boards, chains and clock are the world's."""
 
     def __init__(self, world: World) -> None:
-        super().__init__({"clock_file": None}, world.store, world.epoch)
+        super().__init__(actor_settings(), world.store, world.epoch)
         self.world = world
         self.boards, self.chains, self.clock = world.boards, world.chains, world.clock
 

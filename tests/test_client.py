@@ -16,7 +16,7 @@ from fake_api import KEY, FakeApi
 from free_ports import free_port
 
 from lbactors.client import ApiError, Client, SyncClient, Unreachable, transport
-from lbactors.client import client as client_module
+from lbactors.client import scores as scores_module
 
 
 @pytest.fixture
@@ -284,7 +284,7 @@ async def test_a_command_keeps_its_idempotency_key(api: FakeApi, client: Client,
 async def test_long_lists_go_in_several_requests(
     api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "BATCH_ITEMS", 3)
+    monkeypatch.setattr(scores_module, "BATCH_ITEMS", 3)
     items: list[dict[str, Any]] = [{"player_id": f"p{i}", "score": i} for i in range(8)]
     items[4]["score"] = "many"
     answer = await client.submit_many("xp", items, results="full")

@@ -191,7 +191,7 @@ def test_the_views() -> None:
 
 DRIVER = """
 import sys
-from lbactors import demo, own_server
+from lbactors.demo import demo, own_server
 from fake_api import FakeApi
 import fake_api
 

@@ -21,7 +21,7 @@ from lbactors.core.errors import ApiError
 from lbactors.core.instants import format_instant
 from lbactors.documents.audit import Wanted, search
 from lbactors.documents.reviews import Review
-from persistence.sqlite.store import DATABASE_NAME
+from persistence.data_dir import DATABASE_NAME
 
 GONE = "gone-soon-4711"
 HOUR_MS = 3_600_000

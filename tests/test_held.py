@@ -11,6 +11,7 @@ from typing import Any
 
 import msgpack
 import pytest
+from actor_settings import actor_settings
 from held_memory import HeldMemory
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -192,7 +193,7 @@ async def test_a_second_decision_on_an_id_is_remembered_like_the_first(
 
 
 async def test_old_decisions_are_forgotten_a_part_at_a_time(memory: HeldMemory, board: Board) -> None:
-    memory.settings["held_limit"] = 10_000
+    memory.settings = actor_settings(held_limit=10_000)
     count = 2 * FORGET_AT_ONCE + 50
     verdicts = await hold(memory, board, *map(submission, range(count + 3)))
     for _, held_id, _ in verdicts[:count]:

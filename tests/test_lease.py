@@ -15,6 +15,7 @@ from typing import Any
 
 import msgpack
 import pytest
+from actor_settings import actor_settings
 from test_chain import CHAIN_ID, GRACE_MS, NOON_MS, SUM, World, hour, refusal, standings, submit
 
 from lbactors.core.errors import ApiError
@@ -56,19 +57,18 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
-def actor_settings(directory: Path) -> dict[str, Any]:
-    return {
-        "store_url": f"sqlite:{directory}",
-        "store_id": "",
-        "lease_seconds": LEASE_S,
-        "clock_file": str(directory / "clock"),
-        "seen_ids_limit": 1000,
-        "queue_limit": 1000,
-        "snapshot_inputs": 1000,
-        "snapshot_seconds": 3600,
-        "idle_unload_seconds": 3600,
-        "log_level": "warning",
-    }
+def settings_in(directory: Path) -> dict[str, Any]:
+    return actor_settings(
+        store_url=f"sqlite:{directory}",
+        lease_seconds=LEASE_S,
+        clock_file=str(directory / "clock"),
+        seen_ids_limit=1000,
+        queue_limit=1000,
+        snapshot_inputs=1000,
+        snapshot_seconds=3600,
+        idle_unload_seconds=3600,
+        log_level="warning",
+    ).to_wire()
 
 
 async def again(chain: Chain, state: str) -> Activation:
@@ -145,7 +145,7 @@ async def test_what_was_journaled_before_a_pause_is_confirmed_after_it(
     await store.open()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(store.close)
-        actor = PeriodActor("period-1", actor_settings(tmp_path))
+        actor = PeriodActor("period-1", settings_in(tmp_path))
         spec = ChainSpec(CHAIN_ID, "main", 1, SUM, GRACE_MS, True, [hour(1)], None, 1)
         await actor.host(msgpack.packb([[spec.to_wire()], True]))
         plain = Activation._append

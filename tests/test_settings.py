@@ -10,9 +10,11 @@ import sys
 import types
 from pathlib import Path
 
+import msgpack
 import pytest
 from command import ok, refused, run
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.settings import ServerSettings, env_name, option_name
 
 STORES = (
@@ -132,3 +134,12 @@ def test_a_store_url_stays_as_it_was_written(
     assert run("serve").exit_code == 7
     assert [settings.store for settings in served] == [url, url]
     assert all(url not in repr(settings) for settings in served)
+
+
+def test_actors_are_told_what_the_server_was(tmp_path: Path) -> None:
+    server = ServerSettings(data_dir=tmp_path, held_limit=7, clock_file=tmp_path / "clock")
+    told = server.for_actors(store_id="s", server_id="i", server="here", root_key_hash="00")
+    assert (told.store_url, told.held_limit) == (f"sqlite:{tmp_path}", 7)
+    assert told.clock_file == str(tmp_path / "clock")
+    wire = msgpack.unpackb(msgpack.packb(told.to_wire()))
+    assert ActorSettings.from_wire({**wire, "of_a_later_version": 1}) == told

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgpack
 import pytest
+from actor_settings import actor_settings
 from test_chain import (
     CHAIN_ID,
     END_MS,
@@ -33,15 +34,11 @@ from lbactors.period_actor.chain import Chain
 from lbactors.period_actor.chain_reads import is_warm, read
 from lbactors.wire.protocol import ASLEEP, NOT_HERE, Limits
 
-ACTOR_SETTINGS: dict[str, Any] = {
-    "store_id": "",
+LIMITS: dict[str, Any] = {
     "lease_seconds": 60.0,
-    "clock_file": None,
     "seen_ids_limit": 1000,
     "queue_limit": 1000,
     "snapshot_inputs": 1000,
-    "snapshot_seconds": 60,
-    "idle_unload_seconds": 300,
     "log_level": "error",
 }
 
@@ -273,7 +270,7 @@ async def test_a_repeat_after_the_grace_is_recognised(world: World) -> None:
 
 
 async def actor_of(world: World, tmp_path: Any, *serials: int, awake: bool) -> PeriodActor:
-    actor = PeriodActor("a", {**ACTOR_SETTINGS, "store_url": f"sqlite:{tmp_path}"})
+    actor = PeriodActor("a", actor_settings(store_url=f"sqlite:{tmp_path}", **LIMITS).to_wire())
     actor._store, actor._starting = world.store, asyncio.Lock()  # type: ignore[assignment]
     actor.clock = world.clock
     actor.limits = Limits(1000, 1000, 60.0)

@@ -1,8 +1,12 @@
-"""The structure that the design promises: imports run one way, and each foreign system has one door."""
+"""The structure that the design promises: imports run one way, and each foreign system has one door.
+
+Which room may import which, and that there are no circles, is in pyproject.toml; `./run lint` looks at it.
+"""
 
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -15,16 +19,22 @@ FILES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py")
 ABOVE = {ROOT / "lbactors" / "cli" / "serve.py"}
 
 
-def imported(path: Path) -> set[str]:
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
+def imported(path: Path) -> frozenset[str]:
     """Every module that a file names in an import, wherever in the file."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
+    return frozenset(names)
 
 
 def tops(path: Path) -> set[str]:
@@ -37,6 +47,17 @@ def test_imports_run_one_way(path: Path) -> None:
     above = {"persistence": {"lbactors", "gateway"}, "lbactors": {"gateway"}, "gateway": set()}[package]
     if path not in ABOVE:
         assert not tops(path) & above
+
+
+def test_a_module_takes_nothing_of_the_packages_that_it_is_in() -> None:
+    """That would be a circle too, and the one kind that import-linter does not look for."""
+    names = (".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in FILES)
+    modules = dict(zip(names, FILES, strict=True))
+    for name, path in modules.items():
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.ImportFrom) and node.module and name.startswith(f"{node.module}."):
+                taken = {f"{node.module}.{alias.name}" for alias in node.names}
+                assert taken <= modules.keys(), f"{name} imports {taken} from its own package"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +83,7 @@ def test_the_core_has_no_io_and_no_clock(path: Path) -> None:
     assert not tops(path) & forbidden
     calls = {
         f"{node.value.id}.{node.attr}"
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
     assert not calls & {"datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
@@ -70,5 +91,5 @@ def test_the_core_has_no_io_and_no_clock(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_module_says_what_it_is(path: Path) -> None:
-    text = path.read_text()
-    assert not text or ast.get_docstring(ast.parse(text)), "a module opens with its idea"
+    tree = parsed(path)
+    assert not tree.body or ast.get_docstring(tree), "a module opens with its idea"

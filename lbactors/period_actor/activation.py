@@ -34,9 +34,9 @@ from lbactors.core.definition import Rules
 from lbactors.core.errors import ApiError
 from lbactors.core.model import PeriodRecord
 from lbactors.core.period import CONFIGURE, INHERIT, Applied, Period
-from lbactors.core.replay import Replay
 from lbactors.core.seen_ids import ID_SEGMENT, SEEN_IDS_MS
 from lbactors.period_actor import gc_pause
+from lbactors.period_actor.replay import Replay
 from persistence.store import (
     WENT_BACK,
     Fenced,

@@ -17,12 +17,11 @@ from typing import Any
 import msgpack
 import structlog
 
-from lbactors.cluster import ActorRef, Cluster
 from lbactors.core.errors import ApiError
 from lbactors.service.catalogue import Catalogue
 from lbactors.settings import ServerSettings
 from lbactors.wire.batching import Channel
-from lbactors.wire.protocol import ASLEEP, ERROR, NOT_HERE, ActorGone
+from lbactors.wire.protocol import ASLEEP, ERROR, NOT_HERE, Actor, ActorFinder, ActorGone
 from lbactors.wire.rpc import ConnectionLost, RpcClient
 from lbactors.wire.single_flight import SingleFlight
 
@@ -54,8 +53,8 @@ class Router:
 
     def __init__(
         self,
-        cluster: Cluster,
-        supervisor: ActorRef,
+        cluster: ActorFinder,
+        supervisor: Actor,
         catalogue: Catalogue,
         settings: ServerSettings,
         now_ms: Callable[[], int],

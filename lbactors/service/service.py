@@ -16,7 +16,6 @@ import msgpack
 import structlog
 
 from lbactors.clock import Clock
-from lbactors.cluster import ActorRef, Cluster
 from lbactors.core.errors import ApiError, detail
 from lbactors.core.model import Board, Outcome, PeriodRecord, PeriodView, Reading, Row, Submission
 from lbactors.core.period import FULL, NO_RANK, RANK
@@ -32,7 +31,7 @@ from lbactors.service.reward_reader import RewardReader
 from lbactors.service.router import Router
 from lbactors.service.webhook_reader import WebhookReader
 from lbactors.settings import ServerSettings
-from lbactors.wire.protocol import ActorGone
+from lbactors.wire.protocol import Actor, ActorFinder, ActorGone
 from persistence.store import Store, StoreError, trouble_of
 
 WANT = {"none": NO_RANK, "ranks": RANK, "full": FULL}
@@ -103,7 +102,7 @@ class Service:
     """One for each gateway process; `start` before use, `close` at the end."""
 
     def __init__(
-        self, cluster: Cluster, supervisor: ActorRef, store: Store, settings: ServerSettings
+        self, cluster: ActorFinder, supervisor: Actor, store: Store, settings: ServerSettings
     ) -> None:
         self._cluster = cluster
         self._supervisor = supervisor

@@ -9,11 +9,12 @@ before may still write. So nothing is ever done on the memory of two of them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgpack
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.core.errors import ApiError
 from lbactors.documents.audit import Who
 from lbactors.logs import configure_logs
@@ -30,13 +31,14 @@ CLAIM_S = 15.0
 
 
 class SupervisorActor:
-    """`settings`: plain values, see `gateway.server.actor_settings`. Calls take and give bytes (msgpack).
+    """`settings`: `ActorSettings`, as they travel. Calls take and give bytes (msgpack).
 
     The constructor neither loads nor raises: an actor whose constructor fails is dead for good (law 5).
     """
 
-    def __init__(self, settings: dict[str, Any], connect: Callable[[], Actors]) -> None:
-        self.settings = settings
+    def __init__(self, settings: Mapping[str, Any], connect: Callable[[], Actors]) -> None:
+        self.settings = ActorSettings.from_wire(settings)
+        self.is_stopping = False  # the server ends; it stays so
         self._connect = connect
         self._store: Store | None = None
         self._plugin_listeners: PluginListeners | None = None
@@ -61,17 +63,17 @@ class SupervisorActor:
 
     async def _begin(self) -> Supervisor:
         settings = self.settings
-        configure_logs(settings["log_level"])
+        configure_logs(settings.log_level)
         if self._store is None:
-            store = open_store(settings["store_url"])
-            store.expect(settings["store_id"])
+            store = open_store(settings.store_url)
+            store.expect(settings.store_id)
             await store.open()
             self._store = store
         if self._plugin_listeners is None:
-            self._plugin_listeners = PluginListeners(Plugins.load(settings.get("plugins", "")))
+            self._plugin_listeners = PluginListeners(Plugins.load(settings.plugins))
         # The server renews it. A supervisor that outlived its server, on a cluster that goes on, must not
         # fence the supervisor of another one.
-        await self._store.claim(settings["server_id"], settings["server"], CLAIM_S)
+        await self._store.claim(settings.server_id, settings.server, CLAIM_S)
         last = self.supervisor
         if last is not None and last.state.went_back:
             highest = await self._store.ownership(OWNER)
@@ -83,6 +85,7 @@ class SupervisorActor:
         self.supervisor = supervisor = Supervisor(
             settings, self._connect(), self._store, self._plugin_listeners, epoch
         )
+        supervisor.hosting.is_stopping = self.is_stopping
         self._commands = CommandRunner(supervisor)
         try:
             await supervisor.load()
@@ -137,8 +140,9 @@ class SupervisorActor:
 
     async def stop(self) -> bytes:
         """The end of the server: every period saved, every actor let go."""
-        self.settings["stopping"] = True
+        self.is_stopping = True
         if self.supervisor is not None:  # else nothing ever started
+            self.supervisor.hosting.is_stopping = True
             await self.supervisor.stop()
         if self._store is not None:
             await self._store.close()

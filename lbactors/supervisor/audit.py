@@ -93,7 +93,7 @@ class Audit:
 
     async def trim(self) -> int:
         """Delete a bounded number of records of every tenant that are too old; how many. ApiError."""
-        before_ms = self.state.clock.now_ms() - self.state.settings.get("audit_retain_days", 400) * DAY_MS
+        before_ms = self.state.clock.now_ms() - self.state.settings.audit_retain_days * DAY_MS
         gone = 0
         for tenant_id in list(self.state.documents["tenants"]):
             after = f"{tenant_id}/{LAST - before_ms * PER_MS:017d}-"

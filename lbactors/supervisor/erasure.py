@@ -29,7 +29,7 @@ from lbactors.supervisor.purging import Purging
 from lbactors.supervisor.reviews import Reviews
 from lbactors.supervisor.rewards.granting import Granting
 from lbactors.supervisor.state import SupervisorState
-from persistence.store import Change, StoreError
+from persistence.store import Change, StoreError, scan_pages
 
 CHAINS_AT_ONCE = 8
 CHUNK = 500  # documents read at a time
@@ -145,13 +145,5 @@ class Erasure:
     async def _mentioning(self, collection: str, tenant_id: str, player_id: str) -> list[tuple[str, bytes]]:
         """A tenant's documents whose bytes contain the id. StoreError."""
         name = player_id.encode()
-        found: list[tuple[str, bytes]] = []
-        after = ""
-        while True:
-            some: list[tuple[str, Any]] = await self.state.store.scan(
-                collection, prefix=f"{tenant_id}/", after=after, limit=CHUNK
-            )
-            found += [(i, body) for i, body in some if name in body]
-            if len(some) < CHUNK:
-                return found
-            after = some[-1][0]
+        pages = scan_pages(self.state.store, collection, prefix=f"{tenant_id}/", page=CHUNK)
+        return [(found_id, body) async for rows in pages for found_id, body in rows if name in body]

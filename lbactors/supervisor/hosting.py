@@ -78,6 +78,7 @@ class Hosting:
         self.actors: dict[str, ActorState] = {}
         self.dormant: dict[str, set[str]] = {}  # chains of actors that do not run: nobody uses them
         self.homing = asyncio.Lock()  # held while chains become dormant or get a home again
+        self.is_stopping = False  # the server ends: what dies now is not made again
         self._number = 0  # of the newest actor
         state.feed.add_source(self._incarnations)
 
@@ -146,12 +147,12 @@ class Hosting:
 
     def budget(self) -> int:
         """Period actors that may run at once (law 9)."""
-        return max(self.cluster.cores() * int(self.state.settings["actors_per_core"]), 1)
+        return max(self.cluster.cores() * self.state.settings.actors_per_core, 1)
 
     def start_spares(self) -> None:
         """Have as many idle actors running as the settings ask for, within the budget."""
         idle = sum(1 for a in self.actors.values() if not a.chains)
-        while idle < self.state.settings["spare_actors"] and len(self.actors) < self.budget():
+        while idle < self.state.settings.spare_actors and len(self.actors) < self.budget():
             self.actor(self.new_name())
             idle += 1
 
@@ -288,7 +289,7 @@ class Hosting:
                 ping = msgpack.unpackb(await actor.ref.call("ping", timeout_s=PING_TIMEOUT_S))
             except ActorGone as error:
                 actor.last_ping = {}
-                if error.for_good and not self.state.settings.get("stopping"):
+                if error.for_good and not self.is_stopping:
                     log.error("period actor is dead for good; a new one is made", actor=name)
                     actor.ref = self.cluster.period_actor(name, self.state.settings)
                 return

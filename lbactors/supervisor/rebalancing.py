@@ -148,7 +148,7 @@ class Rebalancer:
         for name, actor in list(self.hosting.actors.items()):
             spare = not actor.chains and len([a for a in self.hosting.actors.values() if not a.chains])
             if (
-                (spare and spare <= self.state.settings["spare_actors"])
+                (spare and spare <= self.state.settings.spare_actors)
                 or not actor.last_ping
                 or actor.is_emptied
                 or self._is_awake(actor)

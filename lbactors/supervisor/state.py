@@ -19,6 +19,7 @@ from typing import Any
 import msgpack
 import structlog
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
 from lbactors.core.model import COMPLETE, Board, PeriodRecord, Tenant
@@ -45,15 +46,15 @@ def _record(row: list[Any]) -> PeriodRecord:
 
 
 class SupervisorState:
-    """settings: plain values, see `gateway.server.actor_settings`. store: open, and owned under this
+    """store: open, and owned under this
     epoch.
     """
 
-    def __init__(self, settings: dict[str, Any], store: Store, epoch: int) -> None:
+    def __init__(self, settings: ActorSettings, store: Store, epoch: int) -> None:
         self.settings = settings
         self.store = store
         self.epoch = epoch
-        self.clock = Clock(settings["clock_file"])
+        self.clock = Clock(settings.clock_file)
         self.feed = Feed(epoch)
         self.documents: dict[str, dict[str, bytes]] = {name: {} for name in PUBLISHED}
         self.boards: dict[str, Board] = {}

@@ -20,6 +20,7 @@ from typing import Any
 
 import structlog
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.core.errors import ApiError
 from lbactors.supervisor.audit import Audit
 from lbactors.supervisor.chain_state import ChainState
@@ -49,13 +50,12 @@ log = structlog.get_logger("supervisor")
 class Supervisor:
     """What is known and done under one epoch, until its state `is_over`. `begin` before use.
 
-    It makes the parts and hands each of them what it needs. settings: plain values, see
-    `gateway.server.actor_settings`. store: open, and owned under this epoch.
+    It makes the parts and hands each of them what it needs. store: open, and owned under this epoch.
     """
 
     def __init__(
         self,
-        settings: dict[str, Any],
+        settings: ActorSettings,
         cluster: Actors,
         store: Store,
         plugin_listeners: PluginListeners,

@@ -9,6 +9,7 @@ from zlib import crc32
 
 import msgpack
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.core.definition import Rules
 from lbactors.core.errors import ApiError
 from lbactors.core.model import PeriodRecord
@@ -115,11 +116,17 @@ class Actors(Protocol):
 
     def cores(self) -> int: ...
 
-    def period_actor(self, name: str, settings: dict[str, Any]) -> Any: ...
+    def period_actor(self, name: str, settings: ActorSettings) -> Any: ...
 
     def period_actors(self) -> list[str]: ...
 
     def kill(self, ref: Any) -> None: ...
+
+
+class ActorFinder(Protocol):
+    """What gateways find actors by (`lbactors.cluster.Cluster`)."""
+
+    def find(self, name: str) -> Actor | None: ...
 
 
 class Unanswered(ApiError):

@@ -60,7 +60,8 @@ ELSEWHERE = (
     ReadOnlyError,
     BusyLoadingError,
 )
-REFUSALS = ("OOM", "MISCONF", "NOREPLICAS", "BUSY ", "UNBLOCKED", "NOAUTH")  # how other errors begin
+# Other errors that mean "not now", by the code that they begin with.
+REFUSALS = frozenset({"OOM", "MISCONF", "NOREPLICAS", "BUSY", "UNBLOCKED", "NOAUTH"})
 
 Reply = Any
 Address = tuple[str, int]
@@ -72,6 +73,12 @@ def explained(error: Exception, where: str, *, unknown: bool) -> StoreError:
     if isinstance(error, TimeoutError):
         text = "no answer in time"
     return StoreUnavailable(f"{where}: {text}", unknown=unknown)
+
+
+def code_of(reply: RedisError) -> str:
+    """The code that an error reply begins with, "" where redis-py has a class for it and takes it off."""
+    word = str(reply).partition(" ")[0]
+    return word if word.isupper() else ""
 
 
 class _Command:
@@ -232,7 +239,7 @@ class Lane:
         if isinstance(reply, ELSEWHERE):
             self._lost(reply)
             asyncio.get_running_loop().call_soon(self._reconnect)
-        elif not (isinstance(reply, OutOfMemoryError | NoPermissionError) or str(reply).startswith(REFUSALS)):
+        elif not isinstance(reply, OutOfMemoryError | NoPermissionError) and code_of(reply) not in REFUSALS:
             return reply
         prefix = "OOM " if isinstance(reply, OutOfMemoryError) else ""
         prefix = "READONLY " if isinstance(reply, ReadOnlyError) else prefix

@@ -6,19 +6,22 @@ one, Redis decides. Commands run on lanes (`redis.lane`), which say of every out
 Journals, and what is small, have one lane; snapshot parts and replays, which are large, another; reads a
 third: so none of them waits behind the other.
 
-What departs from the obvious * The manifest of a snapshot is made here, not in Lua: Redis is asked for the
-versions of the parts that were   put, the manifest is made and checked, and a script puts it in force if
-nothing was put or committed since. * Large deletions are made in steps after the commit, so that no append
-waits for them. A step that is missed   is made up for by the next commit. * A period's keys share a hash
-tag, so the index of all periods is elsewhere. It is written before the first   epoch is given out and
-cleaned after a drop: it may name a period that has nothing, never miss one that has.
+What departs from the obvious:
 
-Only these files import redis: `redis.store`, `redis.lane`.
+* The manifest of a snapshot is made here, not in Lua: Redis is asked for the versions of the parts that were
+  put, the manifest is made and checked, and a script puts it in force if nothing was put or committed since.
+* Large deletions are made in steps after the commit, so that no append waits for them. A step that is missed
+  is made up for by the next commit.
+* A period's keys share a hash tag, so the index of all periods is elsewhere. It is written before the first
+  epoch is given out and cleaned after a drop: it may name a period that has nothing, never miss one that has.
+
+Only this file and `redis.lane` import redis.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,7 +30,7 @@ from typing import Any
 import msgpack
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
-from persistence.redis import reading as reading
+from persistence.redis import reading
 from persistence.redis.keys import Keys, sealed, text
 from persistence.redis.lane import Address, Lane, Nodes, Reply, explained
 from persistence.redis.scripts import DROPPED_EPOCH_S, FORMAT, TRIM_RECORDS, script_of
@@ -90,7 +93,11 @@ class RedisStore:
         self.options.check_files()
         self._open = True
         try:
-            await self._find_nodes()
+            try:
+                await self._find_nodes()
+            except StoreUnavailable:
+                await self._check_hosts()
+                raise
             self.info = [await self._server(node) for node in self._nodes.primaries()]
             for info in self.info:
                 info.check(self.options)
@@ -104,9 +111,15 @@ class RedisStore:
             async with asyncio.timeout(self.options.timeout_s):
                 await self._nodes.find()
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-            if "Cluster mode is not enabled" in str(error):
-                raise StoreError(f"{self.where} is no Redis Cluster: use redis://") from error
             raise explained(error, self.where, unknown=False) from error
+
+    async def _check_hosts(self) -> None:
+        """Where no cluster was found, look whether the URL names servers that are none. StoreError."""
+        for host in self.options.hosts if self.options.kind == "cluster" else ():
+            with contextlib.suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(self.options.timeout_s):
+                    info = await self._server(host)
+                info.check(self.options)
 
     async def _server(self, node: Address | None) -> ServerInfo:
         """What a server says of itself, on a connection that asks for nothing else."""

@@ -29,8 +29,9 @@ def say(*words: object) -> None:
 
 
 async def main(name: str, store_url: str) -> None:
-    settings = ServerSettings(snapshot_seconds=0.3, clock_file=None, log_level="warning").model_dump()
-    actor = PeriodActor(name, {**settings, "store_url": store_url, "store_id": ""})
+    server = ServerSettings(snapshot_seconds=0.3, clock_file=None, log_level="warning")
+    settings = server.for_actors(store_id="", server_id="", server="", root_key_hash=None)
+    actor = PeriodActor(name, {**settings.to_wire(), "store_url": store_url})
     loop, orders = asyncio.get_running_loop(), asyncio.Queue[str]()
 
     def listen() -> None:

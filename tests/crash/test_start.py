@@ -18,7 +18,8 @@ import pytest
 from free_ports import free_port
 from redis_server import RedisServer
 
-from persistence.sqlite.store import DATABASE_NAME, SqliteStore
+from persistence.data_dir import DATABASE_NAME
+from persistence.sqlite.store import SqliteStore
 from persistence.store import Record
 
 from .conftest import ROOT_KEY, MakeServer, Note

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from actor_settings import actor_settings
 from aiohttp.test_utils import TestClient, TestServer
 from fake_service import NOW_MS, ROOT_KEY, FakeService
 from gateway_http import Answer, Http
@@ -203,7 +204,7 @@ async def test_too_many_held_are_429_and_the_others_taken(http: Http) -> None:
 
 async def test_those_that_wait_form_the_next_command(service: FakeService) -> None:
     service.add_board("xp")
-    service.held_memory.settings["held_limit"] = 1000
+    service.held_memory.settings = actor_settings(held_limit=1000)
     begun, gate, run = asyncio.Event(), asyncio.Event(), service.held_memory.run
     calls: list[int] = []
 
@@ -348,7 +349,7 @@ def test_what_a_call_costs() -> None:
 
 
 async def test_listing(http: Http, service: FakeService) -> None:
-    service.held_memory.settings["held_limit"] = 100
+    service.held_memory.settings = actor_settings(held_limit=100)
     for number in range(5):
         await send(http, 500 + number, f"p{number % 2}")
     page = (await http.get(HELD, limit=2)).body

@@ -22,7 +22,8 @@ import pytest
 
 from gateway.held_store import HeldStore, hold_store
 from gateway.known_store import KnownStores
-from gateway.server import actor_settings, store_url
+from gateway.server import actor_settings
+from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
 from lbactors.period_actor.actor import PeriodActor
@@ -152,11 +153,11 @@ class Cluster:
             self.processes[name] = Process(make())
         return Ref(self, name)
 
-    def supervisor(self, settings: dict[str, Any]) -> Ref:
-        return self._start("supervisor", lambda: SupervisorActor(dict(settings), lambda: self))
+    def supervisor(self, settings: ActorSettings) -> Ref:
+        return self._start("supervisor", lambda: SupervisorActor(settings.to_wire(), lambda: self))
 
-    def period_actor(self, name: str, settings: dict[str, Any]) -> Ref:
-        return self._start(name, lambda: PeriodActor(name, settings))
+    def period_actor(self, name: str, settings: ActorSettings) -> Ref:
+        return self._start(name, lambda: PeriodActor(name, settings.to_wire()))
 
     def find(self, name: str) -> Ref | None:
         return Ref(self, name) if name in self.processes else None
@@ -217,7 +218,7 @@ class Server:
 
     async def start(self) -> None:
         self._held = await hold_store(
-            store_url(self.settings), KnownStores(self.settings.data_dir), accept_older=False
+            self.settings.store_url, KnownStores(self.settings.data_dir), accept_older=False
         )
         ref = self._ref = self.cluster.supervisor(actor_settings(self.settings, None, self._held))
         self.service = Service(self.cluster, ref, self._held.store, self.settings)  # type: ignore[arg-type]

@@ -16,7 +16,8 @@ from collections import deque
 from pathlib import Path
 
 from persistence import open_store
-from persistence.sqlite.store import DATABASE_NAME, SqliteStore, lock_data_dir
+from persistence.data_dir import DATABASE_NAME
+from persistence.sqlite.store import SqliteStore, lock_data_dir
 from persistence.store import Fenced, Record, StoreUnavailable
 
 IN_FLIGHT = 8

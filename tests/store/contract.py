@@ -29,6 +29,7 @@ from persistence.store import (
     Store,
     StoreCorrupt,
     StoreUnavailable,
+    scan_pages,
 )
 
 from .backend import Backend, journal, recovered, refusal
@@ -145,6 +146,16 @@ class StoreContract(UseContract, RepairContract):
                         limit,
                     )
                     assert all(body == doc_id.encode() for doc_id, body in found)
+
+    @pytest.mark.parametrize("page", [1, 3, 6, 7])
+    async def test_scan_in_pages(self, store: Store, page: int) -> None:
+        epoch = await store.take_ownership("owner")
+        ids = [f"k{number}" for number in range(6)]
+        await store.commit([Change("c", i, b"") for i in [*ids, "a"]], owner="owner", epoch=epoch)
+        for after, expected in (("", ids), ("k0", ids[1:]), ("k5", [])):
+            pages = [rows async for rows in scan_pages(store, "c", prefix="k", after=after, page=page)]
+            assert [doc_id for rows in pages for doc_id, _ in rows] == expected
+            assert all(0 < len(rows) <= page for rows in pages)
 
     async def test_damaged_document(self, store: Store, backend: Backend) -> None:
         epoch = await store.take_ownership("owner")

@@ -315,7 +315,7 @@ async def test_a_cluster_needs_its_own_scheme(cluster: RedisCluster, shared_redi
     with pytest.raises(StoreError, match=r"is a node of a Redis Cluster: use redis\+cluster://"):
         await RedisStore(cluster.nodes[0].url).open()
     single = f"redis+cluster://127.0.0.1:{shared_redis.port}/"
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match="is no Redis Cluster: use redis://"):
         await RedisStore(with_options(single, timeout_ms=TIMEOUT_MS)).open()
 
 

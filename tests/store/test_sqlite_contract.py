@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from persistence import open_store
-from persistence.sqlite.store import DATABASE_NAME
+from persistence.data_dir import DATABASE_NAME
 from persistence.store import Store
 
 from .contract import Backend, StoreContract

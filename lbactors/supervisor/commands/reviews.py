@@ -86,7 +86,7 @@ class ReviewCommands:
             first = known.get((place, held.held_id))
             if first is None:
                 count = await self.reviews.count(place)
-                if count >= self.state.settings["held_limit"]:
+                if count >= self.state.settings.held_limit:
                     verdicts.append(["full"])
                     continue
                 first = held._replace(changed_at_ms=self.state.clock.now_ms())

@@ -113,7 +113,7 @@ class CommandRunner:
         if "default" not in self.state.documents["tenants"]:
             tenant = Tenant("default", "default", "active", None, now_ms)
             changes.append(Change("tenants", "default", pack_tenant(tenant)))
-        key_hash = self.state.settings.get("root_key_hash")
+        key_hash = self.state.settings.root_key_hash
         known = {unpack_key(body).key_hash for body in self.state.documents["keys"].values()}
         if key_hash and key_hash not in known:
             key = Key(

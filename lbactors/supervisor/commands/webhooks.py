@@ -63,7 +63,7 @@ class WebhookCommands:
         return webhook
 
     def _check_target(self, url: str) -> None:
-        if self.state.settings.get("webhook_public_targets", False) and is_private_literal(url):
+        if self.state.settings.webhook_public_targets and is_private_literal(url):
             raise invalid("must not be a private address", "body", "url")
 
     async def create_webhook(self, tenant_id: str, _: str | None, webhook: Any) -> CommandPlan:

@@ -196,7 +196,7 @@ class Deliverer:
         if webhook is None:
             return Attempt(None, "the webhook was deleted", 0)
         if self._sender is None:
-            self._sender = Sender(self.state.settings.get("webhook_public_targets", False))
+            self._sender = Sender(self.state.settings.webhook_public_targets)
         now_ms = self.state.clock.now_ms()
         headers = signed_headers(webhook.secrets_at(now_ms), head.event_id, now_ms, body)
         return await self._sender.post(webhook.url, headers, body)

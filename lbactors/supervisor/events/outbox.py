@@ -38,14 +38,10 @@ from lbactors.documents.webhooks import (
 )
 from lbactors.supervisor.events.delivery_queue import Lane, queue_of
 from lbactors.supervisor.state import SupervisorState
-from persistence.store import Change
+from persistence.store import Change, scan_pages
 
 PAGE_DOCUMENTS = 1000
 AT_ONCE = 8  # attempts of one listener at a time: one slow receiver must not need all that there are
-# Where a setting is missing:
-PENDING_LIMIT = 100_000  # deliveries of one webhook
-GIVE_UP_S = 3 * 86_400  # a weekend, with the evening before it
-KEEP_S = 7 * 86_400
 
 log = structlog.get_logger("events")
 
@@ -66,9 +62,9 @@ class Outbox:
         self._generation_stored = False
         self._registered: dict[str, tuple[frozenset[str], Call]] = {}
         self._by_tenant: dict[str, dict[str, Webhook]] = {}
-        self._limit = int(state.settings.get("webhook_pending_limit", PENDING_LIMIT))
-        self.give_up_ms = int(state.settings.get("webhook_give_up_seconds", GIVE_UP_S) * 1000)
-        self.keep_ms = int(state.settings.get("webhook_keep_seconds", KEEP_S) * 1000)
+        self._limit = state.settings.webhook_pending_limit
+        self.give_up_ms = int(state.settings.webhook_give_up_seconds * 1000)
+        self.keep_ms = int(state.settings.webhook_keep_seconds * 1000)
         state.on_commit(self.took)
 
     # Starting -------------------------------------------------------------------------------------------
@@ -103,13 +99,9 @@ class Outbox:
             self.lanes[name] = Lane(AT_ONCE)
         (generation,) = await self.state.store.get("deliveries", [GENERATION])
         self.generation = 1 if generation is None else msgpack.unpackb(generation) + 1
-        prefix = after = f"{PENDING}/"
-        while True:
-            rows = await self.state.store.scan("deliveries", prefix=prefix, after=after, limit=PAGE_DOCUMENTS)
+        pages = scan_pages(self.state.store, "deliveries", prefix=f"{PENDING}/", page=PAGE_DOCUMENTS)
+        async for rows in pages:
             self._take_pending(rows)
-            if len(rows) < PAGE_DOCUMENTS:
-                break
-            after = rows[-1][0]
         if pending := sum(map(len, self.lanes.values())):
             log.info("deliveries pending", deliveries=pending)
 

@@ -27,7 +27,7 @@ from lbactors.documents.webhooks import (
     unpack_delivery,
 )
 from lbactors.supervisor.state import SupervisorState
-from persistence.store import Change, Store, StoreError
+from persistence.store import Change, Store, StoreError, scan_pages
 
 if TYPE_CHECKING:
     from lbactors.supervisor.events.outbox import Outbox
@@ -43,15 +43,12 @@ Head = tuple[str, str, Delivery]  # listener, delivery id, what it says
 
 async def heads(store: Store, prefix: str) -> AsyncIterator[list[Head]]:
     """Heads of a state (`p/…`, narrowed by more of the id), page by page in order of listener and id."""
-    after, count = prefix, PAGE_DOCUMENTS
-    while count == PAGE_DOCUMENTS:
-        rows = await store.scan("deliveries", prefix=prefix, after=after, limit=PAGE_DOCUMENTS)
+    async for rows in scan_pages(store, "deliveries", prefix=prefix, page=PAGE_DOCUMENTS):
         page: list[Head] = []
         for doc_id, body in rows:
             listener, _, name = doc_id[2:].rpartition("/")
             page.append((listener, name, unpack_delivery(body)))
         yield page
-        after, count = rows[-1][0] if rows else "", len(rows)
 
 
 async def trim(state: SupervisorState, outbox: Outbox) -> int:
