@@ -11,7 +11,7 @@ from fake_service import FakeService
 from gateway_http import Http
 
 from gateway.app import build_app
-from gateway.settings import GatewaySettings
+from gateway.http.settings import GatewaySettings
 
 
 @pytest.fixture

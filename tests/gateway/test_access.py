@@ -9,7 +9,7 @@ import pytest
 from fake_service import NOW_MS, ROOT_KEY, FakeService
 from gateway_http import Http
 
-from gateway.access import Access, Caller, key_text
+from gateway.http.access import Access, Caller, key_text
 from lbactors.model import ApiError, Tenant
 
 READ = ("rankings:read",)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway import codec
+from gateway.http import codec
 from lbactors.model import ApiError
 
 

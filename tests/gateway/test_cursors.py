@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cursors import RankingsCursor, listing_cursor, listing_offset, rankings_cursor
+from gateway.http.cursors import RankingsCursor, listing_cursor, listing_offset, rankings_cursor
 from lbactors.model import MAX_EXACT_INTEGER, WINDOWS, ApiError
 
 words = st.text("aé😀:-0", max_size=8)

@@ -14,8 +14,10 @@ from fake_service import ROOT_KEY, FakeService
 from gateway_http import MSGPACK, Http
 from structlog.testing import capture_logs
 
-from gateway.app import GATEWAY, GatewayRunner, build_app, drain, metrics_app, request_id_of
-from gateway.settings import GatewaySettings
+from gateway.app import GATEWAY, build_app, drain, metrics_app
+from gateway.http.envelope import request_id_of
+from gateway.http.settings import GatewaySettings
+from gateway.server.runner import GatewayRunner
 from lbactors.model import ApiError
 
 PAGE = "/v1/leaderboards/xp/rankings"

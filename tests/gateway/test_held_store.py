@@ -17,9 +17,9 @@ import msgpack
 import pytest
 from redis_server import RedisRefused, RedisServer, until
 
-from gateway import held_store
-from gateway.held_store import SUPERVISOR, HeldStore, hold_store
-from gateway.known_store import KnownStores
+from gateway.server import store_claim as held_store
+from gateway.server.known_store import KnownStores
+from gateway.server.store_claim import SUPERVISOR, HeldStore, hold_store
 from lbactors.migration import MARKER, MARKERS
 from persistence import open_store
 from persistence.store import Change, StoreError, StoreInUse, StoreUnavailable, StoreWentBack

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.known_store import FILE_NAME, KnownStores
+from gateway.server.known_store import FILE_NAME, KnownStores
 from persistence.store import StoreError, StoreTooNew, StoreWentBack
 
 HERE, THERE = "redis://10.0.0.1:6379/0", "redis://10.0.0.2:6379/0"

@@ -15,11 +15,11 @@ from gateway_http import Http
 from jsonschema.validators import Draft202012Validator
 from pydantic import BaseModel
 
-from gateway import openapi
+import gateway
+from gateway.api.table import INFO, TAGS, components
 from gateway.app import ROUTES, build_app
-from gateway.schemas import components
-from gateway.settings import GatewaySettings
-from gateway.table import INFO, TAGS
+from gateway.http import openapi
+from gateway.http.settings import GatewaySettings
 from lbactors.documents import KeyBody, KeyPatch, PeriodBody, ProfileBody, TenantBody, TenantPatch
 from lbactors.entry_acts import EditBody, RestoreBody
 from lbactors.held import held_of
@@ -244,7 +244,7 @@ async def test_answers_conform(http: Http, service: FakeService, document: dict[
 
 
 def test_the_reference_page_loads_nothing_from_elsewhere() -> None:
-    page = (Path(openapi.__file__).parent / "static" / "reference.html").read_text(encoding="utf-8")
+    page = (Path(gateway.__file__).parent / "static" / "reference.html").read_text(encoding="utf-8")
     assert not re.findall(r"(?:https?:)?//[a-z0-9]", page.replace("// ", ""))
     assert page.count("<script>") == page.count("<style>") == 1
     assert not re.search(r"<[^>]+\s(?:on\w+|style|src)=", page)

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from gateway.parameters import boolean, check_target, choice, integer, number, parse_number, read_query, text
+from gateway.http.parameters import (
+    boolean,
+    check_target,
+    choice,
+    integer,
+    number,
+    parse_number,
+    read_query,
+    text,
+)
 from lbactors.model import ApiError
 
 DECLARED = {

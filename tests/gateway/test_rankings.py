@@ -10,7 +10,7 @@ import pytest
 from fake_service import PERIOD_KEY, FakeService
 from gateway_http import MSGPACK, Http
 
-from gateway.call import PageMemo
+from gateway.http.call import PageMemo
 from lbactors.model import Board
 
 BOARD = "/v1/leaderboards/xp"
@@ -197,7 +197,7 @@ async def test_shared_readings_are_rendered_once(
 
     service.page = page  # type: ignore[method-assign]
     rendered = []
-    from gateway import rankings
+    from gateway.api.rankings import handlers as rankings
 
     render = rankings.render
     monkeypatch.setattr(rankings, "render", lambda *args: rendered.append(1) or render(*args))

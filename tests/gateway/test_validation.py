@@ -16,10 +16,10 @@ from fake_service import NOW_MS, ROOT_KEY, FakeService
 from gateway_http import Answer, Http
 from structlog.testing import capture_logs
 
-from gateway import validation
 from gateway.app import GATEWAY, build_app
-from gateway.metrics import Metrics
-from gateway.settings import GatewaySettings
+from gateway.http import validation
+from gateway.http.metrics import Metrics
+from gateway.http.settings import GatewaySettings
 from lbactors.model import ApiError, Submission
 from lbactors.plugins import VALIDATE, Context, Hold, Plugin, Plugins, Refuse, SubmittedScore
 from lbactors.timeframe import format_instant

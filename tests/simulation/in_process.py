@@ -20,9 +20,9 @@ from typing import Any, Self, cast
 
 import pytest
 
-from gateway.held_store import HeldStore, hold_store
-from gateway.known_store import KnownStores
-from gateway.server import actor_settings, store_url
+from gateway.server.known_store import KnownStores
+from gateway.server.server import actor_settings, store_url
+from gateway.server.store_claim import HeldStore, hold_store
 from lbactors.clock import Clock
 from lbactors.cluster import ActorGone
 from lbactors.model import ApiError

@@ -1,0 +1,382 @@
+"""The server process: data directory, store, Ray, supervisor, HTTP, and an orderly end.
+
+One process starts everything and serves HTTP itself; with `--gateways n` it starts n - 1 further gateway
+processes that accept on the same socket. Whatever keeps the server from starting is one line on stderr and
+exit code 2. A server that may not go on (Ray died, another server has the store) ends with exit code 1.
+
+The data directory is locked whatever the store: it holds what the server knows about its store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import functools
+import gc
+import hashlib
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from aiohttp import web
+
+from gateway.app import build_app, drain, metrics_app
+from gateway.http.settings import GatewaySettings
+from gateway.server.known_store import KnownStores
+from gateway.server.runner import GatewayRunner
+from gateway.server.store_claim import HeldStore, hold_store
+from lbactors.logs import configure_logs
+from lbactors.plugins import PluginError, Plugins
+from lbactors.settings import ServerSettings
+from persistence import open_store
+from persistence.data_dir import lock_data_dir
+from persistence.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from lbactors.service import Service
+
+CHILD_FD, CHILD_ADDRESS, CHILD_STORE_ID, CHILD_PARENT = (
+    f"LBACTORS_CHILD_{what}" for what in ("FD", "ADDRESS", "STORE_ID", "PARENT")
+)
+BACKLOG = 1024
+RESPAWN_S = 1.0
+ORPHANED_LOOK_S = 0.2  # how often a further gateway looks whether its parent lives
+ADDRESS_FREE_WITHIN_S = 2.0  # the further gateways of a server that was killed hold its port so long at most
+WATCH_S = 0.5  # how often Ray's processes and the claim on the store are looked at
+LOADED_WITHIN_S = 10.0  # `ready` is printed then at the latest; a very large server goes on loading
+LOADED_POLL_S = 0.1
+GC_THRESHOLDS = (20_000, 20, 50)  # batches make thousands of objects that reference counting frees
+
+log = structlog.get_logger("server")
+plugins_of = functools.cache(Plugins.load)
+"""The plugins of this process, by the setting; loaded once."""
+
+
+class StartError(Exception):
+    """The server cannot start; the message is one clear line."""
+
+
+def store_url(settings: ServerSettings) -> str:
+    if settings.store == "sqlite":
+        return f"sqlite:{settings.data_dir.resolve()}"
+    return settings.store
+
+
+def actor_settings(settings: ServerSettings, root_key_hash: str | None, held: HeldStore) -> dict[str, Any]:
+    """What supervisor and period actors need to know, as plain values.
+
+    `store_id`: the store that they must find under the URL. `server_id`, `server`: who has claimed it.
+    """
+    return {
+        "store_url": store_url(settings),
+        "store_id": held.store_id,
+        "server_id": held.server_id,
+        "server": held.description,
+        "lease_seconds": settings.lease_seconds,
+        "clock_file": str(settings.clock_file.resolve()) if settings.clock_file else None,
+        "seen_ids_limit": settings.seen_ids_limit,
+        "queue_limit": settings.queue_limit,
+        "snapshot_inputs": settings.snapshot_inputs,
+        "snapshot_seconds": settings.snapshot_seconds,
+        "idle_unload_seconds": settings.idle_unload_seconds,
+        "actors_per_core": settings.actors_per_core,
+        "spare_actors": settings.spare_actors,
+        "webhook_public_targets": settings.webhook_public_targets,
+        "webhook_give_up_seconds": settings.webhook_give_up_seconds,
+        "webhook_keep_seconds": settings.webhook_keep_seconds,
+        "webhook_pending_limit": settings.webhook_pending_limit,
+        "plugins": settings.plugins,
+        "held_limit": settings.held_limit,
+        "log_level": settings.log_level,
+        "audit_retain_days": settings.audit_retain_days,
+        "root_key_hash": root_key_hash,
+    }
+
+
+def run(settings: ServerSettings) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit code."""
+    configure_logs(settings.log_level)
+    if CHILD_FD in os.environ:
+        return _run_child(settings)
+    try:
+        plugins_of(settings.plugins)
+        listener = _listen(settings)
+        with lock_data_dir(settings.data_dir):
+            return _serve(settings, listener, KnownStores(settings.data_dir))
+    except (StartError, StoreError, PluginError) as error:
+        own = getattr(error, "cause", error)  # of what an actor raised, without the story how
+        print(f"error: {own}", file=sys.stderr, flush=True)
+        return 2
+
+
+def _listen(settings: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    deadline_s = time.monotonic() + ADDRESS_FREE_WITHIN_S
+    while True:
+        try:
+            listener.bind((settings.host, settings.port))
+            listener.listen(BACKLOG)
+            return listener
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline_s:
+                where = f"{settings.host}:{settings.port}"
+                raise StartError(f"cannot listen on {where}: {error.strerror}") from None
+        time.sleep(ORPHANED_LOOK_S)
+
+
+async def _first_key(settings: ServerSettings, store: Store) -> str | None:
+    """The root key's hash, if there is to be one; an empty store gets a key, printed here. StoreError."""
+    if settings.root_key is not None:
+        text = settings.root_key.get_secret_value()
+        return hashlib.sha256(text.encode()).hexdigest()
+    if await store.scan("keys", limit=1):
+        return None
+    text = f"lb_{secrets.token_hex(24)}"
+    print(f"root key: {text}", flush=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _serve(settings: ServerSettings, listener: socket.socket, known: KnownStores) -> int:
+    from lbactors.cluster import Cluster
+
+    accept_older = settings.accept_older_store
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        held = runner.run(hold_store(store_url(settings), known, accept_older=accept_older))
+        cluster = Cluster()
+        try:
+            key_hash = runner.run(_first_key(settings, held.store))
+            try:
+                if settings.ray_address == "local":
+                    cluster.start_local()
+                else:
+                    cluster.join(settings.ray_address)
+            except (ConnectionError, OSError, RuntimeError) as error:
+                raise StartError(f"Ray cannot be reached at {settings.ray_address}: {error}") from error
+            return runner.run(_main(settings, cluster, listener, held, key_hash))
+        finally:
+            cluster.close()
+            runner.run(held.let_go())
+
+
+async def _main(
+    settings: ServerSettings, cluster: Any, listener: socket.socket, held: HeldStore, key_hash: str | None
+) -> int:
+    stopping = _stop_event()
+    async with held.kept():
+        await held.claim()  # nothing was renewed while Ray started
+        held.is_written = True
+        await _replace_supervisor(settings, cluster)
+        supervisor = cluster.supervisor(actor_settings(settings, key_hash, held))
+        port = listener.getsockname()[1]
+        async with contextlib.AsyncExitStack() as serving:
+            gateway = _gateway(settings, cluster, supervisor, listener, held.store)
+            service = await serving.enter_async_context(gateway)
+            held.supervisor_epoch = lambda: service.catalogue.epoch
+            for _ in range(settings.gateways - 1):
+                await serving.enter_async_context(_child(settings, cluster.address, listener, held.store_id))
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            await _until_loaded(service, stopping)
+            print(f"ready: http://{host}:{port}", flush=True)
+            orderly = await _until_stopped(cluster, held, stopping)
+            log.info("draining")
+        if not orderly:
+            return 1
+        try:
+            await supervisor.call("stop", timeout_s=settings.drain_seconds)
+            cluster.kill(supervisor)
+            held.is_written = False
+        except Exception as error:  # what is journaled is safe even if the last snapshots fail
+            log.warning("last snapshots failed", error=repr(error))
+        return 0
+
+
+async def _replace_supervisor(settings: ServerSettings, cluster: Any) -> None:
+    """On a cluster that was there before: end the supervisor of a server that was killed. It has the settings
+    of that one, and its period actors too.
+    """
+    from lbactors.cluster import SUPERVISOR
+
+    old = cluster.find(SUPERVISOR) if settings.ray_address != "local" else None
+    if old is None:
+        return
+    log.warning("a supervisor of an earlier server is there; it is replaced")
+    try:
+        await old.call("stop", timeout_s=settings.drain_seconds)
+    except Exception as error:  # what is journaled is safe
+        log.warning("it did not stop in time", error=repr(error))
+    cluster.kill(old)
+    async with asyncio.timeout(settings.drain_seconds):
+        while cluster.find(SUPERVISOR) is not None:  # noqa: ASYNC110 - Ray has no event for it
+            await asyncio.sleep(LOADED_POLL_S)
+
+
+async def _until_loaded(service: Service, stopping: asyncio.Event) -> None:
+    """Requests are served already, with 503 for what is loading; wait a while until nothing is."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LOADED_WITHIN_S):
+            while not stopping.is_set() and not (await service.ready())["ready"]:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOADED_POLL_S):
+                        await stopping.wait()
+
+
+async def _until_stopped(cluster: Any, held: HeldStore, stopping: asyncio.Event) -> bool:
+    """Wait for a signal (true), or for something that the server cannot do without to be lost (false)."""
+    while not stopping.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WATCH_S):
+                await stopping.wait()
+        if stopping.is_set():
+            break
+        if dead := cluster.lost_processes():
+            log.error("Ray died; the journal has everything, start the server again", processes=dead)
+            return False
+        if held.lost:
+            log.error("another server has the store; this one ends", reason=held.lost)
+            return False
+    return True
+
+
+async def _metrics_site(app: web.Application, settings: ServerSettings) -> web.AppRunner:
+    """Serve `/metrics` on its own port. StartError."""
+    runner = web.AppRunner(metrics_app(app), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.metrics_port).start()
+    except OSError as error:
+        await runner.cleanup()
+        where = f"{settings.host}:{settings.metrics_port}"
+        raise StartError(f"cannot listen on {where} for metrics: {error.strerror}") from None
+    return runner
+
+
+def _stop_event() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+@contextlib.asynccontextmanager
+async def _gateway(
+    settings: ServerSettings, cluster: Any, supervisor: Any, listener: socket.socket, store: Store
+) -> AsyncIterator[Service]:
+    """Serve HTTP on the listener; at the end no new requests, open ones answered."""
+    from lbactors.service import Service
+
+    service = Service(cluster, supervisor, store, settings)
+    try:
+        await service.start()
+        app = build_app(service, GatewaySettings.of(settings), plugins_of(settings.plugins))
+        runner = GatewayRunner(app, shutdown_timeout=1.0)
+        await runner.setup()
+        # What was built so far, Ray included, stays: no collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        own_port = settings.metrics_port and CHILD_FD not in os.environ  # a port can be one process's only
+        metrics = await _metrics_site(app, settings) if own_port else None
+        yield service
+        await drain(app)
+        await runner.cleanup()
+        if metrics is not None:
+            await metrics.cleanup()
+    finally:
+        await service.close()
+
+
+# Further gateway processes --------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def _child(
+    settings: ServerSettings, address: str, listener: socket.socket, store_id: str
+) -> AsyncIterator[None]:
+    """Keep one further gateway process alive."""
+    environment = {
+        **os.environ,
+        CHILD_FD: str(listener.fileno()),
+        CHILD_ADDRESS: address,
+        CHILD_STORE_ID: store_id,
+        CHILD_PARENT: str(os.getpid()),
+    }
+    for field, value in settings.model_dump(mode="json", exclude={"root_key"}).items():
+        if value is not None:
+            environment[f"LBACTORS_{field.upper()}"] = str(value)
+    process: asyncio.subprocess.Process | None = None
+
+    async def keep() -> None:
+        nonlocal process
+        while True:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "lbactors", "serve", env=environment, pass_fds=[listener.fileno()]
+            )
+            code = await process.wait()
+            log.warning("gateway process ended; starting another", code=code)
+            await asyncio.sleep(RESPAWN_S)
+
+    task = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        task.cancel()
+        if process is not None and process.returncode is None:
+            process.terminate()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(settings.drain_seconds + 5):
+                    await process.wait()
+
+
+def _end_with_parent() -> None:
+    """A further gateway has the parent's listening socket: alive after it, it would keep the port taken."""
+    parent = int(os.environ[CHILD_PARENT])
+    while os.getppid() == parent:
+        time.sleep(ORPHANED_LOOK_S)
+    os._exit(1)
+
+
+def _run_child(settings: ServerSettings) -> int:
+    from lbactors.cluster import SUPERVISOR, Cluster
+
+    listener = socket.socket(fileno=int(os.environ[CHILD_FD]))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    async def main() -> int:
+        stopping = _stop_event()
+        supervisor = cluster.find(SUPERVISOR)
+        if supervisor is None:
+            raise StartError("the supervisor is not there")
+        store = open_store(store_url(settings))
+        store.expect(os.environ[CHILD_STORE_ID])
+        try:
+            await store.open()
+            async with _gateway(settings, cluster, supervisor, listener, store):
+                await stopping.wait()
+        finally:
+            await store.close()
+        return 0
+
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        cluster = Cluster()
+        cluster.join(os.environ[CHILD_ADDRESS])
+        return runner.run(main())
