@@ -1,4 +1,4 @@
-"""On their way to be held: submissions of this gateway that plugins held, in commands to the supervisor.
+"""The way into review: submissions of this gateway that plugins held, in commands to the supervisor.
 
 Batched by nature (law 8): one command is in flight, and what arrives meanwhile forms the next one. So a
 thousand clients whose submissions are held at once cost the supervisor a few commits, not a thousand.
@@ -19,16 +19,25 @@ if TYPE_CHECKING:
 AT_ONCE = 1000  # submissions of one command: 5 MB where each has the most metadata
 WAITING = 20_000  # beyond: 429
 
-Verdict = list[Any]
-"""See `HeldCommands.hold`."""
+
+class Review(NamedTuple):
+    """What the supervisor answers for a submission.
+
+    state: that of the held submission, or of the one that has the same id; `full` and `gone` (there is no
+    such leaderboard any more) where none was held. note: why a reviewer rejected it.
+    """
+
+    state: str
+    held_id: str = ""
+    note: str | None = None
 
 
 class _Part(NamedTuple):
     items: list[list[Any]]
-    verdicts: asyncio.Future[list[Verdict]]
+    reviews: asyncio.Future[list[Review]]
 
 
-class Holding:
+class ReviewQueue:
     """One for each gateway."""
 
     def __init__(self, service: Service) -> None:
@@ -37,8 +46,8 @@ class Holding:
         self._waiting = 0
         self._sender: asyncio.Task[None] | None = None
 
-    async def hold(self, board: Board, held: list[Held]) -> list[Verdict]:
-        """Have submissions of a leaderboard held: a verdict for each, once they are durable. ApiError."""
+    async def hold(self, board: Board, held: list[Held]) -> list[Review]:
+        """Have submissions of a leaderboard held: a review of each, once they are durable. ApiError."""
         if self._waiting + len(held) > WAITING:
             raise ApiError("overloaded", "too many submissions wait to be held; nothing was taken")
         loop = asyncio.get_running_loop()
@@ -51,8 +60,8 @@ class Holding:
         self._waiting += len(held)
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send())
-        answers = await asyncio.gather(*(part.verdicts for part in parts))
-        return [verdict for verdicts in answers for verdict in verdicts]
+        answers = await asyncio.gather(*(part.reviews for part in parts))
+        return [review for reviews in answers for review in reviews]
 
     async def _send(self) -> None:
         while self._parts:
@@ -66,12 +75,12 @@ class Holding:
                 answer = await self._service.admin("hold", "", {"items": items})
                 verdicts = iter(answer.body["verdicts"])
                 for part in batch:
-                    found = [next(verdicts) for _ in part.items]
-                    if not part.verdicts.done():
-                        part.verdicts.set_result(found)
+                    found = [Review(*next(verdicts)) for _ in part.items]
+                    if not part.reviews.done():
+                        part.reviews.set_result(found)
             except Exception as error:
                 for part in batch:
-                    if not part.verdicts.done():
-                        part.verdicts.set_exception(error)
+                    if not part.reviews.done():
+                        part.reviews.set_exception(error)
             finally:
                 self._waiting -= count

@@ -25,7 +25,7 @@ import orjson
 import structlog
 
 from gateway.http.metrics import Metrics
-from gateway.http.review_queue import Holding
+from gateway.http.review_queue import ReviewQueue
 from lbactors.held import APPROVED, REJECTED, Held, held_of
 from lbactors.model import ApiError, Board, Definition, Outcome, Submission
 from lbactors.plugins import LONGEST_REASON, VALIDATE, Context, Hold, Hook, Plugins, Refuse, SubmittedScore
@@ -42,14 +42,14 @@ DEFINITIONS = 1000  # copies of definitions that are kept
 log = structlog.get_logger("plugins")
 
 
-class HeldVerdict(NamedTuple):
+class HeldForReview(NamedTuple):
     """A submission that is held: nothing of it was applied."""
 
     held_id: str
     player_id: str
 
 
-Verdict = list[Outcome] | ApiError | HeldVerdict
+Verdict = list[Outcome] | ApiError | HeldForReview
 
 
 class _Doubt(NamedTuple):
@@ -67,7 +67,7 @@ class Validation:
         self._failure = failure
         self._service = service
         self._metrics = metrics
-        self._holding = Holding(service)
+        self._review_queue = ReviewQueue(service)
         self._definitions: dict[str, tuple[int, Definition]] = {}
         self._logged: dict[tuple[str, str], tuple[float, int]] = {}  # (plugin, event) -> when, left out since
         self._running: tuple[str, float] | None = None  # plugin, since when
@@ -177,7 +177,7 @@ class Validation:
             known = self._definitions[name] = (board.version, board.definition.model_copy(deep=True))
         return known[1]
 
-    # Holding ----------------------------------------------------------------------------------------------
+    # Reviews ----------------------------------------------------------------------------------------------
 
     async def _hold(
         self, key_id: str, board: Board, submissions: list[Submission], at_ms: int, doubts: dict[int, _Doubt]
@@ -188,21 +188,21 @@ class Validation:
             for index, doubt in doubts.items()
         ]
         try:
-            answers = await self._holding.hold(board, held)
+            reviews = await self._review_queue.hold(board, held)
         except ApiError as error:
             return dict.fromkeys(doubts, error)
         verdicts: dict[int, Verdict] = {}
-        for index, one, (state, *more) in zip(doubts, held, answers, strict=True):
-            if state == "full":
+        for index, one, review in zip(doubts, held, reviews, strict=True):
+            if review.state == "full":
                 message = "the leaderboard has too many submissions held for review; nothing was taken"
                 verdicts[index] = ApiError("overloaded", message)
-            elif state == "gone":
+            elif review.state == "gone":
                 message = f"no leaderboard {board.leaderboard_id!r}"
                 verdicts[index] = ApiError("leaderboard_not_found", message)
-            elif state == REJECTED:
-                verdicts[index] = ApiError("submission_refused", more[1] or "it was rejected in review")
-            elif state != APPROVED:
-                verdicts[index] = HeldVerdict(more[0], one.player_id)
+            elif review.state == REJECTED:
+                verdicts[index] = ApiError("submission_refused", review.note or "it was rejected in review")
+            elif review.state != APPROVED:
+                verdicts[index] = HeldForReview(review.held_id, one.player_id)
         return verdicts
 
     # What operators see -----------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from gateway.app import build_app, drain, metrics_app
 from gateway.http.settings import GatewaySettings
 from gateway.server.known_store import KnownStores
 from gateway.server.runner import GatewayRunner
-from gateway.server.store_claim import HeldStore, hold_store
+from gateway.server.store_claim import StoreClaim, claim_store
 from lbactors.logs import configure_logs
 from lbactors.plugins import PluginError, Plugins
 from lbactors.settings import ServerSettings
@@ -70,16 +70,16 @@ def store_url(settings: ServerSettings) -> str:
     return settings.store
 
 
-def actor_settings(settings: ServerSettings, root_key_hash: str | None, held: HeldStore) -> dict[str, Any]:
+def actor_settings(settings: ServerSettings, root_key_hash: str | None, claim: StoreClaim) -> dict[str, Any]:
     """What supervisor and period actors need to know, as plain values.
 
     `store_id`: the store that they must find under the URL. `server_id`, `server`: who has claimed it.
     """
     return {
         "store_url": store_url(settings),
-        "store_id": held.store_id,
-        "server_id": held.server_id,
-        "server": held.description,
+        "store_id": claim.store_id,
+        "server_id": claim.server_id,
+        "server": claim.description,
         "lease_seconds": settings.lease_seconds,
         "clock_file": str(settings.clock_file.resolve()) if settings.clock_file else None,
         "seen_ids_limit": settings.seen_ids_limit,
@@ -159,10 +159,10 @@ def _serve(settings: ServerSettings, listener: socket.socket, known: KnownStores
 
     accept_older = settings.accept_older_store
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        held = runner.run(hold_store(store_url(settings), known, accept_older=accept_older))
+        claim = runner.run(claim_store(store_url(settings), known, accept_older=accept_older))
         cluster = Cluster()
         try:
-            key_hash = runner.run(_first_key(settings, held.store))
+            key_hash = runner.run(_first_key(settings, claim.store))
             try:
                 if settings.ray_address == "local":
                     cluster.start_local()
@@ -170,39 +170,39 @@ def _serve(settings: ServerSettings, listener: socket.socket, known: KnownStores
                     cluster.join(settings.ray_address)
             except (ConnectionError, OSError, RuntimeError) as error:
                 raise StartError(f"Ray cannot be reached at {settings.ray_address}: {error}") from error
-            return runner.run(_main(settings, cluster, listener, held, key_hash))
+            return runner.run(_main(settings, cluster, listener, claim, key_hash))
         finally:
             cluster.close()
-            runner.run(held.let_go())
+            runner.run(claim.release())
 
 
 async def _main(
-    settings: ServerSettings, cluster: Any, listener: socket.socket, held: HeldStore, key_hash: str | None
+    settings: ServerSettings, cluster: Any, listener: socket.socket, claim: StoreClaim, key_hash: str | None
 ) -> int:
     stopping = _stop_event()
-    async with held.kept():
-        await held.claim()  # nothing was renewed while Ray started
-        held.is_written = True
+    async with claim.renewed():
+        await claim.renew()  # nothing was renewed while Ray started
+        claim.is_written = True
         await _replace_supervisor(settings, cluster)
-        supervisor = cluster.supervisor(actor_settings(settings, key_hash, held))
+        supervisor = cluster.supervisor(actor_settings(settings, key_hash, claim))
         port = listener.getsockname()[1]
         async with contextlib.AsyncExitStack() as serving:
-            gateway = _gateway(settings, cluster, supervisor, listener, held.store)
+            gateway = _gateway(settings, cluster, supervisor, listener, claim.store)
             service = await serving.enter_async_context(gateway)
-            held.supervisor_epoch = lambda: service.catalogue.epoch
+            claim.supervisor_epoch = lambda: service.catalogue.epoch
             for _ in range(settings.gateways - 1):
-                await serving.enter_async_context(_child(settings, cluster.address, listener, held.store_id))
+                await serving.enter_async_context(_child(settings, cluster.address, listener, claim.store_id))
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
             await _until_loaded(service, stopping)
             print(f"ready: http://{host}:{port}", flush=True)
-            orderly = await _until_stopped(cluster, held, stopping)
+            orderly = await _until_stopped(cluster, claim, stopping)
             log.info("draining")
         if not orderly:
             return 1
         try:
             await supervisor.call("stop", timeout_s=settings.drain_seconds)
             cluster.kill(supervisor)
-            held.is_written = False
+            claim.is_written = False
         except Exception as error:  # what is journaled is safe even if the last snapshots fail
             log.warning("last snapshots failed", error=repr(error))
         return 0
@@ -238,7 +238,7 @@ async def _until_loaded(service: Service, stopping: asyncio.Event) -> None:
                         await stopping.wait()
 
 
-async def _until_stopped(cluster: Any, held: HeldStore, stopping: asyncio.Event) -> bool:
+async def _until_stopped(cluster: Any, claim: StoreClaim, stopping: asyncio.Event) -> bool:
     """Wait for a signal (true), or for something that the server cannot do without to be lost (false)."""
     while not stopping.is_set():
         with contextlib.suppress(TimeoutError):
@@ -249,8 +249,8 @@ async def _until_stopped(cluster: Any, held: HeldStore, stopping: asyncio.Event)
         if dead := cluster.lost_processes():
             log.error("Ray died; the journal has everything, start the server again", processes=dead)
             return False
-        if held.lost:
-            log.error("another server has the store; this one ends", reason=held.lost)
+        if claim.lost:
+            log.error("another server has the store; this one ends", reason=claim.lost)
             return False
     return True
 

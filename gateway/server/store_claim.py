@@ -1,11 +1,11 @@
-"""The server's hold on its store, from the first look to the end: opened, recognised, claimed, let go.
+"""The server's claim on its store, from the first look to the end: opened, recognised, claimed, released.
 
 At most one server uses a store. The claim says which one, for CLAIM_S from its last renewal. It guards
 against a second server that was pointed at the store by mistake, and no more: what keeps two writers of a
 period apart is epochs. A server that finds its claim in other hands therefore just ends.
 
 `server.json` (`known_store`) tells whether the store is the one that the server left. Where it is not, the
-server does not start, unless it was told to go on with what is there.
+server does not start, unless it was announced to go on with what is there.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ SUPERVISOR = "supervisor"  # the owner whose epoch tells how far a store has com
 log = structlog.get_logger("store")
 
 
-class HeldStore:
-    """An open store that is this server's; made by `hold_store`.
+class StoreClaim:
+    """An open store that is this server's; made by `claim_store`.
 
     `supervisor_epoch` tells the supervisor's epoch as last seen; `is_written`: processes of this server may
     be writing to the store. Both are set by whoever starts those.
@@ -71,12 +71,12 @@ class HeldStore:
             return self._taken_by or f"the claim is not renewed any more: {error!r}"
         return self._taken_by
 
-    async def claim(self) -> None:
-        """Claim the store, or renew the claim. StoreInUse, StoreUnavailable."""
+    async def renew(self) -> None:
+        """Renew the claim, or make it. StoreInUse, StoreUnavailable."""
         await self.store.claim(self.server_id, self.description, CLAIM_S)
 
     @contextlib.asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
+    async def renewed(self) -> AsyncIterator[None]:
         """Renew the claim and note the supervisor's epoch, for the length of the block."""
         self._keeper = asyncio.create_task(self._keep())
         try:
@@ -94,7 +94,7 @@ class HeldStore:
             if time.monotonic() - renewed_s < RENEW_EVERY_S:
                 continue
             try:
-                await self.claim()
+                await self.renew()
             except StoreInUse as error:
                 self._taken_by = str(error)
                 return
@@ -114,7 +114,7 @@ class HeldStore:
             except OSError as error:  # the next look tries again; nothing depends on it before the next start
                 log.warning("supervisor epoch not noted", error=str(error))
 
-    async def let_go(self) -> None:
+    async def release(self) -> None:
         """Close the store, and give up the claim, unless something of this server may write to it still."""
         if not self.is_written:
             with contextlib.suppress(StoreError):  # it expires
@@ -122,7 +122,7 @@ class HeldStore:
         await self.store.close()
 
 
-async def hold_store(url: str, known: KnownStores, *, accept_older: bool) -> HeldStore:
+async def claim_store(url: str, known: KnownStores, *, accept_older: bool) -> StoreClaim:
     """Open a store, make sure that it is the one that this server knows, and claim it.
 
     What an operator should know about the store is logged, and printed on stderr as `caution: …`. StoreError,
@@ -144,10 +144,10 @@ async def hold_store(url: str, known: KnownStores, *, accept_older: bool) -> Hel
                 advice = "--accept-older-store goes on with what is there"
                 raise StoreWentBack(f"store {shown} {error}. {advice}") from None
             cautions = [f"store {shown} {error}; going on with what is there", *cautions]
-        held = HeldStore(store, store_id, known, address)
+        claim = StoreClaim(store, store_id, known, address)
         try:
             known.keep()  # before the claim: who claims must still know its own id after a crash
-            await held.claim()
+            await claim.renew()
             known.note(address, store_id, epoch)
         except OSError as error:
             raise StoreError(f"what is known about store {shown} cannot be kept: {error}") from None
@@ -157,13 +157,13 @@ async def hold_store(url: str, known: KnownStores, *, accept_older: bool) -> Hel
     for caution in cautions:
         log.warning("store", caution=caution)
         print(f"caution: {caution}", file=sys.stderr, flush=True)
-    return held
+    return claim
 
 
 async def _open(url: str, shown: str) -> Store:
     """The store, open; one that still reads its data from disk is waited for. StoreError."""
     deadline_s = time.monotonic() + LOADING_WITHIN_S
-    told = False
+    announced = False
     while True:
         store = open_store(url)
         try:
@@ -172,8 +172,8 @@ async def _open(url: str, shown: str) -> Store:
             await store.close()
             if not _is_loading(error) or time.monotonic() >= deadline_s:
                 raise
-            if not told:
-                told = True
+            if not announced:
+                announced = True
                 print(
                     f"store {shown} is loading its data; waiting up to {LOADING_WITHIN_S:.0f} s",
                     file=sys.stderr,

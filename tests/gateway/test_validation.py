@@ -214,17 +214,17 @@ async def test_those_that_wait_form_the_next_command(service: FakeService) -> No
 
     service.held_memory.run = slow  # type: ignore[method-assign]
     async with served(service, by_score) as http:
-        holding = http.client.app[GATEWAY].validation._holding  # type: ignore[index,union-attr]
+        queue = http.client.app[GATEWAY].validation._review_queue  # type: ignore[index,union-attr]
         sends = [asyncio.create_task(send(http, 500))]
         await begun.wait()
         sends += [asyncio.create_task(send(http, 500, f"p{i}")) for i in range(19)]
         async with asyncio.timeout(10):
-            while holding._waiting < 20:  # noqa: ASYNC110 - nothing tells when a request has come so far
+            while queue._waiting < 20:  # noqa: ASYNC110 - nothing tells when a request has come so far
                 await asyncio.sleep(0)
         gate.set()
         answers = await asyncio.gather(*sends)
         assert calls == [1, 19]
-        assert len({answer.body["held_id"] for answer in answers}) == 20 and holding._waiting == 0
+        assert len({answer.body["held_id"] for answer in answers}) == 20 and queue._waiting == 0
 
 
 async def test_the_supervisor_is_away(http: Http, service: FakeService) -> None:

@@ -18,7 +18,7 @@ from aiohttp import web
 from gateway.http.call import Call, inactive
 from gateway.http.documents import Document, outcome_document
 from gateway.http.submissions import Item, Loc, Standard
-from gateway.http.validation import HeldVerdict, Verdict
+from gateway.http.validation import HeldForReview, Verdict
 from lbactors.model import ApiError, Board, Submission, invalid
 
 RESULTS = ("none", "ranks", "full")
@@ -83,7 +83,7 @@ async def _submit_one(call: Call, board: Board, item: Item, standard: Standard) 
     except ApiError:
         metrics.submissions(0, 1)
         raise
-    if isinstance(verdict, HeldVerdict):
+    if isinstance(verdict, HeldForReview):
         metrics.submissions(0, 0, 1)
         return call.answer(held_document(verdict))
     metrics.submissions(1, 0)
@@ -159,7 +159,7 @@ async def _boards(call: Call, leaderboard_ids: list[str]) -> dict[str, Board | A
 # Answers --------------------------------------------------------------------------------------------------
 
 
-def held_document(verdict: HeldVerdict) -> Document:
+def held_document(verdict: HeldForReview) -> Document:
     """The single answer where a plugin held the submission: an outcome that tells of no entry."""
     return {
         "period_key": None,
@@ -179,7 +179,7 @@ def held_document(verdict: HeldVerdict) -> Document:
 def _batch_answer(call: Call, verdicts: list[Verdict | None]) -> web.Response:
     errors = [(index, v) for index, v in enumerate(verdicts) if isinstance(v, ApiError)]
     rejected = len(errors)
-    held = 0 if call.gateway.validation is None else sum(isinstance(v, HeldVerdict) for v in verdicts)
+    held = 0 if call.gateway.validation is None else sum(isinstance(v, HeldForReview) for v in verdicts)
     call.gateway.metrics.submissions(len(verdicts) - rejected - held, rejected, held)
     if rejected and rejected == len(verdicts):
         first = errors[0][1]
@@ -194,7 +194,7 @@ def _batch_answer(call: Call, verdicts: list[Verdict | None]) -> web.Response:
                     results.append({"index": index, **outcome_document(verdict)})
                 else:
                     results.append({"index": index, "rank": verdict[0].rank})
-            elif isinstance(verdict, HeldVerdict):
+            elif isinstance(verdict, HeldForReview):
                 document = held_document(verdict)
                 names = document if wanted == "full" else ("rank", "held", "held_id")
                 results.append({"index": index, **{name: document[name] for name in names}})
