@@ -23,7 +23,7 @@ import structlog
 from gateway.server.known_store import KnownStores
 from lbactors.migration import unfinished_migration
 from persistence import open_store, store_address
-from persistence.store import Store, StoreError, StoreInUse, StoreUnavailable, StoreWentBack
+from persistence.store import Store, StoreError, StoreInUse, StoreLoading, StoreWentBack
 
 CLAIM_S = 15.0
 RENEW_EVERY_S = 5.0
@@ -168,9 +168,9 @@ async def _open(url: str, shown: str) -> Store:
         store = open_store(url)
         try:
             await store.open()
-        except StoreUnavailable as error:
+        except StoreLoading:
             await store.close()
-            if not _is_loading(error) or time.monotonic() >= deadline_s:
+            if time.monotonic() >= deadline_s:
                 raise
             if not announced:
                 announced = True
@@ -185,7 +185,3 @@ async def _open(url: str, shown: str) -> Store:
             raise
         else:
             return store
-
-
-def _is_loading(error: StoreUnavailable) -> bool:
-    return "Redis is loading" in str(error)
