@@ -18,7 +18,7 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
 
 import orjson
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from lbactors.audit import Audited
 from lbactors.documents import Written
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 ENTRY_ACTS = frozenset(("remove_entry", "edit_entry", "restore_entry"))
 UNKNOWN = "unknown"
 
-Number = Annotated[Any, BeforeValidator(check_number)]
+Number = Annotated[Any, BeforeValidator(check_number), WithJsonSchema({"type": "number"})]
 
 
 class EditBody(Written):
     score: Number
-    subscore: Number | None = None
-    metadata: dict[str, Any] | None = None
+    subscore: Number | None = Field(default=None, description="Absent or null: it stays.")
+    metadata: dict[str, Any] | None = Field(default=None, description="Absent: it stays; null: none.")
     reason: Reason
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from lbactors.ranking import normal
@@ -28,4 +28,4 @@ def check_number(value: object) -> int | float:
     raise PydanticCustomError("number_type", "must be a number")
 
 
-Number = Annotated[Any, BeforeValidator(check_number)]
+Number = Annotated[Any, BeforeValidator(check_number), WithJsonSchema({"type": "number"})]

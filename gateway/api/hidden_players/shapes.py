@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from gateway.http.model_shapes import model_shape
 from gateway.http.settings import GatewaySettings
-from gateway.http.shapes import BOOLEAN, INSTANT, STRING, Schema, answer, closed, listing, or_null
+from gateway.http.shapes import BOOLEAN, INSTANT, STRING, Schema, answer, listing, or_null
+from lbactors.moderation import HideBody, UnhideBody
 
 
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     """Of hidden players."""
-    reason: Schema = {"type": "string", "minLength": 1, "maxLength": 500}
     return {
-        "HideInput": closed(
-            {
-                "until": or_null(INSTANT, "When the player is shown again; null or absent: never."),
-                "reason": or_null(reason, "For the audit log."),
-            }
-        ),
-        "UnhideInput": closed({"reason": or_null(reason, "For the audit log.")}),
+        "HideInput": model_shape(HideBody),
+        "UnhideInput": model_shape(UnhideBody),
         "HiddenPlayer": answer(
             {
                 "player_id": STRING,

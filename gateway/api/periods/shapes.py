@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from gateway.http.document_shapes import PAGE_PERIOD
+from gateway.http.model_shapes import model_shape
 from gateway.http.settings import GatewaySettings
 from gateway.http.shapes import (
     COUNT,
     INSTANT,
     Schema,
     answer,
-    closed,
     listing,
     or_null,
     ref,
-    said,
 )
-from lbactors.model import LEADERBOARD_ID
+from lbactors.documents import PeriodBody
 
 
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:
@@ -25,16 +24,6 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
             {**PAGE_PERIOD, "next_starts_at": or_null(INSTANT), "entries": COUNT, "submissions": COUNT}
         ),
         "PeriodListing": listing("Period"),
-        "PeriodInput": closed(
-            {
-                "period_key": or_null(
-                    said({"type": "string", "pattern": LEADERBOARD_ID.replace(r"\Z", "$")}, ""),
-                    "Default: the start instant. Not `current` or `previous`.",
-                ),
-                "starts_at": said(INSTANT, "Not before the end of the last period."),
-                "ends_at": or_null(INSTANT, "After `starts_at`; null: until it is closed."),
-            },
-            ("starts_at",),
-        ),
+        "PeriodInput": model_shape(PeriodBody),
         "ClosedPeriod": answer({"closed": ref("Period"), "current": or_null(ref("Period"))}),
     }

@@ -1,4 +1,7 @@
-"""Shapes of what is read (API section 5)."""
+"""Shapes of what is read (API section 5).
+
+That of a look-up is written by hand: its one field is judged under the limits of the settings, by no model.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Shapes of submissions that plugins held for review."""
+"""Shapes of submissions that plugins held for review.
+
+That of a rejection is written by hand: its one field is judged by the handler, by no model.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Shapes of submissions and of what became of them (API section 4)."""
+"""Shapes of submissions and of what became of them (API section 4).
+
+Those of submissions are written by hand. For speed no model judges them as a whole: `http.submissions` checks
+their structure under the limits of the settings, and numbers, times and metadata in a loop.
+"""
 
 from __future__ import annotations
 

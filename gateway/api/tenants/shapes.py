@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from gateway.http.model_shapes import model_shape
 from gateway.http.settings import GatewaySettings
-from gateway.http.shapes import BOOLEAN, INSTANT, STRING, Schema, answer, closed, listing, or_null, said
-from lbactors.model import TENANT_ID
+from gateway.http.shapes import BOOLEAN, INSTANT, STRING, Schema, answer, listing
+from lbactors.documents import TenantBody, TenantPatch
 
 
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     """Of tenants."""
-    name: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
-    tenant_id: Schema = {"type": "string", "pattern": TENANT_ID.replace(r"\Z", "$")}
-    secret = or_null({"type": "string", "minLength": 1, "maxLength": 256}, "Never shown again.")
     status: Schema = {"type": "string", "enum": ["active", "disabled"]}
     return {
-        "TenantInput": closed(
-            {"tenant_id": tenant_id, "name": said(name, "Default: the id."), "hmac_secret": secret},
-            ("tenant_id",),
-        ),
-        "TenantPatch": closed({"name": name, "status": status, "hmac_secret": secret}),
+        "TenantInput": model_shape(TenantBody),
+        "TenantPatch": model_shape(TenantPatch, not_null=("name", "status")),
         "Tenant": answer(
             {
                 "tenant_id": STRING,

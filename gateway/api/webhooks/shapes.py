@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.http.model_shapes import model_shape
 from gateway.http.settings import GatewaySettings
 from gateway.http.shapes import (
     COUNT,
@@ -10,33 +11,20 @@ from gateway.http.shapes import (
     STRING,
     Schema,
     answer,
-    closed,
     listing,
     or_null,
     said,
 )
 from lbactors.events import TEST, TYPES
 from lbactors.model import LEADERBOARD_ID
-from lbactors.webhook_documents import LONGEST_URL, MOST_BOARDS, STATES
-from lbactors.webhooks import PREVIOUS_S
+from lbactors.webhook_documents import STATES, ReplayBody, WebhookBody, WebhookPatch
+from lbactors.webhooks import RotateBody
 
 
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     """Of webhooks and deliveries."""
     types: Schema = {"type": "array", "items": {"type": "string", "enum": list(TYPES)}}
     boards: Schema = {"type": "array", "items": {"type": "string", "pattern": LEADERBOARD_ID}}
-    written: Schema = {
-        "url": said(
-            {"type": "string", "minLength": 1, "maxLength": LONGEST_URL, "format": "webhook-url"},
-            "http or https, without user, password and fragment. Redirects are not followed.",
-        ),
-        "events": or_null({**types, "minItems": 1, "maxItems": 32}, "Types of events; null: all."),
-        "leaderboard_ids": or_null(
-            {**boards, "minItems": 1, "maxItems": MOST_BOARDS}, "Leaderboards, existing or not; null: all."
-        ),
-        "description": {"type": "string", "maxLength": 2000},
-        "status": {"type": "string", "enum": ["active", "disabled"]},
-    }
     shown: Schema = {
         "webhook_id": STRING,
         "tenant_id": STRING,
@@ -75,34 +63,18 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         },
     }
     return {
-        "WebhookInput": closed(
-            {
-                **written,
-                "events": {**written["events"], "default": None},
-                "leaderboard_ids": {**written["leaderboard_ids"], "default": None},
-                "description": {**written["description"], "default": ""},
-                "status": {**written["status"], "default": "active"},
-            },
-            ("url",),
-        ),
-        "WebhookPatch": closed(written),
+        "WebhookInput": model_shape(WebhookBody),
+        "WebhookPatch": model_shape(WebhookPatch, not_null=("url", "description", "status")),
         "Webhook": answer(shown),
         "NewWebhook": answer(
             {**shown, "secret": said(STRING, "`whsec_` and base64; what bodies are signed with.")}
         ),
         "WebhookListing": listing("Webhook"),
-        "SecretRotation": closed(
-            {
-                "previous_valid_seconds": said(
-                    {"type": "integer", "minimum": 0, "maximum": 7 * 86_400, "default": PREVIOUS_S},
-                    "How long the secret before signs too.",
-                )
-            }
-        ),
+        "SecretRotation": model_shape(RotateBody),
         "Delivery": answer(delivery),
         "DeliveryWithBody": answer({**delivery, "body": said(OBJECT, "What is sent; docs/webhooks.md.")}),
         "DeliveryListing": listing("Delivery"),
-        "ReplayInput": closed({"state": {"type": "string", "enum": ["failed"]}}, ("state",)),
+        "ReplayInput": model_shape(ReplayBody),
         "Replayed": answer(
             {"replayed": COUNT, "remaining": said(COUNT, "For which there is no room among the pending.")}
         ),
