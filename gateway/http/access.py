@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
+from cachetools import LRUCache
+
 from lbactors.model import ApiError, Key, Tenant
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_TENANT = "default"
 PLATFORM = "platform"
 
-_REMEMBERED_KEYS = 10_000
+REMEMBERED_KEYS = 10_000
 _LONGEST_KEY = 512
 
 
@@ -74,7 +76,7 @@ class Access:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._remembered: dict[tuple[str, str | None], _Remembered] = {}
+        self._remembered = LRUCache[tuple[str, str | None], _Remembered](REMEMBERED_KEYS)
 
     async def caller(self, headers: Mapping[str, str], scopes: tuple[str, ...]) -> Caller:
         """Who calls a route that needs one of `scopes`. ApiError 401, 403 or 404 `tenant_not_found`."""
@@ -127,8 +129,6 @@ class Access:
             key_name=key.name,
         )
         found = _Remembered(key, tenant, caller)
-        if len(self._remembered) >= _REMEMBERED_KEYS:
-            self._remembered.clear()
         self._remembered[text, named_tenant] = found
         return found
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiohttp import web
+from cachetools import FIFOCache
 
 from gateway.http import codec
 from gateway.http.access import Access, Caller
@@ -94,7 +95,7 @@ class PageMemo:
     ROWS = 100
 
     def __init__(self) -> None:
-        self._pages: dict[tuple[int, Any], tuple[object, Any, tuple[bytes, str]]] = {}
+        self._pages = FIFOCache[tuple[int, Any], tuple[object, Any, tuple[bytes, str]]](self.PAGES)
 
     def get(self, reading: object, variant: Any, names: Any) -> tuple[bytes, str] | None:
         """Body and ETag, if this reading was rendered in this variant with these names."""
@@ -103,8 +104,6 @@ class PageMemo:
 
     def put(self, reading: object, variant: Any, names: Any, rendered: tuple[bytes, str]) -> None:
         """Keeps a rendered page; the oldest goes."""
-        if len(self._pages) >= self.PAGES:
-            del self._pages[next(iter(self._pages))]
         self._pages[id(reading), variant] = (reading, names, rendered)
 
 

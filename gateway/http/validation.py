@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 import structlog
+from cachetools import LRUCache
 
 from gateway.http.metrics import Metrics
 from gateway.http.review_queue import ReviewQueue
@@ -68,7 +69,7 @@ class Validation:
         self._service = service
         self._metrics = metrics
         self._review_queue = ReviewQueue(service)
-        self._definitions: dict[str, tuple[int, Definition]] = {}
+        self._definitions = LRUCache[str, tuple[int, Definition]](DEFINITIONS)
         self._logged: dict[tuple[str, str], tuple[float, int]] = {}  # (plugin, event) -> when, left out since
         self._running: tuple[str, float] | None = None  # plugin, since when
         self._closed = threading.Event()
@@ -172,8 +173,6 @@ class Validation:
         name = f"{board.tenant_id}/{board.leaderboard_id}~{board.uid}"
         known = self._definitions.get(name)
         if known is None or known[0] != board.version:
-            if len(self._definitions) >= DEFINITIONS:
-                self._definitions.clear()
             known = self._definitions[name] = (board.version, board.definition.model_copy(deep=True))
         return known[1]
 

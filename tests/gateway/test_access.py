@@ -9,6 +9,7 @@ import pytest
 from fake_service import NOW_MS, ROOT_KEY, FakeService
 from gateway_http import Http
 
+from gateway.http import access
 from gateway.http.access import Access, Caller, key_text
 from lbactors.model import ApiError, Tenant
 
@@ -177,3 +178,23 @@ async def test_other_tenants_are_invisible(http: Http, service: FakeService) -> 
     answer = await other.post("/v1/scores", [{"leaderboard_id": "xp", **body}])
     assert answer.body["errors"][0]["code"] == "leaderboard_not_found"
     assert service.submitted == []
+
+
+async def test_the_least_used_key_is_forgotten_first(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "REMEMBERED_KEYS", 2)
+    for name in ("hot", "one", "two"):
+        service.add_key(name, "rankings:read")
+    gate = Access(service)  # type: ignore[arg-type]
+    looked_up = []
+    look_up = gate._look_up
+
+    async def counted(text: str, tenant_id: str | None) -> Any:
+        looked_up.append(text)
+        return await look_up(text, tenant_id)
+
+    monkeypatch.setattr(gate, "_look_up", counted)
+    for name in ("hot", "one", "hot", "two", "hot", "one"):
+        await gate.caller(bearer(name), READ)
+    assert looked_up == ["hot", "one", "two", "one"]
