@@ -69,8 +69,6 @@ def _plain(generated: Schema) -> Schema:
         found["enum"] = [found.pop("const")]
     if "items" in found:
         found["items"] = _plain(found["items"])
-    if "pattern" in found:
-        found["pattern"] = found["pattern"].replace(r"\Z", "$")
     if "$ref" in found:
         name = found["$ref"].removeprefix(_REFERENCE)
         found["$ref"] = f"{_REFERENCE}{COMPONENTS.get(name, name)}"

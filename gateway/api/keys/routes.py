@@ -13,7 +13,6 @@ from lbactors.model import TENANT_ID
 def routes(s: Shared) -> tuple[Route, ...]:
     """Keys."""
     keys = ("keys:write", "platform")
-    pattern = TENANT_ID.replace(r"\Z", "$")
     key = text("key_id", "Id of a key.", "path")
     status = choice("status", "Only with this status.", STATUSES, None)
     paging = (s.limit, s.offset, s.cursor, s.if_none_match)
@@ -29,7 +28,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Of the tenant acted in; for a platform key that names no tenant, of all tenants.",
             scopes=keys,
             parameters=(
-                text("tenant_id", "Only of this tenant.", max_length=63, pattern=pattern),
+                text("tenant_id", "Only of this tenant.", max_length=63, pattern=TENANT_ID),
                 status,
                 *paging,
             ),

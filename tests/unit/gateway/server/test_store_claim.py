@@ -15,7 +15,6 @@ from pathlib import Path
 
 import msgpack
 import pytest
-from redis_server import RedisRefused, RedisServer, until
 
 from gateway.server import store_claim
 from gateway.server.known_store import KnownStores
@@ -23,6 +22,7 @@ from gateway.server.store_claim import SUPERVISOR, StoreClaim, claim_store
 from lbactors.migration import MARKER, MARKERS
 from persistence import open_store
 from persistence.store import Change, StoreError, StoreInUse, StoreUnavailable, StoreWentBack
+from tests.redis_server import RedisRefused, RedisServer, until
 
 WITHIN_S = 20.0
 CLAIM = "{lbactors}:claim"

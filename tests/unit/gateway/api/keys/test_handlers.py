@@ -1,12 +1,13 @@
-"""Tenants and keys: who may do what to whose."""
+"""Keys over HTTP: who may do what to whose."""
 
 from __future__ import annotations
 
 import pytest
-from fake_service import ROOT_KEY, FakeService
-from gateway_http import Http
 
-KEYS, TENANTS = "/v1/keys", "/v1/tenants"
+from tests.support.gateway.fake_service import ROOT_KEY, FakeService
+from tests.support.gateway.http_client import Http
+
+KEYS = "/v1/keys"
 
 
 @pytest.fixture
@@ -14,37 +15,6 @@ def manager(http: Http, service: FakeService) -> Http:
     """A key of studio-a that manages keys and writes scores."""
     service.add_key("m", "keys:write", "scores:write", tenant_id="studio-a")
     return http.with_key("m")
-
-
-async def test_tenants(http: Http, service: FakeService) -> None:
-    made = await http.post(TENANTS, {"tenant_id": "studio-b", "hmac_secret": "s3cret"})
-    assert (made.status, made.headers["Location"]) == (201, "/v1/tenants/studio-b")
-    assert made.body["has_hmac_secret"] is True and b"s3cret" not in made.raw
-    assert (await http.post(TENANTS, {"tenant_id": "studio-b"})).code == "tenant_exists"
-    assert (await http.post(TENANTS, {"tenant_id": "Studio B"})).loc == ["body", "tenant_id"]
-    assert (await http.get(f"{TENANTS}/studio-b")).body == made.body
-    patched = await http.send("PATCH", f"{TENANTS}/studio-b", {"status": "disabled", "hmac_secret": None})
-    assert (patched.body["status"], patched.body["has_hmac_secret"]) == ("disabled", False)
-    listed = (await http.get(TENANTS, status="disabled")).body
-    assert [tenant["tenant_id"] for tenant in listed["items"]] == ["studio-b"]
-    assert (await http.send("DELETE", f"{TENANTS}/studio-b")).status == 200
-    for method in ("GET", "PATCH", "DELETE"):
-        body = {} if method == "PATCH" else None
-        assert (await http.send(method, f"{TENANTS}/studio-b", body)).code == "tenant_not_found"
-
-
-async def test_tenants_need_the_platform(manager: Http) -> None:
-    for method, path in (
-        ("GET", TENANTS),
-        ("POST", TENANTS),
-        ("GET", f"{TENANTS}/studio-a"),
-        ("GET", "/v1/status"),
-    ):
-        assert (await manager.send(method, path)).code == "forbidden"
-
-
-async def test_status(http: Http) -> None:
-    assert (await http.get("/v1/status")).body["ready"] is True
 
 
 async def test_create_key(http: Http, service: FakeService) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgpack
 from aiohttp.test_utils import TestClient
-from fake_service import ROOT_KEY
 from yarl import URL
+
+from tests.support.gateway.fake_service import ROOT_KEY
 
 JSON, MSGPACK = "application/json", "application/msgpack"
 

@@ -1,19 +1,13 @@
-"""Submissions before plugins: accepted, refused, held; plugins that fail, are slow, do not end; reviewing."""
+"""Submissions before plugins: accepted, refused, held; plugins that fail, are slow, do not end."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
-from fake_service import NOW_MS, ROOT_KEY, FakeService
-from gateway_http import Answer, Http
 from structlog.testing import capture_logs
 
 from gateway.app import GATEWAY, build_app
@@ -21,47 +15,16 @@ from gateway.http import validation
 from gateway.http.metrics import Metrics
 from gateway.http.settings import GatewaySettings
 from lbactors.model import ApiError, Submission
-from lbactors.plugins import VALIDATE, Context, Hold, Plugin, Plugins, Refuse, SubmittedScore
+from lbactors.plugins import VALIDATE, Context, Hold, Plugins, Refuse, SubmittedScore
 from lbactors.timeframe import format_instant
-
-SCORES = "/v1/leaderboards/xp/scores"
-HELD = "/v1/leaderboards/xp/held"
-
-Judge = Callable[[str, str, SubmittedScore, Context], Any]
-
-
-def by_score(_tenant: str, _board: str, submission: SubmittedScore, _context: Context) -> Any:
-    """Above 1000 refused, above 100 held."""
-    score = submission.score or 0
-    return Refuse("impossible") if score > 1000 else Hold("suspicious") if score > 100 else None
-
-
-def plugins_of(*judges: Judge) -> Plugins:
-    named = tuple((f"judge{number}", judge) for number, judge in enumerate(judges))
-    return Plugins(tuple(Plugin(name, "1", "test", (VALIDATE,)) for name, _ in named), {VALIDATE: named})
-
-
-@asynccontextmanager
-async def served(service: FakeService, *judges: Judge, **settings: Any) -> AsyncIterator[Http]:
-    app = build_app(service, GatewaySettings(**settings), plugins_of(*judges))  # type: ignore[arg-type]
-    async with TestClient(TestServer(app)) as client:
-        yield Http(client)
+from tests.support.gateway.fake_service import NOW_MS, ROOT_KEY, FakeService
+from tests.support.gateway.http_client import Http
+from tests.support.gateway.judged import SCORES, Judge, by_score, plugins_of, send, served, waiting
 
 
 @pytest.fixture
-async def http(service: FakeService) -> AsyncIterator[Http]:
-    service.add_board("xp")
-    async with served(service, by_score) as http:
-        yield http
-
-
-async def send(http: Http, score: float, player_id: str = "p1", **fields: Any) -> Answer:
-    return await http.post(SCORES, {"player_id": player_id, "score": score, **fields})
-
-
-async def waiting(http: Http, **query: Any) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = (await http.get(HELD, **query)).body["items"]
-    return items
+def http(judged_http: Http) -> Http:
+    return judged_http
 
 
 def counted(http: Http) -> dict[str, float]:
@@ -200,33 +163,6 @@ async def test_too_many_held_are_429_and_the_others_taken(http: Http) -> None:
     assert (await send(http, 5)).status == 200
 
 
-async def test_those_that_wait_form_the_next_command(service: FakeService) -> None:
-    service.add_board("xp")
-    service.held_memory.settings["held_limit"] = 1000
-    begun, gate, run = asyncio.Event(), asyncio.Event(), service.held_memory.run
-    calls: list[int] = []
-
-    async def slow(command: str, tenant_id: str, /, **args: Any) -> Any:
-        calls.append(len(args["items"]))
-        begun.set()
-        await gate.wait()
-        return await run(command, tenant_id, **args)
-
-    service.held_memory.run = slow  # type: ignore[method-assign]
-    async with served(service, by_score) as http:
-        queue = http.client.app[GATEWAY].validation._review_queue  # type: ignore[index,union-attr]
-        sends = [asyncio.create_task(send(http, 500))]
-        await begun.wait()
-        sends += [asyncio.create_task(send(http, 500, f"p{i}")) for i in range(19)]
-        async with asyncio.timeout(10):
-            while queue._waiting < 20:  # noqa: ASYNC110 - nothing tells when a request has come so far
-                await asyncio.sleep(0)
-        gate.set()
-        answers = await asyncio.gather(*sends)
-        assert calls == [1, 19]
-        assert len({answer.body["held_id"] for answer in answers}) == 20 and queue._waiting == 0
-
-
 async def test_the_supervisor_is_away(http: Http, service: FakeService) -> None:
     accepted = {"player_id": "p1", "score": 5}
     service.held_memory.run = _away  # type: ignore[method-assign]
@@ -341,107 +277,3 @@ def test_what_a_call_costs() -> None:
     assert asyncio.run(judged._judge("k", board, submissions, NOW_MS)) == {}
     assert time.perf_counter() - began_s < 1.0
     judged.close()
-
-
-# Reviewing ------------------------------------------------------------------------------------------------
-
-
-async def test_listing(http: Http, service: FakeService) -> None:
-    service.held_memory.settings["held_limit"] = 100
-    for number in range(5):
-        await send(http, 500 + number, f"p{number % 2}")
-    page = (await http.get(HELD, limit=2)).body
-    assert (page["total"], len(page["items"])) == (5, 2)
-    rest = (await http.get(HELD, limit=5, cursor=page["next_cursor"])).body
-    assert len({item["held_id"] for item in page["items"] + rest["items"]}) == 5 and not rest["next_cursor"]
-    assert {item["player_id"] for item in await waiting(http, player_id="p1")} == {"p1"}
-    assert len(await waiting(http, player_id="p1")) == 2
-    assert (await http.get("/v1/leaderboards/none/held")).code == "leaderboard_not_found"
-
-
-async def test_approve(http: Http, service: FakeService) -> None:
-    sent = await send(http, 500, submission_id="m-1", metadata={"level": 7})
-    path = f"{HELD}/{sent.body['held_id']}/approve"
-    answer = await http.post(path)
-    assert answer.body["outcome"]["score"] == 500 and answer.body["outcome"]["rank"] == 1
-    assert answer.body["held"]["state"] == "approved" and await waiting(http) == []
-    (submitted,) = service.submitted[-1]
-    assert (submitted.submission_id, submitted.occurred_at_ms) == ("m-1", NOW_MS)
-    assert json.loads(submitted.metadata or b"") == {"level": 7}
-    count = len(service.submitted)
-    assert (await http.post(path, {})).body == answer.body and len(service.submitted) == count
-    again = await send(http, 500, submission_id="m-1")
-    assert again.body["duplicate"] is True  # the plugin doubts still, the reviewer does not
-
-
-async def test_approve_what_its_period_does_not_take(http: Http, service: FakeService) -> None:
-    sent = await send(http, 500)
-    path = f"{HELD}/{sent.body['held_id']}/approve"
-    submit = service.submit
-
-    async def closed(*_: Any) -> Any:
-        return [ApiError("period_closed", "too late")]
-
-    service.submit = closed  # type: ignore[method-assign]
-    assert (await http.post(path)).code == "period_closed"
-    assert [item["state"] for item in await waiting(http)] == ["held"]
-    service.submit = submit  # type: ignore[method-assign]
-    assert (await http.post(path)).body["outcome"]["applied"] is True
-
-
-async def test_approve_with_an_unknown_outcome(http: Http, service: FakeService) -> None:
-    sent = await send(http, 500, submission_id="m-1")
-    path = f"{HELD}/{sent.body['held_id']}"
-    submit = service.submit
-
-    async def lost(*given: Any) -> Any:
-        await submit(*given)
-        raise ApiError("storage_unavailable", "lost")
-
-    service.submit = lost  # type: ignore[method-assign]
-    assert (await http.post(f"{path}/approve")).status == 503
-    assert [item["state"] for item in await waiting(http)] == ["approving"]
-    assert (await http.post(f"{path}/reject")).code == "held_submission_decided"
-    service.submit = submit  # type: ignore[method-assign]
-    answer = await http.post(f"{path}/approve")
-    assert answer.body["outcome"]["duplicate"] is True and answer.body["held"]["state"] == "approved"
-
-
-async def test_reject(http: Http, service: FakeService) -> None:
-    sent = await send(http, 500, submission_id="m-1")
-    path = f"{HELD}/{sent.body['held_id']}"
-    for body in ({"reason": ""}, {"reason": 5}, {"reason": "x" * 501}, {"why": "x"}):
-        assert (await http.post(f"{path}/reject", body)).status == 422
-    answer = await http.post(f"{path}/reject", {"reason": "no"})
-    assert (answer.body["state"], answer.body["note"]) == ("rejected", "no")
-    assert (await http.post(f"{path}/reject")).body == answer.body
-    assert (await http.post(f"{path}/approve")).code == "held_submission_decided"
-    again = await send(http, 500, submission_id="m-1")
-    assert (again.code, again.body["error"]["message"]) == ("submission_refused", "no")
-    assert service.submitted == [] and await waiting(http) == []
-
-
-async def test_another_tenant_sees_and_decides_nothing(http: Http, service: FakeService) -> None:
-    sent = await send(http, 500)
-    service.add_board("xp", tenant_id="studio-z")
-    service.add_key("other", "leaderboards:write", tenant_id="studio-z")
-    other = http.with_key("other")
-    assert await waiting(other) == []
-    for act in ("approve", "reject"):
-        path = f"{HELD}/{sent.body['held_id']}/{act}"
-        assert (await other.post(path)).code == "held_submission_not_found"
-    assert len(await waiting(http)) == 1 and service.submitted == []
-
-
-async def test_who_may_review(http: Http, service: FakeService) -> None:
-    sent = await send(http, 500)
-    service.add_key("writer", "scores:write", "leaderboards:read")
-    service.add_key("bound", "leaderboards:write", player_id="p1")
-    path = f"{HELD}/{sent.body['held_id']}"
-    assert (await http.with_key("writer").get(HELD)).status == 403
-    for act in ("approve", "reject"):
-        assert (await http.with_key("writer").post(f"{path}/{act}")).status == 403
-        assert (await http.with_key("bound").post(f"{path}/{act}")).status == 403
-        assert (await http.post(f"{HELD}/h_none/{act}")).code == "held_submission_not_found"
-    service.add_board("quiet", status="inactive")
-    assert (await http.post("/v1/leaderboards/quiet/held/h_1/approve")).code == "leaderboard_inactive"

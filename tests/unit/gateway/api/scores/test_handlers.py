@@ -7,11 +7,11 @@ from typing import Any
 
 import msgpack
 import pytest
-from fake_service import NOW_MS, FakeService
-from gateway_http import MSGPACK, Http
 
 from lbactors.model import ApiError, Board, Outcome, Submission
 from lbactors.timeframe import format_instant
+from tests.support.gateway.fake_service import NOW_MS, FakeService
+from tests.support.gateway.http_client import MSGPACK, Http
 
 SCORES = "/v1/leaderboards/xp/scores"
 

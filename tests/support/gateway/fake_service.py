@@ -11,9 +11,6 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from fake_rewards import FakeRewards
-from fake_webhooks import FakeWebhooks
-from held_memory import HeldMemory
 from pydantic import BaseModel, ValidationError
 
 from lbactors.audit import Wanted, Who
@@ -49,6 +46,9 @@ from lbactors.model import (
 from lbactors.moderation import SHOWN, Hidden, HideBody, UnhideBody, hidden_json
 from lbactors.service import AdminAnswer, ChangedEntry, Idempotency
 from lbactors.timeframe import format_instant
+from tests.held_memory import HeldMemory
+from tests.support.gateway.fake_rewards import FakeRewards
+from tests.support.gateway.fake_webhooks import FakeWebhooks
 
 NOW_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
 ROOT_KEY = "lb_root"

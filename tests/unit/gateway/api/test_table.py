@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
 from aiohttp import web
-from fake_service import NOW_MS, PERIOD_KEY, FakeService
-from gateway_http import Http
 from jsonschema.validators import Draft202012Validator
 from pydantic import BaseModel
 
-import gateway
 from gateway.api.table import INFO, TAGS, components
 from gateway.app import ROUTES, build_app
 from gateway.http import openapi
@@ -29,6 +25,8 @@ from lbactors.rewards import RewardRules, Tier
 from lbactors.timeframe import Timeframe
 from lbactors.webhook_documents import ReplayBody, WebhookBody, WebhookPatch
 from lbactors.webhooks import RotateBody
+from tests.support.gateway.fake_service import NOW_MS, PERIOD_KEY, FakeService
+from tests.support.gateway.http_client import Http
 
 COMPONENTS = components(GatewaySettings())
 
@@ -241,22 +239,3 @@ async def test_answers_conform(http: Http, service: FakeService, document: dict[
         errors = list(validator(document, schema).iter_errors(shown))
         assert not errors, f"{method} {path}: {errors}"
         assert all(header in answer.headers for header in response["headers"]), f"{method} {path}"
-
-
-def test_the_reference_page_loads_nothing_from_elsewhere() -> None:
-    page = (Path(gateway.__file__).parent / "static" / "reference.html").read_text(encoding="utf-8")
-    assert not re.findall(r"(?:https?:)?//[a-z0-9]", page.replace("// ", ""))
-    assert page.count("<script>") == page.count("<style>") == 1
-    assert not re.search(r"<[^>]+\s(?:on\w+|style|src)=", page)
-    assert "innerHTML" not in page
-
-
-async def test_the_policy_allows_the_pages_own_script(http: Http) -> None:
-    from base64 import b64encode
-    from hashlib import sha256
-
-    answer = await http.get("/docs")
-    script = re.search(rb"<script>(.*?)</script>", answer.raw, re.DOTALL)
-    assert script is not None
-    digest = b64encode(sha256(script.group(1)).digest()).decode()
-    assert f"script-src 'sha256-{digest}'" in answer.headers["Content-Security-Policy"]

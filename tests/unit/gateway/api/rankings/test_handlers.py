@@ -7,11 +7,10 @@ from typing import Any
 
 import msgpack
 import pytest
-from fake_service import PERIOD_KEY, FakeService
-from gateway_http import MSGPACK, Http
 
-from gateway.http.call import PageMemo
 from lbactors.model import Board
+from tests.support.gateway.fake_service import PERIOD_KEY, FakeService
+from tests.support.gateway.http_client import MSGPACK, Http
 
 BOARD = "/v1/leaderboards/xp"
 PAGE = f"{BOARD}/rankings"
@@ -210,16 +209,6 @@ async def test_shared_readings_are_rendered_once(
     assert len(rendered) == 3
 
 
-def test_page_memo_is_bounded() -> None:
-    memo = PageMemo()
-    readings = [[i] for i in range(memo.PAGES + 5)]
-    for reading in readings:
-        memo.put(reading, 0, [], (b"body", "tag"))
-    assert memo.get(readings[0], 0, []) is None
-    assert memo.get(readings[-1], 0, []) == (b"body", "tag")
-    assert memo.get(readings[-1], 1, []) is None and memo.get(readings[-1], 0, ["Kim"]) is None
-
-
 # Single facts ---------------------------------------------------------------------------------------------
 
 
@@ -305,11 +294,3 @@ async def test_player_entries(http: Http, service: FakeService, board: Board) ->
         ("xp", "daily", PERIOD_KEY, 1, 25),
     ]
     assert (await http.get("/v1/players/nobody/entries")).body["items"] == []
-
-
-async def test_remove_entry(http: Http, board: Board) -> None:
-    body = (await http.send("DELETE", f"{BOARD}/players/p3")).body
-    assert [(e["player_id"], e["window"], e["period_key"]) for e in body["removed"]] == [
-        ("p3", "main", PERIOD_KEY)
-    ]
-    assert (await http.send("DELETE", f"{BOARD}/players/p3")).code == "entry_not_found"

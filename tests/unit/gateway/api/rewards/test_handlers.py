@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fake_service import NOW_MS, PERIOD_KEY, FakeService
-from gateway_http import Http
 
 from lbactors.model import Board
 from lbactors.reward_documents import CHUNK_WINNERS
+from tests.support.gateway.fake_service import NOW_MS, PERIOD_KEY, FakeService
+from tests.support.gateway.http_client import Http
 
 DAY_MS = 86_400_000
 TIERS = [

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fake_service import FakeService
-from gateway_http import Http
+
+from tests.support.gateway.fake_service import FakeService
+from tests.support.gateway.http_client import Http
 
 HOOKS = "/v1/webhooks"
 URL = "https://example.com/hook"

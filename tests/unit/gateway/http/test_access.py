@@ -6,12 +6,12 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from fake_service import NOW_MS, ROOT_KEY, FakeService
-from gateway_http import Http
 
 from gateway.http import access
 from gateway.http.access import Access, Caller, key_text
 from lbactors.model import ApiError, Tenant
+from tests.support.gateway.fake_service import NOW_MS, ROOT_KEY, FakeService
+from tests.support.gateway.http_client import Http
 
 READ = ("rankings:read",)
 

@@ -1,4 +1,4 @@
-"""The door: request ids, the error envelope for everything, draining, malformed HTTP, metrics."""
+"""The door: request ids, the error envelope for everything, draining, logs."""
 
 from __future__ import annotations
 
@@ -10,29 +10,16 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from fake_service import ROOT_KEY, FakeService
-from gateway_http import MSGPACK, Http
 from structlog.testing import capture_logs
 
 from gateway.app import GATEWAY, build_app, drain, metrics_app
-from gateway.http.envelope import request_id_of
 from gateway.http.settings import GatewaySettings
-from gateway.server.runner import GatewayRunner
 from lbactors.model import ApiError
+from tests.support.gateway.fake_service import ROOT_KEY, FakeService
+from tests.support.gateway.http_client import MSGPACK, Http
 
 PAGE = "/v1/leaderboards/xp/rankings"
 SCORES = "/v1/leaderboards/xp/scores"
-
-
-@pytest.mark.parametrize("given", ["a", "x" * 128, "req-1/2:3~!"])
-def test_request_ids_are_taken(given: str) -> None:
-    assert request_id_of(given) == given
-
-
-@pytest.mark.parametrize("given", [None, "", "x" * 129, "a b", "a\tb", "é", "\x7f"])
-def test_request_ids_are_made(given: str | None) -> None:
-    made = request_id_of(given)
-    assert made != given and made != request_id_of(given) and 8 < len(made) <= 128
 
 
 async def test_request_id_is_returned_on_success_and_failure(http: Http) -> None:
@@ -208,44 +195,6 @@ async def test_drain_gives_up(service: FakeService) -> None:
     assert await drain(app) is False
 
 
-# Operations -----------------------------------------------------------------------------------------------
-
-
-async def test_operations_need_no_key(http: Http) -> None:
-    anyone = http.with_key(None)
-    assert (await anyone.get("/healthz")).body == {"status": "ok"}
-    assert (await anyone.get("/readyz")).body["ready"] is True
-    assert (await anyone.get("/openapi.json")).body["openapi"] == "3.1.0"
-    docs = await anyone.get("/docs")
-    assert docs.media_type == "text/html" and "default-src 'none'" in docs.headers["Content-Security-Policy"]
-
-
-async def test_not_ready(http: Http, service: FakeService) -> None:
-    service.readiness = {"ready": False, "storage": "ok", "supervisor": "away", "periods": {"loading": 2}}
-    answer = await http.get("/readyz")
-    assert (answer.status, answer.code) == (503, "period_loading")
-    assert {"loc": ["periods"], "msg": "loading 2"} in answer.body["error"]["details"]
-    service.readiness = {"ready": False, "storage": "disk full"}
-    assert (await http.get("/readyz")).code == "storage_unavailable"
-
-
-async def test_metrics(http: Http, service: FakeService) -> None:
-    service.add_board("xp")
-    await http.post(SCORES, [{"player_id": "secret-player", "score": 1}, {"player_id": "p2"}])
-    await http.get("/nowhere")
-    await http.send("TRACE", PAGE)
-    text = (await http.with_key(None).get("/metrics")).raw.decode()
-    route = "/v1/leaderboards/{leaderboard_id}/scores"
-    assert f'lbactors_http_requests_total{{method="POST",route="{route}",status="200"}} 1.0' in text
-    assert 'route="unmatched",status="404"} 1.0' in text and 'method="other"' in text
-    assert 'lbactors_submissions_total{result="accepted"} 1.0' in text
-    assert 'lbactors_submissions_total{result="rejected"} 1.0' in text
-    assert "lbactors_http_requests_in_flight 1.0" in text and "lbactors_build_info{version=" in text
-    assert "secret-player" not in text and "xp" not in text
-    names = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
-    assert all(name.startswith("lbactors_") for name in names)
-
-
 async def test_metrics_on_a_port_of_their_own(service: FakeService) -> None:
     from aiohttp.test_utils import TestClient, TestServer
 
@@ -253,75 +202,3 @@ async def test_metrics_on_a_port_of_their_own(service: FakeService) -> None:
     async with TestClient(TestServer(app)) as main, TestClient(TestServer(metrics_app(app))) as small:
         assert (await Http(main).get("/metrics")).status == 404
         assert b"lbactors_http_requests_total" in await (await small.get("/metrics")).read()
-
-
-# Malformed HTTP -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def port(app: web.Application) -> AsyncIterator[int]:
-    runner = GatewayRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield runner.addresses[0][1]
-    await runner.cleanup()
-
-
-async def exchange(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-    headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in head[1:] if line)}
-    body = await reader.readexactly(int(headers["content-length"]))
-    writer.close()
-    return int(head[0].split()[1]), headers, body
-
-
-@pytest.mark.parametrize(
-    "request_bytes",
-    [
-        b"NONSENSE\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\nBad Header: 1\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
-        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST /v1/scores HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-        b"GET /\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    ],
-)
-async def test_malformed_http(port: int, request_bytes: bytes) -> None:
-    status, headers, body = await exchange(port, request_bytes)
-    assert (status, headers["content-type"]) == (400, "application/json")
-    assert json.loads(body)["error"]["code"] == "malformed_body"
-    assert headers["x-request-id"]
-
-
-async def test_bad_chunks(port: int) -> None:
-    head = (
-        f"POST /v1/scores HTTP/1.1\r\nHost: x\r\nX-API-Key: {ROOT_KEY}\r\nTransfer-Encoding: chunked\r\n\r\n"
-    )
-    status, _, body = await exchange(port, head.encode() + b"zz\r\n")
-    assert (status, json.loads(body)["error"]["code"]) == (400, "malformed_body")
-
-
-async def test_expectations(port: int) -> None:
-    unknown = b"GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n"
-    assert (await exchange(port, unknown))[0] == 200
-    status, _, body = await exchange(port, unknown.replace(b"/healthz", b"/nowhere"))
-    assert (status, json.loads(body)["error"]["code"]) == (404, "route_not_found")
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(
-        b"POST /v1/scores HTTP/1.1\r\nHost: x\r\nX-API-Key: lb_root\r\n"
-        b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
-    )
-    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-    writer.write(b"[]")
-    assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
-    writer.close()
-
-
-async def test_the_server_header_names_no_versions(port: int) -> None:
-    for request in (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"NONSENSE\r\n\r\n"):
-        assert (await exchange(port, request))[1]["server"] == "lbactors"

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from fake_service import FakeService
-from gateway_http import Http
 
 from gateway.app import build_app
 from gateway.http.settings import GatewaySettings
+from tests.support.gateway.fake_service import FakeService
+from tests.support.gateway.http_client import Http
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def http(app: web.Application) -> AsyncIterator[Http]:
 
 
 @pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     yield

@@ -1,12 +1,13 @@
-"""Definitions, periods and profiles over HTTP: what goes to the supervisor, listings, versions."""
+"""Definitions over HTTP: what goes to the supervisor, listings, versions."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from fake_service import PERIOD_KEY, FakeService
-from gateway_http import MSGPACK, Http
+
+from tests.support.gateway.fake_service import FakeService
+from tests.support.gateway.http_client import MSGPACK, Http
 
 BOARDS = "/v1/leaderboards"
 
@@ -136,38 +137,3 @@ async def test_listing_by_cursor(http: Http, service: FakeService) -> None:
     cursor = (await http.get(BOARDS, limit=3)).body["next_cursor"]
     assert (await http.get(BOARDS, cursor=cursor, status="active")).loc == ["query", "cursor"]
     assert (await http.get(BOARDS, cursor=cursor, offset=2)).loc == ["query", "offset"]
-
-
-async def test_periods(http: Http, service: FakeService) -> None:
-    service.add_board("xp", windows=["daily"])
-    listing = (await http.get(f"{BOARDS}/xp/periods", window="daily")).body
-    assert (listing["total"], listing["next_cursor"], listing["items"][0]["window"]) == (1, None, "daily")
-    one = await http.get(f"{BOARDS}/xp/periods/{PERIOD_KEY}")
-    times = {"starts_at", "ends_at", "next_starts_at"}
-    assert set(one.body) == {"period_key", "window", "state", "entries", "submissions"} | times
-    assert (await http.get(f"{BOARDS}/xp/periods/1999")).code == "period_not_found"
-    assert (await http.get(f"{BOARDS}/xp/periods", state="open")).loc == ["query", "state"]
-    made = await http.post(f"{BOARDS}/xp/periods", {"starts_at": "2026-12-01T00:00:00Z"})
-    assert (made.status, made.body["starts_at"]) == (201, "2026-12-01T00:00:00.000Z")
-    assert (await http.post(f"{BOARDS}/xp/periods", {})).loc == ["body", "starts_at"]
-
-
-async def test_forced_close(http: Http, service: FakeService) -> None:
-    service.add_board("xp", windows=["daily"])
-    path = f"{BOARDS}/xp/periods/current/close"
-    for body in (None, {}):
-        assert set((await http.post(path, body)).body) == {"closed", "current"}
-    assert (await http.post(path, {}, window="daily")).body["closed"]["window"] == "daily"
-    assert (await http.post(path, {"window": "daily"})).loc == ["body", "window"]
-    assert (await http.post(path, {}, window="hourly")).code == "period_not_found"
-
-
-async def test_profiles(http: Http) -> None:
-    path = "/v1/players/p%2F1"
-    assert (await http.get(path)).code == "player_not_found"
-    written = await http.send("PUT", path, {"display_name": "Maya", "attributes": {"a": [1, None]}})
-    assert (written.status, written.body["player_id"]) == (200, "p/1")
-    assert (await http.get(path)).body == written.body
-    assert (await http.send("PUT", path, {"nickname": "x"})).loc == ["body", "nickname"]
-    assert (await http.send("DELETE", path)).status == 200
-    assert (await http.send("DELETE", path)).code == "player_not_found"
