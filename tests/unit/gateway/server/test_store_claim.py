@@ -234,10 +234,12 @@ async def test_a_redis_that_is_away_is_refused_soon(redis: RedisServer, claimed:
 async def test_a_redis_that_is_loading_is_waited_for(
     redis: RedisServer, claimed: Claim, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    redis.cli("EVAL", "for i = 1, 10240 do redis.call('SET', 'key' .. i, i) end", "0")
+    redis.cli("EVAL", "for i = 1, 20480 do redis.call('SET', 'key' .. i, i) end", "0")
     redis.stop()
     with redis.conf_path.open("a") as conf:
-        conf.write("key-load-delay 250\n")  # µs; it answers after each 1024 commands
+        conf.write(
+            "key-load-delay 100\n"
+        )  # µs; it answers after each 1024 commands, so in time on a busy machine
     starting = asyncio.create_task(redis.start())
 
     def is_loading() -> bool:
