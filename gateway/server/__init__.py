@@ -1,6 +1,9 @@
-"""Starts the server (`run`) and claims its store: `server`, `store_claim`, `known_store`.
+"""Starts the server (`run`), and what belongs to a process of it; answers no request.
 
-It answers no request. May import everything of `gateway`, `lbactors` and `persistence`.
+* `server` the order of starting and ending; `store_claim`, `known_store` its claim on the store
+* `serving` HTTP in one process, by `runner`; `further_gateways` the other processes
+
+May import all of `gateway`, `lbactors` and `persistence`.
 """
 
 from gateway.server.server import run

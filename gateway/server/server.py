@@ -12,62 +12,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import functools
-import gc
 import hashlib
-import os
 import secrets
-import signal
 import socket
 import sys
-import threading
 import time
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from aiohttp import web
 
-from gateway.app import build_app, drain, metrics_app
-from gateway.http.settings import GatewaySettings
+from gateway.server.further_gateways import further_gateway, is_further, run_further
 from gateway.server.known_store import KnownStores
-from gateway.server.runner import GatewayRunner
+from gateway.server.serving import BACKLOG, StartError, new_loop, plugins_of, serving, stop_event, store_url
 from gateway.server.store_claim import StoreClaim, claim_store
 from lbactors.logs import configure_logs
-from lbactors.plugins import PluginError, Plugins
+from lbactors.plugins import PluginError
 from lbactors.settings import ServerSettings
-from persistence import open_store
 from persistence.data_dir import lock_data_dir
 from persistence.store import Store, StoreError
 
 if TYPE_CHECKING:
     from lbactors.service import Service
 
-CHILD_FD, CHILD_ADDRESS, CHILD_STORE_ID, CHILD_PARENT = (
-    f"LBACTORS_CHILD_{what}" for what in ("FD", "ADDRESS", "STORE_ID", "PARENT")
-)
-BACKLOG = 1024
-RESPAWN_S = 1.0
-ORPHANED_LOOK_S = 0.2  # how often a further gateway looks whether its parent lives
+ADDRESS_LOOK_S = 0.2
 ADDRESS_FREE_WITHIN_S = 2.0  # the further gateways of a server that was killed hold its port so long at most
 WATCH_S = 0.5  # how often Ray's processes and the claim on the store are looked at
 LOADED_WITHIN_S = 10.0  # `ready` is printed then at the latest; a very large server goes on loading
 LOADED_POLL_S = 0.1
-GC_THRESHOLDS = (20_000, 20, 50)  # batches make thousands of objects that reference counting frees
 
 log = structlog.get_logger("server")
-plugins_of = functools.cache(Plugins.load)
-"""The plugins of this process, by the setting; loaded once."""
-
-
-class StartError(Exception):
-    """The server cannot start; the message is one clear line."""
-
-
-def store_url(settings: ServerSettings) -> str:
-    if settings.store == "sqlite":
-        return f"sqlite:{settings.data_dir.resolve()}"
-    return settings.store
 
 
 def actor_settings(settings: ServerSettings, root_key_hash: str | None, claim: StoreClaim) -> dict[str, Any]:
@@ -104,8 +77,8 @@ def actor_settings(settings: ServerSettings, root_key_hash: str | None, claim: S
 def run(settings: ServerSettings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit code."""
     configure_logs(settings.log_level)
-    if CHILD_FD in os.environ:
-        return _run_child(settings)
+    if is_further():
+        return run_further(settings)
     try:
         plugins_of(settings.plugins)
         listener = _listen(settings)
@@ -131,7 +104,7 @@ def _listen(settings: ServerSettings) -> socket.socket:
             if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline_s:
                 where = f"{settings.host}:{settings.port}"
                 raise StartError(f"cannot listen on {where}: {error.strerror}") from None
-        time.sleep(ORPHANED_LOOK_S)
+        time.sleep(ADDRESS_LOOK_S)
 
 
 async def _first_key(settings: ServerSettings, store: Store) -> str | None:
@@ -146,19 +119,11 @@ async def _first_key(settings: ServerSettings, store: Store) -> str | None:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
 def _serve(settings: ServerSettings, listener: socket.socket, known: KnownStores) -> int:
     from lbactors.cluster import Cluster
 
     accept_older = settings.accept_older_store
-    with asyncio.Runner(loop_factory=_new_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         claim = runner.run(claim_store(store_url(settings), known, accept_older=accept_older))
         cluster = Cluster()
         try:
@@ -179,19 +144,23 @@ def _serve(settings: ServerSettings, listener: socket.socket, known: KnownStores
 async def _main(
     settings: ServerSettings, cluster: Any, listener: socket.socket, claim: StoreClaim, key_hash: str | None
 ) -> int:
-    stopping = _stop_event()
+    stopping = stop_event()
     async with claim.renewed():
         await claim.renew()  # nothing was renewed while Ray started
         claim.is_written = True
         await _replace_supervisor(settings, cluster)
         supervisor = cluster.supervisor(actor_settings(settings, key_hash, claim))
         port = listener.getsockname()[1]
-        async with contextlib.AsyncExitStack() as serving:
-            gateway = _gateway(settings, cluster, supervisor, listener, claim.store)
-            service = await serving.enter_async_context(gateway)
+        async with contextlib.AsyncExitStack() as running:
+            gateway = serving(
+                settings, cluster, supervisor, listener, claim.store, metrics_port=settings.metrics_port
+            )
+            service = await running.enter_async_context(gateway)
             claim.supervisor_epoch = lambda: service.catalogue.epoch
             for _ in range(settings.gateways - 1):
-                await serving.enter_async_context(_child(settings, cluster.address, listener, claim.store_id))
+                await running.enter_async_context(
+                    further_gateway(settings, cluster.address, listener, claim.store_id)
+                )
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
             await _until_loaded(service, stopping)
             print(f"ready: http://{host}:{port}", flush=True)
@@ -253,130 +222,3 @@ async def _until_stopped(cluster: Any, claim: StoreClaim, stopping: asyncio.Even
             log.error("another server has the store; this one ends", reason=claim.lost)
             return False
     return True
-
-
-async def _metrics_site(app: web.Application, settings: ServerSettings) -> web.AppRunner:
-    """Serve `/metrics` on its own port. StartError."""
-    runner = web.AppRunner(metrics_app(app), access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, settings.host, settings.metrics_port).start()
-    except OSError as error:
-        await runner.cleanup()
-        where = f"{settings.host}:{settings.metrics_port}"
-        raise StartError(f"cannot listen on {where} for metrics: {error.strerror}") from None
-    return runner
-
-
-def _stop_event() -> asyncio.Event:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    return stopping
-
-
-@contextlib.asynccontextmanager
-async def _gateway(
-    settings: ServerSettings, cluster: Any, supervisor: Any, listener: socket.socket, store: Store
-) -> AsyncIterator[Service]:
-    """Serve HTTP on the listener; at the end no new requests, open ones answered."""
-    from lbactors.service import Service
-
-    service = Service(cluster, supervisor, store, settings)
-    try:
-        await service.start()
-        app = build_app(service, GatewaySettings.of(settings), plugins_of(settings.plugins))
-        runner = GatewayRunner(app, shutdown_timeout=1.0)
-        await runner.setup()
-        # What was built so far, Ray included, stays: no collection needs to look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
-        await web.SockSite(runner, listener, backlog=BACKLOG).start()
-        own_port = settings.metrics_port and CHILD_FD not in os.environ  # a port can be one process's only
-        metrics = await _metrics_site(app, settings) if own_port else None
-        yield service
-        await drain(app)
-        await runner.cleanup()
-        if metrics is not None:
-            await metrics.cleanup()
-    finally:
-        await service.close()
-
-
-# Further gateway processes --------------------------------------------------------------------------------
-
-
-@contextlib.asynccontextmanager
-async def _child(
-    settings: ServerSettings, address: str, listener: socket.socket, store_id: str
-) -> AsyncIterator[None]:
-    """Keep one further gateway process alive."""
-    environment = {
-        **os.environ,
-        CHILD_FD: str(listener.fileno()),
-        CHILD_ADDRESS: address,
-        CHILD_STORE_ID: store_id,
-        CHILD_PARENT: str(os.getpid()),
-    }
-    for field, value in settings.model_dump(mode="json", exclude={"root_key"}).items():
-        if value is not None:
-            environment[f"LBACTORS_{field.upper()}"] = str(value)
-    process: asyncio.subprocess.Process | None = None
-
-    async def keep() -> None:
-        nonlocal process
-        while True:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "lbactors", "serve", env=environment, pass_fds=[listener.fileno()]
-            )
-            code = await process.wait()
-            log.warning("gateway process ended; starting another", code=code)
-            await asyncio.sleep(RESPAWN_S)
-
-    task = asyncio.create_task(keep())
-    try:
-        yield
-    finally:
-        task.cancel()
-        if process is not None and process.returncode is None:
-            process.terminate()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(settings.drain_seconds + 5):
-                    await process.wait()
-
-
-def _end_with_parent() -> None:
-    """A further gateway has the parent's listening socket: alive after it, it would keep the port taken."""
-    parent = int(os.environ[CHILD_PARENT])
-    while os.getppid() == parent:
-        time.sleep(ORPHANED_LOOK_S)
-    os._exit(1)
-
-
-def _run_child(settings: ServerSettings) -> int:
-    from lbactors.cluster import SUPERVISOR, Cluster
-
-    listener = socket.socket(fileno=int(os.environ[CHILD_FD]))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    async def main() -> int:
-        stopping = _stop_event()
-        supervisor = cluster.find(SUPERVISOR)
-        if supervisor is None:
-            raise StartError("the supervisor is not there")
-        store = open_store(store_url(settings))
-        store.expect(os.environ[CHILD_STORE_ID])
-        try:
-            await store.open()
-            async with _gateway(settings, cluster, supervisor, listener, store):
-                await stopping.wait()
-        finally:
-            await store.close()
-        return 0
-
-    with asyncio.Runner(loop_factory=_new_loop) as runner:
-        cluster = Cluster()
-        cluster.join(os.environ[CHILD_ADDRESS])
-        return runner.run(main())

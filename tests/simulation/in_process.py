@@ -21,7 +21,8 @@ from typing import Any, Self, cast
 import pytest
 
 from gateway.server.known_store import KnownStores
-from gateway.server.server import actor_settings, store_url
+from gateway.server.server import actor_settings
+from gateway.server.serving import store_url
 from gateway.server.store_claim import StoreClaim, claim_store
 from lbactors.clock import Clock
 from lbactors.cluster import ActorGone
