@@ -44,6 +44,10 @@ class StoreUnavailable(StoreError):
         self.unknown = unknown
 
 
+class StoreLoading(StoreUnavailable):
+    """The store still reads its data from disk, and takes nothing until it has."""
+
+
 class Fenced(StoreError):
     """Another epoch than the caller's is the highest that was given out. It is not the writer and must stop.
 

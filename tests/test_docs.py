@@ -96,7 +96,9 @@ def test_every_setting_is_described() -> None:
 
 def test_every_metric_and_every_command_is_described() -> None:
     metrics = (DOCS / "metrics.md").read_text(encoding="utf-8")
-    declared = re.findall(r'"(lbactors_\w+)"', (ROOT / "gateway" / "metrics.py").read_text(encoding="utf-8"))
+    declared = re.findall(
+        r'"(lbactors_\w+)"', (ROOT / "gateway" / "http" / "metrics.py").read_text(encoding="utf-8")
+    )
     assert len(declared) >= 5
     for name in declared:
         assert f"| `{name}` |" in metrics

@@ -148,19 +148,51 @@ class Timeframe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     type: TimeframeType = "permanent"
-    timezone: Annotated[str, AfterValidator(_validated_timezone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(_validated_timezone)] = Field(
+        default="UTC",
+        description="IANA name; boundaries are wall-clock times in it, across clock changes.",
+        json_schema_extra={"format": "time-zone"},
+    )
     reset_time: Annotated[str, AfterValidator(_validated_reset_time)] = Field(
         default="00:00", json_schema_extra={"pattern": f"^{_RESET_TIME_PATTERN}$"}
     )
     reset_day: Weekday = "monday"
-    reset_date: int = Field(default=1, ge=1, le=31)
-    cron: Annotated[str, AfterValidator(_validated_cron)] | None = Field(default=None, validate_default=True)
-    every_seconds: int | None = Field(default=None, ge=1, le=315_360_000, validate_default=True)
-    starts_at: Instant | None = Field(default=None, validate_default=True)
-    ends_at: Instant | None = Field(default=None, validate_default=True)
-    late_grace_seconds: int = Field(default=5, ge=0, le=86_400)
-    retain_periods: int = Field(default=10, ge=0, le=1000)
-    late_submissions: Literal["refuse", "arrival"] = "refuse"
+    reset_date: int = Field(default=1, ge=1, le=31, description="Clamped to the month's last day.")
+    cron: Annotated[str, AfterValidator(_validated_cron)] | None = Field(
+        default=None,
+        validate_default=True,
+        description="Five fields, in the zone. Required for type `cron`, only there.",
+        json_schema_extra={"format": "cron", "maxLength": _MAX_CRON_CHARACTERS},
+    )
+    every_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=315_360_000,
+        validate_default=True,
+        description="Required for type `every`, only there; anchored on `starts_at`, else on 1970.",
+    )
+    starts_at: Instant | None = Field(
+        default=None,
+        validate_default=True,
+        description="Begin of the whole schedule. Required for type `range`.",
+    )
+    ends_at: Instant | None = Field(
+        default=None,
+        validate_default=True,
+        description="End of the whole schedule, after `starts_at`. Required for type `range`.",
+    )
+    late_grace_seconds: int = Field(
+        default=5,
+        ge=0,
+        le=86_400,
+        description="How long after its end a period takes submissions that occurred inside it.",
+    )
+    retain_periods: int = Field(default=10, ge=0, le=1000, description="Closed periods kept.")
+    late_submissions: Literal["refuse", "arrival"] = Field(
+        default="refuse",
+        description="What becomes of a submission that occurred in a closed period: 409 (`refuse`), or it "
+        "counts for the period in which it arrived.",
+    )
 
     # The checks across fields hang on the field that is to be put right, so that the error's loc names it.
     # They see the fields above only, and not those that were wrong in themselves.

@@ -44,7 +44,7 @@ from redis.exceptions import (
 
 from persistence.redis.scripts import SCRIPTS
 from persistence.redis.url import RedisOptions
-from persistence.store import StoreError, StoreUnavailable
+from persistence.store import StoreError, StoreLoading, StoreUnavailable
 
 QUEUE_COMMANDS = 8192  # waiting or under way in a lane; beyond either limit: StoreUnavailable
 QUEUE_BYTES = 128 << 20
@@ -72,6 +72,8 @@ def explained(error: Exception, where: str, *, unknown: bool) -> StoreError:
     text = str(error) or type(error).__name__
     if isinstance(error, TimeoutError):
         text = "no answer in time"
+    if isinstance(error, BusyLoadingError) or isinstance(error.__cause__, BusyLoadingError):
+        return StoreLoading(f"{where}: {text}", unknown=unknown)
     return StoreUnavailable(f"{where}: {text}", unknown=unknown)
 
 
@@ -243,7 +245,8 @@ class Lane:
             return reply
         prefix = "OOM " if isinstance(reply, OutOfMemoryError) else ""
         prefix = "READONLY " if isinstance(reply, ReadOnlyError) else prefix
-        return StoreUnavailable(f"{self._where}: {prefix}{reply}")
+        kind = StoreLoading if isinstance(reply, BusyLoadingError) else StoreUnavailable
+        return kind(f"{self._where}: {prefix}{reply}")
 
     def _reconnect(self) -> None:
         """Let the next group begin with a new connection, to wherever the node is then."""

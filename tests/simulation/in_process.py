@@ -20,9 +20,9 @@ from typing import Any, Self, cast
 
 import pytest
 
-from gateway.held_store import HeldStore, hold_store
-from gateway.known_store import KnownStores
-from gateway.server import actor_settings
+from gateway.server.known_store import KnownStores
+from gateway.server.server import actor_settings
+from gateway.server.store_claim import StoreClaim, claim_store
 from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
@@ -198,7 +198,7 @@ class Server:
         self.cluster = Cluster(cores)
         self._patch = pytest.MonkeyPatch()
         self._stands_ms = begins_ms
-        self._held: HeldStore
+        self._claim: StoreClaim
         self.service: Service
 
     async def __aenter__(self) -> Self:
@@ -217,16 +217,16 @@ class Server:
             self._patch.undo()
 
     async def start(self) -> None:
-        self._held = await hold_store(
+        self._claim = await claim_store(
             self.settings.store_url, KnownStores(self.settings.data_dir), accept_older=False
         )
-        ref = self._ref = self.cluster.supervisor(actor_settings(self.settings, None, self._held))
-        self.service = Service(self.cluster, ref, self._held.store, self.settings)  # type: ignore[arg-type]
+        ref = self._ref = self.cluster.supervisor(actor_settings(self.settings, None, self._claim))
+        self.service = Service(self.cluster, ref, self._claim.store, self.settings)  # type: ignore[arg-type]
         await self.service.start()
 
     async def gateway(self, ahead_ms: int = 0) -> Service:
         """A further one, whose clock is so far ahead of the others; to be closed by who asked for it."""
-        service = Service(self.cluster, self._ref, self._held.store, self.settings)  # type: ignore[arg-type]
+        service = Service(self.cluster, self._ref, self._claim.store, self.settings)  # type: ignore[arg-type]
         clock = self.clock
         service._clock = cast("Clock", SimpleNamespace(now_ms=lambda: clock.now_ms() + ahead_ms))
         await service.start()
@@ -241,13 +241,13 @@ class Server:
         for process in self.cluster.processes.values():
             await process.end()
         self.cluster.processes.clear()
-        await self._held.let_go()
+        await self._claim.release()
 
     async def lose_power(self) -> None:
         """Every process dies at once; `start` begins anew on what is on disk."""
         await self.service.close()
         await self.cluster.lose_power()
-        await self._held.store.close()
+        await self._claim.store.close()
 
     @property
     def has_supervisor(self) -> bool:

@@ -18,6 +18,7 @@ import asyncio
 from typing import Any, TypeGuard
 
 import orjson
+from pydantic import Field
 
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Row
@@ -37,8 +38,8 @@ UNKNOWN = "unknown"
 
 class EditBody(Written):
     score: NumberField
-    subscore: NumberField | None = None
-    metadata: dict[str, Any] | None = None
+    subscore: NumberField | None = Field(default=None, description="Absent or null: it stays.")
+    metadata: dict[str, Any] | None = Field(default=None, description="Absent: it stays; null: none.")
     reason: Reason
 
 

@@ -46,7 +46,9 @@ REPLAYED_AT_ONCE = 250  # deliveries of one commit
 
 
 class RotateBody(Written):
-    previous_valid_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = PREVIOUS_S
+    previous_valid_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = Field(
+        default=PREVIOUS_S, description="How long the secret before signs too."
+    )
 
 
 class WebhookCommands:

@@ -43,7 +43,10 @@ Json = dict[str, Any]
 class ClaimBody(Written):
     """What a claimant may say."""
 
-    claim_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    claim_id: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+        default=None,
+        description="The claimant's own word for this claim, such as the id of a transaction.",
+    )
 
 
 class Ask(NamedTuple):
