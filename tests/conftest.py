@@ -10,20 +10,21 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from free_ports import free_port
 from hypothesis import HealthCheck, settings
-from redis_server import MakeRedis, RedisCluster, RedisServer
 
-Note = Callable[[str], None]
+pytest.register_assert_rewrite("tests.support")  # before anything of it is imported
+
+from tests.support.figures import Note  # noqa: E402
+from tests.support.free_ports import free_port  # noqa: E402
+from tests.support.redis_server import MakeRedis, RedisCluster, RedisServer  # noqa: E402
+
 FIGURE = "figure"
-APART = {
-    ("crash", "test_closing_steps"),
-    ("crash", "test_plugins"),
-    ("api", "test_plugins"),
-}  # a kill at a time
+APART = {"crash/test_closing_steps", "crash/test_plugins", "api/test_plugins"}  # a kill at a time
+TESTS = Path(__file__).parent
 
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -54,10 +55,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     HTTP suite's server; any other file is a group of its own. The longest group begins first.
     """
     for item in items:
-        folder, file = item.path.parent.name, item.path.stem
-        together = folder in ("crash", "api") and (folder, file) not in APART
-        item.add_marker(pytest.mark.xdist_group(folder if together else f"{folder}-{file}"))
-    items.sort(key=lambda item: item.path.parent.name != "crash")
+        file = item.path.relative_to(TESTS).with_suffix("").as_posix()
+        folder = file.partition("/")[0]
+        together = folder in ("crash", "api") and file not in APART
+        item.add_marker(pytest.mark.xdist_group(folder if together else file))
+    items.sort(key=lambda item: not item.path.is_relative_to(TESTS / "crash"))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -11,23 +11,20 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pytest
-from outbox import Receiver
 
 from lbactors.clock import Clock
 from lbactors.documents.entities import COLLECTIONS
 from persistence import open_store
 from persistence.store import Store
-
-from .conftest import ROOT_KEY
-from .kill_orders import Orders, Step
-from .readers import audit, compare, standings_of
-from .server_process import Server
-from .told import firsts, subscribe, until_told
-from .writers import Api, Ledger, Load
+from tests.support.crash.kill_orders import Orders, Step
+from tests.support.crash.readers import audit, compare, standings_of
+from tests.support.crash.server_process import ROOT_KEY, Server
+from tests.support.crash.told import firsts, subscribe, until_told
+from tests.support.crash.writers import Api, Ledger, Load, wire
+from tests.support.supervisor.outbox import Receiver
 
 PLAYERS, CHUNK = 12, 5  # so the winners of a period are stored in three chunks
 CHUNKS = -(-PLAYERS // CHUNK)
@@ -49,7 +46,7 @@ AHEAD = [Step(when, COMMIT, (BOARD, "serial=2 stage=0")) for when in ("before", 
 STEPS = [
     # The supervisor: its time is over, and the next one's begins.
     *(Step(when, COMMIT, (BOARD, "serial=1 stage=2", "serial=2 stage=1")) for when in ("before", "after")),
-    Step("before", "Closing._sealed"),
+    Step("before", "Lifecycle._sealed"),
     # The actor: ids handed on, last snapshot, sealed.
     Step("before", "PeriodActor.seal"),
     Step("before", "Chain.seal"),
@@ -61,7 +58,7 @@ STEPS = [
     Step("after", "Chain.seal"),
     Step("after", "PeriodActor.seal"),
     # The supervisor: closed, with the event and what was promised, in one commit.
-    Step("after", "Closing._sealed"),
+    Step("after", "Lifecycle._sealed"),
     Step("after", "Rewards.begin"),
     *(Step(when, COMMIT, (BOARD, "serial=1 stage=3")) for when in ("before", "after")),
     # Winners, chunk by chunk; complete.
@@ -121,10 +118,6 @@ async def site(_killable: tuple[Server, Orders]) -> AsyncIterator[Site]:
                 await asyncio.sleep(0.02)
     await receiver.stop()
     print(server.tail())  # shown if the test failed
-
-
-def wire(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 async def open_board(site: Site, rng: random.Random, **frame: Any) -> Ledger:

@@ -6,10 +6,10 @@ import asyncio
 import random
 import time
 
-from .conftest import MakeServer, Note
-from .readers import Preloaded, live_reader, settle_and_audit
-from .server_process import survivors
-from .writers import DISCONNECTED, OK, Api, Ledger, Load
+from tests.support.crash.readers import Preloaded, live_reader, settle_and_audit
+from tests.support.crash.server_process import MakeServer, survivors
+from tests.support.crash.writers import DISCONNECTED, OK, Api, Ledger, Load
+from tests.support.figures import Note
 
 PRELOADED = 100_000
 BUSY_S = 0.5  # so long before a kill something was acknowledged

@@ -10,11 +10,10 @@ import asyncio
 import random
 from typing import Any
 
-from outbox import Receiver
-
-from .conftest import ROOT_KEY, MakeServer, Note
-from .server_process import Server
-from .writers import Api, unique
+from tests.support.crash.server_process import ROOT_KEY, MakeServer, Server
+from tests.support.crash.writers import Api, unique
+from tests.support.figures import Note
+from tests.support.supervisor.outbox import Receiver
 
 PLAYERS = 16_000
 BATCH = 8_000

@@ -1,27 +1,24 @@
 """Plugins and kill -9: no closing is skipped, and what is approved counts once.
 
-The plugin (`tests/judging_plugin.py`) kills the supervisor itself, after its hook's work and before the
-server can know that it is done: the one moment in which an event must be told again.
+The plugin (`judging_plugin`) kills the supervisor itself, after its hook's work and before the server can
+know that it is done: the one moment in which an event must be told again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from zones import zone_at_noon
 
-from .conftest import MakeServer
-from .server_process import Server
-from .writers import Api, Disconnected, unique
+from tests.support.crash.server_process import MakeServer, Server
+from tests.support.crash.writers import Api, Disconnected, unique
+from tests.support.repository import PLUGINS, python_path
+from tests.support.zones import zone_at_noon
 
-TESTS = Path(__file__).resolve().parent.parent
 ROUNDS = 4
 WITHIN_S = 40.0
 
@@ -29,9 +26,8 @@ WITHIN_S = 40.0
 @pytest.fixture
 async def judged(make_server: MakeServer) -> AsyncIterator[tuple[Server, Api]]:
     server = make_server(None)
-    path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
     server.variables |= {
-        "PYTHONPATH": path,
+        "PYTHONPATH": python_path(PLUGINS),
         "LBACTORS_PLUGINS": "judging_plugin",
         "JUDGING_FOLDER": str(server.folder),
     }

@@ -19,12 +19,11 @@ import time
 from collections import Counter
 from itertools import pairwise
 
-from redis_server import RedisServer, until
-
-from .conftest import ROOT_KEY, MakeServer, Note
-from .readers import live_reader, settle_and_audit
-from .server_process import Server, survivors
-from .writers import DISCONNECTED, OK, Api, Ledger, Load, Outbox
+from tests.support.crash.readers import live_reader, settle_and_audit
+from tests.support.crash.server_process import ROOT_KEY, MakeServer, Server, survivors
+from tests.support.crash.writers import DISCONNECTED, OK, Api, Ledger, Load, Outbox
+from tests.support.figures import Note
+from tests.support.redis_server import RedisServer, until
 
 KILLS = int(os.environ.get("LBACTORS_CRASH_KILLS", "22"))
 CHAPTER = 10

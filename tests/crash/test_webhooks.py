@@ -14,15 +14,14 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from outbox import Receiver
 from standardwebhooks import Webhook
 
 from lbactors.clock import Clock
-
-from .conftest import ROOT_KEY, MakeServer, Note
-from .server_process import Server
-from .told import firsts, until_told
-from .writers import Api, unique
+from tests.support.crash.server_process import ROOT_KEY, MakeServer, Server
+from tests.support.crash.told import firsts, until_told
+from tests.support.crash.writers import Api, unique
+from tests.support.figures import Note
+from tests.support.supervisor.outbox import Receiver
 
 HOUR_MS = 3_600_000
 DOWN_HOURS = 3

@@ -13,11 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from api.client import Api, Transport
-
 from lbactors.demo.own_server import OwnServer
+from tests.support.api.client import Api, Transport
+from tests.support.repository import REPOSITORY, python_path
 
-HERE = Path(__file__).parent
+HOOKS = REPOSITORY / "tests" / "support" / "fuzz"
 SCORES = "/v1/leaderboards/fuzz/scores"
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
@@ -30,7 +30,7 @@ async def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
         api = Api(Transport(server.url), server.key)
         stand_ins = prepare(api)
         command = [
-            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml")),
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(HOOKS / "schemathesis.toml")),
             *("run", f"{server.url}/openapi.json", "--header", f"Authorization: Bearer {server.key}"),
             *("--checks", CHECKS, "--phases", "examples,coverage,fuzzing"),
             *("--max-examples", os.environ.get("LBACTORS_FUZZ_EXAMPLES", "8")),
@@ -39,8 +39,8 @@ async def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
         environment = {
             **os.environ,
             "FUZZ_STAND_INS": json.dumps(stand_ins),
-            "SCHEMATHESIS_HOOKS": "schemathesis_hooks",
-            "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
+            "SCHEMATHESIS_HOOKS": "tests.support.fuzz.schemathesis_hooks",
+            "PYTHONPATH": python_path(),
         }
         done = await asyncio.to_thread(
             subprocess.run,

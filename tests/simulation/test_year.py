@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from outbox import Receiver
 
-from .boards import BOARDS, YEAR_BEGINS_MS
-from .in_process import Server
-from .year import Year
+from tests.support.simulation.boards import BOARDS, YEAR_BEGINS_MS
+from tests.support.simulation.year import Year
+from tests.support.supervisor.in_process import Server
+from tests.support.supervisor.outbox import Receiver
 
 ENDS = 3
 
