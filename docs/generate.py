@@ -6,7 +6,7 @@
     openapi.json   from the table of routes
 
 Each is a pure function of the code: nothing is started, and the environment has no say. A test
-(`tests/unit/test_docs.py`) compares the texts with the files, so nothing of this changes without its document.
+(`tests/unit/test_docs.py`) compares the texts with the files, so none of this changes without its document.
 """
 
 from __future__ import annotations

@@ -10,19 +10,15 @@ import random
 from typing import NamedTuple
 
 from lbactors.core.schedule import LINGER_MS, SEAL_SPREAD_MS
+from tests.support.rounds import rounds
 from tests.support.simulation.boards import YEAR_BEGINS_MS, YEAR_ENDS_MS
 from tests.support.simulation.counted_time import clock_changes_ms
 from tests.support.simulation.expected import ExpectedBoard
 
 SEALED_AFTER_MS = LINGER_MS + SEAL_SPREAD_MS  # at the latest, after the grace
 SECOND_MS = 1000
-NEAR_CHANGE = {
-    "hourly": 3,
-    "daily": 1,
-    "cron": 2,
-    "every": 1,
-    "weekly": 1,
-}  # ends visited on each side of one
+# Ends visited on each side of a change of the clock.
+NEAR_CHANGE = {"hourly": rounds(1, 3), "daily": 1, "cron": rounds(1, 2), "every": 1, "weekly": 1}
 
 
 class Instant(NamedTuple):

@@ -30,6 +30,7 @@ from persistence.store import (
     StoreCorrupt,
     StoreUnavailable,
 )
+from tests.support.rounds import long, rounds
 from tests.support.store.backend import Backend, journal, recovered, refusal
 from tests.support.store.contract_repair import RepairContract
 from tests.support.store.contract_use import UseContract
@@ -404,8 +405,11 @@ class StoreContract(UseContract, RepairContract):
 
     # Everything together ------------------------------------------------------------------------------------
 
+    @long
     def test_against_the_model(self, new_backend: Callable[[], Backend]) -> None:
         checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
-        often = settings(max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=checks)
+        often = settings(
+            max_examples=rounds(6, 40), stateful_step_count=30, deadline=None, suppress_health_check=checks
+        )
         machine: Any = lambda: StoreMachine(new_backend())  # noqa: E731 - typed as a class, called like one
         run_state_machine_as_test(machine, settings=often)

@@ -39,6 +39,7 @@ from lbactors.core.period import (
 from lbactors.core.seen_ids import SEEN_IDS_MS, SeenIds
 from lbactors.core.snapshot_parts import PeriodLoader
 from tests.support.period_oracle import Options, Oracle, Told
+from tests.support.rounds import long, rounds
 
 START_MS = 1_700_000_000_000
 AGGREGATIONS = ("best", "latest", "sum", "min", "max", "count")
@@ -324,8 +325,8 @@ class PeriodMachine(RuleBasedStateMachine):
             assert self.period.ids.by_id == self.oracle.seen
 
 
-TestPeriodMachine = PeriodMachine.TestCase
-TestPeriodMachine.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestPeriodMachine = long(PeriodMachine.TestCase)
+TestPeriodMachine.settings = settings(max_examples=rounds(30, 240), stateful_step_count=40, deadline=None)
 
 
 # Snapshots ------------------------------------------------------------------------------------------------

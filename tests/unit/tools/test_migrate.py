@@ -36,6 +36,7 @@ from lbactors.tools.verify import verify
 from persistence.store import Change, Record, Store, StoreCorrupt
 from tests.support.command import refused, run
 from tests.support.repository import python_path
+from tests.support.rounds import long, rounds
 from tests.support.stored import (
     COINS,
     COINS_2,
@@ -198,7 +199,7 @@ def killed_runs(source: Place, target: Place, numbers: random.Random) -> Iterato
     """Run the command in a process that is killed, again and again, until it ends by itself; its stdout."""
     done = ""
     while not done:
-        arguments = (str(numbers.randint(1, 25)), numbers.choice(["before", "after"]))
+        arguments = (str(numbers.randint(1, rounds(60, 25))), numbers.choice(["before", "after"]))
         child = subprocess.run(
             [sys.executable, "-m", "tests.support.migrating", *arguments, source.url, target.url],
             env={**os.environ, "PYTHONPATH": python_path()},
@@ -210,6 +211,7 @@ def killed_runs(source: Place, target: Place, numbers: random.Random) -> Iterato
         yield done
 
 
+@long
 @pytest.mark.parametrize(("from_kind", "to_kind"), [("sqlite", "redis"), ("redis", "sqlite")])
 def test_a_killed_migration_goes_on(
     tmp_path: Path, request: pytest.FixtureRequest, from_kind: str, to_kind: str
