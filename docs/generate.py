@@ -5,8 +5,8 @@
     cli.md         from the commands of the command line
     openapi.json   from the table of routes
 
-Each is a pure function of the code: nothing is started, and the environment has no say. `tests/test_docs.py`
-compares the texts with the files, so nothing of this can change without its document.
+Each is a pure function of the code: nothing is started, and the environment has no say. A test
+(`tests/unit/test_docs.py`) compares the texts with the files, so none of this changes without its document.
 """
 
 from __future__ import annotations

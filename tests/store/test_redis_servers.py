@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from redis_server import MakeRedis, RedisServer, until
 
 from persistence.redis.store import RedisStore
 from persistence.store import (
@@ -28,9 +27,9 @@ from persistence.store import (
     StoreUnavailable,
     StoreWentBack,
 )
-
-from .contract import journal, recovered, refusal
-from .redis_backend import RedisBackend, opened, unavailable, with_options
+from tests.support.redis_server import MakeRedis, RedisServer, until
+from tests.support.store.contract import journal, recovered, refusal
+from tests.support.store.redis_backend import RedisBackend, opened, unavailable, with_options
 
 BIG = bytes(20_000)
 

@@ -26,8 +26,7 @@ from persistence.store import (
     StoreUnavailable,
     StoreWentBack,
 )
-
-from .contract import journal, recovered, refusal
+from tests.support.store.contract import journal, recovered, refusal
 
 # Word for word what the first version made; what it must go on finding.
 FIRST_VERSION = """

@@ -33,10 +33,9 @@ from persistence.store import (
     StoreTooNew,
     StoreUnavailable,
 )
-
-from .child import body_of
-from .contract import journal, recovered, refusal
-from .processes import Child
+from tests.support.store.child import body_of
+from tests.support.store.contract import journal, recovered, refusal
+from tests.support.store.processes import Child
 
 
 @pytest.fixture

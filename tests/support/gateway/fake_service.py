@@ -35,9 +35,9 @@ from lbactors.documents.hidden_players import SHOWN, Hidden, HideBody, UnhideBod
 from lbactors.documents.reviews import Review, read_reviews
 from lbactors.service.service import AdminAnswer, ChangedEntry, Idempotency
 from lbactors.supervisor.commands.entry_edits import EditBody, RestoreBody
-from tests.held_memory import HeldMemory
 from tests.support.gateway.fake_rewards import FakeRewards
 from tests.support.gateway.fake_webhooks import FakeWebhooks
+from tests.support.supervisor.held_memory import HeldMemory
 
 NOW_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
 ROOT_KEY = "lb_root"

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from gateway.app import GATEWAY
-from tests.actor_settings import actor_settings
+from tests.support.actor_settings import actor_settings
 from tests.support.gateway.fake_service import FakeService
 from tests.support.gateway.judged import by_score, send, served
 

@@ -22,7 +22,7 @@ from gateway.server.store_claim import SUPERVISOR, StoreClaim, claim_store
 from lbactors.tools.migrate import MARKER, MARKERS
 from persistence import open_store
 from persistence.store import Change, StoreError, StoreInUse, StoreUnavailable, StoreWentBack
-from tests.redis_server import RedisRefused, RedisServer, until
+from tests.support.redis_server import RedisRefused, RedisServer, until
 
 WITHIN_S = 20.0
 CLAIM = "{lbactors}:claim"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lbactors.core.errors import ApiError
-from tests.actor_settings import actor_settings
+from tests.support.actor_settings import actor_settings
 from tests.support.gateway.fake_service import NOW_MS, FakeService
 from tests.support.gateway.http_client import Http
 from tests.support.gateway.judged import HELD, send, waiting
