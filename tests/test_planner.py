@@ -15,19 +15,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lbactors.core import schedule
-from lbactors.core.model import CLOSED, CLOSING, COMPLETE, OPENED, PeriodRecord
+from lbactors.core.lifecycle import LINGER_MS, SEAL_SPREAD_MS, Stage, Step, owing_ids, state_of
+from lbactors.core.model import PeriodRecord
 from lbactors.core.placement import BUSY_PER_S, CALM_PER_S, MOVED_AT_ONCE, Move, Tenancy, next_move, place
 from lbactors.core.schedule import (
     LEAD_MS,
     LEAD_SPREAD_MS,
-    LINGER_MS,
-    SEAL_SPREAD_MS,
     Plan,
-    Step,
     TakenKeys,
     goes_on_after,
     new_record,
-    owing,
     plan_chain,
     unique_key,
 )
@@ -69,9 +66,9 @@ class Timeline:
         for step in plan.steps:
             before = self.ever[step.serial]
             assert step.stage == before.stage + 1, "stage by stage"
-            self.put(before._replace(stage=step.stage, sealed=before.sealed or step.stage == CLOSED))
+            self.put(before._replace(stage=step.stage, sealed=before.sealed or step.stage == Stage.CLOSED))
             self.told.append(step)
-        assert all(self.ever[serial].stage == COMPLETE for serial in plan.delete)
+        assert all(self.ever[serial].stage == Stage.COMPLETE for serial in plan.delete)
         assert not set(plan.delete) & {step.serial for step in plan.steps}
         self.records = [r for r in self.records if r.serial not in plan.delete]
 
@@ -141,7 +138,7 @@ def test_the_next_period_is_opened_ahead(length_s: int, lead_ms: int) -> None:
     (plan,) = line.run(line.due_ms)
     assert line.due_ms == first.ends_at_ms, "then it will be closing, and the next one opened"
     assert [(r.serial, r.starts_at_ms, r.sealed) for r in plan.add] == [(2, first.ends_at_ms, False)]
-    assert plan.add[0].state(first.ends_at_ms - 1, GRACE_MS) == "pending"
+    assert state_of(plan.add[0], first.ends_at_ms - 1, GRACE_MS) == "pending"
     assert not plan.steps and not plan.delete
 
 
@@ -155,8 +152,11 @@ def test_a_period_is_sealed_once_its_grace_is_over(grace_s: int) -> None:
     line.run(seal_ms - 1)
     assert not line.ever[1].sealed
     plans = line.run(seal_ms)
-    assert [step for p in plans for step in p.steps] == [(seal_ms, CLOSED, 1), (seal_ms, COMPLETE, 1)]
-    assert line.ever[1].state(seal_ms, grace_s * SECOND_MS) == "closed"
+    assert [step for p in plans for step in p.steps] == [
+        (seal_ms, Stage.CLOSED, 1),
+        (seal_ms, Stage.COMPLETE, 1),
+    ]
+    assert state_of(line.ever[1], seal_ms, grace_s * SECOND_MS) == "closed"
 
 
 @pytest.mark.parametrize("retain", [0, 1, 3])
@@ -176,20 +176,20 @@ def test_as_many_closed_periods_are_kept_as_asked_for(retain: int) -> None:
 
 def test_a_closed_period_stays_until_its_submission_ids_are_handed_on() -> None:
     manual = frame(type="manual", retain_periods=0)
-    first = PeriodRecord(1, "one", 0, HOUR_MS, True, 3, 4, 0, last_seq=4, stage=COMPLETE)
-    unused = PeriodRecord(2, "two", HOUR_MS, 2 * HOUR_MS, True, 0, 0, 0, stage=COMPLETE)
+    first = PeriodRecord(1, "one", 0, HOUR_MS, True, 3, 4, 0, last_seq=4, stage=Stage.COMPLETE)
+    unused = PeriodRecord(2, "two", HOUR_MS, 2 * HOUR_MS, True, 0, 0, 0, stage=Stage.COMPLETE)
     third = PeriodRecord(3, "three", 3 * HOUR_MS, 4 * HOUR_MS, False, 0, 0, 0)
 
     def deleted(now_ms: int, *records: PeriodRecord) -> list[int]:
         return plan_chain(manual, "main", records, 4, now_ms, goes_on=True).delete
 
     owed = first._replace(ids_owed=True)
-    assert owing([owed, unused, third]) == owed
+    assert owing_ids([owed, unused, third]) == owed
     assert deleted(3 * HOUR_MS, owed, unused, third) == [2]
-    assert deleted(3 * HOUR_MS, first, unused, third) == [1, 2] and owing([first, unused, third]) is None
+    assert deleted(3 * HOUR_MS, first, unused, third) == [1, 2] and owing_ids([first, unused, third]) is None
     assert deleted(HOUR_MS + 2 * DAY_MS, owed, unused, third) == [1, 2], "nobody remembers them any more"
     used = unused._replace(last_seq=1)
-    assert owing([owed, used, third]) is None, "it took them over when it woke"
+    assert owing_ids([owed, used, third]) is None, "it took them over when it woke"
 
 
 @pytest.mark.parametrize(("retain", "missed"), [(10, 0), (10, 1), (10, 5), (3, 400), (0, 50)])
@@ -239,7 +239,7 @@ def test_a_forced_close_takes_nothing_late_and_goes_on_under_a_new_key() -> None
     for turn in range(3):
         now_ms = at(f"2026-11-18T13:0{turn}:00")
         line.force_close(now_ms)
-        assert line.ever[turn + 1].state(now_ms, GRACE_MS) == "closed", "no grace"
+        assert state_of(line.ever[turn + 1], now_ms, GRACE_MS) == "closed", "no grace"
         line.run(now_ms + LINGER_MS - 1)
         assert not line.ever[turn + 1].sealed
         line.run(now_ms + LINGER_MS)
@@ -292,7 +292,7 @@ def test_a_season() -> None:
     line = Timeline(season(), now_ms=at("2026-11-18"))
     (record,) = line.records
     assert record[:5] == (1, "2026-12-01T00:00:00Z", at("2026-12-01"), at("2026-12-08"), False)
-    assert record.state(at("2026-11-18"), GRACE_MS) == "pending"
+    assert state_of(record, at("2026-11-18"), GRACE_MS) == "pending"
     assert not goes_on_after(line.timeframe, "main", line.records)
     for due in (
         "2026-12-01T00:00:00",
@@ -331,7 +331,8 @@ def test_a_manual_board_opens_nothing_by_itself_but_seals() -> None:
     assert line.ever[1].sealed and line.due_ms is None
     line.put(new_record(Span("open-ended", at("2026-11-21"), None), 2, 0, ["cup"], None))
     line.run(at("2036-11-21"))
-    assert line.told[-1] == (at("2036-11-21") - 10 * 365 * DAY_MS - 3 * DAY_MS, OPENED, 2), line.told[-1]
+    opened = Step(at("2036-11-21") - 10 * 365 * DAY_MS - 3 * DAY_MS, Stage.OPENED, 2)
+    assert line.told[-1] == opened
     assert line.due_ms is None
 
 
@@ -513,14 +514,14 @@ def test_moves_come_to_an_end(rates: list[float], dedicated: set[int], budget: i
 def test_leaderboards_that_share_a_boundary_have_their_work_spread() -> None:
     timeframe, now_ms, end_ms = frame(type="daily"), at("2026-11-18T12:00:00"), at("2026-11-19")
     record = new_record(Span("2026-11-18", at("2026-11-18"), end_ms), 1, now_ms, [], None)._replace(
-        stage=OPENED
+        stage=Stage.OPENED
     )
     first, last = (
         plan_chain(timeframe, "main", [record], 2, now_ms, goes_on=True, spread=s) for s in (0.0, 0.999)
     )
     assert first.due_ms == end_ms - LEAD_MS and last.due_ms is not None
     assert end_ms - LEAD_MS - LEAD_SPREAD_MS <= last.due_ms < end_ms - LEAD_MS - LEAD_SPREAD_MS * 0.99
-    closing = record._replace(stage=CLOSING)
+    closing = record._replace(stage=Stage.CLOSING)
     seals = [
         plan_chain(timeframe, "main", [closing], 2, end_ms, goes_on=False, spread=s).due_ms
         for s in (0.0, 0.999)

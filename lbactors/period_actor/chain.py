@@ -19,6 +19,7 @@ import structlog
 
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
+from lbactors.core.lifecycle import owes_ids, state_of
 from lbactors.core.model import PeriodRecord
 from lbactors.core.period import NO_RANK, SUBMIT, Applied
 from lbactors.period_actor.activation import Activation
@@ -126,7 +127,7 @@ class Chain:
         owed = self.spec.owing
         if self._unheard is not None or owed is None:
             return self._unheard
-        return owed if owed.owes_ids(self.clock.now_ms()) else None
+        return owed if owes_ids(owed, self.clock.now_ms()) else None
 
     def _awaits_ids(self, activation: Activation) -> bool:
         """Whether it could take a repeat of what the period before it took for something new."""
@@ -213,7 +214,7 @@ class Chain:
         """
         if occurred_at_ms is not None:
             found = self._at(occurred_at_ms)
-            state = "closed" if found is None else found.record.state(arrived_at_ms, self.spec.grace_ms)
+            state = "closed" if found is None else state_of(found.record, arrived_at_ms, self.spec.grace_ms)
             if found is not None and state in ("active", "closing"):
                 return found
             if self.spec.late_arrival and occurred_at_ms < arrived_at_ms:

@@ -18,6 +18,7 @@ import structlog
 from lbactors.clock import Clock
 from lbactors.cluster import ActorRef, Cluster
 from lbactors.core.errors import ApiError, detail
+from lbactors.core.lifecycle import state_of
 from lbactors.core.model import Board, Outcome, PeriodRecord, PeriodView, Reading, Row, Submission
 from lbactors.core.period import FULL, NO_RANK, RANK
 from lbactors.core.schedule import goes_on_after
@@ -421,7 +422,7 @@ class Service:
         """A chain's periods, newest first, and how many there are in all (after the filter by state)."""
         records = await self._records(board.chain_id(window))
         now_ms, grace_ms = self.now_ms(), board.definition.timeframe.late_grace_seconds * 1000
-        chosen = [r for r in reversed(records) if state is None or r.state(now_ms, grace_ms) == state]
+        chosen = [r for r in reversed(records) if state is None or state_of(r, now_ms, grace_ms) == state]
         shown = chosen[offset : offset + limit]
         views = await asyncio.gather(*(self._view(board, window, r, records) for r in shown))
         return list(views), len(chosen)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from zlib import crc32
 
-from lbactors.core import placement, schedule
+from lbactors.core import lifecycle, placement, schedule
 from lbactors.core.definition import Rules
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.timeframe import Span, next_span
@@ -104,7 +104,7 @@ class ChainState:
             },
             self.awake,
             definition.timeframe.late_submissions == "arrival",
-            schedule.owing(self.records),
+            lifecycle.owing_ids(self.records),
         )
 
 

@@ -27,7 +27,8 @@ import structlog
 
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
-from lbactors.core.model import COMPLETE, Board, PeriodRecord
+from lbactors.core.lifecycle import restored
+from lbactors.core.model import Board, PeriodRecord
 from lbactors.documents.audit import Who
 from lbactors.documents.entities import unpack_board
 from lbactors.supervisor.audit import Audit
@@ -52,14 +53,6 @@ PROBED_WITHIN_S = 2.0
 ACTIONS_AT_ONCE = 16  # chains opened or sealed at a time, so that hundreds of boundaries do not stampede
 
 log = structlog.get_logger("supervisor")
-
-
-def _record(row: list[Any]) -> PeriodRecord:
-    """A stored period. Version 0.1 kept no stage: what it had closed is complete."""
-    record = PeriodRecord(*row)
-    if len(row) <= PeriodRecord._fields.index("stage") and record.sealed:
-        return record._replace(stage=COMPLETE)
-    return record
 
 
 class Supervisor:
@@ -136,7 +129,7 @@ class Supervisor:
             chain = self.chains.get(chain_id)
             if chain is None:
                 chain = self.chains[chain_id] = ChainState(board, window)
-            chain.records.append(_record(msgpack.unpackb(body)))
+            chain.records.append(restored(msgpack.unpackb(body)))
         for board in self.boards.values():
             for window in board.windows:
                 if board.chain_id(window) not in self.chains:
