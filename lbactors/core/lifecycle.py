@@ -102,10 +102,13 @@ def grace_of(record: PeriodRecord, grace_ms: int) -> int:
 
 
 def _start_ms(record: PeriodRecord, grace_ms: int, spread: float) -> int | None:
-    opened_ms = record.starts_at_ms if record.starts_at_ms is not None else record.opened_at_ms
+    starts_ms, ends_ms = record.starts_at_ms, record.ends_at_ms
+    if starts_ms is not None and ends_ms is not None and ends_ms < starts_ms:
+        return None  # taken away before it began
+    opened_ms = record.opened_at_ms if starts_ms is None else starts_ms
     if record.serial == 1:  # the leaderboard may have been made in the middle of it
-        opened_ms = min(max(opened_ms, record.opened_at_ms), record.ends_at_ms or record.opened_at_ms)
-    return opened_ms
+        opened_ms = max(opened_ms, record.opened_at_ms)
+    return opened_ms if ends_ms is None else min(opened_ms, ends_ms)
 
 
 def _end_ms(record: PeriodRecord, grace_ms: int, spread: float) -> int | None:
