@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+from invariants import check
 
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
@@ -97,8 +98,15 @@ class LocalServer:
         await self.actor.start()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None:
+            self.check()
         await self.actor.stop()
+
+    def check(self) -> None:
+        """Assert every invariant; after every call, and at the end."""
+        if self.actor.is_working:
+            check(self.supervisor, (a.actor for a in self.actors.by_name.values()))
 
     @property
     def supervisor(self) -> Supervisor:
@@ -121,6 +129,7 @@ class LocalServer:
     ) -> dict[str, Any]:
         payload = msgpack.packb([name, tenant, args, idempotency, who])
         reply = msgpack.unpackb(await self.actor.command(payload))
+        self.check()
         if reply[0] == 1:
             raise ApiError.from_wire(reply[1])
         return dict(reply[2])
@@ -138,6 +147,7 @@ class LocalServer:
             while True:
                 chain_id, actor = await self._chain(leaderboard_id, window)
                 reply = await self._reply(actor, method, [chain_id, *op])
+                self.check()
                 if reply[0] == 0 and reply[1] is not None:
                     return reply[1]
                 try:

@@ -110,6 +110,7 @@ class OutboxWorld:
 
         def took(changes: Any) -> None:
             original_took(self.events, changes)
+            self.events.check()
             self._ring()
 
         Outbox.load = load  # type: ignore[method-assign]

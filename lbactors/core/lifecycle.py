@@ -144,6 +144,9 @@ _AHEAD = tuple(
 )
 
 
+_STAGES = frozenset(Stage)
+
+
 def steps_ahead(record: PeriodRecord, grace_ms: int, spread: float = 0.0) -> list[Step]:
     """All that is still to come in a period's life, as far as the schedule knows it, stage by stage."""
     steps = []
@@ -240,6 +243,19 @@ def surplus(
     if owing is not None and owes_ids(owing, now_ms):
         delete = [serial for serial in delete if serial != owing.serial]
     return delete
+
+
+def check_record(record: PeriodRecord) -> None:
+    """Assert what holds of every record at any time; called throughout the tests."""
+    what = repr(record)
+    assert record.serial >= 1 and record.stage in _STAGES, what
+    assert record.stage < Stage.CLOSED or record.sealed, f"closed and not sealed: {what}"
+    assert record.stage < Stage.CLOSING or record.ends_at_ms is not None, f"it has no end: {what}"
+    assert record.ends_at_ms is not None or not (record.forced or record.sealed), f"it has no end: {what}"
+    if not record.sealed:
+        numbers = (record.entries, record.submissions, record.last_seq)
+        assert numbers == (0, 0, 0) and not record.ids_owed, f"told before it was sealed: {what}"
+    assert record.last_seq or not record.ids_owed, f"it owes ids that it never took: {what}"
 
 
 # What readers and writers see -----------------------------------------------------------------------------

@@ -450,3 +450,24 @@ class Chain:
         """Let go at once; what is journaled is safe."""
         self.open.stop()
         self.closed.stop()
+
+    def check(self) -> None:
+        """Assert every invariant of the chain and its periods; called throughout the tests. It holds whenever
+        another task runs.
+        """
+        self.open.check()
+        self.closed.check()
+        if self.open.is_stopped:
+            return
+        chain_id, open_serials = self.spec.chain_id, {a.record.serial for a in self.open}
+        assert not open_serials & set(self.closed), f"{chain_id}: open and closed at once"
+        for activation in (*self.open, *self.closed.values()):
+            assert activation.period_id == f"{chain_id}/{activation.record.serial}", activation.period_id
+        wanted = {r.serial for r in self.spec.records}
+        unheard = set() if self._unheard is None else {self._unheard.serial}
+        assert self._unheard is None or self._unheard.sealed
+        missing = wanted - open_serials - set(self.closed) - unheard
+        assert not missing, f"{chain_id}: periods {missing} are not hosted"
+        draining = {a.record.serial for a in self.open if a.state == "draining"}
+        stray = open_serials - wanted - draining
+        assert not stray, f"{chain_id}: nobody wants periods {stray}"

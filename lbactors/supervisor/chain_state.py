@@ -78,6 +78,20 @@ class ChainState:
     def record(self, serial: int) -> PeriodRecord:
         return next(r for r in self.records if r.serial == serial)
 
+    def check(self) -> None:
+        """Assert every invariant; called throughout the tests. It holds whenever another task runs."""
+        assert self.chain_id == self.board.chain_id(self.window)
+        serials = [r.serial for r in self.records]
+        assert serials == sorted(set(serials)), f"{self.chain_id}: records out of order: {serials}"
+        assert len({r.key for r in self.records}) == len(serials), f"{self.chain_id}: a key stands twice"
+        assert self.next_serial > max(serials, default=0), f"{self.chain_id}: a serial would be used again"
+        for record in self.records:
+            lifecycle.check_record(record)
+        endless = [r.serial for r in self.records[:-1] if r.ends_at_ms is None]
+        assert not endless, f"{self.chain_id}: others follow {endless}, which have no end"
+        assert all(seq > 0 for seq in self.floors.values()), self.floors
+        assert self.home or not self.records, f"{self.chain_id} has periods and no home"
+
     def tenancy(self) -> placement.Tenancy:
         """What the planner needs to know to find a home."""
         dedicated = self.board.definition.placement == "dedicated" and self.wanted

@@ -378,6 +378,29 @@ class Hosting:
             )
         return found
 
+    def check(self) -> None:
+        """Assert that every chain with a home has its place there and nowhere else; called throughout the
+        tests. It holds whenever another task runs, from `restore` on; only a chain that is just being moved,
+        under its lock, has no place meanwhile.
+        """
+        assert not self.actors.keys() & self.dormant.keys(), "an actor runs and is dormant"
+        placed = {name: actor.chains for name, actor in self.actors.items()} | self.dormant
+        homes: dict[str, str] = {}
+        for name, chain_ids in placed.items():
+            for chain_id in chain_ids:
+                assert chain_id not in homes, f"{chain_id} lives in {homes[chain_id]} and in {name}"
+                homes[chain_id] = name
+        for chain_id, chain in self.chains.items():
+            assert chain.chain_id == chain_id
+            if not chain.lock.locked() or chain_id in homes:
+                found = homes.get(chain_id, "")
+                assert found == chain.home, f"{chain_id}: its home is {chain.home!r}, it lives in {found!r}"
+        for name, actor in self.actors.items():
+            assert actor.ref.name == name
+            for chain_id, version in actor.hosted.items():
+                known = self.chains.get(chain_id)
+                assert known is None or version <= known.version, f"{chain_id} is hosted from the future"
+
     async def stop(self) -> None:
         """Every period saved, every actor let go."""
 

@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any, Self, cast
 
 import pytest
+from invariants import check
 
 from gateway.held_store import HeldStore, hold_store
 from gateway.known_store import KnownStores
@@ -199,6 +200,7 @@ class Server:
         self._stands_ms = begins_ms
         self._held: HeldStore
         self.service: Service
+        self._services: list[Service] = []  # of all gateways
 
     async def __aenter__(self) -> Self:
         still = SimpleNamespace(time_ns=lambda: self._stands_ms * 1_000_000)
@@ -222,6 +224,7 @@ class Server:
         ref = self._ref = self.cluster.supervisor(actor_settings(self.settings, None, self._held))
         self.service = Service(self.cluster, ref, self._held.store, self.settings)  # type: ignore[arg-type]
         await self.service.start()
+        self._services = [self.service]
 
     async def gateway(self, ahead_ms: int = 0) -> Service:
         """A further one, whose clock is so far ahead of the others; to be closed by who asked for it."""
@@ -229,6 +232,7 @@ class Server:
         clock = self.clock
         service._clock = cast("Clock", SimpleNamespace(now_ms=lambda: clock.now_ms() + ahead_ms))
         await service.start()
+        self._services.append(service)
         return service
 
     async def stop(self) -> None:
@@ -292,6 +296,14 @@ class Server:
             assert time.monotonic() < deadline_s, f"not settled: {left[:5]}; {self.supervisor.trouble}"
             await asyncio.sleep(LOOK_S)
             looks += 1
+        self.check()
+
+    def check(self) -> None:
+        """Assert every invariant, whatever is under way."""
+        supervisor = self.supervisor if self.has_supervisor else None
+        found = (process.actor for process in self.cluster.processes.values() if not process.dead.is_set())
+        actors = [actor for actor in found if isinstance(actor, PeriodActor)]
+        check(supervisor, actors, (service.catalogue for service in self._services))
 
     def _left_to_do(self, *, again: bool) -> list[str]:
         """What the supervisor is at or will be at once; `again`: have it look at what it must try again."""

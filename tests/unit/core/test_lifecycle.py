@@ -21,7 +21,6 @@ from lbactors.core.lifecycle import (
     closed_by_force,
     is_complete,
     is_missed,
-    owes_ids,
     owing_ids,
     reached,
     restored,
@@ -329,12 +328,15 @@ def test_what_is_deleted(closed: list[Kept], has_open: bool, retain: int, now_ms
     if has_open:
         records.append(PeriodRecord(9, "open", 9, None, False, 0, 0, 0))
     deleted = surplus(records, [], retain, now_ms)
-    complete = [r.serial for r in records if is_complete(r)]
+    complete = [r.serial for r in records if r.stage == Stage.COMPLETE]
     assert set(deleted) <= set(complete) and deleted == sorted(deleted)
     assert records[-1].serial not in deleted
     assert len(complete) - len(deleted) >= min(retain, len(complete))
-    owing = owing_ids(records)
-    spared = {owing.serial} if owing is not None and owes_ids(owing, now_ms) else set()
+    used = [r for r in records if r.last_seq]
+    owes = bool(used) and used[-1].ids_owed
+    assert owing_ids(records) == (used[-1] if owes else None)
+    remembered = owes and now_ms < (used[-1].ends_at_ms or 0) + IDS_OWED_MS
+    spared = {used[-1].serial} if remembered else set()
     assert not spared & set(deleted)
     expected = [s for s in complete[: max(len(complete) - retain, 0)] if s != records[-1].serial]
     assert set(expected) - spared == set(deleted)
