@@ -44,17 +44,17 @@ def plan_chain(
     next_serial: int,
     now_ms: int,
     *,
-    goes_on: bool,
+    wanted: bool,
     spread: float = 0.0,
 ) -> Plan:
     """What is to be opened, announced, sealed and deleted now.
 
-    records: all that are kept, in order of serial. goes_on: new periods are wanted (the leaderboard is not
+    records: all that are kept, in order of serial. wanted: new periods are (the leaderboard is not
     archived and the window not taken away). spread: the chain's place, in [0, 1), among those that share a
     boundary.
     """
     lead_ms = LEAD_MS + int(LEAD_SPREAD_MS * spread)
-    add = _to_add(timeframe, window, records, next_serial, now_ms, lead_ms) if goes_on else []
+    add = _to_add(timeframe, window, records, next_serial, now_ms, lead_ms) if wanted else []
     grace_ms = timeframe.late_grace_seconds * 1000
     everything = [*records, *add]
     agenda = [step for record in everything for step in steps_ahead(record, grace_ms, spread)]
@@ -62,7 +62,7 @@ def plan_chain(
     steps = [step for step in agenda if step.at_ms <= now_ms][:STEPS_AT_ONCE]
     delete = surplus(everything, steps, timeframe.retain_periods, now_ms)
     due = [step.at_ms for step in agenda if step.at_ms > now_ms]
-    if goes_on and everything:
+    if wanted and everything:
         last = everything[-1]
         if last.ends_at_ms is not None and span_from(timeframe, window, last.ends_at_ms) is not None:
             due.append(last.ends_at_ms - _lead_ms(last, lead_ms))
@@ -168,7 +168,7 @@ def unique_key(key: str, keys: Iterable[str]) -> str:
     return f"{key}-{number}"
 
 
-def goes_on_after(timeframe: Timeframe, window: str, records: Sequence[PeriodRecord]) -> bool:
+def has_next_period(timeframe: Timeframe, window: str, records: Sequence[PeriodRecord]) -> bool:
     """Whether the schedule has a period after the last record."""
     if not records or records[-1].ends_at_ms is None:
         return False

@@ -21,7 +21,7 @@ from lbactors.core.errors import ApiError, detail
 from lbactors.core.lifecycle import state_of
 from lbactors.core.model import Board, Outcome, PeriodRecord, PeriodView, Reading, Row, Submission
 from lbactors.core.period import FULL, NO_RANK, RANK
-from lbactors.core.schedule import goes_on_after
+from lbactors.core.schedule import has_next_period
 from lbactors.core.timeframe import span_at
 from lbactors.documents import audit
 from lbactors.documents.entities import view_of_record
@@ -411,7 +411,7 @@ class Service:
         next_ms = None
         if later:
             next_ms = later[0].starts_at_ms
-        elif goes_on_after(timeframe, window, [record]):
+        elif has_next_period(timeframe, window, [record]):
             next_ms = record.ends_at_ms
         grace_ms = timeframe.late_grace_seconds * 1000
         return view_of_record(record, window, self.now_ms(), grace_ms, next_ms)

@@ -56,7 +56,7 @@ class ChainState:
             self.records,
             self.next_serial,
             now_ms,
-            goes_on=self.wanted,
+            wanted=self.wanted,
             spread=self.spread,
         )
 
@@ -92,15 +92,15 @@ class ChainState:
         assert all(seq > 0 for seq in self.floors.values()), self.floors
         assert self.home or not self.records, f"{self.chain_id} has periods and no home"
 
-    def tenancy(self) -> placement.Tenancy:
-        """What the planner needs to know to find a home."""
+    def load(self) -> placement.ChainLoad:
+        """What placement needs to know to find it a home."""
         dedicated = self.board.definition.placement == "dedicated" and self.wanted
-        return placement.Tenancy(self.chain_id, self.rate_per_s, dedicated)
+        return placement.ChainLoad(self.chain_id, self.rate_per_s, dedicated)
 
     def spec(self) -> ChainSpec:
         definition = self.board.definition
         sealed = [r for r in self.records if r.sealed]
-        more = self.wanted and schedule.goes_on_after(definition.timeframe, self.window, self.records)
+        more = self.wanted and schedule.has_next_period(definition.timeframe, self.window, self.records)
         return ChainSpec(
             self.chain_id,
             self.window,

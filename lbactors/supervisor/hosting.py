@@ -115,7 +115,7 @@ class Hosting:
 
     def settle(self, chain: ChainState) -> Change:
         """Choose a home for a chain; the change that makes it known."""
-        name = placement.place(self.tenancies(), self.budget()) or self.new_name()
+        name = placement.place(self.chain_loads(), self.budget()) or self.new_name()
         self.actor(name).chains.add(chain.chain_id)
         chain.home = name
         self.start_spares()
@@ -126,15 +126,15 @@ class Hosting:
         self._number += 1
         return f"{PREFIX}{self._number}"
 
-    def tenancies(self) -> dict[str, list[placement.Tenancy]]:
-        """Who lives in which actor that runs."""
+    def chain_loads(self) -> dict[str, list[placement.ChainLoad]]:
+        """Who lives in which actor that runs, with its load."""
         known = self.chains
 
-        def tenancy(chain_id: str) -> placement.Tenancy:
+        def load(chain_id: str) -> placement.ChainLoad:
             chain = known.get(chain_id)  # one that is just being made is not there yet, and has its place
-            return chain.tenancy() if chain is not None else placement.Tenancy(chain_id, 0.0, False)
+            return chain.load() if chain is not None else placement.ChainLoad(chain_id, 0.0, False)
 
-        return {name: [tenancy(c) for c in actor.chains] for name, actor in self.actors.items()}
+        return {name: [load(c) for c in actor.chains] for name, actor in self.actors.items()}
 
     def actor(self, name: str) -> ActorState:
         actor = self.actors.get(name)
@@ -173,8 +173,8 @@ class Hosting:
                 return
             chains = [self.chains[c] for c in sorted(chain_ids) if c in self.chains]
             # Among those that run, if any does: a process start takes a second or two, and somebody waits.
-            up = {n: t for n, t in self.tenancies().items() if self.actors[n].incarnation}
-            to = placement.place(up, len(up)) if up else placement.place(self.tenancies(), self.budget())
+            up = {n: t for n, t in self.chain_loads().items() if self.actors[n].incarnation}
+            to = placement.place(up, len(up)) if up else placement.place(self.chain_loads(), self.budget())
             to = to or self.new_name()
             self.actor(to).chains.update(c.chain_id for c in chains)  # may fail: then they stay dormant
             del self.dormant[name]
@@ -370,7 +370,7 @@ class Hosting:
                     "placed": len(chains),
                     "awake": sum(c.awake for c in chains) if actor is not None else 0,
                     "rate_per_s": round(sum(c.rate_per_s for c in chains), 1),
-                    "reserved": placement.is_reserved([c.tenancy() for c in chains]),
+                    "reserved": placement.is_reserved([c.load() for c in chains]),
                     "chains": {c.chain_id: awake.get(c.chain_id, [c.version, [], 0, 0]) for c in chains}
                     if with_chains
                     else {},

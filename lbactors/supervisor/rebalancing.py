@@ -88,7 +88,7 @@ class Rebalancer:
         """Make the most urgent change of homes that the planner sees. ApiError."""
         from lbactors.wire.protocol import ActorGone
 
-        move = placement.next_move(self.h.tenancies(), self.h.budget())
+        move = placement.next_move(self.h.chain_loads(), self.h.budget())
         if move is None:
             return
         chains = [self.h.chains[c] for c in move.chain_ids if c in self.h.chains]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lbactors.core.lifecycle import (
@@ -300,6 +300,7 @@ class Kept(NamedTuple):
     ids_owed: bool
 
 
+@example([Kept(True, 1, True)], True, 0, 2 * IDS_OWED_MS)
 @given(
     st.lists(st.builds(Kept, st.booleans(), st.integers(0, 2), st.booleans()), min_size=1, max_size=6),
     st.booleans(),
