@@ -8,8 +8,7 @@ What it owns
 * **entries**, a dictionary of immutable tuples split by player hash into buckets;
 * two `Ranking`s: `ranking` of the ranked entries, `below` of those under `min_score`;
 * `SeenIds`, the submission ids of the last day, by which a repeat is recognised (law 3);
-* who is hidden and what was removed (`lbactors.core.period_moderation`): a hidden player's entry is in
-neither ranking.
+* `Moderation`, who is hidden and what was removed: a hidden player's entry is in neither ranking.
 
 Snapshots never stop the world (law 4). `begin_snapshot` freezes nothing and copies nothing: it notes which
 buckets changed since the last snapshot. An entry that changes before its bucket's turn is kept as it was, so
@@ -32,12 +31,12 @@ import msgpack
 
 from lbactors.core.definition import Rules
 from lbactors.core.numbers import MAX_EXACT_INTEGER, normal
-from lbactors.core.period_moderation import MODERATION, Moderating
+from lbactors.core.period_moderation import Moderation
 from lbactors.core.ranking import Ranking
 from lbactors.core.ranking import Row as RankedRow
 from lbactors.core.seen_ids import SeenIds
-from lbactors.core.snapshot_parts import Applied as Applied
 from lbactors.core.snapshot_parts import (
+    MODERATION,
     Bucket,
     Loaded,
     PeriodLoader,
@@ -46,6 +45,7 @@ from lbactors.core.snapshot_parts import (
     Unranked,
     pack_bucket,
 )
+from lbactors.core.snapshot_parts import Applied as Applied
 from lbactors.core.snapshot_parts import Entry as Entry
 from lbactors.core.snapshot_parts import Snapshot as Snapshot
 
@@ -55,7 +55,7 @@ from lbactors.core.snapshot_parts import Snapshot as Snapshot
 #   CONFIGURE  at_ms, rules
 #   ERASE      at_ms, player_id, anonymous_id (None: the entry goes)
 #   INHERIT    at_ms, newest_ms, [submission ids] of the period before: repeats are known across a boundary
-# and those of `lbactors.core.period_moderation`
+# and those of moderators (`lbactors.core.period_moderation`)
 #   HIDE       at_ms, player_id, until_ms (None: for good)
 #   SHOW       at_ms, player_id
 #   EDIT       at_ms, player_id, score, subscore, metadata (subscore None, metadata False: as they are)
@@ -70,8 +70,10 @@ _new = tuple.__new__
 NO_RANK, RANK, FULL = range(3)
 
 
-class Period(Moderating):
-    """One period. `seq` is that of the last input applied; `submissions` counts those that were accepted."""
+class Period:
+    """One period. `seq` is that of the last input applied; `submissions` counts those that were accepted.
+    `hidden` and `removed`: see `Moderation`.
+    """
 
     def __init__(self, rules: Rules, seen_ids_limit: int = 1_000_000) -> None:
         self.rules = rules
@@ -85,7 +87,9 @@ class Period(Moderating):
         self._wide = self._narrow = 0  # masks of linear hashing for the current number of buckets
         self._manifest: dict[str, int] = {}
         self._snapshot: Snapshot | None = None
-        super().__init__()
+        self._moderation = Moderation()
+        self.hidden, self.removed = self._moderation.hidden, self._moderation.removed
+        self._hidden_entries = 0  # entries of hidden players
         self._rank_with(Standings(rules))
 
     # Reading --------------------------------------------------------------------------------------------
@@ -130,6 +134,10 @@ class Period(Moderating):
         """The rank of a stored entry; None if it is not ranked."""
         floor = self.rules.min_score
         return None if row is None or (floor is not None and row[0] < floor) else self.ranking.rank(row)
+
+    def mentions(self, player_id: str) -> bool:
+        """Whether anything but submission ids and the journal names a player."""
+        return self.entry(player_id) is not None or player_id in self.hidden or player_id in self.removed
 
     # Changing -------------------------------------------------------------------------------------------
 
@@ -249,7 +257,7 @@ class Period(Moderating):
         rank = self.rank(player_id) if want else None
         if old is not None:
             self._discard(player_id)
-            self._keep_removed(player_id, tuple(old))
+            self._moderation.keep_removed(player_id, cast(Stored, tuple(old)))
         return Applied(old is not None, None, old, None, rank, self.seq, False, None)
 
     def _erase(self, player_id: str, anonymous_id: str | None) -> Applied:
@@ -257,10 +265,65 @@ class Period(Moderating):
         old = self.entry(player_id)
         if old is not None:
             self._discard(player_id)
-        known = self._forget(player_id, anonymous_id if old is not None else None)
+        known = self._moderation.forget(player_id, anonymous_id if old is not None else None)
         if old is not None and anonymous_id is not None:
             self._put(anonymous_id, (*old[:-1], None))
         return Applied(old is not None or known, None, old, None, None, self.seq, False, None)
+
+    def _hide(self, player_id: str, until_ms: int | None) -> Applied:
+        old = self.entry(player_id)
+        if player_id not in self.hidden and old is not None:
+            row = cast(Stored, tuple(old))
+            self._side(row).remove(row)
+            self._hidden_entries += 1
+        self._moderation.hide(player_id, until_ms)
+        return Applied(True, old, old, None, None, self.seq, False, None)
+
+    def _show(self, player_id: str) -> Applied:
+        old = self.entry(player_id)
+        if player_id not in self.hidden:
+            return Applied(False, old, old, None, None, self.seq, False, None)
+        self._moderation.show(player_id)
+        if old is not None:
+            self._hidden_entries -= 1
+            self._place(player_id, cast(Stored, tuple(old)), None)
+            self._evict_over_limit()
+        return Applied(True, self.entry(player_id), old, None, None, self.seq, False, None)
+
+    def _edit(self, item: Sequence[Any], want: int) -> Applied:
+        """Set an entry, whatever the aggregation; it stands there since this input."""
+        _, at_ms, player_id, score, subscore, metadata = item
+        old = self.entry(player_id)
+        if old is None:
+            return Applied(False, None, None, None, None, self.seq, False, "entry_not_found")
+        previous_rank = self.rank(player_id) if want else None
+        row: Stored = (
+            score,
+            old.subscore if subscore is None else subscore,
+            self.seq,
+            old.submissions,
+            old.first_at_ms,
+            at_ms,
+            old.metadata if metadata is False else metadata,
+        )
+        self._overwrite(player_id, row, cast(Stored, tuple(old)))
+        rank = self.rank(player_id) if want else None
+        return Applied(True, Entry(*row), old, rank, previous_rank, self.seq, False, None)
+
+    def _restore(self, player_id: str, want: int) -> Applied:
+        """Put back what was removed last, as it was."""
+        old = self.entry(player_id)
+        if old is not None:
+            return Applied(False, old, old, None, None, self.seq, False, "entry_exists")
+        row = self.removed.get(player_id)
+        if row is None:
+            return Applied(False, None, None, None, None, self.seq, False, "entry_not_found")
+        self._put(player_id, row)
+        if self._evict_over_limit() == player_id:  # better ones came: it stays what could be put back
+            return Applied(False, None, None, None, None, self.seq, False, None)
+        self._moderation.restored(player_id)
+        rank = self.rank(player_id) if want else None
+        return Applied(True, Entry(*row), None, rank, None, self.seq, False, None)
 
     def _configure(self, rules: Rules) -> Applied:
         """Take new rules. A new order only arrives while there are no entries (the definition's rule)."""
@@ -336,7 +399,7 @@ class Period(Moderating):
         """Sort all entries anew: the end of a recovery. O(n log n), in short steps."""
         standings = Standings(self.rules)
         for bucket in self._buckets:
-            standings.add(self._shown(bucket))
+            standings.add(self._moderation.shown(bucket))
         standings.finish()
         self._rank_with(standings)
 
@@ -395,16 +458,16 @@ class Period(Moderating):
         for number in self.ids.segments:
             name = f"i:{number}"
             manifest[name] = seq if number in self.ids.dirty else self._manifest[name]
-        moderation = self._pack_moderation()
+        moderation = self._moderation.pack()
         if moderation is not None:
-            manifest[MODERATION] = seq if self._moderation_changed else self._manifest[MODERATION]
+            manifest[MODERATION] = seq if self._moderation.is_changed else self._manifest[MODERATION]
         meta = [list(self.rules), seq, self.submissions, self.ids.next_segment, manifest]
         snapshot = Snapshot(seq, manifest, set(self._dirty), bytes(msgpack.packb(meta)))
         snapshot.segments = [
             (n, self.ids.segments[n], len(self.ids.segments[n].ids)) for n in sorted(self.ids.dirty)
         ]
-        if self._moderation_changed:
-            snapshot.moderation, self._moderation_changed = moderation, False
+        if self._moderation.is_changed:
+            snapshot.moderation, self._moderation.is_changed = moderation, False
         self._dirty.clear()
         self.ids.dirty.clear()
         self._snapshot = snapshot
@@ -447,7 +510,7 @@ class Period(Moderating):
                 if kind == "e":
                     self._dirty.add(int(number))
                 elif name == MODERATION:
-                    self._moderation_changed = True
+                    self._moderation.is_changed = True
                 elif int(number) in self.ids.segments:
                     self.ids.dirty.add(int(number))
 
@@ -478,7 +541,8 @@ class Period(Moderating):
         period._count = sum(map(len, found.buckets))
         period._manifest = found.manifest
         if found.moderation is not None:
-            period._unpack_moderation(found.moderation)
+            period._moderation.unpack(found.moderation)
+            period._hidden_entries = sum(period.entry(player_id) is not None for player_id in period.hidden)
         return period
 
     @classmethod
@@ -499,7 +563,8 @@ class Period(Moderating):
         self.ids.check()
         assert self._count == sum(map(len, self._buckets))
         assert self._count == len(self.ranking) + len(self.below) + self._hidden_entries
-        self._check_moderation()
+        self._moderation.check()
+        assert self._hidden_entries == sum(self.entry(player_id) is not None for player_id in self.hidden)
         for number, bucket in enumerate(self._buckets):
             for player_id, row in bucket.items():
                 assert self._bucket(player_id) == number, f"{player_id} in the wrong bucket"

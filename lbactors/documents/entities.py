@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from lbactors.core.definition import LEADERBOARD_ID, SCOPES, TENANT_ID, Definition, check_identifier
 from lbactors.core.instants import format_instant, parse_instant
+from lbactors.core.lifecycle import state_of
 from lbactors.core.model import Board, Key, PeriodRecord, PeriodView, Row, Tenant
 
 METADATA_BYTES = 4096
@@ -117,7 +118,7 @@ def view_of_record(
         record.serial,
         record.key,
         window,
-        record.state(now_ms, grace_ms),
+        state_of(record, now_ms, grace_ms),
         record.starts_at_ms if record.starts_at_ms is not None else record.opened_at_ms,
         record.ends_at_ms,
         next_starts_at_ms,

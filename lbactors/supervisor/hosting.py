@@ -117,7 +117,7 @@ class Hosting:
 
     def settle(self, chain: ChainState) -> Change:
         """Choose a home for a chain; the change that makes it known."""
-        name = placement.place(self.tenancies(), self.budget()) or self.new_name()
+        name = placement.place(self.chain_loads(), self.budget()) or self.new_name()
         self.actor(name).chains.add(chain.chain_id)
         chain.home = name
         self.start_spares()
@@ -128,15 +128,15 @@ class Hosting:
         self._number += 1
         return f"{PREFIX}{self._number}"
 
-    def tenancies(self) -> dict[str, list[placement.Tenancy]]:
-        """Who lives in which actor that runs."""
+    def chain_loads(self) -> dict[str, list[placement.ChainLoad]]:
+        """Who lives in which actor that runs, with its load."""
         known = self.state.chains
 
-        def tenancy(chain_id: str) -> placement.Tenancy:
+        def load(chain_id: str) -> placement.ChainLoad:
             chain = known.get(chain_id)  # one that is just being made is not there yet, and has its place
-            return chain.tenancy() if chain is not None else placement.Tenancy(chain_id, 0.0, False)
+            return chain.load() if chain is not None else placement.ChainLoad(chain_id, 0.0, False)
 
-        return {name: [tenancy(c) for c in actor.chains] for name, actor in self.actors.items()}
+        return {name: [load(c) for c in actor.chains] for name, actor in self.actors.items()}
 
     def actor(self, name: str) -> ActorState:
         actor = self.actors.get(name)
@@ -175,8 +175,8 @@ class Hosting:
                 return
             chains = [self.state.chains[c] for c in sorted(chain_ids) if c in self.state.chains]
             # Among those that run, if any does: a process start takes a second or two, and somebody waits.
-            up = {n: t for n, t in self.tenancies().items() if self.actors[n].incarnation}
-            to = placement.place(up, len(up)) if up else placement.place(self.tenancies(), self.budget())
+            up = {n: t for n, t in self.chain_loads().items() if self.actors[n].incarnation}
+            to = placement.place(up, len(up)) if up else placement.place(self.chain_loads(), self.budget())
             to = to or self.new_name()
             self.actor(to).chains.update(c.chain_id for c in chains)  # may fail: then they stay dormant
             del self.dormant[name]
@@ -370,13 +370,36 @@ class Hosting:
                     "placed": len(chains),
                     "awake": sum(c.awake for c in chains) if actor is not None else 0,
                     "rate_per_s": round(sum(c.rate_per_s for c in chains), 1),
-                    "reserved": placement.is_reserved([c.tenancy() for c in chains]),
+                    "reserved": placement.is_reserved([c.load() for c in chains]),
                     "chains": {c.chain_id: awake.get(c.chain_id, [c.version, [], 0, 0]) for c in chains}
                     if with_chains
                     else {},
                 }
             )
         return found
+
+    def check(self) -> None:
+        """Assert that every chain with a home has its place there and nowhere else; called throughout the
+        tests. It holds whenever another task runs, from `restore` on; only a chain that is just being moved,
+        under its lock, has no place meanwhile.
+        """
+        assert not self.actors.keys() & self.dormant.keys(), "an actor runs and is dormant"
+        placed = {name: actor.chains for name, actor in self.actors.items()} | self.dormant
+        homes: dict[str, str] = {}
+        for name, chain_ids in placed.items():
+            for chain_id in chain_ids:
+                assert chain_id not in homes, f"{chain_id} lives in {homes[chain_id]} and in {name}"
+                homes[chain_id] = name
+        for chain_id, chain in self.state.chains.items():
+            assert chain.chain_id == chain_id
+            if not chain.lock.locked() or chain_id in homes:
+                found = homes.get(chain_id, "")
+                assert found == chain.home, f"{chain_id}: its home is {chain.home!r}, it lives in {found!r}"
+        for name, actor in self.actors.items():
+            assert actor.ref.name == name
+            for chain_id, version in actor.hosted.items():
+                known = self.state.chains.get(chain_id)
+                assert known is None or version <= known.version, f"{chain_id} is hosted from the future"
 
     async def stop(self) -> None:
         """Every period saved, every actor let go."""

@@ -88,7 +88,7 @@ class Rebalancer:
 
     async def rebalance(self) -> None:
         """Make the most urgent change of homes that the planner sees. ApiError."""
-        move = placement.next_move(self.hosting.tenancies(), self.hosting.budget())
+        move = placement.next_move(self.hosting.chain_loads(), self.hosting.budget())
         if move is None:
             return
         chains = [self.state.chains[c] for c in move.chain_ids if c in self.state.chains]

@@ -22,7 +22,8 @@ import structlog
 from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
-from lbactors.core.model import COMPLETE, Board, PeriodRecord, Tenant
+from lbactors.core.lifecycle import restored
+from lbactors.core.model import Board, PeriodRecord, Tenant
 from lbactors.documents.entities import unpack_board, unpack_tenant
 from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.feed import Feed, Published
@@ -35,14 +36,6 @@ PUBLISHED = ("tenants", "keys", "leaderboards", "homes")
 log = structlog.get_logger("supervisor")
 
 Listener = Callable[[Sequence[Change]], None]
-
-
-def _record(row: list[Any]) -> PeriodRecord:
-    """A stored period. Version 0.1 kept no stage: what it had closed is complete."""
-    record = PeriodRecord(*row)
-    if len(row) <= PeriodRecord._fields.index("stage") and record.sealed:
-        return record._replace(stage=COMPLETE)
-    return record
 
 
 class SupervisorState:
@@ -87,7 +80,7 @@ class SupervisorState:
             chain = self.chains.get(chain_id)
             if chain is None:
                 chain = self.chains[chain_id] = ChainState(board, window)
-            chain.records.append(_record(msgpack.unpackb(body)))
+            chain.records.append(restored(msgpack.unpackb(body)))
         for board in self.boards.values():
             for window in board.windows:
                 if board.chain_id(window) not in self.chains:

@@ -127,6 +127,7 @@ class World:
 
     async def __aexit__(self, *_: object) -> None:
         for chain in self.chains:
+            chain.check()
             chain.stop()
         await self.store.inner.close()
         self.patch.undo()
@@ -153,18 +154,21 @@ class World:
         self.chains.append(chain)
         await self.save(*records)
         await chain.become(ChainSpec.from_wire(msgpack.unpackb(msgpack.packb(spec.to_wire()))))
+        chain.check()
         if wait:
             await chain.loaded()
         return chain
 
     async def change(self, chain: Chain, *, wait: bool = True, **fields: Any) -> None:
         await chain.become(chain.spec._replace(version=chain.spec.version + 1, **fields))
+        chain.check()
         if wait:
             await chain.loaded()
 
     async def seal(self, chain: Chain, serial: int) -> PeriodRecord:
         """Seal, write the record, and tell the chain: what the supervisor does after a period's end."""
         record = await chain.seal(serial)
+        chain.check()
         await self.save(record)
         await self.change(chain, records=[a.record for a in chain.open], previous=record)
         return record
@@ -183,6 +187,7 @@ async def submit(
     item = [player_id, score, 0, None, submission_id, times.get("occurred_at_ms"), None]
     now_ms = times.get("arrived_at_ms") or chain.clock.now_ms()
     (result,) = await chain.submit(now_ms, FULL, [item])
+    chain.check()
     if isinstance(result, ApiError):
         raise result
     return result

@@ -12,12 +12,11 @@ from typing import Any
 
 import msgpack
 
-from lbactors.core import schedule
+from lbactors.core import lifecycle, schedule
 from lbactors.core.definition import Definition, Rules
 from lbactors.core.errors import ApiError, invalid
 from lbactors.core.instants import format_instant
-from lbactors.core.model import CLOSED, CLOSING, OPENED, UNANNOUNCED, Board, PeriodRecord
-from lbactors.core.schedule import Step
+from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.timeframe import Span, last_span, span_at, span_from
 from lbactors.documents.entities import (
     METADATA_BYTES,
@@ -150,7 +149,7 @@ class LeaderboardCommands:
                 return []
             if current.ends_at_ms is not None and current.ends_at_ms <= now_ms:
                 return []
-            return self._rewrite(chain, open_records, current._replace(ends_at_ms=now_ms, forced=True))
+            return self._rewrite(chain, open_records, lifecycle.closed_by_force(current, now_ms))
         before, after = old_board.definition.timeframe, board.definition.timeframe
         if before == after or (after.type == "manual" and chain.window == "main"):
             return []
@@ -164,7 +163,8 @@ class LeaderboardCommands:
             chain,
             open_records,
             renewed._replace(
-                opened_at_ms=current.opened_at_ms, stage=_stage_under(renewed, current.stage, now_ms)
+                opened_at_ms=current.opened_at_ms,
+                stage=lifecycle.stage_under(renewed, current.stage, now_ms),
             ),
         )
 
@@ -254,7 +254,7 @@ class LeaderboardCommands:
                 raise ApiError("period_not_open", f"period '{current.key}' has not begun")
             if current.ends_at_ms is not None and now_ms >= current.ends_at_ms:
                 raise ApiError("period_closed", f"period '{current.key}' is over")
-            closed = current._replace(ends_at_ms=now_ms, forced=True)
+            closed = lifecycle.closed_by_force(current, now_ms)
             changes = self._rewrite(chain, open_records, closed)
             following: PeriodRecord | None = None
             span = span_at(timeframe, window, now_ms) if chain.wanted else None
@@ -268,9 +268,8 @@ class LeaderboardCommands:
             await self.hosting.host([chain], wait=True)
             try:
                 async with chain.lock:
-                    reached = chain.record(closed.serial).stage  # it may have been opened meanwhile
-                    stages = (s for s in (OPENED, CLOSING, CLOSED) if s > reached)
-                    await self.lifecycle.carry_out(chain, [Step(now_ms, s, closed.serial) for s in stages])
+                    record = chain.record(closed.serial)  # it may have been opened meanwhile
+                    await self.lifecycle.carry_out(chain, lifecycle.steps_by_force(record, now_ms))
             finally:
                 self.state.schedule(chain, 0)
             sealed = next((r for r in chain.records if r.serial == closed.serial), closed)
@@ -294,15 +293,6 @@ def _current(open_records: list[PeriodRecord], now_ms: int) -> PeriodRecord | No
             return record
     later = [r for r in open_records if (r.starts_at_ms or 0) > now_ms]
     return later[0] if later else (open_records[-1] if open_records else None)
-
-
-def _stage_under(record: PeriodRecord, stage: int, now_ms: int) -> int:
-    """The stage of a current period that was given other bounds: what is ahead again will be told."""
-    if record.ends_at_ms is None or now_ms < record.ends_at_ms:
-        stage = min(stage, OPENED)
-    if record.starts_at_ms is not None and now_ms < record.starts_at_ms:
-        stage = UNANNOUNCED
-    return stage
 
 
 def merged(definition: Definition, patch: Any) -> Definition:

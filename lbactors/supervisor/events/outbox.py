@@ -221,3 +221,13 @@ class Outbox:
             else:
                 head = unpack_delivery(body)
                 lane.put(name, queue_of(head), head.next_at_ms)
+
+    def check(self) -> None:
+        """Assert every invariant; called throughout the tests."""
+        assert set(self.lanes) == {*self.webhooks, *self.plugins}, "a lane is nobody's"
+        known = {i: webhook for of_tenant in self._by_tenant.values() for i, webhook in of_tenant.items()}
+        assert known == self.webhooks
+        for listener, lane in self.lanes.items():
+            webhook = self.webhooks.get(listener)
+            assert lane.paused == (webhook is not None and webhook.status != "active"), listener
+            lane.check()

@@ -15,7 +15,8 @@ import msgpack
 import pytest
 
 from lbactors.core.errors import ApiError
-from lbactors.core.model import COMPLETE, PeriodRecord
+from lbactors.core.lifecycle import Stage
+from lbactors.core.model import PeriodRecord
 from lbactors.documents.webhooks import unpack_delivery
 from lbactors.supervisor.chain_state import ChainState
 from persistence.store import Change, StoreUnavailable
@@ -92,7 +93,7 @@ async def hours(server: LocalServer, number: int) -> None:
         serial = chain_of(server).records[-1].serial
         await server.submit("xp", "p", serial)
         server.clock.move(HOUR_MS)
-        await until(lambda serial=serial: chain_of(server).record(serial).stage == COMPLETE)
+        await until(lambda serial=serial: chain_of(server).record(serial).stage == Stage.COMPLETE)
 
 
 async def stored(server: LocalServer) -> list[PeriodRecord]:
@@ -195,12 +196,12 @@ async def test_a_close_that_outlived_its_supervisor_changes_nothing(server: Loca
     closing = asyncio.create_task(server.command("close_period", leaderboard_id="xp", window="main"))
     await inside.wait()
     await lose_memory(server, failing)
-    await until(lambda: chain_of(server).record(1).stage == COMPLETE)
+    await until(lambda: chain_of(server).record(1).stage == Stage.COMPLETE)
     asked = {"leaderboard_id": "xp", "window": "main", "serial": 1, "player_id": "ada"}
     assert (await server.command("claim_reward", claim={"claim_id": "tx-1"}, **asked))["claim_id"] == "tx-1"
     go_on.set()
     assert await refused(closing) == "storage_unavailable"
-    assert (await stored(server))[0].stage == COMPLETE
+    assert (await stored(server))[0].stage == Stage.COMPLETE
     await lose_memory(server, failing)
     assert (await server.command("claim_reward", claim={"claim_id": "tx-2"}, **asked))["claim_id"] == "tx-1"
 
@@ -217,12 +218,12 @@ async def test_a_close_with_a_key_never_overwrites_what_time_closed(server: Loca
     closing = asyncio.create_task(close)
     await failing.entered.wait()
     server.clock.move(HOUR_MS)
-    await until(lambda: chain_of(server).record(1).stage == COMPLETE)
+    await until(lambda: chain_of(server).record(1).stage == Stage.COMPLETE)
     gate.set()
     answer = await closing
     assert answer["closed"]["period_key"] == chain_of(server).record(2).key, "the one that is current by now"
     first = (await stored(server))[0]
-    assert (first.serial, first.sealed, first.stage, first.entries) == (1, True, COMPLETE, 1)
+    assert (first.serial, first.sealed, first.stage, first.entries) == (1, True, Stage.COMPLETE, 1)
 
 
 async def test_steps_that_a_failed_read_cut_off_are_told_later_in_order(server: LocalServer) -> None:
@@ -234,7 +235,7 @@ async def test_steps_that_a_failed_read_cut_off_are_told_later_in_order(server: 
     failing.once("get", "profiles")  # the names in the final standings of the first
     server.clock.move(4 * HOUR_MS)
     await until(lambda: "get" not in failing.fail)
-    await until(lambda: [r.stage for r in chain_of(server).records[:4]] == [COMPLETE] * 4)
+    await until(lambda: [r.stage for r in chain_of(server).records[:4]] == [Stage.COMPLETE] * 4)
     rows = await server.supervisor.state.store.scan("deliveries", prefix="p/")
     told = [unpack_delivery(body) for _, body in rows]
     seen = [(delivery.type, delivery.at_ms) for delivery in told]
@@ -312,7 +313,7 @@ async def test_what_nobody_expected_stops_neither_clock_nor_pings(
         supervisor.reconciled = False
         await until(lambda: hit == {"clock", "pings"})
     server.clock.move(HOUR_MS)
-    await until(lambda: chain_of(server).record(1).stage == COMPLETE)
+    await until(lambda: chain_of(server).record(1).stage == Stage.COMPLETE)
     (actor,) = server.actors.by_name.values()
     await actor.kill()
     await until(lambda: list(actor.actor.chains) == [chain_of(server).chain_id])

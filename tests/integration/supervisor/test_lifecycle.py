@@ -11,7 +11,7 @@ import msgpack
 import pytest
 
 from lbactors.core.instants import format_instant
-from lbactors.core.model import COMPLETE
+from lbactors.core.lifecycle import Stage
 from tests.support.supervisor.local_supervisor import LocalServer
 
 HOUR_MS = 3_600_000
@@ -70,7 +70,7 @@ async def test_a_time_zone_that_changes_in_the_grace_leaves_the_period_before_al
         assert sorted(map(tuple, stored)) == keys
     async with server:
         server.clock.move(2 * HOUR_MS)
-        await until(lambda: chain_of(server).records[0].stage == COMPLETE)
+        await until(lambda: chain_of(server).records[0].stage == Stage.COMPLETE)
         assert await server.page("xp", "2026-11-18") == [(1, "yesterday", 5)]
         assert await server.page("xp") == [(1, "today", 7)]
         granted = [i + repr(body) for i, body in await server.supervisor.state.store.scan("rewards")]
@@ -99,7 +99,9 @@ async def make_period(server: LocalServer, length_ms: int = HOUR_MS) -> None:
 
 
 async def closed(server: LocalServer, serial: int) -> None:
-    await until(lambda: all(r.stage == COMPLETE for r in chain_of(server).records if r.serial <= serial))
+    await until(
+        lambda: all(r.stage == Stage.COMPLETE for r in chain_of(server).records if r.serial <= serial)
+    )
     await until(lambda: not chain_of(server).lock.locked())  # its actor has heard of it
 
 

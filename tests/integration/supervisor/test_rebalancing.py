@@ -45,6 +45,7 @@ class Boards:
         if isinstance(answer, ApiError):
             raise answer
         self.sums[name] = self.sums.get(name, 0) + 1
+        self.server.check()
 
     async def score(self, name: str) -> float:
         board = self.server.service.catalogue.board("default", name)
@@ -52,6 +53,7 @@ class Boards:
         return (await self.server.service.entry(board, "main", "current", "p")).rows[0].score
 
     async def check(self) -> None:
+        self.server.check()
         for name, total in self.sums.items():
             assert await self.score(name) == total, name
 
@@ -62,7 +64,8 @@ class Boards:
 
     async def until(self, what: Callable[[], bool]) -> None:
         async with asyncio.timeout(WITHIN_S):
-            while not what():  # noqa: ASYNC110 - seen by pings, which have no event
+            while not what():
+                self.server.check()
                 await asyncio.sleep(0.01)
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from lbactors.core.errors import ApiError
-from lbactors.core.model import COMPLETE, Board, PeriodRecord
+from lbactors.core.lifecycle import Stage
+from lbactors.core.model import Board, PeriodRecord
 from lbactors.documents.rewards import promise_id, winners_of
 from lbactors.service import reward_reader
 from lbactors.service.reward_reader import RewardReader
@@ -94,7 +95,7 @@ class Life:
 
         async def probe() -> PeriodRecord | None:
             record = self.record(board, serial, window)
-            return record if record is not None and record.stage == COMPLETE else None
+            return record if record is not None and record.stage == Stage.COMPLETE else None
 
         found: PeriodRecord = await self.until(probe)
         return found
@@ -110,7 +111,7 @@ class Life:
             except (ApiError, StoreUnavailable):
                 await asyncio.sleep(0)  # those that it cancelled end
                 continue
-            if (record := self.record(board, 1)) is not None and record.stage == COMPLETE:
+            if (record := self.record(board, 1)) is not None and record.stage == Stage.COMPLETE:
                 return
 
     async def listed(self, board: Board, key: str, window: str = "main") -> list[tuple[int, str, list[str]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from lbactors.core.schedule import LINGER_MS, SEAL_SPREAD_MS
+from lbactors.core.lifecycle import LINGER_MS, SEAL_SPREAD_MS
 from tests.support.rounds import rounds
 from tests.support.simulation.boards import YEAR_BEGINS_MS, YEAR_ENDS_MS
 from tests.support.simulation.counted_time import clock_changes_ms

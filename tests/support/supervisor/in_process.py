@@ -33,6 +33,7 @@ from lbactors.supervisor.actor import SupervisorActor
 from lbactors.supervisor.supervisor import Supervisor
 from lbactors.wire.protocol import ActorGone
 from persistence.store import StoreError
+from tests.support.invariants import check
 
 SETTLED_WITHIN_S = 60.0
 RETRY_MS = 500  # after this time of the clock the supervisor tries again what failed
@@ -200,6 +201,7 @@ class Server:
         self._stands_ms = begins_ms
         self._claim: StoreClaim
         self.service: Service
+        self._services: list[Service] = []  # of all gateways
 
     async def __aenter__(self) -> Self:
         still = SimpleNamespace(time_ns=lambda: self._stands_ms * 1_000_000)
@@ -223,6 +225,7 @@ class Server:
         ref = self._ref = self.cluster.supervisor(actor_settings(self.settings, None, self._claim))
         self.service = Service(self.cluster, ref, self._claim.store, self.settings)  # type: ignore[arg-type]
         await self.service.start()
+        self._services = [self.service]
 
     async def gateway(self, ahead_ms: int = 0) -> Service:
         """A further one, whose clock is so far ahead of the others; to be closed by who asked for it."""
@@ -230,6 +233,7 @@ class Server:
         clock = self.clock
         service._clock = cast("Clock", SimpleNamespace(now_ms=lambda: clock.now_ms() + ahead_ms))
         await service.start()
+        self._services.append(service)
         return service
 
     async def stop(self) -> None:
@@ -293,6 +297,14 @@ class Server:
             assert time.monotonic() < deadline_s, f"not settled: {left[:5]}; {self.supervisor.trouble}"
             await asyncio.sleep(LOOK_S)
             looks += 1
+        self.check()
+
+    def check(self) -> None:
+        """Assert every invariant, whatever is under way."""
+        supervisor = self.supervisor if self.has_supervisor else None
+        found = (process.actor for process in self.cluster.processes.values() if not process.dead.is_set())
+        actors = [actor for actor in found if isinstance(actor, PeriodActor)]
+        check(supervisor, actors, (service.catalogue for service in self._services))
 
     def _left_to_do(self, *, again: bool) -> list[str]:
         """What the supervisor is at or will be at once; `again`: have it look at what it must try again."""

@@ -21,6 +21,7 @@ from lbactors.supervisor.actor import SupervisorActor
 from lbactors.supervisor.supervisor import Supervisor
 from lbactors.wire.protocol import ASLEEP, value_of
 from tests.support.actor_settings import actor_settings
+from tests.support.invariants import check
 
 NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
 WHO = Who("k_test", "tester", "req-1")
@@ -95,8 +96,15 @@ class LocalServer:
         await self.actor.start()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None:
+            self.check()
         await self.actor.stop()
+
+    def check(self) -> None:
+        """Assert every invariant; after every call, and at the end."""
+        if self.actor.is_working:
+            check(self.supervisor, (a.actor for a in self.actors.by_name.values()))
 
     @property
     def supervisor(self) -> Supervisor:
@@ -119,6 +127,7 @@ class LocalServer:
     ) -> dict[str, Any]:
         payload = msgpack.packb([name, tenant, args, idempotency, who])
         reply = msgpack.unpackb(await self.actor.command(payload))
+        self.check()
         if reply[0] == 1:
             raise ApiError.from_wire(reply[1])
         return dict(reply[2])
@@ -136,6 +145,7 @@ class LocalServer:
             while True:
                 chain_id, actor = await self._chain(leaderboard_id, window)
                 reply = await self._reply(actor, method, [chain_id, *op])
+                self.check()
                 if reply[0] == 0 and reply[1] is not None:
                     return reply[1]
                 try:

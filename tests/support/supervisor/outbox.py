@@ -102,7 +102,7 @@ class OutboxWorld:
                 supervisor.outbox.register(name, types, call)
             supervisor.deliverer._spread = lambda: 0.5
             supervisor.outbox.wake = _Bell(self._ring)
-            supervisor.state.on_commit(lambda _: self._ring())
+            supervisor.state.on_commit(lambda _: self._look(supervisor.outbox))
             await original_load(supervisor)
 
         Supervisor.load = load  # type: ignore[method-assign]
@@ -111,6 +111,11 @@ class OutboxWorld:
         finally:
             Supervisor.load = original_load  # type: ignore[method-assign]
         return self
+
+    def _look(self, outbox: Outbox) -> None:
+        """Whatever was committed, the outbox agrees with itself."""
+        outbox.check()
+        self._ring()
 
     def _ring(self) -> None:
         self._ringing = asyncio.get_running_loop().create_task(self._notify())

@@ -15,19 +15,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lbactors.core import schedule
-from lbactors.core.model import CLOSED, CLOSING, COMPLETE, OPENED, PeriodRecord
-from lbactors.core.placement import BUSY_PER_S, CALM_PER_S, MOVED_AT_ONCE, Move, Tenancy, next_move, place
+from lbactors.core.lifecycle import LINGER_MS, SEAL_SPREAD_MS, Stage, Step, owing_ids, state_of
+from lbactors.core.model import PeriodRecord
+from lbactors.core.placement import BUSY_PER_S, CALM_PER_S, MOVED_AT_ONCE, ChainLoad, Move, next_move, place
 from lbactors.core.schedule import (
     LEAD_MS,
     LEAD_SPREAD_MS,
-    LINGER_MS,
-    SEAL_SPREAD_MS,
     Plan,
-    Step,
     TakenKeys,
-    goes_on_after,
+    has_next_period,
     new_record,
-    owing,
     plan_chain,
     unique_key,
 )
@@ -56,13 +53,13 @@ class Timeline:
         self.ever: dict[int, PeriodRecord] = {}
         self.next_serial = 1
         self.told: list[Step] = []
-        self.goes_on = True
+        self.wanted = True
         self.due_ms: int | None = None
         self.run(now_ms)
 
     def plan(self, now_ms: int) -> Plan:
         return plan_chain(
-            self.timeframe, self.window, self.records, self.next_serial, now_ms, goes_on=self.goes_on
+            self.timeframe, self.window, self.records, self.next_serial, now_ms, wanted=self.wanted
         )
 
     def carry_out(self, plan: Plan) -> None:
@@ -70,9 +67,9 @@ class Timeline:
         for step in plan.steps:
             before = self.ever[step.serial]
             assert step.stage == before.stage + 1, "stage by stage"
-            self.put(before._replace(stage=step.stage, sealed=before.sealed or step.stage == CLOSED))
+            self.put(before._replace(stage=step.stage, sealed=before.sealed or step.stage == Stage.CLOSED))
             self.told.append(step)
-        assert all(self.ever[serial].stage == COMPLETE for serial in plan.delete)
+        assert all(self.ever[serial].stage == Stage.COMPLETE for serial in plan.delete)
         assert not set(plan.delete) & {step.serial for step in plan.steps}
         self.records = [r for r in self.records if r.serial not in plan.delete]
 
@@ -142,7 +139,7 @@ def test_the_next_period_is_opened_ahead(length_s: int, lead_ms: int) -> None:
     (plan,) = line.run(line.due_ms)
     assert line.due_ms == first.ends_at_ms, "then it will be closing, and the next one opened"
     assert [(r.serial, r.starts_at_ms, r.sealed) for r in plan.add] == [(2, first.ends_at_ms, False)]
-    assert plan.add[0].state(first.ends_at_ms - 1, GRACE_MS) == "pending"
+    assert state_of(plan.add[0], first.ends_at_ms - 1, GRACE_MS) == "pending"
     assert not plan.steps and not plan.delete
 
 
@@ -156,8 +153,11 @@ def test_a_period_is_sealed_once_its_grace_is_over(grace_s: int) -> None:
     line.run(seal_ms - 1)
     assert not line.ever[1].sealed
     plans = line.run(seal_ms)
-    assert [step for p in plans for step in p.steps] == [(seal_ms, CLOSED, 1), (seal_ms, COMPLETE, 1)]
-    assert line.ever[1].state(seal_ms, grace_s * SECOND_MS) == "closed"
+    assert [step for p in plans for step in p.steps] == [
+        (seal_ms, Stage.CLOSED, 1),
+        (seal_ms, Stage.COMPLETE, 1),
+    ]
+    assert state_of(line.ever[1], seal_ms, grace_s * SECOND_MS) == "closed"
 
 
 @pytest.mark.parametrize("retain", [0, 1, 3])
@@ -177,20 +177,20 @@ def test_as_many_closed_periods_are_kept_as_asked_for(retain: int) -> None:
 
 def test_a_closed_period_stays_until_its_submission_ids_are_handed_on() -> None:
     manual = frame(type="manual", retain_periods=0)
-    first = PeriodRecord(1, "one", 0, HOUR_MS, True, 3, 4, 0, last_seq=4, stage=COMPLETE)
-    unused = PeriodRecord(2, "two", HOUR_MS, 2 * HOUR_MS, True, 0, 0, 0, stage=COMPLETE)
+    first = PeriodRecord(1, "one", 0, HOUR_MS, True, 3, 4, 0, last_seq=4, stage=Stage.COMPLETE)
+    unused = PeriodRecord(2, "two", HOUR_MS, 2 * HOUR_MS, True, 0, 0, 0, stage=Stage.COMPLETE)
     third = PeriodRecord(3, "three", 3 * HOUR_MS, 4 * HOUR_MS, False, 0, 0, 0)
 
     def deleted(now_ms: int, *records: PeriodRecord) -> list[int]:
-        return plan_chain(manual, "main", records, 4, now_ms, goes_on=True).delete
+        return plan_chain(manual, "main", records, 4, now_ms, wanted=True).delete
 
     owed = first._replace(ids_owed=True)
-    assert owing([owed, unused, third]) == owed
+    assert owing_ids([owed, unused, third]) == owed
     assert deleted(3 * HOUR_MS, owed, unused, third) == [2]
-    assert deleted(3 * HOUR_MS, first, unused, third) == [1, 2] and owing([first, unused, third]) is None
+    assert deleted(3 * HOUR_MS, first, unused, third) == [1, 2] and owing_ids([first, unused, third]) is None
     assert deleted(HOUR_MS + 2 * DAY_MS, owed, unused, third) == [1, 2], "nobody remembers them any more"
     used = unused._replace(last_seq=1)
-    assert owing([owed, used, third]) is None, "it took them over when it woke"
+    assert owing_ids([owed, used, third]) is None, "it took them over when it woke"
 
 
 @pytest.mark.parametrize(("retain", "missed"), [(10, 0), (10, 1), (10, 5), (3, 400), (0, 50)])
@@ -240,7 +240,7 @@ def test_a_forced_close_takes_nothing_late_and_goes_on_under_a_new_key() -> None
     for turn in range(3):
         now_ms = at(f"2026-11-18T13:0{turn}:00")
         line.force_close(now_ms)
-        assert line.ever[turn + 1].state(now_ms, GRACE_MS) == "closed", "no grace"
+        assert state_of(line.ever[turn + 1], now_ms, GRACE_MS) == "closed", "no grace"
         line.run(now_ms + LINGER_MS - 1)
         assert not line.ever[turn + 1].sealed
         line.run(now_ms + LINGER_MS)
@@ -293,8 +293,8 @@ def test_a_season() -> None:
     line = Timeline(season(), now_ms=at("2026-11-18"))
     (record,) = line.records
     assert record[:5] == (1, "2026-12-01T00:00:00Z", at("2026-12-01"), at("2026-12-08"), False)
-    assert record.state(at("2026-11-18"), GRACE_MS) == "pending"
-    assert not goes_on_after(line.timeframe, "main", line.records)
+    assert state_of(record, at("2026-11-18"), GRACE_MS) == "pending"
+    assert not has_next_period(line.timeframe, "main", line.records)
     for due in (
         "2026-12-01T00:00:00",
         "2026-12-08T00:00:00",
@@ -332,17 +332,18 @@ def test_a_manual_board_opens_nothing_by_itself_but_seals() -> None:
     assert line.ever[1].sealed and line.due_ms is None
     line.put(new_record(Span("open-ended", at("2026-11-21"), None), 2, 0, ["cup"], None))
     line.run(at("2036-11-21"))
-    assert line.told[-1] == (at("2036-11-21") - 10 * 365 * DAY_MS - 3 * DAY_MS, OPENED, 2), line.told[-1]
+    opened = Step(at("2036-11-21") - 10 * 365 * DAY_MS - 3 * DAY_MS, Stage.OPENED, 2)
+    assert line.told[-1] == opened
     assert line.due_ms is None
 
 
 def test_an_archived_board_lets_its_period_run_out() -> None:
     line = Timeline(frame(type="daily"), now_ms=at("2026-11-18T12:00:00"))
-    line.goes_on = False
+    line.wanted = False
     assert line.plan(at("2026-11-18T12:00:00")).due_ms == at("2026-11-19")
     line.run(at("2026-12-24T12:00:00"))
     assert [(r.key, r.sealed) for r in line.records] == [("2026-11-18", True)] and line.due_ms is None
-    line.goes_on = True  # active again: the schedule goes on, and the time between is not forgotten
+    line.wanted = True  # active again: the schedule goes on, and the time between is not forgotten
     line.run(at("2026-12-24T12:00:00"))
     line.holding(at("2026-12-24T12:00:00"))
     assert [r.key for r in line.records] == [f"2026-12-{day}" for day in range(14, 25)]
@@ -425,8 +426,8 @@ def test_a_window_beside_the_main_timeframe() -> None:
 # Where chains live ----------------------------------------------------------------------------------------
 
 
-def some(name: str, number: int, rate_per_s: float = 0.0, dedicated: bool = False) -> list[Tenancy]:
-    return [Tenancy(f"{name}{n}", rate_per_s, dedicated) for n in range(number)]
+def some(name: str, number: int, rate_per_s: float = 0.0, dedicated: bool = False) -> list[ChainLoad]:
+    return [ChainLoad(f"{name}{n}", rate_per_s, dedicated) for n in range(number)]
 
 
 def test_place() -> None:
@@ -438,11 +439,11 @@ def test_place() -> None:
     reserved = {"a": some("a", 1, dedicated=True), "b": some("b", 1, CALM_PER_S), "c": some("c", 9)}
     assert place(reserved, 3) == "c", "not one that is kept for its only chain"
     assert place({"a": some("a", 1, dedicated=True)}, 1) == "a", "unless there is no other"
-    loads: dict[str, list[Tenancy]] = {}
+    loads: dict[str, list[ChainLoad]] = {}
     for _ in range(20):
         name = place(loads, 4) or f"actor-{len(loads)}"
         loads.setdefault(name, []).extend(some(name, 1))
-    assert {name: len(tenants) for name, tenants in loads.items()} == {f"actor-{n}": 5 for n in range(4)}
+    assert {name: len(chains) for name, chains in loads.items()} == {f"actor-{n}": 5 for n in range(4)}
 
 
 def test_who_is_alone_or_calm_stays() -> None:
@@ -454,13 +455,13 @@ def test_who_is_alone_or_calm_stays() -> None:
 @pytest.mark.parametrize("dedicated", [False, True])
 def test_a_chain_that_wants_an_actor_gets_one_while_the_budget_lasts(dedicated: bool) -> None:
     rate_per_s = 0.0 if dedicated else BUSY_PER_S
-    actors = {"a": [*some("a", 2), Tenancy("x", rate_per_s, dedicated)], "b": some("b", 1)}
+    actors = {"a": [*some("a", 2), ChainLoad("x", rate_per_s, dedicated)], "b": some("b", 1)}
     assert next_move(actors, 3) == Move(["x"], "a", None), "a new one"
     assert next_move({**actors, "c": []}, 3) == Move(["x"], "a", "c"), "an idle one"
 
 
 def test_the_others_make_room_when_the_budget_is_used_up() -> None:
-    busy = Tenancy("x", BUSY_PER_S, False)
+    busy = ChainLoad("x", BUSY_PER_S, False)
     actors = {"a": [*some("a", 2), busy], "b": some("b", 9), "c": some("c", 5), "d": some("d", 7)}
     assert next_move(actors, 4) == Move(["a0", "a1"], "a", "c")
     actors["a"] = [*some("a", 100), busy]
@@ -468,10 +469,10 @@ def test_the_others_make_room_when_the_budget_is_used_up() -> None:
     assert move is not None and len(move.chain_ids) == MOVED_AT_ONCE and "x" not in move.chain_ids
     crowded = {"a": [*some("a", 1), busy], "b": some("b", 1, BUSY_PER_S), "c": some("c", 1, BUSY_PER_S)}
     assert next_move(crowded | {"d": some("d", 3)}, 4) is None, "half of the budget is left to share"
-    dedicated = crowded | {"a": [*some("a", 1), Tenancy("x", 0.0, True)], "d": some("d", 3)}
+    dedicated = crowded | {"a": [*some("a", 1), ChainLoad("x", 0.0, True)], "d": some("d", 3)}
     assert next_move(dedicated, 4) == Move(["a0"], "a", "d"), "a dedicated one gets all but the last"
-    assert next_move({"a": [*some("a", 1), Tenancy("x", 0.0, True)]}, 1) is None
-    all_busy = crowded | {"a": [*some("a", 1), Tenancy("x", 0.0, True)]}
+    assert next_move({"a": [*some("a", 1), ChainLoad("x", 0.0, True)]}, 1) is None
+    all_busy = crowded | {"a": [*some("a", 1), ChainLoad("x", 0.0, True)]}
     assert next_move(all_busy, 3) == Move(["a0"], "a", "b"), "a busy one has to share then"
 
 
@@ -485,10 +486,10 @@ def test_the_others_make_room_when_the_budget_is_used_up() -> None:
 )
 def test_moves_come_to_an_end(rates: list[float], dedicated: set[int], budget: int) -> None:
     """However chains were placed: moving ends, nothing is lost, and the budget is kept."""
-    actors: dict[str, list[Tenancy]] = {}
+    actors: dict[str, list[ChainLoad]] = {}
     for number, rate_per_s in enumerate(rates):
         name = place(actors, budget) or f"actor-{len(actors)}"
-        actors.setdefault(name, []).append(Tenancy(f"c{number}", rate_per_s, number in dedicated))
+        actors.setdefault(name, []).append(ChainLoad(f"c{number}", rate_per_s, number in dedicated))
     for _ in range(200):
         move = next_move(actors, budget)
         if move is None:
@@ -501,12 +502,12 @@ def test_moves_come_to_an_end(rates: list[float], dedicated: set[int], budget: i
     else:
         raise AssertionError("no end of moving")
     assert len(actors) <= budget
-    assert sorted(t.chain_id for tenants in actors.values() for t in tenants) == sorted(
+    assert sorted(t.chain_id for chains in actors.values() for t in chains) == sorted(
         f"c{n}" for n in range(len(rates))
     )
     if len(dedicated) < budget:
-        for tenants in actors.values():
-            assert len(tenants) == 1 or not any(t.dedicated for t in tenants)
+        for chains in actors.values():
+            assert len(chains) == 1 or not any(t.dedicated for t in chains)
 
 
 # Many at one boundary -------------------------------------------------------------------------------------
@@ -515,16 +516,16 @@ def test_moves_come_to_an_end(rates: list[float], dedicated: set[int], budget: i
 def test_leaderboards_that_share_a_boundary_have_their_work_spread() -> None:
     timeframe, now_ms, end_ms = frame(type="daily"), at("2026-11-18T12:00:00"), at("2026-11-19")
     record = new_record(Span("2026-11-18", at("2026-11-18"), end_ms), 1, now_ms, [], None)._replace(
-        stage=OPENED
+        stage=Stage.OPENED
     )
     first, last = (
-        plan_chain(timeframe, "main", [record], 2, now_ms, goes_on=True, spread=s) for s in (0.0, 0.999)
+        plan_chain(timeframe, "main", [record], 2, now_ms, wanted=True, spread=s) for s in (0.0, 0.999)
     )
     assert first.due_ms == end_ms - LEAD_MS and last.due_ms is not None
     assert end_ms - LEAD_MS - LEAD_SPREAD_MS <= last.due_ms < end_ms - LEAD_MS - LEAD_SPREAD_MS * 0.99
-    closing = record._replace(stage=CLOSING)
+    closing = record._replace(stage=Stage.CLOSING)
     seals = [
-        plan_chain(timeframe, "main", [closing], 2, end_ms, goes_on=False, spread=s).due_ms
+        plan_chain(timeframe, "main", [closing], 2, end_ms, wanted=False, spread=s).due_ms
         for s in (0.0, 0.999)
     ]
     assert seals[0] == end_ms + GRACE_MS + LINGER_MS

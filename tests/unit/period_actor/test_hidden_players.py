@@ -170,6 +170,7 @@ async def test_any_course_of_events(world: World, seed: int) -> None:
         except ApiError as error:
             assert error.code in ("period_loading", "storage_unavailable")
         await asyncio.gather(*playing)
+        chain.check()
         if rng.random() < 0.3:
             await chain.loaded()
             world.clock.move(1)

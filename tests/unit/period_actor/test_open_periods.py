@@ -54,6 +54,7 @@ async def rest(world: World, chain: Chain) -> None:
     """Nobody used anything for a while."""
     world.clock.move(1)
     await chain.rest(world.clock.now_ms())
+    chain.check()
 
 
 async def test_what_sleeps_costs_the_store_nothing_and_a_write_wakes_it(world: World) -> None:
@@ -137,6 +138,7 @@ async def test_writers_and_rest_at_the_same_time_lose_nothing(world: World) -> N
         slept = 0
         while not stop.is_set():
             await chain.rest(world.clock.now_ms() - 1)
+            chain.check()
             slept += "asleep" in states(chain)
             await asyncio.sleep(0.001)  # the store's threads need the interpreter, too
         return slept
