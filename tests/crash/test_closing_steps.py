@@ -49,7 +49,7 @@ AHEAD = [Step(when, COMMIT, (BOARD, "serial=2 stage=0")) for when in ("before", 
 STEPS = [
     # The supervisor: its time is over, and the next one's begins.
     *(Step(when, COMMIT, (BOARD, "serial=1 stage=2", "serial=2 stage=1")) for when in ("before", "after")),
-    Step("before", "Closing._sealed"),
+    Step("before", "Lifecycle._sealed"),
     # The actor: ids handed on, last snapshot, sealed.
     Step("before", "PeriodActor.seal"),
     Step("before", "Chain.seal"),
@@ -61,7 +61,7 @@ STEPS = [
     Step("after", "Chain.seal"),
     Step("after", "PeriodActor.seal"),
     # The supervisor: closed, with the event and what was promised, in one commit.
-    Step("after", "Closing._sealed"),
+    Step("after", "Lifecycle._sealed"),
     Step("after", "Rewards.begin"),
     *(Step(when, COMMIT, (BOARD, "serial=1 stage=3")) for when in ("before", "after")),
     # Winners, chunk by chunk; complete.

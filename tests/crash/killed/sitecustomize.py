@@ -33,7 +33,7 @@ WATCHED: dict[str, list[str]] = {
     "lbactors.period_actor.activation": ["Activation.drain", "Activation.inherit_ids", "Activation.seal"],
     "lbactors.period_actor.chain": ["Chain.seal"],
     "lbactors.period_actor.actor": ["PeriodActor.seal"],
-    "lbactors.supervisor.lifecycle": ["Closing.carry_out", "Closing._sealed", "Closing._event"],
+    "lbactors.supervisor.lifecycle": ["Lifecycle.carry_out", "Lifecycle._sealed", "Lifecycle._event"],
     "lbactors.supervisor.rewards.granting": ["Rewards.begin", "Rewards.grant"],
     "lbactors.supervisor.hosting": ["Hosting.host"],
     "lbactors.supervisor.supervisor": ["Supervisor.commit"],
