@@ -24,7 +24,7 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayEr
 from lbactors.core.errors import ApiError
 from lbactors.period_actor.actor import PeriodActor
 from lbactors.supervisor.actor import SupervisorActor
-from lbactors.wire.protocol import ActorGone
+from lbactors.wire.actors import ActorGone
 from persistence.store import StoreError
 
 NAMESPACE = "lbactors"

@@ -18,7 +18,7 @@ from lbactors.documents.audit import Who
 from lbactors.period_actor.actor import PeriodActor
 from lbactors.supervisor.actor import SupervisorActor
 from lbactors.supervisor.supervisor import Supervisor
-from lbactors.wire.protocol import ASLEEP, value_of
+from lbactors.wire.replies import ASLEEP, Reply
 
 NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
 WHO = Who("k_test", "tester", "req-1")
@@ -141,7 +141,7 @@ class LocalServer:
                 if reply[0] == 0 and reply[1] is not None:
                     return reply[1]
                 try:
-                    value_of(reply)
+                    Reply.from_wire(reply).result()
                 except ApiError as error:
                     if error.code != "period_loading":
                         raise

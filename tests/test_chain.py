@@ -20,9 +20,9 @@ from lbactors.core.definition import Rules
 from lbactors.core.errors import ApiError
 from lbactors.core.model import PeriodRecord
 from lbactors.core.period import FULL, NO_RANK, Applied, Period
-from lbactors.period_actor.chain import Chain
+from lbactors.period_actor.chain import Chain, Limits
 from lbactors.period_actor.chain_reads import read
-from lbactors.wire.protocol import ChainSpec, Limits
+from lbactors.wire.chain_spec import ChainSpec
 from persistence.sqlite.store import SqliteStore
 from persistence.store import Change, Record, Recovered, StoreError, StoreUnavailable
 
@@ -114,7 +114,7 @@ class World:
 
     async def __aenter__(self) -> World:
         for name, value in (("open_periods.RETRY_S", (0.001,)), ("activation.SNAPSHOT_ROWS", 8)):
-            self.patch.setattr(f"lbactors.{name}", value)
+            self.patch.setattr(f"lbactors.period_actor.{name}", value)
         self.patch.setattr("lbactors.core.period.BUCKET_ENTRIES", 4)
         self.at(NOON_MS + HOUR_MS // 2)
         await self.store.inner.open()

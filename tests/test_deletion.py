@@ -15,7 +15,7 @@ from local_supervisor import WHO, LocalServer
 from lbactors.core.errors import ApiError
 from lbactors.core.model import PeriodRecord
 from lbactors.documents.entities import COLLECTIONS
-from lbactors.wire.protocol import ActorGone
+from lbactors.wire.actors import ActorGone
 from persistence.store import StoreUnavailable
 
 HOUR_MS = 3_600_000

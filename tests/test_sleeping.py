@@ -29,9 +29,9 @@ from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
 from lbactors.core.period import FULL
 from lbactors.period_actor.actor import PeriodActor
-from lbactors.period_actor.chain import Chain
+from lbactors.period_actor.chain import Chain, Limits
 from lbactors.period_actor.chain_reads import is_warm, read
-from lbactors.wire.protocol import ASLEEP, NOT_HERE, Limits
+from lbactors.wire.replies import ASLEEP, NOT_HERE
 
 ACTOR_SETTINGS: dict[str, Any] = {
     "store_id": "",

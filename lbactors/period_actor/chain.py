@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -25,12 +25,21 @@ from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.closed_periods import ClosedPeriods
 from lbactors.period_actor.hidden_players import HiddenPlayers
 from lbactors.period_actor.open_periods import OpenPeriods
-from lbactors.wire.protocol import ChainSpec, Limits
+from lbactors.wire.chain_spec import ChainSpec
+from lbactors.wire.writes import SubmissionRow, occurred_at_ms_of, submission_id_of
 from persistence.store import Store, StoreError
 
 OUTSIDE = frozenset(("period_closed", "period_not_open"))  # refusals of what is in no open period
 
 log = structlog.get_logger("chain")
+
+
+class Limits(NamedTuple):
+    """Limits of a period actor (settings)."""
+
+    seen_ids: int
+    queue_inputs: int
+    lease_s: float = float("inf")
 
 
 class Chain:
@@ -258,7 +267,7 @@ class Chain:
     # Writes ---------------------------------------------------------------------------------------------
 
     async def submit(
-        self, arrived_at_ms: int, want: int, items: Sequence[Sequence[Any]]
+        self, arrived_at_ms: int, want: int, items: Sequence[SubmissionRow]
     ) -> list[tuple[str, Applied] | ApiError]:
         """Submissions (as lists of `Submission`'s fields) in order; period key and result of each."""
         results: list[Any] = [None] * len(items)
@@ -299,14 +308,14 @@ class Chain:
         return results
 
     async def _by_period(
-        self, arrived_at_ms: int, want: int, items: Sequence[Sequence[Any]], results: list[Any]
+        self, arrived_at_ms: int, want: int, items: Sequence[SubmissionRow], results: list[Any]
     ) -> dict[int, tuple[Activation, Sequence[int], list[list[Any]]]]:
         """Inputs by the period that takes them, with their indexes; `results` gets refusals and repeats."""
-        if len(self.open) == 1 and all(item[5] is None for item in items):  # nearly always
+        if len(self.open) == 1 and all(ms is None for ms in map(occurred_at_ms_of, items)):  # nearly always
             try:
                 activation = self._taking(None, arrived_at_ms)
             except ApiError as error:
-                if error.code not in OUTSIDE or all(item[4] is None for item in items):
+                if error.code not in OUTSIDE or all(i is None for i in map(submission_id_of, items)):
                     results[:] = [error] * len(items)
                     return {}
             else:

@@ -16,6 +16,7 @@ from lbactors.core.model import PeriodRecord, PeriodView
 from lbactors.period_actor import reads
 from lbactors.period_actor.activation import READABLE, Activation
 from lbactors.period_actor.chain import Chain
+from lbactors.wire.reads import QUERIES, ReadAnswer
 from persistence.store import StoreError
 
 
@@ -40,11 +41,9 @@ def is_warm(chain: Chain, ref: str) -> bool:
     return _loaded_before(chain, before) is not None
 
 
-async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any]) -> list[Any]:
-    """One read: [view, total, as_of_seq, rows, offset, matched, missing].
-
-    `ref`: current, previous or a key. `kind` and `args`: see `reading.KINDS`.
-    """
+async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any]) -> ReadAnswer:
+    """One read. `ref`: current, previous or a key. `kind` and `args`: see `lbactors.wire.reads`."""
+    asked = QUERIES[kind](*args)
     found = _named(chain, ref)
     if found is None:
         found = await _stored(chain, ref)
@@ -52,15 +51,16 @@ async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any]) -> list[A
     activation = found if isinstance(found, Activation) else await chain.closed.loaded(found)
     if activation in chain.open and chain.open.is_waking(activation):
         activation = await chain.open.awake(activation.record.serial)
-    before = await period_before(chain, activation) if kind in ("page", "entry", "around", "lookup") else None
+    before = await period_before(chain, activation) if type(asked) in reads.WITH_CHANGES else None
     if chain.hidden.is_behind(activation):
         with contextlib.suppress(ApiError):  # while the store is away, reads go on with what is known
             await chain.hidden.follow(activation)
     activation.require_loaded()
     activation.last_used_ms = chain.clock.now_ms()
-    rows, offset, matched, missing = reads.KINDS[kind](activation.period, before, args)
+    period = activation.period
+    rows, offset, matched, missing = reads.answer(period, before, asked)
     view = _view(chain, activation)
-    return [view, activation.period.total, activation.period.seq, rows, offset, matched, missing]
+    return ReadAnswer(view, period.total, period.seq, rows, offset, matched, list(missing))
 
 
 async def _stored(chain: Chain, ref: str) -> PeriodRecord:

@@ -7,22 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from lbactors.core.errors import ApiError
-from lbactors.core.model import Row
 from lbactors.core.period import EDIT, ERASE, FULL, NO_RANK, REMOVE, RESTORE
 from lbactors.period_actor import reads
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.chain import Chain
 from lbactors.period_actor.chain_reads import period_before
+from lbactors.wire.requests import EntryChange
 
 INPUTS = {"remove": REMOVE, "edit": EDIT, "restore": RESTORE}
 
 
-async def change_entry(
-    chain: Chain, act: str, player_id: str, fields: Sequence[Any] = ()
-) -> tuple[str, Row | None, Row | None]:
-    """Remove, edit or restore a player's entry in the current period: key, the entry before and after.
-
-    act: remove | edit (fields: score, subscore, metadata, see `period.EDIT`) | restore. ApiError
+async def change_entry(chain: Chain, edit: str, player_id: str, fields: Sequence[Any] = ()) -> EntryChange:
+    """Remove, edit or restore a player's entry in the current period, see `ChangeEntry`. ApiError
     entry_not_found, entry_exists, period_closed.
     """
     found = chain.current(chain.clock.now_ms())
@@ -30,7 +26,7 @@ async def change_entry(
         raise ApiError("period_closed", f"window {chain.spec.window} takes no more changes")
     found = await chain.open.awake(found.record.serial)
     found.require_writable()
-    kind = INPUTS[act]
+    kind = INPUTS[edit]
     if kind != RESTORE and found.period.entry(player_id) is None:
         raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
     chain.hidden.ahead_of(found, [[None, None, player_id]])  # what is restored may be hidden by now
@@ -43,7 +39,7 @@ async def change_entry(
     with contextlib.suppress(ApiError):  # it is done: nothing may make it look as if it were not
         before = await period_before(chain, found)
     old, new = result.previous, result.entry
-    return (
+    return EntryChange(
         found.record.key,
         None if old is None else reads.row_of(before, result.previous_rank, player_id, old),
         None if new is None else reads.row_of(before, result.rank, player_id, new),

@@ -12,19 +12,25 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 import structlog
 
 from lbactors.cluster import ActorRef, Cluster
 from lbactors.core.errors import ApiError
+from lbactors.core.model import Reading
+from lbactors.core.packing import pack
 from lbactors.service.catalogue import Catalogue
 from lbactors.settings import ServerSettings
+from lbactors.wire.actors import ActorGone
 from lbactors.wire.batching import Channel
-from lbactors.wire.protocol import ASLEEP, ERROR, NOT_HERE, ActorGone
+from lbactors.wire.catalogue_feed import CatalogueVersion
+from lbactors.wire.reads import Lookup, Query, ReadAnswer, ReadOp
+from lbactors.wire.replies import ASLEEP, NOT_HERE, Reply
 from lbactors.wire.rpc import ConnectionLost, RpcClient
 from lbactors.wire.single_flight import SingleFlight
+from lbactors.wire.writes import WriteCall, WriteOp
 
 READS_WAITING = 20_000
 READS_AT_ONCE = 512
@@ -109,9 +115,15 @@ class Router:
                 self._report(name, error)
                 return lost(error)
 
-            now_ms = self._now_ms if method == "write" else None
-            channel = channels[name] = Channel(self._line(name), method, note, limit, batch, now_ms)
+            request = self._write_call if method == "write" else list
+            channel = channels[name] = Channel(self._line(name), method, note, limit, batch, request)
         return channel
+
+    def _write_call(self, ops: list[WriteOp]) -> WriteCall:
+        """It says when it was sent, so the actor can tell how long ago something arrived, whatever the clocks
+        say.
+        """
+        return WriteCall(self._now_ms(), ops)
 
     def _report(self, name: str, error: Exception | None) -> None:
         """Tell the supervisor that an actor is away or lacks a chain."""
@@ -132,30 +144,30 @@ class Router:
         finally:
             del self._reports[name]
 
-    def _value(self, reply: list[Any], name: str) -> Any:
+    def _value(self, reply: Reply, name: str) -> Any:
         """What a reply says, or the error that it is."""
-        if reply[0] == ERROR:
-            if reply[1][0] == "internal_error":
-                raise RuntimeError(reply[1][1])
-            raise ApiError.from_wire(reply[1])
-        if reply[0] == NOT_HERE:
+        error = reply.error
+        if error is not None:
+            raise error if error.code != "internal_error" else RuntimeError(error.message)
+        if reply.status == NOT_HERE:
             self._report(name, None)
             raise ApiError("period_loading", "the period is being loaded")
-        return reply[1]
+        return reply.value
 
-    async def write(self, chain_id: str, op: list[Any], weight: int) -> Any:
-        """Send an operation to a chain's home. One that sleeps is woken, one that moves is waited for:
+    async def write(self, op: WriteOp, weight: int) -> Any:
+        """Send an operation to its chain's home. One that sleeps is woken, one that moves is waited for:
         nothing was taken then, so the operation is sent again. ApiError.
         """
+        chain_id = op.chain_id
         deadline_s = time.monotonic() + FOUND_WITHIN_S
         while True:
             name = await self._live_home(chain_id)
             if name is None:
                 raise ApiError("period_not_open", f"window '{chain_id.rpartition('/')[2]}' has no period yet")
-            reply = await self._channel(name, "write").send([chain_id, *op], weight)
-            if reply[0] not in (NOT_HERE, ASLEEP) or time.monotonic() >= deadline_s:
+            reply = await self._channel(name, "write").send(op, weight)
+            if reply.status not in (NOT_HERE, ASLEEP) or time.monotonic() >= deadline_s:
                 return self._value(reply, name)
-            if reply[0] == ASLEEP:
+            if reply.status == ASLEEP:
                 await self._wake(chain_id, name)
             else:
                 await self._look_again(chain_id, name)
@@ -182,16 +194,16 @@ class Router:
         except Exception as error:  # whatever keeps it from that, whoever asked can ask again
             log.exception("dormant chains get no home", home=name)
             raise ApiError("period_loading", "the period has no home yet") from error
-        await self._catalogue.reach(*msgpack.unpackb(reply))
+        await self._catalogue.reach(CatalogueVersion(*msgpack.unpackb(reply)))
 
     async def _wake(self, chain_id: str, name: str) -> None:
         """Have a chain's open periods loaded; callers at the same time share one call. ApiError."""
 
         async def ask() -> bool:
-            payload = bytes(msgpack.packb(chain_id))
             async with asyncio.timeout(LOAD_TIMEOUT_S):
-                reply = msgpack.unpackb(await self._line(name).call("wake", payload))
-            return reply[0] == NOT_HERE or bool(reply[1])
+                packed = await self._line(name).call("wake", pack(chain_id))
+            reply = Reply.from_wire(msgpack.unpackb(packed))
+            return reply.status == NOT_HERE or bool(reply.value)
 
         try:
             awake = await self._waking.of(chain_id, ask)
@@ -206,42 +218,38 @@ class Router:
         self._report(name, None)
         await self._catalogue.home_changed(chain_id, name, MOVED_LOOK_S)
 
-    async def read(
-        self, chain_id: str, ref: str, kind: str, args: list[Any], render: Callable[[Any], Any]
-    ) -> Any:
-        """What `render` makes of a read's value; equal reads that wait share it."""
+    async def read(self, chain_id: str, ref: str, query: Query) -> Reading:
+        """A read's answer, which must not be changed: equal reads that wait share it. ApiError."""
         name = await self._live_home(chain_id)
-        op = [chain_id, ref, kind, args]
-        key = (chain_id, ref, kind, *args) if kind != "lookup" else object()
+        op = ReadOp.of(chain_id, ref, query)
+        key = object() if isinstance(query, Lookup) else op
 
-        def convert(reply: list[Any]) -> Any:
-            if reply[0] == NOT_HERE:
+        def convert(reply: Reply) -> Any:
+            if reply.status == NOT_HERE:
                 return ELSEWHERE
             value = self._value(reply, name or "")
-            return COLD if value is None else render(value)
+            return COLD if value is None else ReadAnswer.from_wire(value)
 
         deadline_s = time.monotonic() + FOUND_WITHIN_S
         while name is not None:
             found = await self._channel(name, "read").send_shared(key, op, convert)
             if found is COLD:
                 reply = await self._load(name, op)
-                if reply[0] != NOT_HERE:
-                    return render(self._value(reply, name))
+                if reply.status != NOT_HERE:
+                    return ReadAnswer.from_wire(self._value(reply, name))
             elif found is not ELSEWHERE:
-                return found
+                return cast("Reading", found)
             if time.monotonic() >= deadline_s:
                 break
             await self._look_again(chain_id, name)
             name = await self._live_home(chain_id)
         raise ApiError("period_loading", "the period is being loaded")
 
-    async def _load(self, name: str, op: list[Any]) -> list[Any]:
+    async def _load(self, name: str, op: ReadOp) -> Reply:
         """A read of a period that is not in memory, by a call of its own: others need not wait for it."""
         try:
             async with asyncio.timeout(LOAD_TIMEOUT_S):
-                reply: list[Any] = msgpack.unpackb(
-                    await self._line(name).call("load", bytes(msgpack.packb(op)))
-                )
+                packed = await self._line(name).call("load", pack(op))
         except (ConnectionLost, ActorGone, TimeoutError) as error:
             raise lost_read(error) from error
-        return reply
+        return Reply.from_wire(msgpack.unpackb(packed))

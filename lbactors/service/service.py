@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgpack
 import structlog
@@ -19,6 +19,7 @@ from lbactors.clock import Clock
 from lbactors.cluster import ActorRef, Cluster
 from lbactors.core.errors import ApiError, detail
 from lbactors.core.model import Board, Outcome, PeriodRecord, PeriodView, Reading, Row, Submission
+from lbactors.core.packing import pack
 from lbactors.core.period import FULL, NO_RANK, RANK
 from lbactors.core.schedule import goes_on_after
 from lbactors.core.timeframe import span_at
@@ -32,7 +33,12 @@ from lbactors.service.reward_reader import RewardReader
 from lbactors.service.router import Router
 from lbactors.service.webhook_reader import WebhookReader
 from lbactors.settings import ServerSettings
-from lbactors.wire.protocol import ActorGone
+from lbactors.wire.actors import ActorGone
+from lbactors.wire.commands import CommandCall, CommandReply
+from lbactors.wire.commands import Idempotency as Idempotency
+from lbactors.wire.reads import Around, Distribution, Entry, Lookup, Page, Query, RankAt, Stats
+from lbactors.wire.requests import EntryChange
+from lbactors.wire.writes import KNOWN, SUBMIT, Submitted, WriteOp
 from persistence.store import Store, StoreError, trouble_of
 
 WANT = {"none": NO_RANK, "ranks": RANK, "full": FULL}
@@ -44,13 +50,6 @@ BACK_WITHIN_S = 5.0  # what needs the supervisor waits so long for one that died
 CLOCKS_DIFFER_MS = 2000  # so close to a bound, the period actor's clock decides
 
 log = structlog.get_logger("service")
-
-
-class Idempotency(NamedTuple):
-    """An `Idempotency-Key` with the digest (hex) of method, path and body that came with it."""
-
-    key: str
-    digest: str
 
 
 class AdminAnswer(NamedTuple):
@@ -69,13 +68,9 @@ class ChangedEntry(NamedTuple):
     after: Row | None
 
 
-def _refusals(reply: Any, count: int, want: int) -> dict[int, ApiError]:
+def _refusals(reply: Submitted | ApiError, count: int) -> dict[int, ApiError]:
     """Which submissions a window refused, by index: all of them, or some."""
-    if isinstance(reply, ApiError):
-        return dict.fromkeys(range(count), reply)
-    if want == NO_RANK:
-        return {index: ApiError.from_wire(wire) for index, wire in reply}
-    return {index: ApiError.from_wire(row[0]) for index, row in enumerate(reply) if len(row) == 1}
+    return dict.fromkeys(range(count), reply) if isinstance(reply, ApiError) else reply.refusals()
 
 
 def _verdict(refused: dict[str, ApiError], windows: int) -> ApiError:
@@ -149,18 +144,16 @@ class Service:
         if not await self.catalogue.supervisor_back(BACK_WITHIN_S):
             why = self.catalogue.supervisor_away
             raise ApiError("storage_unavailable", f"nothing was changed, the supervisor is away: {why}")
-        payload = bytes(msgpack.packb([command, tenant_id, args, idempotency, who]))
+        payload = pack(CommandCall(command, tenant_id, args, idempotency, who))
         timeout_s = ERASURE_TIMEOUT_S if command == "erase_player" else COMMAND_TIMEOUT_S
         try:
             again = idempotency is not None
-            reply = msgpack.unpackb(await self._ask("command", payload, timeout_s=timeout_s, again=again))
+            packed = await self._ask("command", payload, timeout_s=timeout_s, again=again)
         except (ActorGone, TimeoutError) as error:
             raise ApiError("storage_unavailable", "the supervisor is away; the outcome is unknown") from error
-        if reply[0] == 1:
-            raise ApiError.from_wire(reply[1])
-        _, status, body, epoch, version = reply
-        await self.catalogue.reach(epoch, version)
-        return AdminAnswer(status, body)
+        reply = CommandReply.from_wire(msgpack.unpackb(packed))
+        await self.catalogue.reach(reply.shown_by)
+        return AdminAnswer(reply.status, reply.body)
 
     async def _ask(self, method: str, *payload: bytes, timeout_s: float, again: bool) -> bytes:
         """Call the supervisor; again: once more and once more while it is away. ActorGone, TimeoutError."""
@@ -221,8 +214,8 @@ class Service:
         found: set[str | None] = set()
         try:
             for window in board.windows:
-                op = ["known", 0, NO_RANK, ids]
-                found.update(await self.reach.write(board.chain_id(window), op, len(ids)))
+                op = WriteOp(board.chain_id(window), KNOWN, 0, NO_RANK, ids)
+                found.update(await self.reach.write(op, len(ids)))
         except ApiError as error:
             refused.update(dict.fromkeys(late, error))
         for index in late:
@@ -236,10 +229,11 @@ class Service:
         replies = await asyncio.gather(
             *(self._submit(board, window, submissions, at_ms, want) for window in windows)
         )
-        if want == NO_RANK and not any(replies):  # nothing was refused anywhere
+        taken = [reply for reply in replies if not isinstance(reply, ApiError)]
+        if len(taken) == len(windows) and all(reply.says_nothing for reply in taken):
             nothing: list[Outcome] = []
             return [nothing for _ in submissions]
-        refusals = [_refusals(reply, len(submissions), want) for reply in replies]
+        refusals = [_refusals(reply, len(submissions)) for reply in replies]
         answers: list[list[Outcome] | ApiError] = []
         for index, submission in enumerate(submissions):
             missed = {w: found[index] for w, found in zip(windows, refusals, strict=True) if index in found}
@@ -248,10 +242,8 @@ class Service:
             elif want == NO_RANK:
                 answers.append([])
             else:
-                rows = ((window, reply[index]) for window, reply in zip(windows, replies, strict=True))
-                answers.append(
-                    [Outcome(window, key, submission.player_id, *rest) for window, (key, *rest) in rows]
-                )
+                named = zip(windows, taken, strict=True)
+                answers.append([reply.outcome(index, w, submission.player_id) for w, reply in named])
         return answers
 
     @staticmethod
@@ -284,10 +276,10 @@ class Service:
 
     async def _submit(
         self, board: Board, window: str, submissions: list[Submission], at_ms: int, want: int
-    ) -> Any:
+    ) -> Submitted | ApiError:
         try:
-            op = ["submit", at_ms, want, submissions]
-            return await self.reach.write(board.chain_id(window), op, len(submissions))
+            op = WriteOp(board.chain_id(window), SUBMIT, at_ms, want, submissions)
+            return Submitted(await self.reach.write(op, len(submissions)), want)
         except ApiError as error:
             return error
 
@@ -304,8 +296,8 @@ class Service:
         """
         args = {"leaderboard_id": board.leaderboard_id, **args}
         answer = await self.admin(command, board.tenant_id, args, idempotency, who)
-        rows = answer.body["changed"]
-        return [ChangedEntry(w, k, b and Row(*b), a and Row(*a)) for w, k, b, a in rows]
+        found = ((window, EntryChange.from_wire(wire)) for window, *wire in answer.body["changed"])
+        return [ChangedEntry(window, *change) for window, change in found]
 
     async def hidden_players(self, tenant_id: str) -> list[dict[str, Any]]:
         """The players of a tenant that are hidden now, by id (JSON-ready)."""
@@ -313,16 +305,9 @@ class Service:
 
     # Reads: `period` is current | previous | a key; `window` a name of model.WINDOWS -----------------------
 
-    async def _read(self, board: Board, window: str, period: str, kind: str, args: list[Any]) -> Reading:
+    async def _read(self, board: Board, window: str, period: str, query: Query) -> Reading:
         self._home(board, window)
-        found = await self.reach.read(board.chain_id(window), period, kind, args, self._reading)
-        return cast("Reading", found)
-
-    @staticmethod
-    def _reading(value: list[Any]) -> Reading:
-        view, total, seq, found, offset, matched, missing = value
-        rows, spread = ([], found) if isinstance(found, dict) else ([Row(*r) for r in found], None)
-        return Reading(PeriodView(*view), total, seq, rows, offset, matched, tuple(missing), spread)
+        return await self.reach.read(board.chain_id(window), period, query)
 
     async def page(
         self,
@@ -335,35 +320,34 @@ class Service:
         score_max: float | None = None,
     ) -> Reading:
         """Rows from `offset` on; inside a score range `offset` counts from the best entry in it."""
-        args = [offset, limit, score_min, score_max]
-        return await self._read(board, window, period, "page", args)
+        return await self._read(board, window, period, Page(offset, limit, score_min, score_max))
 
     async def entry(self, board: Board, window: str, period: str, player_id: str) -> Reading:
         """One row; ApiError entry_not_found."""
-        return await self._read(board, window, period, "entry", [player_id])
+        return await self._read(board, window, period, Entry(player_id))
 
     async def around(
         self, board: Board, window: str, period: str, player_id: str, limit: int, fill: bool
     ) -> Reading:
         """The player and its neighbours; ApiError entry_not_found."""
-        return await self._read(board, window, period, "around", [player_id, limit, fill])
+        return await self._read(board, window, period, Around(player_id, limit, fill))
 
     async def lookup(self, board: Board, window: str, period: str, player_ids: list[str]) -> Reading:
         """Rows in rank order, unranked ones last; `missing` lists the others."""
-        return await self._read(board, window, period, "lookup", [player_ids])
+        return await self._read(board, window, period, Lookup(player_ids))
 
     async def rank_at(
         self, board: Board, window: str, period: str, score: float, subscore: float
     ) -> tuple[int | None, Reading]:
         """The rank that a new player with this score would take; None below the board's min_score."""
-        reading = await self._read(board, window, period, "rank_at", [score, subscore])
+        reading = await self._read(board, window, period, RankAt(score, subscore))
         return reading.matched, reading
 
     async def distribution(
         self, board: Board, window: str, period: str, buckets: int
     ) -> tuple[dict[str, Any], Reading]:
         """How scores are spread (`Ranking.distribution`), and of what period."""
-        reading = await self._read(board, window, period, "distribution", [buckets])
+        reading = await self._read(board, window, period, Distribution(buckets))
         return reading.spread or {}, reading
 
     async def player_entries(
@@ -402,7 +386,7 @@ class Service:
         """A record as readers see it; counts of open periods come from their actor, if it is there."""
         if not record.sealed:
             try:
-                return (await self._read(board, window, record.key, "stats", [])).period
+                return (await self._read(board, window, record.key, Stats())).period
             except ApiError:
                 log.debug("no counts", key=record.key)
         timeframe = board.definition.timeframe
@@ -429,7 +413,7 @@ class Service:
     async def period(self, board: Board, window: str | None, period: str) -> PeriodView:
         """One period; by its key alone (`window` None) in whichever window has it. period_not_found."""
         if period in ("current", "previous"):
-            return (await self._read(board, window or "main", period, "stats", [])).period
+            return (await self._read(board, window or "main", period, Stats())).period
         for name in (window,) if window is not None else board.windows:
             records = await self._records(board.chain_id(name))
             record = next((r for r in records if r.key == period), None)

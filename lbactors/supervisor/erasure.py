@@ -23,6 +23,7 @@ from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.command_plan import CommandPlan
 from lbactors.supervisor.commands.reviews import erase_reviews
 from lbactors.supervisor.rewards.granting import erase_rewards
+from lbactors.wire.requests import Erase
 from persistence.store import Change, StoreError
 
 if TYPE_CHECKING:
@@ -100,10 +101,10 @@ class Erasure:
         self, chain: ChainState, player_id: str, anonymous_id: str, limit: asyncio.Semaphore
     ) -> int:
         """In the periods of a chain; how many had an entry. ApiError."""
-        payload = [chain.chain_id, player_id, anonymous_id]
+        request = Erase(chain.chain_id, player_id, anonymous_id)
         async with limit, chain.lock:
             try:
-                return int(await self.s.hosting.change(chain, "erase", payload))
+                return int(await self.s.hosting.change(chain, "erase", request))
             except ApiError:
                 if self.s.hosting.knows(chain):
                     raise

@@ -21,6 +21,7 @@ from lbactors.core.errors import ApiError, invalid
 from lbactors.documents.audit import Audited
 from lbactors.documents.hidden_players import HIDDEN, SHOWN, Hidden, HideBody, UnhideBody, hidden_json
 from lbactors.supervisor.command_plan import CommandPlan, parse
+from lbactors.wire.requests import HiddenList, Moderate
 from persistence.store import Change
 
 if TYPE_CHECKING:
@@ -51,21 +52,21 @@ class HiddenPlayers:
 
     # Telling actors -------------------------------------------------------------------------------------
 
-    def told(self, since: int) -> list[Any]:
-        """What an actor is told that knows everything up to a version: [version, lists, whether those are
-        all (it may know others from an earlier supervisor)].
+    def told(self, since: int) -> Moderate:
+        """What an actor is told that knows everything up to a version; one that knows nothing yet may know
+        other lists from an earlier supervisor.
         """
         now_ms = self.s.clock.now_ms()
         lists = [
-            [
+            HiddenList(
                 tenant_id,
                 version,
                 {p: h.ends_ms for p, h in self._lists.get(tenant_id, {}).items() if h.runs(now_ms)},
-            ]
+            )
             for tenant_id, version in self._versions.items()
             if version > since
         ]
-        return [self.version, lists, not since]
+        return Moderate(self.version, lists, complete=not since)
 
     def take(self, tenant_id: str, player_id: str, hidden: Hidden | None) -> None:
         """Note a change that is durable."""

@@ -30,7 +30,9 @@ from lbactors.core.schedule import Step, owing
 from lbactors.documents.entities import entry_json, period_json, view_of_record
 from lbactors.documents.events import Event, event_id
 from lbactors.supervisor.chain_state import ChainState
-from lbactors.wire.protocol import NOT_HERE, value_of
+from lbactors.wire.reads import Page
+from lbactors.wire.replies import NOT_HERE
+from lbactors.wire.requests import HandOn, Seal
 from persistence.store import Change
 
 if TYPE_CHECKING:
@@ -107,7 +109,7 @@ class Lifecycle:
         unused = await self._sealed_unused(chain, record)
         if unused is not None:
             return unused
-        found = await self._asked(chain, "seal", [chain.chain_id, record.serial, chain.version])
+        found = await self._asked(chain, "seal", Seal(chain.chain_id, record.serial, chain.version))
         sealed = PeriodRecord(*found)._replace(key=record.key, stage=record.stage)
         log.info("period closed", chain=chain.chain_id, key=sealed.key, entries=sealed.entries)
         return sealed
@@ -136,7 +138,7 @@ class Lifecycle:
         if all(record.sealed or record.serial < owed.serial for record in chain.records):
             return False
         hosting = self.s.hosting
-        await self._asked(chain, "hand_on", [chain.chain_id, chain.version])
+        await self._asked(chain, "hand_on", HandOn(chain.chain_id, chain.version))
         if not hosting.knows(chain):
             raise ApiError("leaderboard_not_found", "purged while submission ids were handed on")
         settled = owed._replace(ids_owed=False)
@@ -145,13 +147,13 @@ class Lifecycle:
         await hosting.host([chain], wait=False)
         return True
 
-    async def _asked(self, chain: ChainState, method: str, ask: list[Any]) -> Any:
+    async def _asked(self, chain: ChainState, method: str, request: Any) -> Any:
         """What a chain's actor answers; it is told to host the chain first if it does not yet. ApiError."""
-        reply = await self.s.hosting.call_home(chain, method, ask)
-        if reply[0] == NOT_HERE:
+        reply = await self.s.hosting.call_home(chain, method, request)
+        if reply.status == NOT_HERE:
             await self.s.hosting.host([chain], wait=True)
-            reply = await self.s.hosting.call_home(chain, method, ask)
-        return value_of(reply)
+            reply = await self.s.hosting.call_home(chain, method, request)
+        return reply.result()
 
     # Events ---------------------------------------------------------------------------------------------
 
@@ -178,9 +180,7 @@ class Lifecycle:
     async def _standings(self, chain: ChainState, record: PeriodRecord) -> list[Row]:
         if record.entries == 0:
             return []
-        args = [0, STANDINGS_ROWS, None, None]
-        _, _, _, rows, *_ = await self.s.hosting.read(chain, record.key, "page", args)
-        return [Row(*row) for row in rows]
+        return (await self.s.hosting.read(chain, record.key, Page(0, STANDINGS_ROWS))).rows
 
     async def _names(self, tenant_id: str, rows: Sequence[Row]) -> dict[str, str | None]:
         if not rows:

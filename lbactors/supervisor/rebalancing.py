@@ -17,9 +17,12 @@ import structlog
 
 from lbactors.core import placement
 from lbactors.core.errors import ApiError
+from lbactors.core.packing import pack
 from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.hosting import CALL_TIMEOUT_S, ActorState, Hosting
-from lbactors.wire.protocol import INCARNATIONS, pack
+from lbactors.wire.actors import ActorGone
+from lbactors.wire.catalogue_feed import INCARNATIONS
+from lbactors.wire.requests import Release
 from persistence.store import Change, Store, StoreError
 
 PING_S = 1.0
@@ -86,8 +89,6 @@ class Rebalancer:
 
     async def rebalance(self) -> None:
         """Make the most urgent change of homes that the planner sees. ApiError."""
-        from lbactors.wire.protocol import ActorGone
-
         move = placement.next_move(self.h.tenancies(), self.h.budget())
         if move is None:
             return
@@ -127,7 +128,7 @@ class Rebalancer:
             source.chains.discard(chain.chain_id)  # so that the next ping does not have it hosted again
             awake = chain.awake
             try:
-                await self.h.call(source, "release", [[chain.chain_id], True])
+                await self.h.call(source, "release", Release([chain.chain_id], save=True))
             except ApiError:
                 if self.h.knows(chain):
                     source.chains.add(chain.chain_id)  # it is away: it will be loaded there, when it is back
@@ -172,7 +173,7 @@ class Rebalancer:
                 self.h.publish([(INCARNATIONS, name, b"")])
             log.info("actor ends, nobody uses it", actor=name, chains=len(actor.chains))
             try:
-                await self.h.call(actor, "release", [sorted(actor.chains), True])
+                await self.h.call(actor, "release", Release(sorted(actor.chains), save=True))
             except ApiError as error:  # the journal has everything, and the next activation's epoch is higher
                 log.warning("period actor did not let go in time", actor=name, error=str(error))
         await asyncio.sleep(GATEWAYS_LEARN_S)  # nobody may be on his way to it when it ends

@@ -28,6 +28,7 @@ import structlog
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
 from lbactors.core.model import COMPLETE, Board, PeriodRecord
+from lbactors.core.packing import pack
 from lbactors.documents.audit import Who
 from lbactors.documents.entities import unpack_board
 from lbactors.supervisor.audit import Audit
@@ -40,7 +41,9 @@ from lbactors.supervisor.lifecycle import Lifecycle
 from lbactors.supervisor.purging import Purging
 from lbactors.supervisor.rebalancing import Rebalancer
 from lbactors.supervisor.rewards.granting import Rewards
-from lbactors.wire.protocol import INCARNATIONS, Actors, pack
+from lbactors.wire.actors import Actors
+from lbactors.wire.catalogue_feed import INCARNATIONS, FeedChange, News
+from lbactors.wire.commands import Idempotency
 from persistence.store import WENT_BACK, Change, Fenced, Store, StoreError, trouble_of
 
 OWNER = "supervisor"
@@ -203,27 +206,31 @@ class Supervisor:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def watch(self, epoch: int, version: int) -> list[Any]:
-        """[epoch, version, full, [[collection, id, body]…]] after a version; waits if there is no news.
-
-        `full`: the list is everything, and replaces what the gateway knew.
-        """
+    async def watch(self, epoch: int, version: int) -> News:
+        """What came after a version; waits if there is no news."""
         if epoch == self.epoch and version == self.version and not self.is_over:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(WATCH_S):
                     await self._news.wait()
         oldest = self._feed[0][0] if self._feed else self.version + 1
         if epoch != self.epoch or version + 1 < oldest or version > self.version:
-            everything = [(c, i, body) for c in PUBLISHED for i, body in self.documents[c].items()]
+            everything = [FeedChange(c, i, body) for c in PUBLISHED for i, body in self.documents[c].items()]
             actors = self.hosting.actors.items()
-            everything += [(INCARNATIONS, n, a.incarnation.encode()) for n, a in actors if a.incarnation]
-            everything += [(INCARNATIONS, n, b"") for n in self.hosting.dormant]
-            return [self.epoch, self.version, True, everything]
-        changes = [(c, i, body) for v, c, i, body in self._feed if v > version]
-        return [self.epoch, self.version, False, changes]
+            everything += [
+                FeedChange(INCARNATIONS, n, a.incarnation.encode()) for n, a in actors if a.incarnation
+            ]
+            everything += [FeedChange(INCARNATIONS, n, b"") for n in self.hosting.dormant]
+            return News(self.epoch, self.version, True, everything)
+        changes = [FeedChange(c, i, body) for v, c, i, body in self._feed if v > version]
+        return News(self.epoch, self.version, False, changes)
 
     async def command(
-        self, name: str, tenant_id: str, args: dict[str, Any], idempotency: list[str] | None, who: Who | None
+        self,
+        name: str,
+        tenant_id: str,
+        args: dict[str, Any],
+        idempotency: Idempotency | None,
+        who: Who | None,
     ) -> tuple[int, dict[str, Any]]:
         """Carry out one of `lbactors.supervisor.commands.runner`; HTTP status and body. ApiError,
         StoreError.
@@ -355,14 +362,14 @@ class Supervisor:
             self._tasks.update(late)
         loading, serving = 0, 0
         for actor in self.hosting.actors.values():
-            for _, periods, *_ in actor.last_ping.get("chains", {}).values():
-                for period in periods:
-                    serving += period[1] == "serving"
-                    loading += period[1] not in ("serving", "asleep")
+            for chain in actor.last_ping.chains.values() if actor.last_ping else ():
+                for period in chain.periods:
+                    serving += period.state == "serving"
+                    loading += period.state not in ("serving", "asleep")
         storage = await trouble_of(self.store) or "ok"
         if storage == "ok":
-            troubles = [t for a in self.hosting.actors.values() for t in a.last_ping.get("trouble", [])]
-            storage = next((t for t in troubles if WENT_BACK in t), "ok")
+            pings = (a.last_ping for a in self.hosting.actors.values())
+            storage = next((ping.went_back for ping in pings if ping and ping.went_back), "ok")
         known = sum(not r.sealed for c in self.chains.values() for r in c.records)
         hosted = self.hosting.all_hosted()
         away = [n for n, a in self.hosting.actors.items() if a.chains and not a.last_ping]

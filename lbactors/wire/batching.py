@@ -17,6 +17,8 @@ from typing import Any, Protocol
 import msgpack
 
 from lbactors.core.errors import ApiError
+from lbactors.core.packing import pack
+from lbactors.wire.replies import Reply
 
 CALLS_IN_FLIGHT = 1
 CALL_TIMEOUT_S = 30.0  # far beyond any healthy call; an actor's death is noticed much earlier
@@ -31,18 +33,18 @@ class Caller(Protocol):
 class _Op:
     __slots__ = ("done", "op", "value", "weight")
 
-    def __init__(self, op: list[Any], weight: int) -> None:
+    def __init__(self, op: Any, weight: int) -> None:
         self.op = op
         self.weight = weight
-        self.done: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self.value: Any = None  # what the first of those who share the reply made of it
 
 
 class Channel:
     """Calls of one method of one actor. `lost`: what waiting callers are told when the actor is gone.
 
-    weight_limit: submissions (or reads) that may wait, and `batch_weight`: those in one call. now_ms: each
-    call says when it was sent, so the actor can tell how long ago something arrived, whatever the clocks say.
+    weight_limit: submissions (or reads) that may wait, and `batch_weight`: those in one call. `request`: what
+    a call with these operations says, made when it is sent.
     """
 
     def __init__(
@@ -52,28 +54,28 @@ class Channel:
         lost: Callable[[Exception], ApiError],
         weight_limit: int,
         batch_weight: int,
-        now_ms: Callable[[], int] | None = None,
+        request: Callable[[list[Any]], Any] = list,
     ) -> None:
         self._actor = actor
         self._method = method
         self._lost = lost
         self._weight_limit = weight_limit
         self._batch_weight = batch_weight
-        self._now_ms = now_ms
+        self._request = request
         self._waiting: deque[_Op] = deque()
         self._shared: dict[Any, _Op] = {}
         self._weight = 0
         self._running = 0
         self._calls: set[asyncio.Task[None]] = set()
 
-    async def send(self, op: list[Any], weight: int) -> list[Any]:
+    async def send(self, op: Any, weight: int) -> Reply:
         """The actor's reply to one operation. ApiError overloaded, or what `lost` makes."""
         if self._weight + weight > self._weight_limit and self._waiting:
             raise ApiError("overloaded", "too many requests wait for this period")
         item = self._enqueue(op, weight)
         return await item.done
 
-    async def send_shared(self, key: Any, op: list[Any], convert: Callable[[list[Any]], Any]) -> Any:
+    async def send_shared(self, key: Any, op: Any, convert: Callable[[Reply], Any]) -> Any:
         """Like `send`, but equal keys that wait share one operation, and what `convert` makes of its reply.
 
         The value must not be changed. `convert` may raise; then each caller has it raised anew.
@@ -88,7 +90,7 @@ class Channel:
             item.value = convert(reply)
         return item.value
 
-    def _enqueue(self, op: list[Any], weight: int) -> _Op:
+    def _enqueue(self, op: Any, weight: int) -> _Op:
         item = _Op(op, weight)
         self._waiting.append(item)
         self._weight += weight
@@ -115,8 +117,7 @@ class Channel:
         self._weight -= weight
         self._shared.clear()  # what is sent now is not joined any more
         try:
-            ops = [item.op for item in batch]
-            payload = bytes(msgpack.packb(ops if self._now_ms is None else [self._now_ms(), ops]))
+            payload = pack(self._request([item.op for item in batch]))
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 replies = msgpack.unpackb(await self._actor.call(self._method, payload))
         except Exception as error:
@@ -127,4 +128,4 @@ class Channel:
             return
         for item, answer in zip(batch, replies, strict=True):
             if not item.done.done():
-                item.done.set_result(answer)
+                item.done.set_result(Reply.from_wire(answer))

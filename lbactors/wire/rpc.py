@@ -16,9 +16,11 @@ import hmac
 import secrets
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgpack
+
+from lbactors.core.packing import pack
 
 HEAD = struct.Struct(">IIB")
 HEAD_BYTES = HEAD.size
@@ -32,6 +34,15 @@ Handler = Callable[[bytes], Awaitable[bytes]]
 
 class ConnectionLost(Exception):
     """The connection ended, or could not be made; whether a call in flight was carried out is unknown."""
+
+
+class Endpoint(NamedTuple):
+    """Where an actor listens, the secret that a connection must begin with, and which process it is."""
+
+    host: str
+    port: int
+    secret: bytes
+    incarnation: str
 
 
 def frame(number: int, kind: int, body: bytes) -> bytes:
@@ -91,8 +102,8 @@ class RpcServer:
         self.address = (host, self._server.sockets[0].getsockname()[1])
 
     def endpoint(self) -> bytes:
-        """What a gateway needs to know: host, port, secret, and which process it is."""
-        return bytes(msgpack.packb([*self.address, self.secret, self.incarnation]))
+        """What a gateway needs to know: an `Endpoint`, packed."""
+        return pack(Endpoint(*self.address, self.secret, self.incarnation))
 
     def answer(self, callee: _ServerConnection, number: int, kind: int, body: bytes) -> None:
         task = asyncio.create_task(self._answer(callee, number, kind, body))
@@ -185,14 +196,16 @@ class RpcClient:
         return await asyncio.shield(self._connecting)
 
     async def _connect(self) -> _ClientConnection:
-        host, port, secret, incarnation = msgpack.unpackb(await self._endpoint())
+        at = Endpoint(*msgpack.unpackb(await self._endpoint()))
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, caller = await asyncio.get_running_loop().create_connection(_ClientConnection, host, port)
+                _, caller = await asyncio.get_running_loop().create_connection(
+                    _ClientConnection, at.host, at.port
+                )
         except (OSError, TimeoutError) as error:
             raise ConnectionLost(f"cannot connect: {error}") from error
-        cast("Any", caller.transport).write(frame(0, HELLO, secret))
-        self._caller, self._incarnation = caller, incarnation
+        cast("Any", caller.transport).write(frame(0, HELLO, at.secret))
+        self._caller, self._incarnation = caller, at.incarnation
         return caller
 
     def moved(self, incarnation: str) -> None:

@@ -30,7 +30,7 @@ from lbactors.service.service import Service
 from lbactors.settings import ServerSettings
 from lbactors.supervisor.actor import SupervisorActor
 from lbactors.supervisor.supervisor import Supervisor
-from lbactors.wire.protocol import ActorGone
+from lbactors.wire.actors import ActorGone
 from persistence.store import StoreError
 
 SETTLED_WITHIN_S = 60.0
@@ -41,12 +41,12 @@ CANCEL_AGAIN_S = 0.2
 
 # What waits for the real time to go by, made short: the simulated time stands still meanwhile.
 PAUSES = {
-    "supervisor.TICK_S": 0.002,
-    "balance.PING_S": 0.05,
-    "balance.RETIRE_AFTER_S": 0.3,
-    "balance.GATEWAYS_LEARN_S": 0.02,
-    "period_actor.UPKEEP_S": 0.02,
-    "open_periods.RETRY_S": (0.002,),
+    "supervisor.supervisor.TICK_S": 0.002,
+    "supervisor.rebalancing.PING_S": 0.05,
+    "supervisor.rebalancing.RETIRE_AFTER_S": 0.3,
+    "supervisor.rebalancing.GATEWAYS_LEARN_S": 0.02,
+    "period_actor.actor.UPKEEP_S": 0.02,
+    "period_actor.open_periods.RETRY_S": (0.002,),
 }
 
 OnReply = Callable[[str, str, bytes, bytes], Awaitable[bool]]

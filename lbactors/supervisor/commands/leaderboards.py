@@ -29,6 +29,7 @@ from lbactors.documents.entities import (
 )
 from lbactors.supervisor.chain_state import ChainState, chains_of
 from lbactors.supervisor.command_plan import CommandPlan, parse, require_tenant
+from lbactors.wire.reads import Stats
 from persistence.store import Change
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class LeaderboardCommands:
             for record in chain.records:
                 if record.sealed:
                     continue
-                view, total, *_ = await self.s.hosting.read(chain, record.key, "stats", [])
+                view, total, *_ = await self.s.hosting.read(chain, record.key, Stats())
                 if view[7] or total:
                     return True
         return False

@@ -28,6 +28,7 @@ from lbactors.supervisor.commands.leaderboards import LeaderboardCommands
 from lbactors.supervisor.commands.reviews import ReviewCommands
 from lbactors.supervisor.commands.webhooks import WebhookCommands
 from lbactors.supervisor.erasure import Erasure
+from lbactors.wire.commands import Idempotency
 from persistence.store import Change
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class CommandRunner:
         name: str,
         tenant_id: str,
         args: dict[str, Any],
-        idempotency: list[str] | None,
+        idempotency: Idempotency | None,
         who: Who | None = None,
     ) -> Answer:
         """Carry out a command, with a record in the audit log, or answer its repeat. ApiError."""
@@ -134,7 +135,12 @@ class CommandRunner:
             return await self._run(name, tenant_id, args, idempotency, who)
 
     async def _run(
-        self, name: str, tenant_id: str, args: dict[str, Any], idempotency: list[str] | None, who: Who | None
+        self,
+        name: str,
+        tenant_id: str,
+        args: dict[str, Any],
+        idempotency: Idempotency | None,
+        who: Who | None,
     ) -> Answer:
         if idempotency is None:
             planned = await self._handlers[name](tenant_id, None, **args)
