@@ -21,8 +21,9 @@ from redis_server import RedisServer  # noqa: E402
 
 from lbactors.clock import Clock  # noqa: E402
 from lbactors.core.definition import Rules  # noqa: E402
+from lbactors.core.inputs import SUBMIT  # noqa: E402
 from lbactors.core.model import PeriodRecord  # noqa: E402
-from lbactors.core.period import NO_RANK, SUBMIT  # noqa: E402
+from lbactors.core.period import NO_RANK  # noqa: E402
 from lbactors.period_actor.activation import Activation  # noqa: E402
 from persistence.store import Store  # noqa: E402
 

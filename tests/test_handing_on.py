@@ -23,8 +23,8 @@ from test_chain import (
 from test_chain import world as world
 
 from lbactors.core.errors import ApiError
+from lbactors.core.inputs import INHERIT, SUBMIT
 from lbactors.core.model import PeriodRecord
-from lbactors.core.period import INHERIT, SUBMIT
 from persistence.store import StoreCorrupt
 
 NOT_OPEN = "period_not_open"

@@ -42,8 +42,8 @@ from stored import (
 )
 
 from lbactors.core.definition import Rules
+from lbactors.core.inputs import ERASE
 from lbactors.core.model import PeriodRecord
-from lbactors.core.period import ERASE
 from lbactors.core.replay import Contents
 from lbactors.documents.entities import COLLECTIONS
 from lbactors.tools.repair import NotRepaired, Remains, Repair, Trouble, last_sound_seq

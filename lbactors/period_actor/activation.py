@@ -24,16 +24,17 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 import msgpack
 import structlog
 
 from lbactors.clock import Clock
+from lbactors.core import inputs as made
 from lbactors.core.definition import Rules
 from lbactors.core.errors import ApiError
+from lbactors.core.inputs import Input, JournalBody
 from lbactors.core.model import PeriodRecord
-from lbactors.core.period import CONFIGURE, INHERIT, Applied, Period
+from lbactors.core.period import Applied, Period
 from lbactors.core.replay import Replay
 from lbactors.core.seen_ids import ID_SEGMENT, SEEN_IDS_MS
 from lbactors.period_actor import gc_pause
@@ -91,7 +92,7 @@ class _Waiting:
 
     __slots__ = ("done", "inputs", "settled", "want")
 
-    def __init__(self, inputs: Sequence[Sequence[Any]], want: int) -> None:
+    def __init__(self, inputs: Sequence[Input], want: int) -> None:
         self.inputs = inputs
         self.want = want
         self.done: asyncio.Future[list[Applied]] = asyncio.get_running_loop().create_future()
@@ -231,7 +232,7 @@ class Activation:
             async with other._snapshot_lock:  # one that is under way fails, since its epoch is over
                 period = other.period
                 async for record in self.store.records_after(self.period_id, period.seq):
-                    _, now_ms, inputs = msgpack.unpackb(record.body)
+                    _, now_ms, inputs = JournalBody.unpack(record.body)
                     other._sound = False  # until they are all in
                     period.apply(now_ms, inputs)
                     other._sound = True
@@ -277,11 +278,11 @@ class Activation:
 
     # Writing --------------------------------------------------------------------------------------------
 
-    async def submit(self, inputs: Sequence[Sequence[Any]], want: int) -> list[Applied]:
+    async def submit(self, inputs: Sequence[Input], want: int) -> list[Applied]:
         """Journal, apply, answer. ApiError period_loading, period_closed or storage_unavailable."""
         return await self.enqueue(inputs, want)
 
-    def enqueue(self, inputs: Sequence[Sequence[Any]], want: int) -> asyncio.Future[list[Applied]]:
+    def enqueue(self, inputs: Sequence[Input], want: int) -> asyncio.Future[list[Applied]]:
         """Like `submit`, with the place in the journal's order taken on return. ApiError."""
         self.require_writable()
         self.last_used_ms = self.clock.now_ms()
@@ -326,7 +327,7 @@ class Activation:
         """Append and apply whatever waits, batch after batch, until nothing does."""
         while self._waiting and self.state in WRITABLE:
             batch: list[_Waiting] = []
-            inputs: list[Sequence[Any]] = []
+            inputs: list[Input] = []
             want: list[int] = []
             while self._waiting and (
                 not batch or len(inputs) + len(self._waiting[0].inputs) <= APPEND_INPUTS
@@ -367,11 +368,11 @@ class Activation:
             if not item.done.done():
                 item.done.set_exception(error)
 
-    async def _append(self, inputs: list[Sequence[Any]], want: list[int]) -> list[Applied]:
+    async def _append(self, inputs: list[Input], want: list[int]) -> list[Applied]:
         now_ms = self.clock.now_ms()
         first_seq = self.period.seq + 1
-        rules = list(self.period.rules) if first_seq == 1 else None
-        body = bytes(msgpack.packb([rules, now_ms, inputs]))
+        rules = self.period.rules if first_seq == 1 else None
+        body = JournalBody(rules, now_ms, inputs).pack()
         record = Record(self.epoch, first_seq, first_seq + len(inputs) - 1, body)
         try:
             await self.store.append(self.period_id, record)
@@ -400,18 +401,18 @@ class Activation:
             if self.period.seq == 0 and not self._waiting and (self._flusher is None or self._flusher.done()):
                 self.period = Period(rules, self.seen_ids_limit)
             else:
-                await self.submit([[CONFIGURE, self.clock.now_ms(), list(rules)]], 0)
+                await self.submit([made.configure(rules, self.clock.now_ms())], 0)
 
     async def inherit_ids(self, other: Activation) -> None:
         """Take over the submission ids of the period before. Repeating it changes nothing."""
         now_ms = self.clock.now_ms()
-        inputs: list[Sequence[Any]] = []
+        inputs: list[Input] = []
         ids = 0
         for newest_ms, fresh in list(other.period.ids.handed_on(self.period.ids, now_ms - SEEN_IDS_MS)):
             if inputs and ids + len(fresh) > ID_SEGMENT:  # a record of the journal stays small
                 await self.submit(inputs, 0)
                 inputs, ids = [], 0
-            inputs.append([INHERIT, now_ms, newest_ms, fresh])
+            inputs.append(made.inherit(fresh, newest_ms, now_ms))
             ids += len(fresh)
         if inputs:
             await self.submit(inputs, 0)

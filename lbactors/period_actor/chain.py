@@ -12,15 +12,17 @@ its journal. What exists and when it is sealed is the supervisor's to decide: it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
 
 from lbactors.clock import Clock
+from lbactors.core import inputs as made
 from lbactors.core.errors import ApiError
+from lbactors.core.inputs import Input, player_id_of
 from lbactors.core.model import PeriodRecord
-from lbactors.core.period import NO_RANK, SUBMIT, Applied
+from lbactors.core.period import NO_RANK, Applied
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.closed_periods import ClosedPeriods
 from lbactors.period_actor.hidden_players import HiddenPlayers
@@ -40,6 +42,14 @@ class Limits(NamedTuple):
     seen_ids: int
     queue_inputs: int
     lease_s: float = float("inf")
+
+
+class _Group(NamedTuple):
+    """Submissions of one call that one period takes: their places in the call, and the inputs."""
+
+    activation: Activation
+    indexes: Any  # a list, or a range where it is all of them
+    inputs: list[Input]
 
 
 class Chain:
@@ -277,13 +287,13 @@ class Chain:
         # submissions with one id, into two periods, could each miss the other.
         async with self._ordering:
             groups = await self._by_period(arrived_at_ms, want, items, results)
-            for activation, indexes, inputs in groups.values():
+            for activation, indexes, inputs in groups:
                 try:
                     if self._awaits_ids(activation):
                         raise ApiError("period_loading", "the ids of the period before are being taken over")
                     if activation.waiting_inputs + len(inputs) > self.limits.queue_inputs:
                         raise ApiError("overloaded", "too many submissions wait for this period")
-                    self.hidden.ahead_of(activation, inputs)
+                    self.hidden.ahead_of(activation, map(player_id_of, inputs))
                     sent.append((activation, indexes, activation.enqueue(inputs, want)))
                 except ApiError as error:
                     for index in indexes:
@@ -309,7 +319,7 @@ class Chain:
 
     async def _by_period(
         self, arrived_at_ms: int, want: int, items: Sequence[SubmissionRow], results: list[Any]
-    ) -> dict[int, tuple[Activation, Sequence[int], list[list[Any]]]]:
+    ) -> Iterable[_Group]:
         """Inputs by the period that takes them, with their indexes; `results` gets refusals and repeats."""
         if len(self.open) == 1 and all(ms is None for ms in map(occurred_at_ms_of, items)):  # nearly always
             try:
@@ -317,16 +327,12 @@ class Chain:
             except ApiError as error:
                 if error.code not in OUTSIDE or all(i is None for i in map(submission_id_of, items)):
                     results[:] = [error] * len(items)
-                    return {}
+                    return ()
             else:
-                inputs = [
-                    [SUBMIT, arrived_at_ms, player_id, score, subscore, metadata, submission_id, aggregation]
-                    for player_id, score, subscore, metadata, submission_id, _, aggregation in items
-                ]
-                return {activation.record.serial: (activation, range(len(items)), inputs)}
-        groups: dict[int, tuple[Activation, list[int], list[list[Any]]]] = {}
+                return (_Group(activation, range(len(items)), made.submit_all(items, arrived_at_ms)),)
+        groups: dict[int, _Group] = {}
         for index, item in enumerate(items):
-            player_id, score, subscore, metadata, submission_id, occurred_at_ms, aggregation = item
+            player_id, _, _, _, submission_id, occurred_at_ms, _ = item
             try:
                 try:
                     activation = self._taking(occurred_at_ms, arrived_at_ms)
@@ -345,10 +351,10 @@ class Chain:
                 results[index] = error
                 continue
             at_ms = arrived_at_ms if occurred_at_ms is None else min(occurred_at_ms, arrived_at_ms)
-            group = groups.setdefault(activation.record.serial, (activation, [], []))
-            group[1].append(index)
-            group[2].append([SUBMIT, at_ms, player_id, score, subscore, metadata, submission_id, aggregation])
-        return dict(groups)
+            group = groups.setdefault(activation.record.serial, _Group(activation, [], []))
+            group.indexes.append(index)
+            group.inputs.append(made.submit(item, at_ms))
+        return groups.values()
 
     async def _knowing(self, submission_id: str | None) -> Activation | None:
         """The period that knows an id, its own or one handed on by those before: an open one, or where none

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 import msgpack
 import structlog
 
+from lbactors.core.inputs import erase
 from lbactors.core.model import PeriodRecord
-from lbactors.core.period import ERASE, NO_RANK
+from lbactors.core.period import NO_RANK
 from lbactors.period_actor.activation import Activation
 from persistence.store import Store, StoreCorrupt, StoreError, StoreWentBack
 
@@ -150,7 +151,7 @@ class ClosedPeriods(Mapping[int, Activation]):
         count = 0
         if writer.period.mentions(player_id):
             count = int(writer.period.entry(player_id) is not None)
-            await writer.submit([[ERASE, now_ms, player_id, anonymous_id]], NO_RANK)
+            await writer.submit([erase(player_id, anonymous_id, now_ms)], NO_RANK)
         await writer.seal()
         writer.record = record
         self._loaded[record.serial] = writer
