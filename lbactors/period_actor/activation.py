@@ -126,6 +126,7 @@ class Activation:
         self.heir_of = 0  # serial of the closed period whose submission ids it has taken over
         self.follows = -1  # generation of the tenant's hidden players that its state shows
         self.reason = ""  # why it is gone or suspended
+        self.went_back = False  # because the store lost what it had acknowledged
         self.epoch = 0
         self.sealing = False  # draining for good, not to move
         self.period = Period(rules, seen_ids_limit)
@@ -152,13 +153,20 @@ class Activation:
         """For how long the store was not reached."""
         return time.monotonic() - self._reached_at_s
 
-    def _turn(self, event: str, reason: str = "") -> None:
+    def _turn(self, event: str, error: Exception | None = None) -> None:
         self.state = TRANSITIONS[self.state, event]
-        if reason:
-            self.reason = reason
+        if error is not None:
+            self.went_back = isinstance(error, StoreWentBack)
+            self.reason = f"{WENT_BACK}: {error}" if self.went_back else str(error) or repr(error)
         if event in ("lost", "fenced", "failed", "went_back"):
-            log.warning("activation ended", period=self.period_id, epoch=self.epoch, why=event, reason=reason)
+            log.warning(
+                "activation ended", period=self.period_id, epoch=self.epoch, why=event, reason=self.reason
+            )
             self.ended.set()
+
+    def inherit_reason(self, other: Activation) -> None:
+        """Not loaded yet, for the reason that another attempt to load the period met."""
+        self.reason, self.went_back = other.reason, other.went_back
 
     def renewed(self, highest: int) -> None:
         """What the store says is the highest epoch: this one's lease begins anew, or it is over."""
@@ -170,14 +178,14 @@ class Activation:
 
     def _fenced(self, error: Fenced) -> None:
         if error.highest < self.epoch:
-            self._lose("went_back", f"{WENT_BACK}: {error}")
+            self._lose("went_back", StoreWentBack(str(error)))
         else:
-            self._lose("fenced", str(error))
+            self._lose("fenced", error)
 
-    def _lose(self, event: str, reason: str) -> None:
+    def _lose(self, event: str, error: Exception) -> None:
         """Stop writing, unless something else was a reason to before."""
         if self.state in WRITABLE:
-            self._turn(event, reason)
+            self._turn(event, error)
 
     # Loading --------------------------------------------------------------------------------------------
 
@@ -191,12 +199,12 @@ class Activation:
             last_seq = period.seq if period is not None else 0
             if last_seq < self.floor_seq:
                 ends = f"the journal ends at seq {last_seq}, and seq {self.floor_seq} was acknowledged"
-                raise StoreWentBack(f"{self.period_id!r}: {WENT_BACK}: {ends}")
+                raise StoreWentBack(f"{self.period_id!r}: {ends}")
         except StoreError as error:
-            self._turn("failed", str(error))
+            self._turn("failed", error)
             raise
         except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
-            self._turn("failed", str(error))
+            self._turn("failed", error)
             raise StoreCorrupt(f"{self.period_id}: {REPLAY_ERROR}: {error}") from error
         if self.state == "gone":
             return
@@ -216,13 +224,13 @@ class Activation:
             (highest,) = await self.store.epochs([self.period_id])
             if highest < other.last_epoch:
                 why = f"epoch {highest} after {other.last_epoch}"
-                raise StoreWentBack(f"{self.period_id!r}: {WENT_BACK}: {why}")
+                raise StoreWentBack(f"{self.period_id!r}: {why}")
             last_seq = await self.store.last_seq(self.period_id)
             if (
                 last_seq < other.period.seq
             ):  # looked at before an epoch is taken in what may be replaced again
                 why = f"the journal ends at seq {last_seq}, and had reached {other.period.seq}"
-                raise StoreWentBack(f"{self.period_id!r}: {WENT_BACK}: {why}")
+                raise StoreWentBack(f"{self.period_id!r}: {why}")
             if highest == other.last_epoch:
                 self.epoch = other.last_epoch = await self.store.take_epoch(self.period_id)
             if highest != self.epoch - 1:  # somebody else began: this process stood still, or was cut off
@@ -241,17 +249,14 @@ class Activation:
             other.last_epoch = self.epoch
             return
         except Fenced as error:
-            self._turn("failed", str(error))
-            other._turn("fenced", str(error))
-            raise
-        except StoreWentBack as error:
-            self._turn("failed", str(error) if WENT_BACK in str(error) else f"{WENT_BACK}: {error}")
+            self._turn("failed", error)
+            other._turn("fenced", error)
             raise
         except StoreError as error:
-            self._turn("failed", str(error))
+            self._turn("failed", error)
             raise
         except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
-            self._turn("failed", str(error))
+            self._turn("failed", error)
             raise StoreCorrupt(f"{self.period_id}: {REPLAY_ERROR}: {error}") from error
         if self.state == "gone":
             return
@@ -346,7 +351,7 @@ class Activation:
             except Exception as error:  # a bug: the state may be half applied, so it is built anew
                 log.exception("apply failed", period=self.period_id)
                 self._sound = False
-                self._lose("lost", repr(error))
+                self._lose("lost", error)
                 self._fail(batch, ApiError("storage_unavailable", "the period is being loaded again"))
                 continue
             start = 0
@@ -380,14 +385,14 @@ class Activation:
             self._fenced(error)
             raise ApiError("storage_unavailable", self.reason) from error
         except StoreWentBack as error:
-            self._lose("went_back", f"{WENT_BACK}: {error}")
+            self._lose("went_back", error)
             raise ApiError("storage_unavailable", self.reason) from error
         except SeqMismatch as error:
-            self._lose("lost", str(error))
+            self._lose("lost", error)
             raise ApiError("storage_unavailable", "the journal's end is being read again") from error
         except StoreUnavailable as error:
             if error.unknown:
-                self._lose("lost", str(error))
+                self._lose("lost", error)
             raise ApiError("storage_unavailable", str(error)) from error
         if self.state not in WRITABLE:  # another activation was noticed meanwhile: that one answers
             raise ApiError("storage_unavailable", self.reason)

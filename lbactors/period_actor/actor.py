@@ -45,7 +45,7 @@ from lbactors.wire.requests import ChangeEntry, Erase, HandOn, HiddenList, Host,
 from lbactors.wire.rpc import RpcServer
 from lbactors.wire.writes import KNOWN, Submitted, WriteCall, WriteOp
 from persistence import open_store
-from persistence.store import WENT_BACK, Store, StoreError
+from persistence.store import Store, StoreError
 
 UPKEEP_S = 1.0  # how often snapshots and idle periods are looked after
 RENEWALS_PER_LEASE = 4
@@ -141,8 +141,8 @@ class PeriodActor:
             for chain_id, chain in self.chains.items()
             if chain.open.is_awake or len(chain.closed)
         }
-        trouble = [
-            f"{activation.period_id}: {activation.reason}"
+        troubled = [
+            activation
             for chain in self.chains.values()
             for activation in chain.open
             if activation.reason and activation.state not in ("serving", "asleep")
@@ -157,8 +157,8 @@ class PeriodActor:
             reads=self.reads,
             hosted=HostedDigest.of((i, c.spec.version) for i, c in self.chains.items()),
             chains=chains,
-            trouble=trouble[:TROUBLES_TOLD],
-            went_back=next((t for t in trouble if WENT_BACK in t), ""),
+            trouble=[f"{a.period_id}: {a.reason}" for a in troubled[:TROUBLES_TOLD]],
+            went_back=next((f"{a.period_id}: {a.reason}" for a in troubled if a.went_back), ""),
         )
         return pack(ping.to_wire())
 

@@ -210,7 +210,7 @@ class OpenPeriods:
             except StoreError as error:
                 if isinstance(error, StoreWentBack):
                     log.error("the store went back", period=loading.period_id, error=str(error))
-                    current.reason = loading.reason
+                    current.inherit_reason(loading)
                     current.on_demand = False  # waiting will not help
                     self._notify()
                     await asyncio.sleep(WENT_BACK_RETRY_S)
@@ -219,7 +219,7 @@ class OpenPeriods:
                 attempt += 1
                 fresh = self._new(current.record)
                 if current is loading:  # nothing readable yet
-                    fresh.reason = loading.reason
+                    fresh.inherit_reason(loading)
                     fresh.on_demand = current.on_demand
                     fresh.floor_seq = max(fresh.floor_seq, current.floor_seq)
                     self._replace(current, fresh)
