@@ -28,7 +28,7 @@ from lbactors.wire.batching import Channel
 from lbactors.wire.catalogue_feed import CatalogueVersion
 from lbactors.wire.reads import Lookup, Query, ReadAnswer, ReadOp
 from lbactors.wire.replies import ASLEEP, NOT_HERE, Reply
-from lbactors.wire.rpc import ConnectionLost, RpcClient
+from lbactors.wire.rpc import ConnectionLost, RpcClient, VersionRefused
 from lbactors.wire.single_flight import SingleFlight
 from lbactors.wire.writes import WriteCall, WriteOp
 
@@ -48,10 +48,15 @@ log = structlog.get_logger("service")
 
 def lost_write(error: Exception) -> ApiError:
     """A write whose call did not come back: nobody knows whether it was journaled."""
+    if isinstance(error, VersionRefused):
+        return lost_read(error)
     return ApiError("storage_unavailable", "the period actor went away; send the same submission_id again")
 
 
 def lost_read(error: Exception) -> ApiError:
+    """What nothing was done for."""
+    if isinstance(error, VersionRefused):
+        return ApiError("period_loading", str(error))
     return ApiError("period_loading", "the period actor went away and is being started again")
 
 
@@ -73,19 +78,19 @@ class Router:
         self._now_ms = now_ms
         self._writes: dict[str, Channel] = {}
         self._reads: dict[str, Channel] = {}
-        self._lines: dict[str, RpcClient] = {}
+        self._clients: dict[str, RpcClient] = {}
         self._rousing: SingleFlight[None] = SingleFlight()  # by actor
         self._waking: SingleFlight[bool] = SingleFlight()  # by chain
         self._reports: dict[str, asyncio.Task[None]] = {}
 
     def close(self) -> None:
-        for line in self._lines.values():
-            line.close()
+        for client in self._clients.values():
+            client.close()
 
-    def _line(self, name: str) -> RpcClient:
+    def _client(self, name: str) -> RpcClient:
         """The direct connection to an actor."""
-        line = self._lines.get(name)
-        if line is None:
+        client = self._clients.get(name)
+        if client is None:
 
             async def endpoint() -> bytes:
                 actor = self._cluster.find(name)
@@ -93,13 +98,13 @@ class Router:
                     raise ActorGone(f"{name} is being started")
                 return await actor.call("endpoint", timeout_s=ENDPOINT_TIMEOUT_S)
 
-            line = self._lines[name] = RpcClient(endpoint)
-        return line
+            client = self._clients[name] = RpcClient(endpoint)
+        return client
 
     def moved(self, name: str, incarnation: str) -> None:
         """An actor is another process now."""
-        if name in self._lines:
-            self._lines[name].moved(incarnation)
+        if name in self._clients:
+            self._clients[name].moved(incarnation)
 
     def _channel(self, name: str, method: str) -> Channel:
         channels, lost = (self._writes, lost_write) if method == "write" else (self._reads, lost_read)
@@ -116,7 +121,7 @@ class Router:
                 return lost(error)
 
             request = self._write_call if method == "write" else list
-            channel = channels[name] = Channel(self._line(name), method, note, limit, batch, request)
+            channel = channels[name] = Channel(self._client(name), method, note, limit, batch, request)
         return channel
 
     def _write_call(self, ops: list[WriteOp]) -> WriteCall:
@@ -127,6 +132,8 @@ class Router:
 
     def _report(self, name: str, error: Exception | None) -> None:
         """Tell the supervisor that an actor is away or lacks a chain."""
+        if isinstance(error, VersionRefused):
+            return  # it is there
         if error is not None:
             log.warning("period actor away", actor=name, error=str(error))
         if name not in self._reports:
@@ -201,13 +208,13 @@ class Router:
 
         async def ask() -> bool:
             async with asyncio.timeout(LOAD_TIMEOUT_S):
-                packed = await self._line(name).call("wake", pack(chain_id))
+                packed = await self._client(name).call("wake", pack(chain_id))
             reply = Reply.from_wire(msgpack.unpackb(packed))
             return reply.status == NOT_HERE or bool(reply.value)
 
         try:
             awake = await self._waking.of(chain_id, ask)
-        except (ConnectionLost, ActorGone, TimeoutError) as error:
+        except (ConnectionLost, VersionRefused, ActorGone, TimeoutError) as error:
             self._report(name, error)
             raise lost_read(error) from error  # nothing was taken
         if not awake:
@@ -249,7 +256,7 @@ class Router:
         """A read of a period that is not in memory, by a call of its own: others need not wait for it."""
         try:
             async with asyncio.timeout(LOAD_TIMEOUT_S):
-                packed = await self._line(name).call("load", pack(op))
-        except (ConnectionLost, ActorGone, TimeoutError) as error:
+                packed = await self._client(name).call("load", pack(op))
+        except (ConnectionLost, VersionRefused, ActorGone, TimeoutError) as error:
             raise lost_read(error) from error
         return Reply.from_wire(msgpack.unpackb(packed))
