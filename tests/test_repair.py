@@ -44,8 +44,8 @@ from stored import (
 from lbactors.core.definition import Rules
 from lbactors.core.inputs import ERASE
 from lbactors.core.model import PeriodRecord
-from lbactors.core.replay import Contents
 from lbactors.documents.entities import COLLECTIONS
+from lbactors.period_actor.replay import Contents
 from lbactors.tools.repair import NotRepaired, Remains, Repair, Trouble, last_sound_seq
 from lbactors.tools.stored_periods import load_period
 from lbactors.tools.verify import ERROR, verify

@@ -66,7 +66,7 @@ async def test_what_sleeps_costs_the_store_nothing_and_a_write_wakes_it(world: W
     chain.stop()
     epochs = await world.store.inner.epochs([f"{CHAIN_ID}/1"])
     chain = await asleep(world, 1, 2)
-    await chain.loaded()
+    await chain.wait_loaded()
     assert states(chain) == ["asleep", "asleep"] and chain.is_waking
     assert await world.store.inner.epochs([f"{CHAIN_ID}/1"]) == epochs
     assert await refusal(submit(chain, "p2", 9)) == "period_loading", "the gateway wakes it first"

@@ -104,7 +104,7 @@ class SeenIds:
         segment.ids, segment.seqs = ids, array("Q", seqs)
         self.by_id.update(zip(ids, seqs, strict=True))
 
-    def loaded(self, next_segment: int) -> None:
+    def finish_loading(self, next_segment: int) -> None:
         """All saved segments are back; the next one gets this number."""
         self.segments = dict(sorted(self.segments.items()))
         self.next_segment = next_segment

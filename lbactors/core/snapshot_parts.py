@@ -232,5 +232,5 @@ class PeriodLoader:
         if saved_seq != seq or set(manifest) != found:
             raise ValueError(f"the parts found are not those of the snapshot at seq {seq}")
         buckets = [self._buckets[number] for number in range(len(self._buckets))]
-        self._ids.loaded(next_segment)
+        self._ids.finish_loading(next_segment)
         return Loaded(rules, seq, submissions, buckets, self._ids, manifest, self._moderation)

@@ -35,9 +35,9 @@ from lbactors.core.errors import ApiError
 from lbactors.core.inputs import Input, JournalBody
 from lbactors.core.model import PeriodRecord
 from lbactors.core.period import Applied, Period
-from lbactors.core.replay import Replay
 from lbactors.core.seen_ids import ID_SEGMENT, SEEN_IDS_MS
 from lbactors.period_actor import gc_pause
+from lbactors.period_actor.replay import Replay
 from persistence.store import (
     WENT_BACK,
     Fenced,
@@ -53,10 +53,13 @@ from persistence.store import (
 )
 
 TRANSITIONS = {
-    ("loading", "lie_down"): "asleep",  # hosted, and not loaded before somebody needs it: no epoch, no state
-    ("asleep", "get_up"): "loading",
+    (
+        "loading",
+        "deactivate",
+    ): "asleep",  # hosted, not loaded before it is needed: no epoch, no state
+    ("asleep", "activate"): "loading",
     ("asleep", "unload"): "gone",
-    ("serving", "let_go"): "gone",  # nobody uses it, and a snapshot shows all of it
+    ("serving", "release"): "gone",  # nobody uses it, and a snapshot shows all of it
     ("loading", "loaded"): "serving",  # epoch taken, state complete
     ("loading", "loaded_sealed"): "sealed",  # a closed period, for reading: no epoch
     ("loading", "failed"): "gone",
@@ -487,15 +490,15 @@ class Activation:
 
     # Asleep ---------------------------------------------------------------------------------------------
 
-    def lie_down(self) -> None:
+    def deactivate(self) -> None:
         """Do not load before somebody needs it."""
-        self._turn("lie_down")
+        self._turn("deactivate")
 
-    def get_up(self) -> None:
+    def activate(self) -> None:
         """Somebody needs it: it may be loaded."""
         self.on_demand = True
         self.last_used_ms = self.clock.now_ms()
-        self._turn("get_up")
+        self._turn("activate")
 
     @property
     def is_at_rest(self) -> bool:
@@ -503,6 +506,6 @@ class Activation:
         busy = self._waiting or self._in_flight is not None or self._snapshot_lock.locked()
         return self.state == "serving" and not busy and self.period.seq == self.period.saved_seq
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Forget the state of an activation at rest; the next one loads it."""
-        self._turn("let_go")
+        self._turn("release")

@@ -75,7 +75,7 @@ class PeriodActor:
         self._store: Store | None = None
         self._starting: asyncio.Lock | None = None
         self._background: list[asyncio.Task[None]] = []
-        self._switchboard: RpcServer | None = None
+        self.rpc_server: RpcServer | None = None
         self._hidden: dict[str, HiddenPlayers] = {}  # by tenant
         self._followed: dict[str, int] = {}  # generation of a tenant's list that all loaded periods follow
         self._moderated = 0  # version of the last `moderate`
@@ -106,13 +106,13 @@ class PeriodActor:
     async def endpoint(self) -> bytes:
         """Where, and under which secret, gateways reach `write`, `read` and `load` (`lbactors.wire.rpc`)."""
         await self._start()
-        if self._switchboard is None:
-            self._switchboard = RpcServer(
+        if self.rpc_server is None:
+            self.rpc_server = RpcServer(
                 {"write": self.write, "read": self.read, "load": self.load, "wake": self.wake},
                 self.incarnation,
             )
-            await self._switchboard.open(self._node_address())
-        return self._switchboard.endpoint()
+            await self.rpc_server.open(self._node_address())
+        return self.rpc_server.endpoint()
 
     # Hosting --------------------------------------------------------------------------------------------
 
@@ -182,7 +182,7 @@ class PeriodActor:
                 return
             await chain.become(spec)
             if request.wait:
-                await chain.loaded()
+                await chain.wait_loaded()
 
         return _pack_all(await asyncio.gather(*(_reply(_value(one(spec))) for spec in request.specs)))
 
@@ -292,8 +292,8 @@ class PeriodActor:
         replies = await self._release(list(self.chains), save=True)
         for task in self._background:
             task.cancel()
-        if self._switchboard is not None:
-            self._switchboard.close()
+        if self.rpc_server is not None:
+            self.rpc_server.close()
         if self._store is not None:
             await self._store.close()
             self._store = None

@@ -103,9 +103,9 @@ class Chain:
             if activation.state == "serving":
                 await activation.configure(spec.rules)
 
-    async def loaded(self) -> None:
+    async def wait_loaded(self) -> None:
         """Wait until every open period that is awake serves, or cannot."""
-        await self.open.loaded()
+        await self.open.wait_loaded()
 
     def _new(self, record: PeriodRecord) -> Activation:
         spec = self.spec
@@ -165,7 +165,7 @@ class Chain:
         if owed is None or not self._awaits_ids(activation):
             return
         try:
-            source = await self.closed.loaded(owed)
+            source = await self.closed.ensure_loaded(owed)
         except ApiError:
             if not self.closed.is_lost(owed.serial):
                 raise
@@ -180,7 +180,7 @@ class Chain:
         owed = self._owing()
         heir = None if owed is None else self._after(owed.serial)
         if heir is not None:
-            await self._inherit(await self.open.awake(heir.record.serial))
+            await self._inherit(await self.open.ensure_awake(heir.record.serial))
 
     # Asleep and awake -----------------------------------------------------------------------------------
 
@@ -204,7 +204,7 @@ class Chain:
     async def wake(self) -> bool:
         """Wake the periods that submissions may belong to; whether they serve within a moment."""
         try:
-            await asyncio.gather(*(self.open.awake(a.record.serial) for a in self._begun()))
+            await asyncio.gather(*(self.open.ensure_awake(a.record.serial) for a in self._begun()))
         except ApiError:
             return False
         return True
@@ -366,7 +366,7 @@ class Chain:
         record = self._owing() or self.spec.previous
         if self._begun() or record is None or submission_id is None or self.closed.is_lost(record.serial):
             return None
-        last = await self.closed.loaded(record)
+        last = await self.closed.ensure_loaded(record)
         return last if submission_id in last.period.ids.by_id else None
 
     async def known(self, submission_ids: Sequence[str]) -> list[str]:
@@ -408,16 +408,16 @@ class Chain:
         if serial in self.closed:  # and the supervisor did not hear of it: there may be a successor by now
             await self.hand_on_ids()
             return self._sealed_record(self.closed[serial])
-        activation = await self.open.awake(serial)
+        activation = await self.open.ensure_awake(serial)
         activation.require_loaded()
         await self._inherit(activation)
         await self.hidden.follow(activation)  # who is hidden is in no final standings
         following = self._after(serial)
         if following is not None and (activation.period.ids.by_id or activation.waiting_inputs):
-            (await self.open.awake(following.record.serial)).require_writable()
+            (await self.open.ensure_awake(following.record.serial)).require_writable()
         await activation.drain("seal")
         if following is not None and activation.period.ids.by_id:
-            await (await self.open.awake(following.record.serial)).inherit_ids(activation)
+            await (await self.open.ensure_awake(following.record.serial)).inherit_ids(activation)
         await activation.seal()
         if activation.state != "sealed":
             raise StoreError(f"{activation.period_id}: {activation.state} while being sealed")

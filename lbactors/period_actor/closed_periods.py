@@ -74,7 +74,7 @@ class ClosedPeriods(Mapping[int, Activation]):
         self._failed.pop(serial, None)
         self._failed_at_s.pop(serial, None)
 
-    async def loaded(self, record: PeriodRecord) -> Activation:
+    async def ensure_loaded(self, record: PeriodRecord) -> Activation:
         """A closed period, loaded. ApiError storage_unavailable if it cannot be, period_loading if the chain
         was let go of meanwhile.
         """
@@ -141,7 +141,7 @@ class ClosedPeriods(Mapping[int, Activation]):
         return count
 
     async def _erase_one(self, record: PeriodRecord, player_id: str, anonymous_id: str, now_ms: int) -> int:
-        reader = await self.loaded(record)
+        reader = await self.ensure_loaded(record)
         journaled = reader.period.seq != reader.period.saved_seq  # an erasure that was interrupted
         if not reader.period.mentions(player_id) and not journaled:
             return 0

@@ -12,7 +12,7 @@ from lbactors.core.period import FULL, NO_RANK
 from lbactors.period_actor import reads
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.chain import Chain
-from lbactors.period_actor.chain_reads import period_before
+from lbactors.period_actor.period_finder import period_before
 from lbactors.wire.requests import EntryChange
 
 EDITS: dict[str, Callable[..., inputs.Input]] = {
@@ -29,7 +29,7 @@ async def change_entry(chain: Chain, edit: str, player_id: str, fields: Sequence
     found = chain.current(chain.clock.now_ms())
     if not isinstance(found, Activation) or found.state == "sealed":
         raise ApiError("period_closed", f"window {chain.spec.window} takes no more changes")
-    found = await chain.open.awake(found.record.serial)
+    found = await chain.open.ensure_awake(found.record.serial)
     found.require_writable()
     if edit != "restore" and found.period.entry(player_id) is None:
         raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
@@ -55,7 +55,7 @@ async def erase(chain: Chain, player_id: str, anonymous_id: str) -> int:
     """Forget a player in every period that is kept, journals included; how many had an entry."""
     count = 0
     for serial in [a.record.serial for a in chain.open]:
-        activation = await chain.open.awake(serial)
+        activation = await chain.open.ensure_awake(serial)
         if activation.state != "serving":
             raise ApiError("period_loading", f"period {activation.record.key} is {activation.state}")
         if activation.period.mentions(player_id):

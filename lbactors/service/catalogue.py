@@ -116,11 +116,11 @@ class Catalogue:
     async def _sync(self) -> None:
         try:
             reply = await self._supervisor.call("current_version", timeout_s=SYNC_TIMEOUT_S)
-            await self.reach(CatalogueVersion(*msgpack.unpackb(reply)))
+            await self.wait_for(CatalogueVersion(*msgpack.unpackb(reply)))
         except Exception as error:  # the supervisor is away: what is known is used
             log.debug("catalogue not synced", error=repr(error))
 
-    async def reach(self, version: CatalogueVersion) -> None:
+    async def wait_for(self, version: CatalogueVersion) -> None:
         """Wait until the copy shows a version, at most SYNC_TIMEOUT_S."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SYNC_TIMEOUT_S), self._moved:

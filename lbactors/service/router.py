@@ -17,13 +17,12 @@ from typing import Any, cast
 import msgpack
 import structlog
 
-from lbactors.cluster import ActorRef, Cluster
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Reading
 from lbactors.core.packing import pack
 from lbactors.service.catalogue import Catalogue
 from lbactors.settings import ServerSettings
-from lbactors.wire.actors import ActorGone
+from lbactors.wire.actors import Actor, ActorFinder, ActorGone
 from lbactors.wire.batching import Channel
 from lbactors.wire.catalogue_feed import CatalogueVersion
 from lbactors.wire.reads import Lookup, Query, ReadAnswer, ReadOp
@@ -65,8 +64,8 @@ class Router:
 
     def __init__(
         self,
-        cluster: Cluster,
-        supervisor: ActorRef,
+        cluster: ActorFinder,
+        supervisor: Actor,
         catalogue: Catalogue,
         settings: ServerSettings,
         now_ms: Callable[[], int],
@@ -201,7 +200,7 @@ class Router:
         except Exception as error:  # whatever keeps it from that, whoever asked can ask again
             log.exception("dormant chains get no home", home=name)
             raise ApiError("period_loading", "the period has no home yet") from error
-        await self._catalogue.reach(CatalogueVersion(*msgpack.unpackb(reply)))
+        await self._catalogue.wait_for(CatalogueVersion(*msgpack.unpackb(reply)))
 
     async def _wake(self, chain_id: str, name: str) -> None:
         """Have a chain's open periods loaded; callers at the same time share one call. ApiError."""

@@ -16,7 +16,6 @@ import msgpack
 
 from lbactors.core.errors import ApiError
 from lbactors.core.packing import pack
-from lbactors.documents.audit import Who
 from lbactors.logs import configure_logs
 from lbactors.plugins import Plugins
 from lbactors.supervisor.events.plugin_listeners import PluginListeners
@@ -103,11 +102,10 @@ class SupervisorActor:
     async def command(self, payload: bytes) -> bytes:
         """`CommandCall` -> `CommandReply`, or an error."""
         call = CommandCall.from_wire(msgpack.unpackb(payload))
-        who = Who(*call.who) if call.who else None
         try:
             supervisor = await self.start()
             status, body = await supervisor.command(
-                call.name, call.tenant_id, call.args, call.idempotency, who
+                call.name, call.tenant_id, call.args, call.idempotency, call.who
             )
         except ApiError as error:
             return pack(CommandReply.error_to_wire(error))

@@ -52,7 +52,7 @@ class HiddenPlayers:
 
     # Telling actors -------------------------------------------------------------------------------------
 
-    def told(self, since: int) -> Moderate:
+    def since(self, known: int) -> Moderate:
         """What an actor is told that knows everything up to a version; one that knows nothing yet may know
         other lists from an earlier supervisor.
         """
@@ -64,9 +64,9 @@ class HiddenPlayers:
                 {p: h.ends_ms for p, h in self._lists.get(tenant_id, {}).items() if h.runs(now_ms)},
             )
             for tenant_id, version in self._versions.items()
-            if version > since
+            if version > known
         ]
-        return Moderate(self.version, lists, complete=not since)
+        return Moderate(self.version, lists, complete=not known)
 
     def take(self, tenant_id: str, player_id: str, hidden: Hidden | None) -> None:
         """Note a change that is durable."""

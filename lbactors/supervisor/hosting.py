@@ -47,12 +47,12 @@ log = structlog.get_logger("supervisor")
 Keep = Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
 
 
-class HiddenPlayersTold(Protocol):
+class HiddenLists(Protocol):
     """What actors must know before they host (`lbactors.supervisor.hidden_players.HiddenPlayers`)."""
 
     version: int
 
-    def told(self, since: int) -> Moderate: ...
+    def since(self, version: int) -> Moderate: ...
 
 
 class Hosting:
@@ -76,7 +76,7 @@ class Hosting:
         self.keep = keep
         self.publish = publish
         self.commit = commit
-        self.moderation: HiddenPlayersTold | None = None
+        self.moderation: HiddenLists | None = None
         self.dormant: dict[str, set[str]] = {}  # chains of actors that do not run: nobody uses them
         self.homing = asyncio.Lock()  # held while chains become dormant or get a home again
         self._number = 0  # of the newest actor
@@ -214,9 +214,9 @@ class Hosting:
     async def moderate(self, actor: ActorState) -> None:
         """Tell an actor which players are hidden, as far as it does not know. ApiError."""
         while self.moderation is not None and actor.moderated < self.moderation.version:
-            told = self.moderation.told(actor.moderated)
-            await self.call(actor, "moderate", told)
-            actor.moderated = told.version
+            request = self.moderation.since(actor.moderated)
+            await self.call(actor, "moderate", request)
+            actor.moderated = request.version
 
     async def moderate_all(self) -> None:
         """Tell all actors; those that are away hear it when they are back."""

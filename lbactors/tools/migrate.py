@@ -28,9 +28,9 @@ from typing import NamedTuple
 import msgpack
 
 from lbactors.core.instants import format_instant
-from lbactors.core.replay import part_seqs
 from lbactors.core.snapshot_parts import META
 from lbactors.documents.entities import COLLECTIONS
+from lbactors.period_actor.replay import part_seqs
 from lbactors.tools.stored_documents import sound_documents
 from persistence.store import Change, Part, Record, Recovered, Store, StoreCorrupt
 

@@ -26,8 +26,8 @@ import msgpack
 
 from lbactors.core.model import PeriodRecord
 from lbactors.core.period import Period
-from lbactors.core.replay import Contents, contents
 from lbactors.documents.entities import COLLECTIONS
+from lbactors.period_actor.replay import Contents, contents
 from lbactors.tools.stored_documents import all_documents, read_document
 from lbactors.tools.stored_periods import build_period, load_period, read_period
 from persistence.store import Change, Examined, Store, StoreCorrupt, StoreError

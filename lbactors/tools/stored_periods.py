@@ -6,7 +6,7 @@ import asyncio
 from typing import NamedTuple
 
 from lbactors.core.period import Period
-from lbactors.core.replay import rebuild
+from lbactors.period_actor.replay import rebuild
 from persistence.store import Part, Record, Recovered, Store, StoreCorrupt
 
 

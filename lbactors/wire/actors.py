@@ -45,3 +45,9 @@ class Actors(Protocol):
     def period_actors(self) -> list[str]: ...
 
     def kill(self, ref: Any) -> None: ...
+
+
+class ActorFinder(Protocol):
+    """What gateways find actors by (`lbactors.cluster.Cluster`)."""
+
+    def find(self, name: str) -> Actor | None: ...

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from lbactors.core.errors import ApiError
+from lbactors.documents.audit import Who
 from lbactors.wire.catalogue_feed import CatalogueVersion
 
 
@@ -17,20 +18,18 @@ class Idempotency(NamedTuple):
 
 
 class CommandCall(NamedTuple):
-    """A command of `lbactors.supervisor.commands.runner`. who: the fields of `documents.audit.Who`, for the
-    audit log.
-    """
+    """A command of `lbactors.supervisor.commands.runner`. who: for the audit log."""
 
     name: str
     tenant_id: str
     args: dict[str, Any]
     idempotency: Idempotency | None
-    who: Sequence[str] | None
+    who: Who | None
 
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> CommandCall:
-        call = cls(*wire)
-        return call._replace(idempotency=call.idempotency and Idempotency(*call.idempotency))
+        name, tenant_id, args, idempotency, who = wire
+        return cls(name, tenant_id, args, idempotency and Idempotency(*idempotency), who and Who(*who))
 
 
 class CommandReply(NamedTuple):

@@ -69,9 +69,9 @@ class Process:
                 task.cancel()
             done, _ = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)
             await asyncio.gather(*done, return_exceptions=True)
-        board = getattr(self.actor, "_switchboard", None)
-        if board is not None:
-            board.close()
+        rpc_server = getattr(self.actor, "rpc_server", None)
+        if rpc_server is not None:
+            rpc_server.close()
         store = getattr(self.actor, "_store", None) or getattr(self.actor, "store", None)
         if store is not None:
             await store.close()

@@ -17,6 +17,7 @@ from lbactors.core.model import PeriodRecord, PeriodView, Reading, Row
 from lbactors.core.packing import pack
 from lbactors.core.period import FULL, NO_RANK, RANK
 from lbactors.core.snapshot_parts import Applied, Entry
+from lbactors.documents.audit import Who
 from lbactors.wire import reads
 from lbactors.wire.catalogue_feed import CatalogueVersion, FeedChange, News
 from lbactors.wire.chain_spec import ChainSpec, HostedDigest
@@ -116,7 +117,7 @@ def sent(message: Any) -> Any:
             names,
             st.dictionaries(names, names, max_size=2),
             st.none() | st.builds(Idempotency, names, names),
-            st.none() | st.lists(names, min_size=3, max_size=3),
+            st.none() | st.builds(Who, names, names, names),
         ),
         st.builds(
             CommandReply,
