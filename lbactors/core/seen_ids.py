@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 
 import msgpack
 
+from lbactors.core.packing import pack
+
 ID_SEGMENT = 4096  # ids in a segment
 HOUR_MS = 3600 * 1000
 SEEN_IDS_MS = 24 * HOUR_MS
@@ -131,4 +133,4 @@ class IdSegment:
     def pack(self, count: int) -> bytes:
         """The first `count` ids: the segment as it was when it had so many."""
         seqs = list(self.seqs[:count])
-        return bytes(msgpack.packb([self.newest_ms, self.ids[:count], seqs, self.closed]))
+        return pack([self.newest_ms, self.ids[:count], seqs, self.closed])

@@ -32,12 +32,15 @@ from lbactors.clock import Clock
 from lbactors.core import inputs as made
 from lbactors.core.definition import Rules
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import in_chain
 from lbactors.core.inputs import Input, JournalBody
 from lbactors.core.model import PeriodRecord
 from lbactors.core.period import Applied, Period
 from lbactors.core.seen_ids import ID_SEGMENT, SEEN_IDS_MS
+from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.period_actor import gc_pause
 from lbactors.period_actor.replay import Replay
+from lbactors.wire.batching import take_batch
 from persistence.store import (
     WENT_BACK,
     Fenced,
@@ -120,7 +123,7 @@ class Activation:
         self.clock = clock
         self.record = record
         self.rules = rules
-        self.period_id = f"{chain_id}/{record.serial}"
+        self.period_id = in_chain(chain_id, record.serial)
         self.seen_ids_limit = seen_ids_limit
         self.lease_s = lease_s
         self.floor_seq = floor_seq  # what a predecessor acknowledged: a journal that ends before it went back
@@ -334,14 +337,10 @@ class Activation:
     async def _flush(self) -> None:
         """Append and apply whatever waits, batch after batch, until nothing does."""
         while self._waiting and self.state in WRITABLE:
-            batch: list[_Waiting] = []
+            batch = take_batch(self._waiting, lambda item: len(item.inputs), APPEND_INPUTS)
             inputs: list[Input] = []
             want: list[int] = []
-            while self._waiting and (
-                not batch or len(inputs) + len(self._waiting[0].inputs) <= APPEND_INPUTS
-            ):
-                item = self._waiting.popleft()
-                batch.append(item)
+            for item in batch:
                 inputs.extend(item.inputs)
                 want.extend([item.want] * len(item.inputs))
             self.waiting_inputs -= len(inputs)
@@ -396,7 +395,7 @@ class Activation:
         except StoreUnavailable as error:
             if error.unknown:
                 self._lose("lost", error)
-            raise ApiError("storage_unavailable", str(error)) from error
+            raise storage_unavailable(error) from error
         if self.state not in WRITABLE:  # another activation was noticed meanwhile: that one answers
             raise ApiError("storage_unavailable", self.reason)
         self.reached_store()

@@ -31,7 +31,9 @@ import structlog
 
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import tenant_of
 from lbactors.core.packing import pack
+from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.logs import configure_logs
 from lbactors.period_actor.chain import Chain, Limits
 from lbactors.period_actor.chain_reads import is_warm, read
@@ -175,7 +177,7 @@ class PeriodActor:
         async def one(spec: ChainSpec) -> None:
             chain = self.chains.get(spec.chain_id)
             if chain is None:
-                hidden = self._hidden_of(spec.chain_id.split("/", 1)[0])
+                hidden = self._hidden_of(tenant_of(spec.chain_id))
                 chain = Chain(store, self.clock, self.limits, spec, self._lose, hidden)
                 self.chains[spec.chain_id] = chain
             elif chain.spec.version > spec.version:
@@ -275,7 +277,7 @@ class PeriodActor:
                 log.warning("hidden players", chain=chain.spec.chain_id, error=str(error))
                 changed.pop(tenant_id, None)
 
-        chains = [(c, i.split("/", 1)[0]) for i, c in self.chains.items()]
+        chains = [(c, tenant_of(i)) for i, c in self.chains.items()]
         await asyncio.gather(*(one(c, tenant_id) for c, tenant_id in chains if tenant_id in changed))
         self._followed |= changed
 
@@ -428,7 +430,7 @@ async def _reply(work: Awaitable[Reply]) -> Reply:
     except ApiError as error:
         return Reply.of_error(error)
     except StoreError as error:
-        return Reply.of_error(ApiError("storage_unavailable", str(error)))
+        return Reply.of_error(storage_unavailable(error))
     except Exception as error:
         log.exception("call failed")
         return Reply.of_error(ApiError("internal_error", repr(error)))

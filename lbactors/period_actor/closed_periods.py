@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgpack
 import structlog
 
+from lbactors.core.ids import in_chain
 from lbactors.core.inputs import erase
 from lbactors.core.model import PeriodRecord
 from lbactors.core.period import NO_RANK
@@ -47,7 +48,7 @@ class ClosedPeriods(Mapping[int, Activation]):
 
     async def records(self) -> list[PeriodRecord]:
         """The sealed periods that are kept, oldest first, from the store. StoreError."""
-        found = await self._store.scan("periods", prefix=f"{self._chain_id}/")
+        found = await self._store.scan("periods", prefix=in_chain(self._chain_id, ""))
         records = [PeriodRecord(*msgpack.unpackb(body)) for _, body in found]
         return sorted((r for r in records if r.sealed), key=lambda r: r.serial)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import msgpack
 import structlog
 
+from lbactors.core.ids import split_tenant
 from lbactors.core.model import Board, Key, Tenant
 from lbactors.core.packing import pack
 from lbactors.documents.entities import unpack_board, unpack_key, unpack_tenant
@@ -166,7 +167,7 @@ class Catalogue:
             else:
                 self._homes[doc_id] = body.decode()
         elif collection == "leaderboards":
-            tenant_id, leaderboard_id = doc_id.split("/", 1)
+            tenant_id, leaderboard_id = split_tenant(doc_id)
             boards = self._boards.setdefault(tenant_id, {})
             if body is None:
                 boards.pop(leaderboard_id, None)
@@ -189,5 +190,5 @@ class Catalogue:
             self.dormant.discard(doc_id)
             self._on_actor(doc_id, body.decode())
         elif collection == "profiles":
-            tenant_id, player_id = doc_id.split("/", 1)
+            tenant_id, player_id = split_tenant(doc_id)
             self._on_profile(tenant_id, player_id)

@@ -18,6 +18,7 @@ import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import window_of_chain
 from lbactors.core.model import Reading
 from lbactors.core.packing import pack
 from lbactors.service.catalogue import Catalogue
@@ -169,7 +170,7 @@ class Router:
         while True:
             name = await self._live_home(chain_id)
             if name is None:
-                raise ApiError("period_not_open", f"window '{chain_id.rpartition('/')[2]}' has no period yet")
+                raise ApiError("period_not_open", f"window '{window_of_chain(chain_id)}' has no period yet")
             reply = await self._channel(name, "write").send(op, weight)
             if reply.status not in (NOT_HERE, ASLEEP) or time.monotonic() >= deadline_s:
                 return self._value(reply, name)

@@ -15,12 +15,14 @@ import structlog
 
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import in_chain
 from lbactors.core.model import Board, Outcome, PeriodRecord, PeriodView, Reading, Row, Submission
 from lbactors.core.schedule import goes_on_after
 from lbactors.documents import audit
 from lbactors.documents.entities import view_of_record
 from lbactors.documents.hidden_players import hidden_of
 from lbactors.documents.reviews import Review, read_reviews
+from lbactors.documents.storage_errors import storage_errors
 from lbactors.service.catalogue import Catalogue
 from lbactors.service.profiles import Profiles
 from lbactors.service.reward_reader import RewardReader
@@ -34,7 +36,7 @@ from lbactors.wire.actors import Actor, ActorFinder
 from lbactors.wire.commands import Idempotency as Idempotency
 from lbactors.wire.reads import Around, Distribution, Entry, Lookup, Page, Query, RankAt, Stats
 from lbactors.wire.requests import EntryChange
-from persistence.store import Store, StoreError
+from persistence.store import Store
 
 log = structlog.get_logger("service")
 
@@ -198,10 +200,8 @@ class Service:
     # Periods --------------------------------------------------------------------------------------------
 
     async def _records(self, chain_id: str) -> list[PeriodRecord]:
-        try:
-            found = await self._store.scan("periods", prefix=f"{chain_id}/")
-        except StoreError as error:
-            raise ApiError("storage_unavailable", str(error)) from error
+        with storage_errors():
+            found = await self._store.scan("periods", prefix=in_chain(chain_id, ""))
         return sorted((PeriodRecord(*msgpack.unpackb(b)) for _, b in found), key=lambda r: r.serial)
 
     async def _view(
@@ -248,10 +248,8 @@ class Service:
 
     async def held(self, board: Board) -> list[Review]:
         """Submissions of the board that wait for review, oldest first."""
-        try:
+        with storage_errors():
             return await read_reviews(self._store, board)
-        except StoreError as error:
-            raise ApiError("storage_unavailable", str(error)) from error
 
     async def profiles(self, tenant_id: str, player_ids: list[str]) -> dict[str, dict[str, Any]]:
         """Profiles of those players that have one (JSON-ready, as `PUT /v1/players/{id}` answers)."""

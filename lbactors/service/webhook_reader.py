@@ -8,6 +8,7 @@ import msgpack
 import orjson
 
 from lbactors.core.errors import ApiError
+from lbactors.documents.storage_errors import storage_errors
 from lbactors.documents.webhooks import (
     BODY,
     PENDING,
@@ -18,7 +19,7 @@ from lbactors.documents.webhooks import (
     unpack_delivery,
     unpack_webhook,
 )
-from persistence.store import Store, StoreError
+from persistence.store import Store
 
 PAGE_DOCUMENTS = 2000
 WORDS = {letter: word for word, letter in STATES.items()}
@@ -88,13 +89,9 @@ class WebhookReader:
         return None
 
     async def _get(self, collection: str, doc_ids: list[str]) -> list[bytes | None]:
-        try:
+        with storage_errors():
             return await self._store.get(collection, doc_ids)
-        except StoreError as error:
-            raise ApiError("storage_unavailable", str(error)) from error
 
     async def _scan(self, collection: str, prefix: str, after: str, limit: int) -> list[tuple[str, bytes]]:
-        try:
+        with storage_errors():
             return await self._store.scan(collection, prefix=prefix, after=after, limit=limit)
-        except StoreError as error:
-            raise ApiError("storage_unavailable", str(error)) from error

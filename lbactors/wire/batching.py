@@ -12,13 +12,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from operator import attrgetter
+from typing import Any, Protocol, TypeVar
 
 import msgpack
 
 from lbactors.core.errors import ApiError
 from lbactors.core.packing import pack
 from lbactors.wire.replies import Reply
+
+T = TypeVar("T")
 
 CALLS_IN_FLIGHT = 1
 CALL_TIMEOUT_S = 30.0  # far beyond any healthy call; an actor's death is noticed much earlier
@@ -30,6 +33,15 @@ class Caller(Protocol):
     async def call(self, method: str, payload: bytes) -> bytes: ...
 
 
+def take_batch(waiting: deque[T], weight_of: Callable[[T], int], limit: int) -> list[T]:
+    """Those that waited longest, at least one and as many as weigh no more than the limit together."""
+    batch = [waiting.popleft()]
+    left = limit - weight_of(batch[0])
+    while waiting and (left := left - weight_of(waiting[0])) >= 0:
+        batch.append(waiting.popleft())
+    return batch
+
+
 class _Op:
     __slots__ = ("done", "op", "value", "weight")
 
@@ -38,6 +50,9 @@ class _Op:
         self.weight = weight
         self.done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self.value: Any = None  # what the first of those who share the reply made of it
+
+
+WEIGHT = attrgetter("weight")
 
 
 class Channel:
@@ -108,13 +123,8 @@ class Channel:
         self._running -= 1  # with no await since the look above: whoever comes now starts a new run
 
     async def _send_batch(self) -> None:
-        batch: list[_Op] = []
-        weight = 0
-        while self._waiting and (not batch or weight + self._waiting[0].weight <= self._batch_weight):
-            item = self._waiting.popleft()
-            weight += item.weight
-            batch.append(item)
-        self._weight -= weight
+        batch = take_batch(self._waiting, WEIGHT, self._batch_weight)
+        self._weight -= sum(map(WEIGHT, batch))
         self._shared.clear()  # what is sent now is not joined any more
         try:
             payload = pack(self._request([item.op for item in batch]))

@@ -31,6 +31,7 @@ import msgpack
 import structlog
 
 from lbactors.core.packing import pack
+from lbactors.wire.single_flight import SingleFlight
 
 VERSION = 2
 OLDEST = VERSION - 1  # that is still served
@@ -271,7 +272,7 @@ class RpcClient:
         self._connection: _ClientConnection | None = None
         self._incarnation = ""  # of the actor at the other end
         self._number = 0
-        self._connecting: asyncio.Task[_ClientConnection] | None = None
+        self._connecting: SingleFlight[_ClientConnection] = SingleFlight()
 
     async def call(self, method: str, payload: bytes) -> bytes:
         """The actor's reply. VersionRefused; ConnectionLost; RuntimeError if the method raised; what
@@ -293,9 +294,7 @@ class RpcClient:
         last = self._connection
         if last is not None and last.served is not None and last.refused_for_s < REFUSED_PAUSE_S:
             raise VersionRefused(last.hello.version, last.served)
-        if self._connecting is None or self._connecting.done():
-            self._connecting = asyncio.create_task(self._connect())
-        return await asyncio.shield(self._connecting)
+        return await self._connecting.of("", self._connect)
 
     async def _connect(self) -> _ClientConnection:
         at = Endpoint(*msgpack.unpackb(await self._endpoint()))
