@@ -19,8 +19,9 @@ sys.path[:0] = [str(ROOT)]
 
 from lbactors.clock import Clock  # noqa: E402
 from lbactors.core.definition import Rules  # noqa: E402
+from lbactors.core.inputs import SUBMIT  # noqa: E402
 from lbactors.core.model import PeriodRecord  # noqa: E402
-from lbactors.core.period import NO_RANK, SUBMIT  # noqa: E402
+from lbactors.core.period import NO_RANK  # noqa: E402
 from lbactors.period_actor.activation import Activation  # noqa: E402
 from persistence.store import Store  # noqa: E402
 from tests.support.redis_server import RedisServer  # noqa: E402

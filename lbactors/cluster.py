@@ -25,7 +25,7 @@ from lbactors.actor_settings import ActorSettings
 from lbactors.core.errors import ApiError
 from lbactors.period_actor.actor import PeriodActor
 from lbactors.supervisor.actor import SupervisorActor
-from lbactors.wire.protocol import ActorGone
+from lbactors.wire.actors import ActorGone
 from persistence.store import StoreError
 
 NAMESPACE = "lbactors"

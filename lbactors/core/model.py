@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from lbactors.core import ids
 from lbactors.core.definition import Definition
 
 
@@ -98,7 +99,7 @@ class Board(NamedTuple):
 
     def chain_id(self, window: str) -> str:
         """Name of one window's chain of periods, the unit of placement."""
-        return f"{self.tenant_id}/{self.leaderboard_id}~{self.uid}/{window}"
+        return ids.chain_id(self.tenant_id, self.leaderboard_id, self.uid, window)
 
 
 # What period actors answer --------------------------------------------------------------------------------

@@ -8,7 +8,10 @@ What it owns
 * **entries**, a dictionary of immutable tuples split by player hash into buckets;
 * two `Ranking`s: `ranking` of the ranked entries, `below` of those under `min_score`;
 * `SeenIds`, the submission ids of the last day, by which a repeat is recognised (law 3);
-* `Moderation`, who is hidden and what was removed: a hidden player's entry is in neither ranking.
+* `moderation`: who is hidden and what was removed. A hidden player's entry stays in its bucket and takes
+  submissions as ever, but is in neither ranking: so it is on no page, in no total and in no rank, and
+  `max_entries` neither counts nor drops it. Its seq is not touched, so it comes back to the place among
+  equals that it would have had. A player may be hidden before it has an entry.
 
 Snapshots never stop the world (law 4). `begin_snapshot` freezes nothing and copies nothing: it notes which
 buckets changed since the last snapshot. An entry that changes before its bucket's turn is kept as it was, so
@@ -27,18 +30,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 from zlib import crc32
 
-import msgpack
-
 from lbactors.core.definition import Rules
+from lbactors.core.inputs import CONFIGURE, EDIT, ERASE, HIDE, REMOVE, RESTORE, SHOW, SUBMIT, Input
 from lbactors.core.numbers import MAX_EXACT_INTEGER, normal
 from lbactors.core.period_moderation import Moderation
 from lbactors.core.ranking import Ranking
 from lbactors.core.ranking import Row as RankedRow
 from lbactors.core.seen_ids import SeenIds
 from lbactors.core.snapshot_parts import (
+    META,
     MODERATION,
     Bucket,
     Loaded,
+    Meta,
     PeriodLoader,
     Standings,
     Stored,
@@ -49,19 +53,6 @@ from lbactors.core.snapshot_parts import Applied as Applied
 from lbactors.core.snapshot_parts import Entry as Entry
 from lbactors.core.snapshot_parts import Snapshot as Snapshot
 
-# Kinds of input, the first item of each; then
-#   SUBMIT     at_ms, player_id, score, subscore, metadata, submission_id, aggregation
-#   REMOVE     at_ms, player_id
-#   CONFIGURE  at_ms, rules
-#   ERASE      at_ms, player_id, anonymous_id (None: the entry goes)
-#   INHERIT    at_ms, newest_ms, [submission ids] of the period before: repeats are known across a boundary
-# and those of moderators (`lbactors.core.period_moderation`)
-#   HIDE       at_ms, player_id, until_ms (None: for good)
-#   SHOW       at_ms, player_id
-#   EDIT       at_ms, player_id, score, subscore, metadata (subscore None, metadata False: as they are)
-#   RESTORE    at_ms, player_id
-SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE = range(9)
-
 BUCKET_ENTRIES = 2048  # mean entries of a bucket before another is split off: about 1 ms to serialise
 
 _new = tuple.__new__
@@ -71,9 +62,7 @@ NO_RANK, RANK, FULL = range(3)
 
 
 class Period:
-    """One period. `seq` is that of the last input applied; `submissions` counts those that were accepted.
-    `hidden` and `removed`: see `Moderation`.
-    """
+    """One period. `seq` is that of the last input applied; `submissions` counts those that were accepted."""
 
     def __init__(self, rules: Rules, seen_ids_limit: int = 1_000_000) -> None:
         self.rules = rules
@@ -87,9 +76,8 @@ class Period:
         self._wide = self._narrow = 0  # masks of linear hashing for the current number of buckets
         self._manifest: dict[str, int] = {}
         self._snapshot: Snapshot | None = None
-        self._moderation = Moderation()
-        self.hidden, self.removed = self._moderation.hidden, self._moderation.removed
-        self._hidden_entries = 0  # entries of hidden players
+        self.moderation = Moderation()
+        self.hidden, self.removed = self.moderation.hidden, self.moderation.removed
         self._rank_with(Standings(rules))
 
     # Reading --------------------------------------------------------------------------------------------
@@ -135,15 +123,9 @@ class Period:
         floor = self.rules.min_score
         return None if row is None or (floor is not None and row[0] < floor) else self.ranking.rank(row)
 
-    def mentions(self, player_id: str) -> bool:
-        """Whether anything but submission ids and the journal names a player."""
-        return self.entry(player_id) is not None or player_id in self.hidden or player_id in self.removed
-
     # Changing -------------------------------------------------------------------------------------------
 
-    def apply(
-        self, now_ms: int, inputs: Sequence[Sequence[Any]], want: Sequence[int] | None = None
-    ) -> list[Applied]:
+    def apply(self, now_ms: int, inputs: Sequence[Input], want: Sequence[int] | None = None) -> list[Applied]:
         """Apply journaled inputs in order, each under the next seq; `now_ms` is the server time journaled.
 
         want: NO_RANK | RANK | FULL for each input; None in a replay (no ranks, same state).
@@ -152,28 +134,28 @@ class Period:
         for position, item in enumerate(inputs):
             self.seq += 1
             kind = item[0]
+            wanted = want[position] if want else NO_RANK
             if kind == SUBMIT:
-                results.append(self._submit(now_ms, item, want[position] if want else NO_RANK))
+                results.append(self._submit(now_ms, item, wanted))
             elif kind == REMOVE:
-                results.append(self._remove(item[2], want[position] if want else NO_RANK))
+                results.append(self._remove(item, wanted))
             elif kind == CONFIGURE:
-                results.append(self._configure(Rules(*item[2])))
+                results.append(self._configure(item))
             elif kind == ERASE:
-                results.append(self._erase(item[2], item[3]))
+                results.append(self._erase(item))
             elif kind == HIDE:
-                results.append(self._hide(item[2], item[3]))
+                results.append(self._hide(item))
             elif kind == SHOW:
-                results.append(self._show(item[2]))
+                results.append(self._show(item))
             elif kind == EDIT:
-                results.append(self._edit(item, want[position] if want else NO_RANK))
+                results.append(self._edit(item, wanted))
             elif kind == RESTORE:
-                results.append(self._restore(item[2], want[position] if want else NO_RANK))
+                results.append(self._restore(item, wanted))
             else:
-                self.ids.inherit(item[3], self.seq, item[2], now_ms)
-                results.append(Applied(True, None, None, None, None, self.seq, False, None))
+                results.append(self._inherit(now_ms, item))
         return results
 
-    def _submit(self, now_ms: int, item: Sequence[Any], want: int) -> Applied:
+    def _submit(self, now_ms: int, item: Input, want: int) -> Applied:
         # The hottest function of a period actor. `_new` makes a named tuple without its Python constructor.
         _, at_ms, player_id, score, subscore, metadata, submission_id, aggregation = item
         number = crc32(player_id.encode()) & self._wide  # `_bucket`, written out
@@ -207,7 +189,7 @@ class Period:
             row = bucket[player_id] = (score, subscore, seq, 1, at_ms, at_ms, metadata)
             self._count += 1
             if hidden:
-                self._hidden_entries += 1
+                self.moderation.hidden_entries += 1
             else:
                 self._place(player_id, row, None)
             if self._evict_over_limit() == player_id:
@@ -252,45 +234,67 @@ class Period:
         changes = score < old.score if aggregation == "min" else score > old.score
         return changes, (score if changes else old.score), None
 
-    def _remove(self, player_id: str, want: int) -> Applied:
+    def _remove(self, item: Input, want: int) -> Applied:
+        _, _, player_id = item
         old = self.entry(player_id)
         rank = self.rank(player_id) if want else None
         if old is not None:
             self._discard(player_id)
-            self._moderation.keep_removed(player_id, cast(Stored, tuple(old)))
+            self.moderation.keep_removed(player_id, cast("Stored", tuple(old)))
         return Applied(old is not None, None, old, None, rank, self.seq, False, None)
 
-    def _erase(self, player_id: str, anonymous_id: str | None) -> Applied:
+    def _erase(self, item: Input) -> Applied:
         """Forget a player: the entry goes, or stays under a name that says nothing, without metadata."""
+        _, _, player_id, anonymous_id = item
         old = self.entry(player_id)
         if old is not None:
             self._discard(player_id)
-        known = self._moderation.forget(player_id, anonymous_id if old is not None else None)
+        known = self.moderation.forget(player_id, anonymous_id if old is not None else None)
         if old is not None and anonymous_id is not None:
             self._put(anonymous_id, (*old[:-1], None))
         return Applied(old is not None or known, None, old, None, None, self.seq, False, None)
 
-    def _hide(self, player_id: str, until_ms: int | None) -> Applied:
+    def _configure(self, item: Input) -> Applied:
+        """Take new rules. A new order only arrives while there are no entries (the definition's rule)."""
+        _, _, fields = item
+        rules = Rules(*fields)
+        rerank = rules[1:5] != self.rules[1:5] or rules.min_score != self.rules.min_score
+        self.rules = rules
+        if not self._is_ranked:
+            self._unrank()
+        elif rerank:
+            self.rank_entries()
+        self._evict_over_limit()
+        return Applied(True, None, None, None, None, self.seq, False, None)
+
+    def _inherit(self, now_ms: int, item: Input) -> Applied:
+        _, _, newest_ms, submission_ids = item
+        self.ids.inherit(submission_ids, self.seq, newest_ms, now_ms)
+        return Applied(True, None, None, None, None, self.seq, False, None)
+
+    # What moderators do
+
+    def _hide(self, item: Input) -> Applied:
+        _, _, player_id, until_ms = item
         old = self.entry(player_id)
         if player_id not in self.hidden and old is not None:
-            row = cast(Stored, tuple(old))
+            row = cast("Stored", tuple(old))
             self._side(row).remove(row)
-            self._hidden_entries += 1
-        self._moderation.hide(player_id, until_ms)
+        self.moderation.hide(player_id, until_ms, has_entry=old is not None)
         return Applied(True, old, old, None, None, self.seq, False, None)
 
-    def _show(self, player_id: str) -> Applied:
+    def _show(self, item: Input) -> Applied:
+        _, _, player_id = item
         old = self.entry(player_id)
         if player_id not in self.hidden:
             return Applied(False, old, old, None, None, self.seq, False, None)
-        self._moderation.show(player_id)
+        self.moderation.show(player_id, has_entry=old is not None)
         if old is not None:
-            self._hidden_entries -= 1
-            self._place(player_id, cast(Stored, tuple(old)), None)
+            self._place(player_id, cast("Stored", tuple(old)), None)
             self._evict_over_limit()
         return Applied(True, self.entry(player_id), old, None, None, self.seq, False, None)
 
-    def _edit(self, item: Sequence[Any], want: int) -> Applied:
+    def _edit(self, item: Input, want: int) -> Applied:
         """Set an entry, whatever the aggregation; it stands there since this input."""
         _, at_ms, player_id, score, subscore, metadata = item
         old = self.entry(player_id)
@@ -306,12 +310,13 @@ class Period:
             at_ms,
             old.metadata if metadata is False else metadata,
         )
-        self._overwrite(player_id, row, cast(Stored, tuple(old)))
+        self._overwrite(player_id, row, cast("Stored", tuple(old)))
         rank = self.rank(player_id) if want else None
         return Applied(True, Entry(*row), old, rank, previous_rank, self.seq, False, None)
 
-    def _restore(self, player_id: str, want: int) -> Applied:
+    def _restore(self, item: Input, want: int) -> Applied:
         """Put back what was removed last, as it was."""
+        _, _, player_id = item
         old = self.entry(player_id)
         if old is not None:
             return Applied(False, old, old, None, None, self.seq, False, "entry_exists")
@@ -321,20 +326,15 @@ class Period:
         self._put(player_id, row)
         if self._evict_over_limit() == player_id:  # better ones came: it stays what could be put back
             return Applied(False, None, None, None, None, self.seq, False, None)
-        self._moderation.restored(player_id)
+        self.moderation.restored(player_id)
         rank = self.rank(player_id) if want else None
         return Applied(True, Entry(*row), None, rank, None, self.seq, False, None)
 
-    def _configure(self, rules: Rules) -> Applied:
-        """Take new rules. A new order only arrives while there are no entries (the definition's rule)."""
-        rerank = rules[1:5] != self.rules[1:5] or rules.min_score != self.rules.min_score
-        self.rules = rules
-        if not self._is_ranked:
-            self._unrank()
-        elif rerank:
-            self.rank_entries()
-        self._evict_over_limit()
-        return Applied(True, None, None, None, None, self.seq, False, None)
+    def mentions(self, player_id: str) -> bool:
+        """Whether anything but submission ids and the journal names a player."""
+        return self.entry(player_id) is not None or player_id in self.hidden or player_id in self.removed
+
+    # Entries and their places
 
     def _place(self, player_id: str, row: Stored, old: Stored | None) -> None:
         """Move the entry from where `old` stood to where `row` does: in the ranking, or below `min_score`."""
@@ -358,7 +358,7 @@ class Period:
         self._touch(number, player_id, row)
         self._count -= 1
         if player_id in self.hidden:
-            self._hidden_entries -= 1
+            self.moderation.hidden_entries -= 1
         else:
             self._side(row).remove(row)
 
@@ -369,7 +369,7 @@ class Period:
         self._buckets[number][player_id] = row
         self._count += 1
         if player_id in self.hidden:
-            self._hidden_entries += 1
+            self.moderation.hidden_entries += 1
         else:
             self._place(player_id, row, None)
 
@@ -387,7 +387,7 @@ class Period:
         """
         limit = self.rules.max_entries
         worst = None
-        while limit is not None and self._count - self._hidden_entries > limit:
+        while limit is not None and self._count - self.moderation.hidden_entries > limit:
             if not self._is_ranked:
                 self.rank_entries()
             worst = self.below.worst() if len(self.below) else self.ranking.worst()
@@ -399,7 +399,7 @@ class Period:
         """Sort all entries anew: the end of a recovery. O(n log n), in short steps."""
         standings = Standings(self.rules)
         for bucket in self._buckets:
-            standings.add(self._moderation.shown(bucket))
+            standings.add(self.moderation.shown(bucket))
         standings.finish()
         self._rank_with(standings)
 
@@ -451,23 +451,23 @@ class Period:
         if self.seq == self.saved_seq:
             return None
         seq = self.seq
-        manifest = {"meta": seq}
+        manifest = {META: seq}
         for number in range(len(self._buckets)):
             name = f"e:{number}"
             manifest[name] = seq if number in self._dirty else self._manifest[name]
         for number in self.ids.segments:
             name = f"i:{number}"
             manifest[name] = seq if number in self.ids.dirty else self._manifest[name]
-        moderation = self._moderation.pack()
-        if moderation is not None:
-            manifest[MODERATION] = seq if self._moderation.is_changed else self._manifest[MODERATION]
-        meta = [list(self.rules), seq, self.submissions, self.ids.next_segment, manifest]
-        snapshot = Snapshot(seq, manifest, set(self._dirty), bytes(msgpack.packb(meta)))
+        moderation = self.moderation
+        if moderation.is_used:
+            manifest[MODERATION] = seq if moderation.changed else self._manifest[MODERATION]
+        meta = Meta(self.rules, seq, self.submissions, self.ids.next_segment, manifest)
+        snapshot = Snapshot(seq, manifest, set(self._dirty), meta.pack())
         snapshot.segments = [
             (n, self.ids.segments[n], len(self.ids.segments[n].ids)) for n in sorted(self.ids.dirty)
         ]
-        if self._moderation.is_changed:
-            snapshot.moderation, self._moderation.is_changed = moderation, False
+        if moderation.changed:
+            snapshot.moderation, moderation.changed = moderation.pack(), False
         self._dirty.clear()
         self.ids.dirty.clear()
         self._snapshot = snapshot
@@ -480,7 +480,7 @@ class Period:
         parts: dict[str, bytes] = {}
         enough = min(rows, BUCKET_ENTRIES) // 2  # so little left is no room for another part
         if snapshot.meta is not None:
-            parts["meta"], snapshot.meta = snapshot.meta, None
+            parts[META], snapshot.meta = snapshot.meta, None
         if snapshot.moderation is not None:
             parts[MODERATION], snapshot.moderation = snapshot.moderation, None
         while snapshot.segments and rows > enough:
@@ -505,12 +505,12 @@ class Period:
             self.saved_seq = snapshot.seq
             return
         for name, seq in snapshot.manifest.items():
-            if seq == snapshot.seq and name != "meta":
+            if seq == snapshot.seq and name != META:
                 kind, number = name.split(":")
                 if kind == "e":
                     self._dirty.add(int(number))
                 elif name == MODERATION:
-                    self._moderation.is_changed = True
+                    self.moderation.changed = True
                 elif int(number) in self.ids.segments:
                     self.ids.dirty.add(int(number))
 
@@ -522,12 +522,12 @@ class Period:
         loader = PeriodLoader(seen_ids_limit)
         for name, body in parts:
             loader.add(name, body)
-        period = cls.loaded(loader.finish(seq))
+        period = cls.from_parts(loader.finish(seq))
         period.rank_entries()
         return period
 
     @classmethod
-    def loaded(cls, found: Loaded) -> Period:
+    def from_parts(cls, found: Loaded) -> Period:
         """The state that a `PeriodLoader` put together, not ranked yet: `apply` what the journal holds after
         it, then `rank_entries`. Nothing can be read before.
         """
@@ -541,8 +541,7 @@ class Period:
         period._count = sum(map(len, found.buckets))
         period._manifest = found.manifest
         if found.moderation is not None:
-            period._moderation.unpack(found.moderation)
-            period._hidden_entries = sum(period.entry(player_id) is not None for player_id in period.hidden)
+            period.moderation.unpack(found.moderation, lambda player_id: period.entry(player_id) is not None)
         return period
 
     @classmethod
@@ -562,13 +561,12 @@ class Period:
         self.below.check()
         self.ids.check()
         assert self._count == sum(map(len, self._buckets))
-        assert self._count == len(self.ranking) + len(self.below) + self._hidden_entries
-        self._moderation.check()
-        assert self._hidden_entries == sum(self.entry(player_id) is not None for player_id in self.hidden)
+        assert self._count == len(self.ranking) + len(self.below) + self.moderation.hidden_entries
+        self.moderation.check(sum(self.entry(player_id) is not None for player_id in self.hidden))
         for number, bucket in enumerate(self._buckets):
             for player_id, row in bucket.items():
                 assert self._bucket(player_id) == number, f"{player_id} in the wrong bucket"
                 ranked = self._side(row).has(player_id, row)
                 assert ranked != (player_id in self.hidden), f"{player_id} is not ranked where he stands"
         limit = self.rules.max_entries
-        assert limit is None or self._count - self._hidden_entries <= limit
+        assert limit is None or self._count - self.moderation.hidden_entries <= limit

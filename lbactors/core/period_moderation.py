@@ -1,12 +1,7 @@
-"""Who is hidden in a period and what was removed from it, with the part of a snapshot that says so.
+"""What moderators did to a period: who is hidden, and the entries that were removed.
 
-`lbactors.core.period.Period` owns one, and changes it by inputs of its journal alone; nothing here reads a
-clock, so nobody is shown again by himself.
-
-A **hidden** player's entry stays in its bucket and takes submissions as ever, but is in neither ranking: so
-it is on no page, in no total and in no rank, and `max_entries` neither counts nor drops it. Its seq is not
-touched, so it comes back to the place among equals that it would have had. A player may be hidden before it
-has an entry.
+A part of `lbactors.core.period.Period`, which takes the inputs and keeps entries and rankings accordingly; as
+deterministic as that is.
 
 What is **removed** is kept, the newest REMOVED_KEPT of a period, so that it can be put back as it was.
 
@@ -17,37 +12,44 @@ all where nobody was ever hidden or removed; a snapshot without it is one of tho
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgpack
 
+from lbactors.core.packing import pack
 from lbactors.core.snapshot_parts import Bucket, Stored
 
 REMOVED_KEPT = 1000
 
 
 class Moderation:
-    """`hidden`: player id -> until_ms (None: for good), for those who read a clock. `removed`: player id ->
-    the entry that was taken out, oldest first. Both stay the same dictionaries for good.
+    """`hidden`: player id -> until_ms (None: for good), for those who read a clock: nothing expires here.
+    `removed`: player id -> the entry that was taken out, oldest first. Both stay the same dictionaries.
+    `hidden_entries`: how many of the hidden have an entry. `changed`: since the last snapshot. `is_used`:
+    whether anybody was ever hidden or anything removed.
     """
 
     def __init__(self) -> None:
         self.hidden: dict[str, int | None] = {}
         self.removed: dict[str, Stored] = {}
-        self.is_changed = False  # since the last snapshot
-        self._is_stored = False  # ever changed: a part of it is in the last snapshot
+        self.hidden_entries = 0
+        self.changed = False
+        self.is_used = False
 
-    # Changing -------------------------------------------------------------------------------------------
-
-    def hide(self, player_id: str, until_ms: int | None) -> None:
+    def hide(self, player_id: str, until_ms: int | None, *, has_entry: bool) -> None:
+        if player_id not in self.hidden:
+            self.hidden_entries += has_entry
         self.hidden[player_id] = until_ms
         self._note()
 
-    def show(self, player_id: str) -> None:
-        """KeyError if he is not hidden."""
+    def show(self, player_id: str, *, has_entry: bool) -> None:
+        """Of one who is hidden."""
         del self.hidden[player_id]
+        self.hidden_entries -= has_entry
         self._note()
 
     def keep_removed(self, player_id: str, row: Stored) -> None:
-        """Keep an entry that was taken out, in place of an older one of the same player."""
+        """An entry was taken out."""
         self.removed.pop(player_id, None)  # the newest are last
         self.removed[player_id] = row
         if len(self.removed) > REMOVED_KEPT:
@@ -55,12 +57,12 @@ class Moderation:
         self._note()
 
     def restored(self, player_id: str) -> None:
-        """An entry was put back. KeyError if it was not kept."""
+        """What was removed is an entry again."""
         del self.removed[player_id]
         self._note()
 
     def forget(self, player_id: str, anonymous_id: str | None) -> bool:
-        """Erase a player: an anonymous entry that takes his entry's place is hidden if his was. Whether there
+        """Erase a player, who has no entry any more: an anonymous entry is hidden if his was. Whether there
         was anything.
         """
         known = self.removed.pop(player_id, None) is not None
@@ -73,32 +75,30 @@ class Moderation:
             self._note()
         return known
 
-    def _note(self) -> None:
-        self._is_stored = self.is_changed = True
-
-    # Reading --------------------------------------------------------------------------------------------
-
     def shown(self, bucket: Bucket) -> Bucket:
         """A bucket without the entries of hidden players."""
         gone = self.hidden.keys() & bucket.keys() if self.hidden else None
         return {p: row for p, row in bucket.items() if p not in gone} if gone else bucket
 
-    def pack(self) -> bytes | None:
-        """The part of a snapshot; b"" if the last one's is good, None if there is none."""
-        if not self.is_changed:
-            return b"" if self._is_stored else None
+    def _note(self) -> None:
+        self.is_used = self.changed = True
+
+    def pack(self) -> bytes:
+        """The part of a snapshot."""
         hidden = [list(self.hidden), list(self.hidden.values())]
         removed = [list(self.removed), list(self.removed.values())]
-        return bytes(msgpack.packb([hidden, removed]))
+        return pack([hidden, removed])
 
-    def unpack(self, body: bytes) -> None:
-        """Take a part back, into an empty one."""
+    def unpack(self, body: bytes, has_entry: Callable[[str], bool]) -> None:
+        """Take what a part says; once the buckets are there."""
         hidden, removed = msgpack.unpackb(body, use_list=False)
         self.hidden.update(zip(*hidden, strict=True))
         self.removed.update(zip(*removed, strict=True))
-        self._is_stored = True
+        self.hidden_entries = sum(map(has_entry, self.hidden))
+        self.is_used = True
 
-    def check(self) -> None:
-        """Assert every invariant; called throughout the tests."""
+    def check(self, hidden_entries: int) -> None:
+        """Assert every invariant. hidden_entries: as counted anew."""
+        assert self.hidden_entries == hidden_entries, "hidden entries are counted wrong"
         assert len(self.removed) <= REMOVED_KEPT
-        assert self._is_stored or not (self.hidden or self.removed or self.is_changed)
+        assert self.is_used or not (self.hidden or self.removed or self.changed)

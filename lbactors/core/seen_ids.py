@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 
 import msgpack
 
+from lbactors.core.packing import pack
+
 ID_SEGMENT = 4096  # ids in a segment
 HOUR_MS = 3600 * 1000
 SEEN_IDS_MS = 24 * HOUR_MS
@@ -104,7 +106,7 @@ class SeenIds:
         segment.ids, segment.seqs = ids, array("Q", seqs)
         self.by_id.update(zip(ids, seqs, strict=True))
 
-    def loaded(self, next_segment: int) -> None:
+    def finish_loading(self, next_segment: int) -> None:
         """All saved segments are back; the next one gets this number."""
         self.segments = dict(sorted(self.segments.items()))
         self.next_segment = next_segment
@@ -131,4 +133,4 @@ class IdSegment:
     def pack(self, count: int) -> bytes:
         """The first `count` ids: the segment as it was when it had so many."""
         seqs = list(self.seqs[:count])
-        return bytes(msgpack.packb([self.newest_ms, self.ids[:count], seqs, self.closed]))
+        return pack([self.newest_ms, self.ids[:count], seqs, self.closed])

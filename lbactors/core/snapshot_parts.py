@@ -26,6 +26,7 @@ import msgpack
 
 from lbactors.core.definition import Rules
 from lbactors.core.numbers import Number
+from lbactors.core.packing import pack
 from lbactors.core.rank_keys import Standing
 from lbactors.core.ranking import Ranking
 from lbactors.core.seen_ids import IdSegment, SeenIds
@@ -57,7 +58,7 @@ def bucket_of(columns: Columns) -> Bucket:
 
 def pack_bucket(bucket: Bucket) -> bytes:
     """The body of a bucket's part. 2048 entries take about 0.5 ms."""
-    return bytes(msgpack.packb([IN_COLUMNS, *columns_of(bucket)]))
+    return pack([IN_COLUMNS, *columns_of(bucket)])
 
 
 def unpack_columns(body: bytes) -> Columns:
@@ -164,8 +165,27 @@ class Snapshot:
         self.moderation: bytes | None = None
 
 
+class Meta(NamedTuple):
+    """The part `meta`. `manifest`: part name -> the seq that it was put under."""
+
+    rules: Rules
+    seq: int
+    submissions: int
+    next_segment: int
+    manifest: dict[str, int]
+
+    def pack(self) -> bytes:
+        return pack(self)
+
+    @classmethod
+    def unpack(cls, body: bytes) -> Meta:
+        """ValueError, TypeError or an error of msgpack if it is none."""
+        rules, seq, submissions, next_segment, manifest = msgpack.unpackb(body)
+        return cls(Rules(*rules), seq, submissions, next_segment, manifest)
+
+
 class Loaded(NamedTuple):
-    """What the parts of a snapshot show, without the rankings (see `Period.loaded`)."""
+    """What the parts of a snapshot show, without the rankings (see `Period.from_parts`)."""
 
     rules: Rules
     seq: int
@@ -182,13 +202,13 @@ class PeriodLoader:
     def __init__(self, seen_ids_limit: int = 1_000_000) -> None:
         self._ids = SeenIds(seen_ids_limit)
         self._buckets: dict[int, Bucket] = {}
-        self._meta: list[Any] | None = None
+        self._meta: Meta | None = None
         self._moderation: bytes | None = None
 
     def add(self, name: str, body: bytes) -> None:
         """Unpack one part. ValueError, KeyError, TypeError or an error of msgpack if it is none."""
         if name == META:
-            self._meta = msgpack.unpackb(body)
+            self._meta = Meta.unpack(body)
             return
         if name == MODERATION:
             self._moderation = body
@@ -212,5 +232,5 @@ class PeriodLoader:
         if saved_seq != seq or set(manifest) != found:
             raise ValueError(f"the parts found are not those of the snapshot at seq {seq}")
         buckets = [self._buckets[number] for number in range(len(self._buckets))]
-        self._ids.loaded(next_segment)
-        return Loaded(Rules(*rules), seq, submissions, buckets, self._ids, manifest, self._moderation)
+        self._ids.finish_loading(next_segment)
+        return Loaded(rules, seq, submissions, buckets, self._ids, manifest, self._moderation)

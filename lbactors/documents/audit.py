@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from lbactors.core.errors import ApiError
 from lbactors.core.instants import format_instant
-from persistence.store import Store, StoreError, scan_pages
+from lbactors.documents.storage_errors import storage_errors
+from persistence.store import Store, scan_pages
 
 AUDIT = "audit"
 LAST = 10**17 - 1
@@ -115,7 +115,7 @@ async def search(
     total = 0
     last: int | None = None
     more = False
-    try:
+    with storage_errors():
         async for _, body in scan_records(store, tenant_id, after, end):
             number, _, act, target, player_id, *_ = msgpack.unpackb(body)
             if (
@@ -132,6 +132,4 @@ async def search(
                 continue
             items.append(record_json(body))
             last = number
-    except StoreError as error:
-        raise ApiError("storage_unavailable", str(error)) from error
     return items, total, last if more else None

@@ -19,6 +19,7 @@ from lbactors.core.definition import LEADERBOARD_ID, SCOPES, TENANT_ID, Definiti
 from lbactors.core.instants import format_instant, parse_instant
 from lbactors.core.lifecycle import state_of
 from lbactors.core.model import Board, Key, PeriodRecord, PeriodView, Row, Tenant
+from lbactors.core.packing import pack
 
 METADATA_BYTES = 4096
 
@@ -46,10 +47,8 @@ COLLECTIONS = (
 
 def pack_board(board: Board) -> bytes:
     definition = board.definition.model_dump(mode="json")
-    return bytes(
-        msgpack.packb(
-            [board.tenant_id, board.uid, definition, board.version, board.created_at_ms, board.updated_at_ms]
-        )
+    return pack(
+        [board.tenant_id, board.uid, definition, board.version, board.created_at_ms, board.updated_at_ms]
     )
 
 
@@ -69,7 +68,7 @@ def board_json(board: Board) -> dict[str, Any]:
 
 
 def pack_key(key: Key) -> bytes:
-    return bytes(msgpack.packb(list(key._replace(scopes=sorted(key.scopes)))))  # type: ignore[arg-type]
+    return pack(key._replace(scopes=sorted(key.scopes)))  # type: ignore[arg-type]
 
 
 def unpack_key(body: bytes) -> Key:
@@ -92,7 +91,7 @@ def key_json(key: Key) -> dict[str, Any]:
 
 
 def pack_tenant(tenant: Tenant) -> bytes:
-    return bytes(msgpack.packb(list(tenant)))
+    return pack(tenant)
 
 
 def unpack_tenant(body: bytes) -> Tenant:

@@ -7,10 +7,11 @@ from typing import Annotated, Any, NamedTuple
 import msgpack
 from pydantic import AfterValidator, Field
 
-from lbactors.core.errors import ApiError
+from lbactors.core.ids import in_tenant, split_tenant
 from lbactors.core.instants import format_instant
 from lbactors.documents.entities import Written, written_instant
-from persistence.store import Store, StoreError
+from lbactors.documents.storage_errors import storage_errors
+from persistence.store import Store
 
 HIDDEN = "hidden"
 
@@ -67,9 +68,7 @@ def hidden_json(player_id: str, hidden: Hidden) -> dict[str, Any]:
 
 async def hidden_of(store: Store, tenant_id: str, now_ms: int) -> list[dict[str, Any]]:
     """The players of a tenant that are hidden now, by id. ApiError storage_unavailable."""
-    try:
-        found = await store.scan(HIDDEN, prefix=f"{tenant_id}/")
-    except StoreError as error:
-        raise ApiError("storage_unavailable", str(error)) from error
-    listed = ((doc_id.split("/", 1)[1], Hidden(*msgpack.unpackb(body))) for doc_id, body in found)
-    return [hidden_json(player_id, hidden) for player_id, hidden in listed if hidden.runs(now_ms)]
+    with storage_errors():
+        found = await store.scan(HIDDEN, prefix=in_tenant(tenant_id, ""))
+    listed = ((split_tenant(doc_id), Hidden(*msgpack.unpackb(body))) for doc_id, body in found)
+    return [hidden_json(player_id, hidden) for (_, player_id), hidden in listed if hidden.runs(now_ms)]

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import msgpack
 import orjson
 
+from lbactors.core.ids import board_uid
 from lbactors.core.instants import format_instant
 from lbactors.core.model import Board, Submission
+from lbactors.core.packing import pack
 from persistence.store import Change, Store
 
 COLLECTION = "held"
@@ -102,7 +104,7 @@ def review_json(held: Review, leaderboard_id: str) -> dict[str, Any]:
 
 def place_of(board: Board) -> str:
     """What the ids of a leaderboard's documents begin with."""
-    return f"{board.tenant_id}/{board.leaderboard_id}~{board.uid}/"
+    return f"{board_uid(board.tenant_id, board.leaderboard_id, board.uid)}/"
 
 
 def open_id(place: str, held_id: str) -> str:
@@ -124,7 +126,7 @@ def unpack_review(body: bytes) -> Review:
 
 
 def put_review(doc_id: str, held: Review) -> Change:
-    return Change(COLLECTION, doc_id, bytes(msgpack.packb(list(held))))
+    return Change(COLLECTION, doc_id, pack(held))
 
 
 async def read_reviews(store: Store, board: Board) -> list[Review]:

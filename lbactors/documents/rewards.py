@@ -26,8 +26,10 @@ from typing import Any, NamedTuple
 import msgpack
 from pydantic import TypeAdapter
 
+from lbactors.core.ids import in_tenant, parse_chain, split_tenant, window_of_chain
 from lbactors.core.instants import format_instant
 from lbactors.core.model import PeriodRecord
+from lbactors.core.packing import pack
 from lbactors.core.reward_rules import Place, RewardRules
 
 CHUNK_WINNERS = 500
@@ -104,7 +106,7 @@ class Claim(NamedTuple):
 
 def packed(value: Any) -> bytes:
     """A stored document."""
-    return bytes(msgpack.packb(list(value) if isinstance(value, tuple) else value))
+    return pack(value)
 
 
 def promise_id(chain_id: str, serial: int) -> str:
@@ -133,14 +135,14 @@ def player_prefix(tenant_id: str, player_id: str) -> str:
 
 
 def claim_doc_id(chain_id: str, serial: int, player_id: str) -> str:
-    tenant_id, _, rest = chain_id.partition("/")
+    tenant_id, rest = split_tenant(chain_id)
     return f"{player_prefix(tenant_id, player_id)}{rest}/{serial:010d}"
 
 
 def chain_of_claim(tenant_id: str, player_id: str, doc_id: str) -> tuple[str, int]:
     """Inverts `claim_doc_id`: chain_id and serial."""
     rest, _, serial = doc_id.removeprefix(player_prefix(tenant_id, player_id)).rpartition("/")
-    return f"{tenant_id}/{rest}", int(serial)
+    return in_tenant(tenant_id, rest), int(serial)
 
 
 def winners_of(body: bytes) -> list[Winner]:
@@ -200,7 +202,7 @@ def period_of(chain_id: str, promise: Promise) -> dict[str, Any]:
     """The period that a reward is of, as pages name theirs; it may be deleted by now."""
     return {
         "period_key": promise.period_key,
-        "window": chain_id.rpartition("/")[2],
+        "window": window_of_chain(chain_id),
         "state": "closed",
         "starts_at": instant(promise.starts_at_ms),
         "ends_at": instant(promise.ends_at_ms),
@@ -225,7 +227,7 @@ def claim_json(claim: Claim) -> dict[str, Any]:
 def reward_json(chain_id: str, promise: Promise, player_id: str, claim: Claim) -> dict[str, Any]:
     """One player's reward of one period, in full."""
     return {
-        "leaderboard_id": chain_id.split("/")[1].rpartition("~")[0],
+        "leaderboard_id": parse_chain(chain_id).leaderboard_id,
         "period": period_of(chain_id, promise),
         "player_id": player_id,
         "rank": claim.rank,

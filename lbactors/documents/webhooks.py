@@ -24,6 +24,7 @@ from yarl import URL
 
 from lbactors.core.definition import LEADERBOARD_ID
 from lbactors.core.instants import format_instant
+from lbactors.core.packing import pack
 from lbactors.documents.entities import Written
 
 PENDING, DELIVERED, FAILED, BODY = "p", "d", "f", "b"
@@ -106,7 +107,7 @@ class Delivery(NamedTuple):
 
 
 def pack_webhook(webhook: Webhook) -> bytes:
-    return bytes(msgpack.packb(list(webhook)))
+    return pack(webhook)
 
 
 def unpack_webhook(body: bytes) -> Webhook:
@@ -114,7 +115,7 @@ def unpack_webhook(body: bytes) -> Webhook:
 
 
 def pack_delivery(delivery: Delivery) -> bytes:
-    return bytes(msgpack.packb(list(delivery)))
+    return pack(delivery)
 
 
 def unpack_delivery(body: bytes) -> Delivery:

@@ -24,19 +24,23 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 import msgpack
 import structlog
 
 from lbactors.clock import Clock
+from lbactors.core import inputs as made
 from lbactors.core.definition import Rules
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import in_chain
+from lbactors.core.inputs import Input, JournalBody
 from lbactors.core.model import PeriodRecord
-from lbactors.core.period import CONFIGURE, INHERIT, Applied, Period
+from lbactors.core.period import Applied, Period
 from lbactors.core.seen_ids import ID_SEGMENT, SEEN_IDS_MS
+from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.period_actor import gc_pause
 from lbactors.period_actor.replay import Replay
+from lbactors.wire.batching import take_batch
 from persistence.store import (
     WENT_BACK,
     Fenced,
@@ -52,10 +56,13 @@ from persistence.store import (
 )
 
 TRANSITIONS = {
-    ("loading", "lie_down"): "asleep",  # hosted, and not loaded before somebody needs it: no epoch, no state
-    ("asleep", "get_up"): "loading",
+    (
+        "loading",
+        "deactivate",
+    ): "asleep",  # hosted, not loaded before it is needed: no epoch, no state
+    ("asleep", "activate"): "loading",
     ("asleep", "unload"): "gone",
-    ("serving", "let_go"): "gone",  # nobody uses it, and a snapshot shows all of it
+    ("serving", "release"): "gone",  # nobody uses it, and a snapshot shows all of it
     ("loading", "loaded"): "serving",  # epoch taken, state complete
     ("loading", "loaded_sealed"): "sealed",  # a closed period, for reading: no epoch
     ("loading", "failed"): "gone",
@@ -91,7 +98,7 @@ class _Waiting:
 
     __slots__ = ("done", "inputs", "settled", "want")
 
-    def __init__(self, inputs: Sequence[Sequence[Any]], want: int) -> None:
+    def __init__(self, inputs: Sequence[Input], want: int) -> None:
         self.inputs = inputs
         self.want = want
         self.done: asyncio.Future[list[Applied]] = asyncio.get_running_loop().create_future()
@@ -116,7 +123,7 @@ class Activation:
         self.clock = clock
         self.record = record
         self.rules = rules
-        self.period_id = f"{chain_id}/{record.serial}"
+        self.period_id = in_chain(chain_id, record.serial)
         self.seen_ids_limit = seen_ids_limit
         self.lease_s = lease_s
         self.floor_seq = floor_seq  # what a predecessor acknowledged: a journal that ends before it went back
@@ -125,6 +132,7 @@ class Activation:
         self.heir_of = 0  # serial of the closed period whose submission ids it has taken over
         self.follows = -1  # generation of the tenant's hidden players that its state shows
         self.reason = ""  # why it is gone or suspended
+        self.went_back = False  # because the store lost what it had acknowledged
         self.epoch = 0
         self.sealing = False  # draining for good, not to move
         self.period = Period(rules, seen_ids_limit)
@@ -151,13 +159,20 @@ class Activation:
         """For how long the store was not reached."""
         return time.monotonic() - self._reached_at_s
 
-    def _turn(self, event: str, reason: str = "") -> None:
+    def _turn(self, event: str, error: Exception | None = None) -> None:
         self.state = TRANSITIONS[self.state, event]
-        if reason:
-            self.reason = reason
+        if error is not None:
+            self.went_back = isinstance(error, StoreWentBack)
+            self.reason = f"{WENT_BACK}: {error}" if self.went_back else str(error) or repr(error)
         if event in ("lost", "fenced", "failed", "went_back"):
-            log.warning("activation ended", period=self.period_id, epoch=self.epoch, why=event, reason=reason)
+            log.warning(
+                "activation ended", period=self.period_id, epoch=self.epoch, why=event, reason=self.reason
+            )
             self.ended.set()
+
+    def inherit_reason(self, other: Activation) -> None:
+        """Not loaded yet, for the reason that another attempt to load the period met."""
+        self.reason, self.went_back = other.reason, other.went_back
 
     def renewed(self, highest: int) -> None:
         """What the store says is the highest epoch: this one's lease begins anew, or it is over."""
@@ -169,14 +184,14 @@ class Activation:
 
     def _fenced(self, error: Fenced) -> None:
         if error.highest < self.epoch:
-            self._lose("went_back", f"{WENT_BACK}: {error}")
+            self._lose("went_back", StoreWentBack(str(error)))
         else:
-            self._lose("fenced", str(error))
+            self._lose("fenced", error)
 
-    def _lose(self, event: str, reason: str) -> None:
+    def _lose(self, event: str, error: Exception) -> None:
         """Stop writing, unless something else was a reason to before."""
         if self.state in WRITABLE:
-            self._turn(event, reason)
+            self._turn(event, error)
 
     # Loading --------------------------------------------------------------------------------------------
 
@@ -190,12 +205,12 @@ class Activation:
             last_seq = period.seq if period is not None else 0
             if last_seq < self.floor_seq:
                 ends = f"the journal ends at seq {last_seq}, and seq {self.floor_seq} was acknowledged"
-                raise StoreWentBack(f"{self.period_id!r}: {WENT_BACK}: {ends}")
+                raise StoreWentBack(f"{self.period_id!r}: {ends}")
         except StoreError as error:
-            self._turn("failed", str(error))
+            self._turn("failed", error)
             raise
         except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
-            self._turn("failed", str(error))
+            self._turn("failed", error)
             raise StoreCorrupt(f"{self.period_id}: {REPLAY_ERROR}: {error}") from error
         if self.state == "gone":
             return
@@ -215,13 +230,13 @@ class Activation:
             (highest,) = await self.store.epochs([self.period_id])
             if highest < other.last_epoch:
                 why = f"epoch {highest} after {other.last_epoch}"
-                raise StoreWentBack(f"{self.period_id!r}: {WENT_BACK}: {why}")
+                raise StoreWentBack(f"{self.period_id!r}: {why}")
             last_seq = await self.store.last_seq(self.period_id)
             if (
                 last_seq < other.period.seq
             ):  # looked at before an epoch is taken in what may be replaced again
                 why = f"the journal ends at seq {last_seq}, and had reached {other.period.seq}"
-                raise StoreWentBack(f"{self.period_id!r}: {WENT_BACK}: {why}")
+                raise StoreWentBack(f"{self.period_id!r}: {why}")
             if highest == other.last_epoch:
                 self.epoch = other.last_epoch = await self.store.take_epoch(self.period_id)
             if highest != self.epoch - 1:  # somebody else began: this process stood still, or was cut off
@@ -231,7 +246,7 @@ class Activation:
             async with other._snapshot_lock:  # one that is under way fails, since its epoch is over
                 period = other.period
                 async for record in self.store.records_after(self.period_id, period.seq):
-                    _, now_ms, inputs = msgpack.unpackb(record.body)
+                    _, now_ms, inputs = JournalBody.unpack(record.body)
                     other._sound = False  # until they are all in
                     period.apply(now_ms, inputs)
                     other._sound = True
@@ -240,17 +255,14 @@ class Activation:
             other.last_epoch = self.epoch
             return
         except Fenced as error:
-            self._turn("failed", str(error))
-            other._turn("fenced", str(error))
-            raise
-        except StoreWentBack as error:
-            self._turn("failed", str(error) if WENT_BACK in str(error) else f"{WENT_BACK}: {error}")
+            self._turn("failed", error)
+            other._turn("fenced", error)
             raise
         except StoreError as error:
-            self._turn("failed", str(error))
+            self._turn("failed", error)
             raise
         except (ValueError, KeyError, TypeError, msgpack.UnpackException) as error:
-            self._turn("failed", str(error))
+            self._turn("failed", error)
             raise StoreCorrupt(f"{self.period_id}: {REPLAY_ERROR}: {error}") from error
         if self.state == "gone":
             return
@@ -277,11 +289,11 @@ class Activation:
 
     # Writing --------------------------------------------------------------------------------------------
 
-    async def submit(self, inputs: Sequence[Sequence[Any]], want: int) -> list[Applied]:
+    async def submit(self, inputs: Sequence[Input], want: int) -> list[Applied]:
         """Journal, apply, answer. ApiError period_loading, period_closed or storage_unavailable."""
         return await self.enqueue(inputs, want)
 
-    def enqueue(self, inputs: Sequence[Sequence[Any]], want: int) -> asyncio.Future[list[Applied]]:
+    def enqueue(self, inputs: Sequence[Input], want: int) -> asyncio.Future[list[Applied]]:
         """Like `submit`, with the place in the journal's order taken on return. ApiError."""
         self.require_writable()
         self.last_used_ms = self.clock.now_ms()
@@ -325,14 +337,10 @@ class Activation:
     async def _flush(self) -> None:
         """Append and apply whatever waits, batch after batch, until nothing does."""
         while self._waiting and self.state in WRITABLE:
-            batch: list[_Waiting] = []
-            inputs: list[Sequence[Any]] = []
+            batch = take_batch(self._waiting, lambda item: len(item.inputs), APPEND_INPUTS)
+            inputs: list[Input] = []
             want: list[int] = []
-            while self._waiting and (
-                not batch or len(inputs) + len(self._waiting[0].inputs) <= APPEND_INPUTS
-            ):
-                item = self._waiting.popleft()
-                batch.append(item)
+            for item in batch:
                 inputs.extend(item.inputs)
                 want.extend([item.want] * len(item.inputs))
             self.waiting_inputs -= len(inputs)
@@ -345,7 +353,7 @@ class Activation:
             except Exception as error:  # a bug: the state may be half applied, so it is built anew
                 log.exception("apply failed", period=self.period_id)
                 self._sound = False
-                self._lose("lost", repr(error))
+                self._lose("lost", error)
                 self._fail(batch, ApiError("storage_unavailable", "the period is being loaded again"))
                 continue
             start = 0
@@ -367,11 +375,11 @@ class Activation:
             if not item.done.done():
                 item.done.set_exception(error)
 
-    async def _append(self, inputs: list[Sequence[Any]], want: list[int]) -> list[Applied]:
+    async def _append(self, inputs: list[Input], want: list[int]) -> list[Applied]:
         now_ms = self.clock.now_ms()
         first_seq = self.period.seq + 1
-        rules = list(self.period.rules) if first_seq == 1 else None
-        body = bytes(msgpack.packb([rules, now_ms, inputs]))
+        rules = self.period.rules if first_seq == 1 else None
+        body = JournalBody(rules, now_ms, inputs).pack()
         record = Record(self.epoch, first_seq, first_seq + len(inputs) - 1, body)
         try:
             await self.store.append(self.period_id, record)
@@ -379,15 +387,15 @@ class Activation:
             self._fenced(error)
             raise ApiError("storage_unavailable", self.reason) from error
         except StoreWentBack as error:
-            self._lose("went_back", f"{WENT_BACK}: {error}")
+            self._lose("went_back", error)
             raise ApiError("storage_unavailable", self.reason) from error
         except SeqMismatch as error:
-            self._lose("lost", str(error))
+            self._lose("lost", error)
             raise ApiError("storage_unavailable", "the journal's end is being read again") from error
         except StoreUnavailable as error:
             if error.unknown:
-                self._lose("lost", str(error))
-            raise ApiError("storage_unavailable", str(error)) from error
+                self._lose("lost", error)
+            raise storage_unavailable(error) from error
         if self.state not in WRITABLE:  # another activation was noticed meanwhile: that one answers
             raise ApiError("storage_unavailable", self.reason)
         self.reached_store()
@@ -400,18 +408,18 @@ class Activation:
             if self.period.seq == 0 and not self._waiting and (self._flusher is None or self._flusher.done()):
                 self.period = Period(rules, self.seen_ids_limit)
             else:
-                await self.submit([[CONFIGURE, self.clock.now_ms(), list(rules)]], 0)
+                await self.submit([made.configure(rules, self.clock.now_ms())], 0)
 
     async def inherit_ids(self, other: Activation) -> None:
         """Take over the submission ids of the period before. Repeating it changes nothing."""
         now_ms = self.clock.now_ms()
-        inputs: list[Sequence[Any]] = []
+        inputs: list[Input] = []
         ids = 0
         for newest_ms, fresh in list(other.period.ids.handed_on(self.period.ids, now_ms - SEEN_IDS_MS)):
             if inputs and ids + len(fresh) > ID_SEGMENT:  # a record of the journal stays small
                 await self.submit(inputs, 0)
                 inputs, ids = [], 0
-            inputs.append([INHERIT, now_ms, newest_ms, fresh])
+            inputs.append(made.inherit(fresh, newest_ms, now_ms))
             ids += len(fresh)
         if inputs:
             await self.submit(inputs, 0)
@@ -481,15 +489,15 @@ class Activation:
 
     # Asleep ---------------------------------------------------------------------------------------------
 
-    def lie_down(self) -> None:
+    def deactivate(self) -> None:
         """Do not load before somebody needs it."""
-        self._turn("lie_down")
+        self._turn("deactivate")
 
-    def get_up(self) -> None:
+    def activate(self) -> None:
         """Somebody needs it: it may be loaded."""
         self.on_demand = True
         self.last_used_ms = self.clock.now_ms()
-        self._turn("get_up")
+        self._turn("activate")
 
     @property
     def is_at_rest(self) -> bool:
@@ -497,9 +505,9 @@ class Activation:
         busy = self._waiting or self._in_flight is not None or self._snapshot_lock.locked()
         return self.state == "serving" and not busy and self.period.seq == self.period.saved_seq
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Forget the state of an activation at rest; the next one loads it."""
-        self._turn("let_go")
+        self._turn("release")
 
     def check(self) -> None:
         """Assert every invariant, the period's included; called throughout the tests. It holds whenever

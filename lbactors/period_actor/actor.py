@@ -1,24 +1,18 @@
 """The period actor: a process that hosts chains of periods and serves batches of writes and reads.
 
-One class, no Ray in it (the Ray seam wraps it). Bytes come in and go out, MessagePack lists, so that an actor
-call costs the same for one score as for thousands.
+One class, no Ray in it (the Ray seam wraps it). Bytes come in and go out, MessagePack arrays, so that an
+actor call costs the same for one score as for thousands. The requests are those of `lbactors.wire.requests`,
+`writes` and `reads`, and the answers are `lbactors.wire.replies.Reply`s.
 
 Calls
-  ping()                              -> who am I, what do I host
-  host([[spec…], wait])               -> an error or nil for each chain
-  release([[chain ids], save])        -> let chains go, with or without a last snapshot
-  seal([chain_id, serial, version])   -> the sealed record; version: of the spec that it must have at least
-  hand_on([chain_id, version])        -> nil: the first open period has the ids that a closed one owes it
-  erase([chain_id, player_id, anonymous_id]) -> number of periods that had an entry
-  moderate([version, [[tenant_id, version, {player_id: until_ms}]…], all]) -> nil: who is hidden everywhere
-  change_entry([chain_id, act, player_id, fields]) -> period key, entry before, entry after
-  endpoint()                          -> host, port, secret and incarnation: how gateways make the calls below
-  hosted()                            -> chain id: version of the spec that it has
-  write([sent_ms, [[chain_id, kind, at_ms, want, items]…]]), read([[chain_id, ref, kind, args]…])
-                                      -> a reply for each; all times by the gateway's clock, `sent_ms` its now
-  wake(chain_id)                      -> whether its open periods are loaded now
-Every reply is [0, value], [1, error], [2]: this chain is not (or no longer) hosted here, or [3]: its open
-period sleeps, or is just being woken; nothing was taken, ask again after `wake`.
+  ping()                  -> `Ping`: who am I, what do I host
+  hosted()                -> chain id: version of the spec that it has
+  host, release           -> a reply for each chain
+  seal, hand_on, erase, moderate, change_entry -> a reply
+  endpoint()              -> `Endpoint`: how gateways make the calls below
+  write(WriteCall), read([ReadOp…]) -> a reply for each
+  load(ReadOp)            -> a reply; it may take as long as loading a period
+  wake(chain_id)          -> a reply: whether its open periods are loaded now
 """
 
 from __future__ import annotations
@@ -28,7 +22,7 @@ import gc
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +32,21 @@ import structlog
 from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
-from lbactors.core.period import NO_RANK
+from lbactors.core.ids import tenant_of
+from lbactors.core.packing import pack
+from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.logs import configure_logs
-from lbactors.period_actor.chain import Chain
+from lbactors.period_actor.chain import Chain, Limits
 from lbactors.period_actor.chain_reads import is_warm, read
 from lbactors.period_actor.entry_edits import change_entry, erase
 from lbactors.period_actor.hidden_players import HiddenPlayers
-from lbactors.wire.protocol import ASLEEP, ERROR, NOT_HERE, VALUE, ChainSpec, Limits, digest, pack
+from lbactors.wire.chain_spec import ChainSpec, HostedDigest
+from lbactors.wire.ping import ChainPing, PeriodPing, Ping
+from lbactors.wire.reads import ReadOp
+from lbactors.wire.replies import ASLEEP, NOT_HERE, VALUE, Reply
+from lbactors.wire.requests import ChangeEntry, Erase, HandOn, HiddenList, Host, Moderate, Release, Seal
 from lbactors.wire.rpc import RpcServer
+from lbactors.wire.writes import KNOWN, Submitted, WriteCall, WriteOp
 from persistence import open_store
 from persistence.store import Store, StoreError
 
@@ -74,7 +75,7 @@ class PeriodActor:
         self._store: Store | None = None
         self._starting: asyncio.Lock | None = None
         self._background: list[asyncio.Task[None]] = []
-        self._switchboard: RpcServer | None = None
+        self.rpc_server: RpcServer | None = None
         self._hidden: dict[str, HiddenPlayers] = {}  # by tenant
         self._followed: dict[str, int] = {}  # generation of a tenant's list that all loaded periods follow
         self._moderated = 0  # version of the last `moderate`
@@ -105,13 +106,13 @@ class PeriodActor:
     async def endpoint(self) -> bytes:
         """Where, and under which secret, gateways reach `write`, `read` and `load` (`lbactors.wire.rpc`)."""
         await self._start()
-        if self._switchboard is None:
-            self._switchboard = RpcServer(
+        if self.rpc_server is None:
+            self.rpc_server = RpcServer(
                 {"write": self.write, "read": self.read, "load": self.load, "wake": self.wake},
                 self.incarnation,
             )
-            await self._switchboard.open(self._node_address())
-        return self._switchboard.endpoint()
+            await self.rpc_server.open(self._node_address())
+        return self.rpc_server.endpoint()
 
     # Hosting --------------------------------------------------------------------------------------------
 
@@ -120,10 +121,10 @@ class PeriodActor:
         digest of them, those that are awake with their open periods, and what keeps some from serving.
         """
         chains = {
-            chain_id: [
+            chain_id: ChainPing(
                 chain.spec.version,
                 [
-                    [
+                    PeriodPing(
                         a.record.key,
                         a.state,
                         a.epoch,
@@ -131,60 +132,59 @@ class PeriodActor:
                         a.waiting_inputs,
                         a.record.serial,
                         a.period.seq,
-                    ]
+                    )
                     for a in chain.open
                 ],
                 len(chain.closed),
                 chain.work,
-            ]
+            )
             for chain_id, chain in self.chains.items()
             if chain.open.is_awake or len(chain.closed)
         }
-        return pack(
-            {
-                "name": self.name,
-                "incarnation": self.incarnation,
-                "pid": os.getpid(),
-                "resident_bytes": _resident_bytes(),
-                "started_at": self.started_at,
-                "inputs": self.inputs,
-                "reads": self.reads,
-                "hosted": [len(self.chains), digest((i, c.spec.version) for i, c in self.chains.items())],
-                "chains": chains,
-                "trouble": [
-                    f"{activation.period_id}: {activation.reason}"
-                    for chain in self.chains.values()
-                    for activation in chain.open
-                    if activation.reason and activation.state not in ("serving", "asleep")
-                ][:TROUBLES_TOLD],
-            }
+        troubled = [
+            activation
+            for chain in self.chains.values()
+            for activation in chain.open
+            if activation.reason and activation.state not in ("serving", "asleep")
+        ]
+        ping = Ping(
+            name=self.name,
+            incarnation=self.incarnation,
+            pid=os.getpid(),
+            resident_bytes=_resident_bytes(),
+            started_at=self.started_at,
+            inputs=self.inputs,
+            reads=self.reads,
+            hosted=HostedDigest.of((i, c.spec.version) for i, c in self.chains.items()),
+            chains=chains,
+            trouble=[f"{a.period_id}: {a.reason}" for a in troubled[:TROUBLES_TOLD]],
+            went_back=next((f"{a.period_id}: {a.reason}" for a in troubled if a.went_back), ""),
         )
+        return pack(ping.to_wire())
 
     async def hosted(self) -> bytes:
         return pack({chain_id: chain.spec.version for chain_id, chain in self.chains.items()})
 
     async def host(self, payload: bytes) -> bytes:
-        specs, wait, *moderated = msgpack.unpackb(payload)
+        request = Host.from_wire(msgpack.unpackb(payload))
         store = await self._start()
-        if moderated and moderated[0] > self._moderated:
-            error = ApiError("period_loading", "it is not known yet which players are hidden").to_wire()
-            return pack([[ERROR, error]] * len(specs))
+        if request.moderated > self._moderated:
+            error = ApiError("period_loading", "it is not known yet which players are hidden")
+            return _pack_all([Reply.of_error(error)] * len(request.specs))
 
-        async def one(wire: list[Any]) -> list[Any]:
-            spec = ChainSpec.from_wire(wire)
+        async def one(spec: ChainSpec) -> None:
             chain = self.chains.get(spec.chain_id)
             if chain is None:
-                hidden = self._hidden_of(spec.chain_id.split("/", 1)[0])
+                hidden = self._hidden_of(tenant_of(spec.chain_id))
                 chain = Chain(store, self.clock, self.limits, spec, self._lose, hidden)
                 self.chains[spec.chain_id] = chain
             elif chain.spec.version > spec.version:
-                return [VALUE, None]
+                return
             await chain.become(spec)
-            if wait:
-                await chain.loaded()
-            return [VALUE, None]
+            if request.wait:
+                await chain.wait_loaded()
 
-        return pack(await asyncio.gather(*(_reply(one(wire)) for wire in specs)))
+        return _pack_all(await asyncio.gather(*(_reply(_value(one(spec))) for spec in request.specs)))
 
     def _lose(self, chain_id: str) -> None:
         """Another activation took over: stop answering for the whole chain."""
@@ -194,12 +194,14 @@ class PeriodActor:
             chain.stop()
 
     async def release(self, payload: bytes) -> bytes:
-        chain_ids, save = msgpack.unpackb(payload)
+        request = Release(*msgpack.unpackb(payload))
+        return _pack_all(await self._release(request.chain_ids, save=request.save))
 
-        async def one(chain_id: str) -> list[Any]:
+    async def _release(self, chain_ids: Sequence[str], *, save: bool) -> list[Reply]:
+        async def one(chain_id: str) -> Reply:
             chain = self.chains.get(chain_id)
             if chain is None:
-                return [NOT_HERE]
+                return Reply(NOT_HERE)
             if save:
                 try:
                     await chain.leave()
@@ -208,44 +210,32 @@ class PeriodActor:
             chain.is_leaving = True
             chain.stop()
             self.chains.pop(chain_id, None)
-            return [VALUE, None]
+            return Reply(VALUE)
 
-        return pack(await asyncio.gather(*(_reply(one(c)) for c in chain_ids)))
+        return await asyncio.gather(*(_reply(one(c)) for c in chain_ids))
 
     async def seal(self, payload: bytes) -> bytes:
-        chain_id, serial, version = msgpack.unpackb(payload)
-        chain = self.chains.get(chain_id)
+        request = Seal(*msgpack.unpackb(payload))
+        chain = self.chains.get(request.chain_id)
         # Under an older spec it may not know the period after, which must have this one's submission ids.
-        if chain is None or chain.spec.version < version:
-            return pack([NOT_HERE])
-
-        async def run() -> list[Any]:
-            return [VALUE, list(await chain.seal(serial))]
-
-        return pack(await _reply(run()))
+        if chain is None or chain.spec.version < request.version:
+            return _pack_one(Reply(NOT_HERE))
+        return _pack_one(await _reply(_value(chain.seal(request.serial))))
 
     async def hand_on(self, payload: bytes) -> bytes:
-        chain_id, version = msgpack.unpackb(payload)
-        chain = self.chains.get(chain_id)
-        if chain is None or chain.spec.version < version:
-            return pack([NOT_HERE])
-
-        async def run() -> list[Any]:
-            await chain.hand_on_ids()
-            return [VALUE, None]
-
-        return pack(await _reply(run()))
+        request = HandOn(*msgpack.unpackb(payload))
+        chain = self.chains.get(request.chain_id)
+        if chain is None or chain.spec.version < request.version:
+            return _pack_one(Reply(NOT_HERE))
+        return _pack_one(await _reply(_value(chain.hand_on_ids())))
 
     async def erase(self, payload: bytes) -> bytes:
-        chain_id, player_id, anonymous_id = msgpack.unpackb(payload)
-        chain = self.chains.get(chain_id)
+        request = Erase(*msgpack.unpackb(payload))
+        chain = self.chains.get(request.chain_id)
         if chain is None:
-            return pack([NOT_HERE])
-
-        async def run() -> list[Any]:
-            return [VALUE, await erase(chain, player_id, anonymous_id)]
-
-        return pack(await _reply(run()))
+            return _pack_one(Reply(NOT_HERE))
+        erased = erase(chain, request.player_id, request.anonymous_id)
+        return _pack_one(await _reply(_value(erased)))
 
     def _hidden_of(self, tenant_id: str) -> HiddenPlayers:
         hidden = self._hidden.get(tenant_id)
@@ -255,16 +245,18 @@ class PeriodActor:
 
     async def moderate(self, payload: bytes) -> bytes:
         """Take lists of hidden players; answers when the loaded periods follow, or could not for now."""
-        version, lists, everything = msgpack.unpackb(payload)
+        request = Moderate.from_wire(msgpack.unpackb(payload))
         await self._start()
-        if everything:
-            told = {tenant_id for tenant_id, *_ in lists}
-            lists += [[tenant_id, version, {}] for tenant_id in self._hidden if tenant_id not in told]
-        for tenant_id, own_version, until in lists:
-            self._hidden_of(tenant_id).take(own_version, until)
-        self._moderated = max(self._moderated, version)
+        lists = request.lists
+        if request.complete:
+            listed = {hidden.tenant_id for hidden in lists}
+            gone = [tenant_id for tenant_id in self._hidden if tenant_id not in listed]
+            lists = [*lists, *(HiddenList(tenant_id, request.version, {}) for tenant_id in gone)]
+        for hidden in lists:
+            self._hidden_of(hidden.tenant_id).take(hidden.version, hidden.until)
+        self._moderated = max(self._moderated, request.version)
         await self._follow_hidden()
-        return pack([VALUE, None])
+        return _pack_one(Reply(VALUE))
 
     async def _follow_hidden(self) -> None:
         """Have every period that is loaded follow the lists that changed; again where that failed."""
@@ -283,129 +275,107 @@ class PeriodActor:
                 log.warning("hidden players", chain=chain.spec.chain_id, error=str(error))
                 changed.pop(tenant_id, None)
 
-        chains = [(c, i.split("/", 1)[0]) for i, c in self.chains.items()]
+        chains = [(c, tenant_of(i)) for i, c in self.chains.items()]
         await asyncio.gather(*(one(c, tenant_id) for c, tenant_id in chains if tenant_id in changed))
         self._followed |= changed
 
     async def change_entry(self, payload: bytes) -> bytes:
-        chain_id, act, player_id, fields = msgpack.unpackb(payload)
-        chain = self.chains.get(chain_id)
+        request = ChangeEntry(*msgpack.unpackb(payload))
+        chain = self.chains.get(request.chain_id)
         if chain is None or chain.is_leaving:
-            return pack([NOT_HERE])
-
-        async def run() -> list[Any]:
-            return [VALUE, list(await change_entry(chain, act, player_id, fields))]
-
-        return pack(await _reply(run()))
+            return _pack_one(Reply(NOT_HERE))
+        changed = change_entry(chain, request.edit, request.player_id, request.fields)
+        return _pack_one(await _reply(_value(changed)))
 
     async def stop(self) -> bytes:
         """Save everything and let go of the store (the end of the server)."""
-        replies = msgpack.unpackb(await self.release(pack([list(self.chains), True])))
+        replies = await self._release(list(self.chains), save=True)
         for task in self._background:
             task.cancel()
-        if self._switchboard is not None:
-            self._switchboard.close()
+        if self.rpc_server is not None:
+            self.rpc_server.close()
         if self._store is not None:
             await self._store.close()
             self._store = None
-        return pack(replies)
+        return _pack_all(replies)
 
     # Scores and rankings --------------------------------------------------------------------------------
 
     async def write(self, payload: bytes) -> bytes:
         began_s = time.monotonic()
-        sent_ms, ops = msgpack.unpackb(payload)
+        call = WriteCall.from_wire(msgpack.unpackb(payload))
+        ops = call.ops
         # Gateways' clocks differ: an arrival is so long ago as its gateway held it, by the clock here.
-        ahead_ms = self.clock.now_ms() - sent_ms
+        ahead_ms = self.clock.now_ms() - call.sent_ms
         replies = await asyncio.gather(*(_reply(self._write(op, ahead_ms)) for op in ops))
-        packed = pack(replies)
+        packed = _pack_all(replies)
         if time.monotonic() - began_s <= LONG_WRITE_S:
             return packed
         # So long that this process may have been stopped, and another activation may have begun with what was
         # journaled here: then that one answers. Asked as late as possible.
-        chain_ids = sorted({op[0] for op in ops})
+        chain_ids = sorted({op.chain_id for op in ops})
         confirmed = await asyncio.gather(*map(self._confirm, chain_ids))
         if all(confirmed):
             return packed
         unsure = {chain_id for chain_id, sure in zip(chain_ids, confirmed, strict=True) if not sure}
-        error = ApiError("storage_unavailable", "another activation may have taken over meanwhile").to_wire()
-        return pack([[ERROR, error] if op[0] in unsure else r for op, r in zip(ops, replies, strict=True)])
+        error = ApiError("storage_unavailable", "another activation may have taken over meanwhile")
+        failed = Reply.of_error(error)
+        return _pack_all([failed if op.chain_id in unsure else r for op, r in zip(ops, replies, strict=True)])
 
     async def _confirm(self, chain_id: str) -> bool:
         chain = self.chains.get(chain_id)
         return chain is not None and await chain.confirm()
 
-    async def _write(self, op: list[Any], ahead_ms: int) -> list[Any]:
+    async def _write(self, op: WriteOp, ahead_ms: int) -> Reply:
         chain_id, kind, at_ms, want, items = op
         chain = self.chains.get(chain_id)
         if chain is None or chain.is_leaving or chain.is_between(at_ms + ahead_ms):
-            return [NOT_HERE]  # gateways wait a moment for it
+            return Reply(NOT_HERE)  # gateways wait a moment for it
         if chain.is_waking:
-            return [ASLEEP]
-        if kind == "known":
-            return [VALUE, await chain.known(items)]
+            return Reply(ASLEEP)
+        if kind == KNOWN:
+            return Reply(VALUE, await chain.known(items))
         self.inputs += len(items)
         results = await chain.submit(at_ms + ahead_ms, want, items)
         if chain.is_leaving and all(isinstance(r, ApiError) and r.code == "period_loading" for r in results):
-            return [NOT_HERE]  # it came too late for this actor: nothing was taken
-        if want == NO_RANK:  # only what went wrong travels
-            return [VALUE, [[i, r.to_wire()] for i, r in enumerate(results) if isinstance(r, ApiError)]]
-        rows: list[Any] = []
-        for result in results:
-            if isinstance(result, ApiError):
-                rows.append([result.to_wire()])
-                continue
-            key, done = result
-            entry, old = done.entry, done.previous
-            rows.append(
-                [
-                    key,
-                    done.applied,
-                    None if entry is None else entry.score,
-                    None if entry is None else entry.subscore,
-                    None if old is None else old.score,
-                    done.rank,
-                    done.previous_rank,
-                    done.seq,
-                    done.duplicate,
-                ]
-            )
-        return [VALUE, rows]
+            return Reply(NOT_HERE)  # it came too late for this actor: nothing was taken
+        return Reply(VALUE, Submitted.to_wire(results, want))
 
     async def read(self, payload: bytes) -> bytes:
-        """Answers for periods that are loaded; [0, nil] for a read that must load one: that is for `load`."""
-        replies: list[list[Any]] = []
-        for chain_id, ref, kind, args in msgpack.unpackb(payload):
-            chain = self.chains.get(chain_id)
+        """Answers for periods that are loaded; nil for a read that must load one: that is for `load`."""
+        replies: list[Reply] = []
+        for wire in msgpack.unpackb(payload):
+            op = ReadOp(*wire)
+            chain = self.chains.get(op.chain_id)
             if chain is None or chain.is_leaving:
-                replies.append([NOT_HERE])
-            elif is_warm(chain, ref):
-                replies.append(await _reply(self._read(chain, ref, kind, args)))
+                replies.append(Reply(NOT_HERE))
+            elif is_warm(chain, op.ref):
+                replies.append(await _reply(self._read(chain, op)))
             else:
-                replies.append([VALUE, None])
-        return pack(replies)
+                replies.append(Reply(VALUE))
+        return _pack_all(replies)
 
     async def load(self, payload: bytes) -> bytes:
         """One read that may first load a closed period."""
-        chain_id, ref, kind, args = msgpack.unpackb(payload)
-        chain = self.chains.get(chain_id)
-        return pack([NOT_HERE] if chain is None else await _reply(self._read(chain, ref, kind, args)))
+        op = ReadOp(*msgpack.unpackb(payload))
+        chain = self.chains.get(op.chain_id)
+        return _pack_one(Reply(NOT_HERE) if chain is None else await _reply(self._read(chain, op)))
 
     async def wake(self, payload: bytes) -> bytes:
         """Load what submissions to a chain need; answers when that is done, or after a moment."""
         chain = self.chains.get(msgpack.unpackb(payload))
         awake = chain is not None and await chain.wake()
         if chain is None or (chain.is_leaving and not awake):  # it left meanwhile: gateways look for it
-            return pack([NOT_HERE])
-        return pack([VALUE, awake])
+            return _pack_one(Reply(NOT_HERE))
+        return _pack_one(Reply(VALUE, awake))
 
-    async def _read(self, chain: Chain, ref: str, kind: str, args: list[Any]) -> list[Any]:
+    async def _read(self, chain: Chain, op: ReadOp) -> Reply:
         self.reads += 1
         try:
-            return [VALUE, await read(chain, ref, kind, args)]
+            return Reply(VALUE, await read(chain, op.ref, op.kind, op.args))
         except ApiError as error:
             if chain.is_leaving and error.code == "period_loading":
-                return [NOT_HERE]  # gateways look for it
+                return Reply(NOT_HERE)  # gateways look for it
             raise
 
     # Upkeep ---------------------------------------------------------------------------------------------
@@ -447,17 +417,29 @@ class PeriodActor:
                             log.warning("snapshot failed", period=activation.period_id, error=str(error))
 
 
-async def _reply(work: Awaitable[list[Any]]) -> list[Any]:
+async def _value(work: Awaitable[Any]) -> Reply:
+    return Reply(VALUE, await work)
+
+
+async def _reply(work: Awaitable[Reply]) -> Reply:
     """Turn what may be raised into a reply."""
     try:
         return await work
     except ApiError as error:
-        return [ERROR, error.to_wire()]
+        return Reply.of_error(error)
     except StoreError as error:
-        return [ERROR, ApiError("storage_unavailable", str(error)).to_wire()]
+        return Reply.of_error(storage_unavailable(error))
     except Exception as error:
         log.exception("call failed")
-        return [ERROR, ["internal_error", repr(error), [], None]]
+        return Reply.of_error(ApiError("internal_error", repr(error)))
+
+
+def _pack_one(reply: Reply) -> bytes:
+    return pack(reply.to_wire())
+
+
+def _pack_all(replies: Sequence[Reply]) -> bytes:
+    return pack([reply.to_wire() for reply in replies])
 
 
 def _resident_bytes() -> int:

@@ -12,26 +12,45 @@ its journal. What exists and when it is sealed is the supervisor's to decide: it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import structlog
 
 from lbactors.clock import Clock
+from lbactors.core import inputs as made
 from lbactors.core.errors import ApiError
+from lbactors.core.inputs import Input, player_id_of
 from lbactors.core.lifecycle import owes_ids, state_of
 from lbactors.core.model import PeriodRecord
-from lbactors.core.period import NO_RANK, SUBMIT, Applied
+from lbactors.core.period import NO_RANK, Applied
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.closed_periods import ClosedPeriods
 from lbactors.period_actor.hidden_players import HiddenPlayers
 from lbactors.period_actor.open_periods import OpenPeriods
-from lbactors.wire.protocol import ChainSpec, Limits
+from lbactors.wire.chain_spec import ChainSpec
+from lbactors.wire.writes import SubmissionRow, occurred_at_ms_of, submission_id_of
 from persistence.store import Store, StoreError
 
 OUTSIDE = frozenset(("period_closed", "period_not_open"))  # refusals of what is in no open period
 
 log = structlog.get_logger("chain")
+
+
+class Limits(NamedTuple):
+    """Limits of a period actor (settings)."""
+
+    seen_ids: int
+    queue_inputs: int
+    lease_s: float = float("inf")
+
+
+class _Group(NamedTuple):
+    """Submissions of one call that one period takes: their places in the call, and the inputs."""
+
+    activation: Activation
+    indexes: Any  # a list, or a range where it is all of them
+    inputs: list[Input]
 
 
 class Chain:
@@ -85,9 +104,9 @@ class Chain:
             if activation.state == "serving":
                 await activation.configure(spec.rules)
 
-    async def loaded(self) -> None:
+    async def wait_loaded(self) -> None:
         """Wait until every open period that is awake serves, or cannot."""
-        await self.open.loaded()
+        await self.open.wait_loaded()
 
     def _new(self, record: PeriodRecord) -> Activation:
         spec = self.spec
@@ -147,7 +166,7 @@ class Chain:
         if owed is None or not self._awaits_ids(activation):
             return
         try:
-            source = await self.closed.loaded(owed)
+            source = await self.closed.ensure_loaded(owed)
         except ApiError:
             if not self.closed.is_lost(owed.serial):
                 raise
@@ -162,7 +181,7 @@ class Chain:
         owed = self._owing()
         heir = None if owed is None else self._after(owed.serial)
         if heir is not None:
-            await self._inherit(await self.open.awake(heir.record.serial))
+            await self._inherit(await self.open.ensure_awake(heir.record.serial))
 
     # Asleep and awake -----------------------------------------------------------------------------------
 
@@ -186,7 +205,7 @@ class Chain:
     async def wake(self) -> bool:
         """Wake the periods that submissions may belong to; whether they serve within a moment."""
         try:
-            await asyncio.gather(*(self.open.awake(a.record.serial) for a in self._begun()))
+            await asyncio.gather(*(self.open.ensure_awake(a.record.serial) for a in self._begun()))
         except ApiError:
             return False
         return True
@@ -259,7 +278,7 @@ class Chain:
     # Writes ---------------------------------------------------------------------------------------------
 
     async def submit(
-        self, arrived_at_ms: int, want: int, items: Sequence[Sequence[Any]]
+        self, arrived_at_ms: int, want: int, items: Sequence[SubmissionRow]
     ) -> list[tuple[str, Applied] | ApiError]:
         """Submissions (as lists of `Submission`'s fields) in order; period key and result of each."""
         results: list[Any] = [None] * len(items)
@@ -269,13 +288,13 @@ class Chain:
         # submissions with one id, into two periods, could each miss the other.
         async with self._ordering:
             groups = await self._by_period(arrived_at_ms, want, items, results)
-            for activation, indexes, inputs in groups.values():
+            for activation, indexes, inputs in groups:
                 try:
                     if self._awaits_ids(activation):
                         raise ApiError("period_loading", "the ids of the period before are being taken over")
                     if activation.waiting_inputs + len(inputs) > self.limits.queue_inputs:
                         raise ApiError("overloaded", "too many submissions wait for this period")
-                    self.hidden.ahead_of(activation, inputs)
+                    self.hidden.ahead_of(activation, map(player_id_of, inputs))
                     sent.append((activation, indexes, activation.enqueue(inputs, want)))
                 except ApiError as error:
                     for index in indexes:
@@ -300,25 +319,21 @@ class Chain:
         return results
 
     async def _by_period(
-        self, arrived_at_ms: int, want: int, items: Sequence[Sequence[Any]], results: list[Any]
-    ) -> dict[int, tuple[Activation, Sequence[int], list[list[Any]]]]:
+        self, arrived_at_ms: int, want: int, items: Sequence[SubmissionRow], results: list[Any]
+    ) -> Iterable[_Group]:
         """Inputs by the period that takes them, with their indexes; `results` gets refusals and repeats."""
-        if len(self.open) == 1 and all(item[5] is None for item in items):  # nearly always
+        if len(self.open) == 1 and all(ms is None for ms in map(occurred_at_ms_of, items)):  # nearly always
             try:
                 activation = self._taking(None, arrived_at_ms)
             except ApiError as error:
-                if error.code not in OUTSIDE or all(item[4] is None for item in items):
+                if error.code not in OUTSIDE or all(i is None for i in map(submission_id_of, items)):
                     results[:] = [error] * len(items)
-                    return {}
+                    return ()
             else:
-                inputs = [
-                    [SUBMIT, arrived_at_ms, player_id, score, subscore, metadata, submission_id, aggregation]
-                    for player_id, score, subscore, metadata, submission_id, _, aggregation in items
-                ]
-                return {activation.record.serial: (activation, range(len(items)), inputs)}
-        groups: dict[int, tuple[Activation, list[int], list[list[Any]]]] = {}
+                return (_Group(activation, range(len(items)), made.submit_all(items, arrived_at_ms)),)
+        groups: dict[int, _Group] = {}
         for index, item in enumerate(items):
-            player_id, score, subscore, metadata, submission_id, occurred_at_ms, aggregation = item
+            player_id, _, _, _, submission_id, occurred_at_ms, _ = item
             try:
                 try:
                     activation = self._taking(occurred_at_ms, arrived_at_ms)
@@ -337,10 +352,10 @@ class Chain:
                 results[index] = error
                 continue
             at_ms = arrived_at_ms if occurred_at_ms is None else min(occurred_at_ms, arrived_at_ms)
-            group = groups.setdefault(activation.record.serial, (activation, [], []))
-            group[1].append(index)
-            group[2].append([SUBMIT, at_ms, player_id, score, subscore, metadata, submission_id, aggregation])
-        return dict(groups)
+            group = groups.setdefault(activation.record.serial, _Group(activation, [], []))
+            group.indexes.append(index)
+            group.inputs.append(made.submit(item, at_ms))
+        return groups.values()
 
     async def _knowing(self, submission_id: str | None) -> Activation | None:
         """The period that knows an id, its own or one handed on by those before: an open one, or where none
@@ -352,7 +367,7 @@ class Chain:
         record = self._owing() or self.spec.previous
         if self._begun() or record is None or submission_id is None or self.closed.is_lost(record.serial):
             return None
-        last = await self.closed.loaded(record)
+        last = await self.closed.ensure_loaded(record)
         return last if submission_id in last.period.ids.by_id else None
 
     async def known(self, submission_ids: Sequence[str]) -> list[str]:
@@ -394,16 +409,16 @@ class Chain:
         if serial in self.closed:  # and the supervisor did not hear of it: there may be a successor by now
             await self.hand_on_ids()
             return self._sealed_record(self.closed[serial])
-        activation = await self.open.awake(serial)
+        activation = await self.open.ensure_awake(serial)
         activation.require_loaded()
         await self._inherit(activation)
         await self.hidden.follow(activation)  # who is hidden is in no final standings
         following = self._after(serial)
         if following is not None and (activation.period.ids.by_id or activation.waiting_inputs):
-            (await self.open.awake(following.record.serial)).require_writable()
+            (await self.open.ensure_awake(following.record.serial)).require_writable()
         await activation.drain("seal")
         if following is not None and activation.period.ids.by_id:
-            await (await self.open.awake(following.record.serial)).inherit_ids(activation)
+            await (await self.open.ensure_awake(following.record.serial)).inherit_ids(activation)
         await activation.seal()
         if activation.state != "sealed":
             raise StoreError(f"{activation.period_id}: {activation.state} while being sealed")

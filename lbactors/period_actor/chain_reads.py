@@ -1,8 +1,5 @@
-"""Reading a chain's periods: which one is meant, loaded if it is not, with the period before it.
-
-`current` and `previous` depend on the time; a key may name a period that only the store knows. `change`
-compares with the period before, so that one is loaded too; where it cannot be, the change is not known, and
-all else is answered.
+"""A read of a chain, from the question to the answer: the period that is meant is loaded if it is not, and
+shows the latest rules and hidden players.
 """
 
 from __future__ import annotations
@@ -12,17 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from lbactors.core.errors import ApiError
-from lbactors.core.model import PeriodRecord, PeriodView
-from lbactors.period_actor import reads
-from lbactors.period_actor.activation import READABLE, Activation
+from lbactors.core.model import PeriodView
+from lbactors.period_actor import period_finder, reads
+from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.chain import Chain
-from persistence.store import StoreError
+from lbactors.wire.reads import QUERIES, ReadAnswer
 
 
 def is_warm(chain: Chain, ref: str) -> bool:
     """Whether a read needs no loading and so no waiting."""
     try:
-        found = _named(chain, ref)
+        found = period_finder.named(chain, ref)
     except ApiError:
         return True
     if not isinstance(found, Activation):
@@ -34,47 +31,34 @@ def is_warm(chain: Chain, ref: str) -> bool:
         return False
     if found.state == "loading":
         return True  # that is the answer
-    before = _record_before(chain, found)
+    before = period_finder.record_before(chain, found)
     if before is None or chain.closed.has_failed(before.serial):
         return True
-    return _loaded_before(chain, before) is not None
+    return period_finder.loaded_before(chain, before) is not None
 
 
-async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any]) -> list[Any]:
-    """One read: [view, total, as_of_seq, rows, offset, matched, missing].
-
-    `ref`: current, previous or a key. `kind` and `args`: see `reading.KINDS`.
-    """
-    found = _named(chain, ref)
+async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any]) -> ReadAnswer:
+    """One read. `ref`: current, previous or a key. `kind` and `args`: see `lbactors.wire.reads`."""
+    asked = QUERIES[kind](*args)
+    found = period_finder.named(chain, ref)
     if found is None:
-        found = await _stored(chain, ref)
+        found = await period_finder.stored(chain, ref)
     chain.work += 1
-    activation = found if isinstance(found, Activation) else await chain.closed.loaded(found)
+    activation = found if isinstance(found, Activation) else await chain.closed.ensure_loaded(found)
     if activation in chain.open and chain.open.is_waking(activation):
-        activation = await chain.open.awake(activation.record.serial)
-    before = await period_before(chain, activation) if kind in ("page", "entry", "around", "lookup") else None
+        activation = await chain.open.ensure_awake(activation.record.serial)
+    before = (
+        await period_finder.period_before(chain, activation) if type(asked) in reads.WITH_CHANGES else None
+    )
     if chain.hidden.is_behind(activation):
         with contextlib.suppress(ApiError):  # while the store is away, reads go on with what is known
             await chain.hidden.follow(activation)
     activation.require_loaded()
     activation.last_used_ms = chain.clock.now_ms()
-    rows, offset, matched, missing = reads.KINDS[kind](activation.period, before, args)
+    period = activation.period
+    rows, offset, matched, missing = reads.answer(period, before, asked)
     view = _view(chain, activation)
-    return [view, activation.period.total, activation.period.seq, rows, offset, matched, missing]
-
-
-async def _stored(chain: Chain, ref: str) -> PeriodRecord:
-    """A sealed period that only the store knows: by key, or the one before the current one."""
-    records = await chain.closed.records()
-    if ref == "previous":
-        current = chain.current(chain.clock.now_ms())
-        serial = (current.record if isinstance(current, Activation) else current).serial
-        chosen = [r for r in records if r.serial < serial]
-    else:
-        chosen = [r for r in records if r.key == ref]
-    if not chosen:
-        raise ApiError("period_not_found", f"no period '{ref}' in window {chain.spec.window}")
-    return chosen[-1]
+    return ReadAnswer(view, period.total, period.seq, rows, offset, matched, list(missing))
 
 
 def _view(chain: Chain, activation: Activation) -> PeriodView:
@@ -88,86 +72,3 @@ def _view(chain: Chain, activation: Activation) -> PeriodView:
     else:
         next_ms = activation.record.ends_at_ms if chain.spec.more else None
     return reads.view_of(activation, chain.spec.window, chain.clock.now_ms(), chain.spec.grace_ms, next_ms)
-
-
-def _named(chain: Chain, ref: str) -> Activation | PeriodRecord | None:
-    """What `current`, `previous` or a key mean now; None for a key that is not loaded."""
-    if ref == "current":
-        return _loaded_or(chain, chain.current(chain.clock.now_ms()))
-    if ref == "previous":
-        current = chain.current(chain.clock.now_ms())
-        record = current.record if isinstance(current, Activation) else current
-        before = [a for a in chain.open if a.record.serial < record.serial]
-        if before:
-            return before[-1]
-        if chain.spec.previous is not None and chain.spec.previous.serial < record.serial:
-            return _loaded_or(chain, chain.spec.previous)
-        if record.serial == chain.spec.oldest_serial:
-            raise ApiError("period_not_found", "there is no previous period")
-        return None
-    activation: Activation
-    for activation in [*chain.open, *chain.closed.values()]:
-        if activation.record.key == ref:
-            return activation
-    return None
-
-
-def _loaded_or(chain: Chain, found: Activation | PeriodRecord) -> Activation | PeriodRecord:
-    if isinstance(found, PeriodRecord):
-        return chain.closed.get(found.serial, found)
-    return found
-
-
-def _record_before(chain: Chain, activation: Activation) -> PeriodRecord | None:
-    """The period that `change` compares with, as far as it is known without asking the store."""
-    before = [a.record for a in chain.open if a.record.serial < activation.record.serial]
-    if chain.spec.previous is not None and chain.spec.previous.serial < activation.record.serial:
-        before.append(chain.spec.previous)
-    before.extend(a.record for s, a in chain.closed.items() if s < activation.record.serial)
-    return max(before, key=lambda r: r.serial, default=None)
-
-
-def _loaded_before(chain: Chain, record: PeriodRecord) -> Activation | None:
-    activation: Activation
-    for activation in [*chain.open, *chain.closed.values()]:
-        if activation.record.serial == record.serial and activation.state in READABLE:
-            return activation
-    return None
-
-
-async def period_before(chain: Chain, activation: Activation) -> reads.Before:
-    """The period before, loaded; None if there is none, `UNREAD` if it cannot be read. Older closed periods
-    need a look into the store. ApiError period_loading if the chain was let go of meanwhile.
-    """
-    record = _record_before(chain, activation)
-    serial = activation.record.serial
-    if activation.record.sealed and (record is None or record.serial != serial - 1):
-        try:
-            earlier = [r for r in await chain.closed.records() if r.serial < serial]
-        except StoreError:
-            return reads.UNREAD
-        record = earlier[-1] if earlier else None
-    if record is None:
-        return None
-    found = _loaded_before(chain, record)
-    if found is not None:
-        return found.period
-    if chain.open.find(record.serial) is not None:
-        try:
-            found = await chain.open.awake(record.serial)
-            found.require_loaded()
-            return found.period
-        except ApiError:
-            if chain.open.is_stopped:
-                raise
-            if chain.open.find(record.serial) is not None:
-                return reads.UNREAD
-            # it was closed meanwhile
-    if not chain.closed.has_failed(record.serial):
-        try:
-            return (await chain.closed.loaded(record)).period
-        except ApiError:
-            if not chain.closed.has_failed(record.serial):
-                raise
-    chain.closed.try_again(record)
-    return reads.UNREAD

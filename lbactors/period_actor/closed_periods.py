@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 import msgpack
 import structlog
 
+from lbactors.core.ids import in_chain
+from lbactors.core.inputs import erase
 from lbactors.core.model import PeriodRecord
-from lbactors.core.period import ERASE, NO_RANK
+from lbactors.core.period import NO_RANK
 from lbactors.period_actor.activation import Activation
 from persistence.store import Store, StoreCorrupt, StoreError, StoreWentBack
 
@@ -46,7 +48,7 @@ class ClosedPeriods(Mapping[int, Activation]):
 
     async def records(self) -> list[PeriodRecord]:
         """The sealed periods that are kept, oldest first, from the store. StoreError."""
-        found = await self._store.scan("periods", prefix=f"{self._chain_id}/")
+        found = await self._store.scan("periods", prefix=in_chain(self._chain_id, ""))
         records = [PeriodRecord(*msgpack.unpackb(body)) for _, body in found]
         return sorted((r for r in records if r.sealed), key=lambda r: r.serial)
 
@@ -73,7 +75,7 @@ class ClosedPeriods(Mapping[int, Activation]):
         self._failed.pop(serial, None)
         self._failed_at_s.pop(serial, None)
 
-    async def loaded(self, record: PeriodRecord) -> Activation:
+    async def ensure_loaded(self, record: PeriodRecord) -> Activation:
         """A closed period, loaded. ApiError storage_unavailable if it cannot be, period_loading if the chain
         was let go of meanwhile.
         """
@@ -140,7 +142,7 @@ class ClosedPeriods(Mapping[int, Activation]):
         return count
 
     async def _erase_one(self, record: PeriodRecord, player_id: str, anonymous_id: str, now_ms: int) -> int:
-        reader = await self.loaded(record)
+        reader = await self.ensure_loaded(record)
         journaled = reader.period.seq != reader.period.saved_seq  # an erasure that was interrupted
         if not reader.period.mentions(player_id) and not journaled:
             return 0
@@ -150,7 +152,7 @@ class ClosedPeriods(Mapping[int, Activation]):
         count = 0
         if writer.period.mentions(player_id):
             count = int(writer.period.entry(player_id) is not None)
-            await writer.submit([[ERASE, now_ms, player_id, anonymous_id]], NO_RANK)
+            await writer.submit([erase(player_id, anonymous_id, now_ms)], NO_RANK)
         await writer.seal()
         writer.record = record
         self._loaded[record.serial] = writer

@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from lbactors.core import inputs
 from lbactors.core.errors import ApiError
-from lbactors.core.model import Row
-from lbactors.core.period import EDIT, ERASE, FULL, NO_RANK, REMOVE, RESTORE
+from lbactors.core.period import FULL, NO_RANK
 from lbactors.period_actor import reads
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.chain import Chain
-from lbactors.period_actor.chain_reads import period_before
+from lbactors.period_actor.period_finder import period_before
+from lbactors.wire.requests import EntryChange
 
-INPUTS = {"remove": REMOVE, "edit": EDIT, "restore": RESTORE}
+EDITS: dict[str, Callable[..., inputs.Input]] = {
+    "remove": inputs.remove,
+    "edit": inputs.edit,
+    "restore": inputs.restore,
+}
 
 
-async def change_entry(
-    chain: Chain, act: str, player_id: str, fields: Sequence[Any] = ()
-) -> tuple[str, Row | None, Row | None]:
-    """Remove, edit or restore a player's entry in the current period: key, the entry before and after.
-
-    act: remove | edit (fields: score, subscore, metadata, see `period.EDIT`) | restore. ApiError
+async def change_entry(chain: Chain, edit: str, player_id: str, fields: Sequence[Any] = ()) -> EntryChange:
+    """Remove, edit or restore a player's entry in the current period, see `ChangeEntry`. ApiError
     entry_not_found, entry_exists, period_closed.
     """
     found = chain.current(chain.clock.now_ms())
     if not isinstance(found, Activation) or found.state == "sealed":
         raise ApiError("period_closed", f"window {chain.spec.window} takes no more changes")
-    found = await chain.open.awake(found.record.serial)
+    found = await chain.open.ensure_awake(found.record.serial)
     found.require_writable()
-    kind = INPUTS[act]
-    if kind != RESTORE and found.period.entry(player_id) is None:
+    if edit != "restore" and found.period.entry(player_id) is None:
         raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
-    chain.hidden.ahead_of(found, [[None, None, player_id]])  # what is restored may be hidden by now
-    (result,) = await found.submit([[kind, chain.clock.now_ms(), player_id, *fields]], FULL)
+    chain.hidden.ahead_of(found, [player_id])  # what is restored may be hidden by now
+    edited = EDITS[edit](player_id, *fields, at_ms=chain.clock.now_ms())
+    (result,) = await found.submit([edited], FULL)
     if result.error == "entry_exists":
         raise ApiError("entry_exists", f"player '{player_id}' has an entry")
     if not result.applied:
@@ -43,7 +44,7 @@ async def change_entry(
     with contextlib.suppress(ApiError):  # it is done: nothing may make it look as if it were not
         before = await period_before(chain, found)
     old, new = result.previous, result.entry
-    return (
+    return EntryChange(
         found.record.key,
         None if old is None else reads.row_of(before, result.previous_rank, player_id, old),
         None if new is None else reads.row_of(before, result.rank, player_id, new),
@@ -54,12 +55,12 @@ async def erase(chain: Chain, player_id: str, anonymous_id: str) -> int:
     """Forget a player in every period that is kept, journals included; how many had an entry."""
     count = 0
     for serial in [a.record.serial for a in chain.open]:
-        activation = await chain.open.awake(serial)
+        activation = await chain.open.ensure_awake(serial)
         if activation.state != "serving":
             raise ApiError("period_loading", f"period {activation.record.key} is {activation.state}")
         if activation.period.mentions(player_id):
             count += activation.period.entry(player_id) is not None
-            await activation.submit([[ERASE, chain.clock.now_ms(), player_id, None]], NO_RANK)
+            await activation.submit([inputs.erase(player_id, None, chain.clock.now_ms())], NO_RANK)
         await activation.snapshot()  # trims the journal, which may still name the player
         if activation.state != "serving":
             raise ApiError("storage_unavailable", "the journal could not be trimmed; ask again")

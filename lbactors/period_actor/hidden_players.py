@@ -13,11 +13,11 @@ follows an older one is behind.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from lbactors.clock import Clock
-from lbactors.core.period import HIDE, NO_RANK, SHOW, Applied
+from lbactors.core.inputs import Input, hide, show
+from lbactors.core.period import NO_RANK, Applied
 from lbactors.period_actor.activation import APPEND_INPUTS, Activation
 
 
@@ -62,29 +62,29 @@ class HiddenPlayers:
             generation = self.generation
             await activation.settle()  # what is on its way may hide somebody who is not hidden any more
             now_ms, period = self._clock.now_ms(), activation.period
-            inputs: list[list[Any]] = [
-                [HIDE, now_ms, player_id, until_ms]
+            inputs: list[Input] = [
+                hide(player_id, until_ms, now_ms)
                 for player_id, until_ms in self.until.items()
                 if (player_id not in period.hidden and period.entry(player_id) is not None)
                 or (player_id in period.hidden and period.hidden[player_id] != until_ms)
             ]
-            inputs += [[SHOW, now_ms, p] for p in period.hidden if p not in self.until]
+            inputs += [show(p, now_ms) for p in period.hidden if p not in self.until]
             for start in range(0, len(inputs), APPEND_INPUTS):
                 await activation.submit(inputs[start : start + APPEND_INPUTS], NO_RANK)
             activation.follows = generation
 
-    def ahead_of(self, activation: Activation, inputs: Iterable[Sequence[Any]]) -> None:
-        """Before submissions are enqueued: hide those players whose first they may be. ApiError."""
+    def ahead_of(self, activation: Activation, player_ids: Iterable[str]) -> None:
+        """Before submissions of these players are enqueued: hide those whose first they may be. ApiError."""
         if not self.until:
             return
         hidden = activation.period.hidden
-        new = {item[2] for item in inputs if item[2] in self.until and item[2] not in hidden}
+        new = {p for p in player_ids if p in self.until and p not in hidden}
         if new:
             self.expire()
             now_ms = self._clock.now_ms()
-            acts = [[HIDE, now_ms, p, self.until[p]] for p in sorted(new) if p in self.until]
-            if acts:
-                activation.enqueue(acts, NO_RANK).add_done_callback(_retrieved)
+            hiding = [hide(p, self.until[p], now_ms) for p in sorted(new) if p in self.until]
+            if hiding:
+                activation.enqueue(hiding, NO_RANK).add_done_callback(_retrieved)
 
 
 def _retrieved(done: asyncio.Future[list[Applied]]) -> None:

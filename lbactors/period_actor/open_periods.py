@@ -87,7 +87,7 @@ class OpenPeriods:
             activation.on_demand = True
             self._guard(activation)
         else:
-            activation.lie_down()
+            activation.deactivate()
 
     def remove(self, activation: Activation) -> None:
         """Give up an activation that was sealed."""
@@ -124,14 +124,14 @@ class OpenPeriods:
     def wake(self, activation: Activation) -> None:
         """Begin to load an activation that sleeps."""
         if activation.state == "asleep":
-            activation.get_up()
+            activation.activate()
             self._guard(activation)
 
     def is_waking(self, activation: Activation) -> bool:
         """Whether it sleeps, or was woken and is not ready yet: worth a moment's wait."""
         return activation.state == "asleep" or activation.on_demand
 
-    async def awake(self, serial: int) -> Activation:
+    async def ensure_awake(self, serial: int) -> Activation:
         """A period that is loaded, woken if it slept. ApiError period_loading if that takes long,
         period_closed if it is no open period any more.
         """
@@ -179,8 +179,8 @@ class OpenPeriods:
         self._tasks.pop(serial).cancel()
         sleeping = self._new(activation.record)
         sleeping.floor_seq = max(sleeping.floor_seq, activation.period.seq)
-        sleeping.lie_down()
-        activation.let_go()
+        sleeping.deactivate()
+        activation.release()
         self._all[self._all.index(activation)] = sleeping
         self._notify()
 
@@ -210,7 +210,7 @@ class OpenPeriods:
             except StoreError as error:
                 if isinstance(error, StoreWentBack):
                     log.error("the store went back", period=loading.period_id, error=str(error))
-                    current.reason = loading.reason
+                    current.inherit_reason(loading)
                     current.on_demand = False  # waiting will not help
                     self._notify()
                     await asyncio.sleep(WENT_BACK_RETRY_S)
@@ -219,7 +219,7 @@ class OpenPeriods:
                 attempt += 1
                 fresh = self._new(current.record)
                 if current is loading:  # nothing readable yet
-                    fresh.reason = loading.reason
+                    fresh.inherit_reason(loading)
                     fresh.on_demand = current.on_demand
                     fresh.floor_seq = max(fresh.floor_seq, current.floor_seq)
                     self._replace(current, fresh)
@@ -255,7 +255,7 @@ class OpenPeriods:
         self._all = [new if a is old else a for a in self._all]
         self._notify()
 
-    async def loaded(self) -> None:
+    async def wait_loaded(self) -> None:
         """Wait until every open period that is awake serves, or cannot."""
         for activation in list(self._all):
             serial = activation.record.serial

@@ -6,14 +6,15 @@ with: the one before in the same chain, None if there is none, or `UNREAD`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from lbactors.core.errors import ApiError
 from lbactors.core.model import PeriodView, Row
 from lbactors.core.period import Entry, Period
 from lbactors.documents.entities import view_of_record
 from lbactors.period_actor.activation import Activation
+from lbactors.wire import reads as query
 
 
 class Unread:
@@ -65,51 +66,53 @@ def _rows(period: Period, before: Before, ranked: Iterable[tuple[int, str]]) -> 
     return rows
 
 
-def page(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
-    """args: offset, limit, score_min, score_max -> rows, offset of the first row, matched.
+class Found(NamedTuple):
+    """What a read finds, see `lbactors.core.model.Reading`. rows: a distribution, where it is asked for."""
 
-    Inside a score range `offset` counts from its best entry.
-    """
-    offset, limit, score_min, score_max = args
+    rows: list[Row] | Mapping[str, object]
+    offset: int = 0
+    matched: int | None = None
+    missing: Sequence[str] = ()
+
+
+def page(period: Period, before: Before, asked: query.Page) -> Found:
+    offset, limit, score_min, score_max = asked
     if score_min is None and score_max is None:
-        return [_rows(period, before, period.ranking.page(offset, limit)), offset, None, []]
+        return Found(_rows(period, before, period.ranking.page(offset, limit)), offset)
     start, end = period.ranking.score_range(score_min, score_max)
     matched = max(end - start, 0)
     rows = period.ranking.page(start + offset, min(limit, max(matched - offset, 0)))
-    return [_rows(period, before, rows), offset, matched, []]
+    return Found(_rows(period, before, rows), offset, matched)
 
 
-def standings(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
-    """args: offset, limit -> rows as of a page, without a comparison: the period before is not needed."""
-    offset, limit = args
-    return [_rows(period, None, period.ranking.page(offset, limit)), offset, None, []]
+def standings(period: Period, before: Before, asked: query.Standings) -> Found:
+    return Found(_rows(period, None, period.ranking.page(asked.offset, asked.limit)), asked.offset)
 
 
-def entry(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
-    """args: player_id -> its row. entry_not_found."""
-    (player_id,) = args
+def entry(period: Period, before: Before, asked: query.Entry) -> Found:
+    return _entry(period, before, asked.player_id)
+
+
+def _entry(period: Period, before: Before, player_id: str) -> Found:
     found = period.entry(player_id)
     if found is None:
         raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
     rank = period.rank(player_id)
-    return [[row_of(before, rank, player_id, found)], period.offset(player_id) or 0, None, []]
+    return Found([row_of(before, rank, player_id, found)], period.offset(player_id) or 0)
 
 
-def around(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
-    """args: player_id, limit, fill -> the neighbours; an unranked player has none but itself."""
-    player_id, limit, fill = args
-    found = period.around(player_id, limit, fill)
+def around(period: Period, before: Before, asked: query.Around) -> Found:
+    """An unranked player has no neighbours but itself."""
+    found = period.around(*asked)
     if found is None:
-        return entry(period, before, [player_id])
+        return _entry(period, before, asked.player_id)
     offset, ranked = found
-    return [_rows(period, before, ranked), offset, None, []]
+    return Found(_rows(period, before, ranked), offset)
 
 
-def lookup(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
-    """args: player_ids -> rows in rank order, unranked ones last, and the players without an entry."""
-    (player_ids,) = args
+def lookup(period: Period, before: Before, asked: query.Lookup) -> Found:
     ranked, unranked, missing = [], [], []
-    for player_id in dict.fromkeys(player_ids):
+    for player_id in dict.fromkeys(asked.player_ids):
         found = period.entry(player_id)
         if found is None:
             missing.append(player_id)
@@ -120,35 +123,38 @@ def lookup(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
         else:
             ranked.append((offset, row_of(before, period.rank(player_id), player_id, found)))
     ranked.sort(key=lambda pair: pair[0])
-    return [[row for _, row in ranked] + unranked, 0, None, missing]
+    return Found([row for _, row in ranked] + unranked, missing=missing)
 
 
-def rank_at(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
-    """args: score, subscore -> the rank that a new player would take; None below min_score."""
-    score, subscore = args
+def rank_at(period: Period, before: Before, asked: query.RankAt) -> Found:
+    score, subscore = asked
     floor = period.rules.min_score
     rank = None if floor is not None and score < floor else period.ranking.rank_of(score, subscore)
-    return [[], 0, rank, []]
+    return Found([], matched=rank)
 
 
-def distribution(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
-    """args: buckets -> the distribution in place of rows."""
-    (buckets,) = args
-    return [period.ranking.distribution(buckets), 0, None, []]
+def distribution(period: Period, before: Before, asked: query.Distribution) -> Found:
+    return Found(period.ranking.distribution(asked.buckets))
 
 
-def stats(period: Period, before: Before, args: Sequence[Any]) -> list[Any]:
-    """No rows: only the period's view and totals."""
-    return [[], 0, None, []]
+def stats(period: Period, before: Before, asked: query.Stats) -> Found:
+    return Found([])
 
 
-KINDS = {
-    "page": page,
-    "standings": standings,
-    "entry": entry,
-    "around": around,
-    "lookup": lookup,
-    "rank_at": rank_at,
-    "distribution": distribution,
-    "stats": stats,
+Read = Callable[[Period, Before, Any], Found]
+READS: dict[type[Any], Read] = {
+    query.Page: page,
+    query.Standings: standings,
+    query.Entry: entry,
+    query.Around: around,
+    query.Lookup: lookup,
+    query.RankAt: rank_at,
+    query.Distribution: distribution,
+    query.Stats: stats,
 }
+WITH_CHANGES = frozenset((query.Page, query.Entry, query.Around, query.Lookup))  # against the period before
+
+
+def answer(period: Period, before: Before, asked: query.Query) -> Found:
+    """ApiError entry_not_found."""
+    return READS[type(asked)](period, before, asked)

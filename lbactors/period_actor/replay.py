@@ -2,24 +2,19 @@
 
 What is stored of a period (the store knows it as opaque bytes):
 
-* journal record: MessagePack `[rules, now_ms, inputs]`; `rules` is None except in the first record of all,
-  and `inputs` are those of `lbactors.core.period`, one for each seq of the record;
+* journal record: a `lbactors.core.inputs.JournalBody`;
 * snapshot: the parts of `Period.next_parts`, of which `meta` names all others with the seq they were put
   under.
-
-Pure but for `read_period`, which reads a store, and `build_period`, which leaves the work to a thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgpack
-
-from lbactors.core.definition import Rules
-from lbactors.core.period import ERASE, REMOVE, SUBMIT, Period
-from lbactors.core.snapshot_parts import META, PeriodLoader
+from lbactors.core.inputs import ERASE, REMOVE, SUBMIT, JournalBody, kind_of
+from lbactors.core.period import Period
+from lbactors.core.snapshot_parts import META, Meta, PeriodLoader
 from persistence.store import Part, Record, Recovered
 
 
@@ -55,14 +50,16 @@ class Replay:
             else:
                 period = self._begun()
                 if period is None:
-                    rules = Rules(*unpack_record(item)[0])
+                    rules = JournalBody.unpack(item.body).rules
+                    if rules is None:
+                        raise ValueError("the first record of a period has no rules")
                     period = self._period = Period.unranked(rules, self._seen_ids_limit)
                 apply_record(period, item)
 
     def _begun(self) -> Period | None:
         """The state so far; None before the first record of a period without a snapshot."""
         if self._period is None and self._seq:
-            self._period = Period.loaded(self._loader.finish(self._seq))
+            self._period = Period.from_parts(self._loader.finish(self._seq))
         return self._period
 
     def finish(self) -> Period | None:
@@ -91,28 +88,22 @@ def apply_record(period: Period, record: Record) -> None:
     """Apply the record that follows the state. ValueError, before anything is applied, if it does not follow;
     an exception of decoding.
     """
-    _, now_ms, inputs = unpack_record(record)
+    _, now_ms, inputs = JournalBody.unpack(record.body)
     if record.first_seq != period.seq + 1 or record.last_seq != period.seq + len(inputs):
         raise ValueError(f"record {record.first_seq}..{record.last_seq} does not follow {period.seq}")
     period.apply(now_ms, inputs)
 
 
-def unpack_record(record: Record) -> tuple[Any, int, list[Any]]:
-    """Rules (None except in a period's first record), server time, inputs. ValueError."""
-    rules, now_ms, inputs = msgpack.unpackb(record.body)
-    return rules, now_ms, inputs
-
-
 def contents(records: Iterable[Record]) -> Contents:
     """What records hold. ValueError or another exception of decoding."""
-    kinds = [item[0] for record in records for item in unpack_record(record)[2]]
+    kinds = [kind for record in records for kind in map(kind_of, JournalBody.unpack(record.body).inputs)]
     submissions, removals, erasures = (kinds.count(kind) for kind in (SUBMIT, REMOVE, ERASE))
     return Contents(submissions, removals, erasures, len(kinds) - submissions - removals - erasures)
 
 
 def part_seqs(meta: bytes) -> dict[str, int]:
     """Part name -> the seq it was put under, as the part `meta` of a snapshot says. ValueError."""
-    manifest = msgpack.unpackb(meta)[4]
+    manifest = Meta.unpack(meta).manifest
     if not isinstance(manifest, dict) or META not in manifest:
         raise ValueError(f"the part {META!r} names no parts")
     return manifest

@@ -13,9 +13,12 @@ from collections.abc import Callable
 import msgpack
 import structlog
 
+from lbactors.core.ids import split_tenant
 from lbactors.core.model import Board, Key, Tenant
+from lbactors.core.packing import pack
 from lbactors.documents.entities import unpack_board, unpack_key, unpack_tenant
-from lbactors.wire.protocol import INCARNATIONS, Caller
+from lbactors.wire.actors import Caller
+from lbactors.wire.catalogue_feed import INCARNATIONS, CatalogueVersion, FeedChange, News
 from lbactors.wire.single_flight import SingleFlight
 
 RETRY_S = 0.2  # pause after a failed watch
@@ -45,12 +48,16 @@ class Catalogue:
         self._boards: dict[str, dict[str, Board]] = {}
         self._homes: dict[str, str] = {}
         self.dormant: set[str] = set()  # homes whose actor does not run
-        self.epoch = 0
-        self.version = 0
+        self.version = CatalogueVersion(0, 0)
         self._moved = asyncio.Condition()
         self._follower: asyncio.Task[None] | None = None
         self._syncing: SingleFlight[None] = SingleFlight()
         self.supervisor_away = ""  # why the last watch failed; empty while there is a supervisor
+
+    @property
+    def epoch(self) -> int:
+        """Of the supervisor that was heard last."""
+        return self.version.epoch
 
     async def start(self) -> None:
         """Fetch everything, then follow in the background."""
@@ -110,15 +117,15 @@ class Catalogue:
     async def _sync(self) -> None:
         try:
             reply = await self._supervisor.call("current_version", timeout_s=SYNC_TIMEOUT_S)
-            await self.reach(*msgpack.unpackb(reply))
+            await self.wait_for(CatalogueVersion(*msgpack.unpackb(reply)))
         except Exception as error:  # the supervisor is away: what is known is used
             log.debug("catalogue not synced", error=repr(error))
 
-    async def reach(self, epoch: int, version: int) -> None:
+    async def wait_for(self, version: CatalogueVersion) -> None:
         """Wait until the copy shows a version, at most SYNC_TIMEOUT_S."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SYNC_TIMEOUT_S), self._moved:
-                await self._moved.wait_for(lambda: (self.epoch, self.version) >= (epoch, version))
+                await self._moved.wait_for(lambda: self.version >= version)
 
     async def supervisor_back(self, within_s: float) -> bool:
         """Wait for a supervisor that is known to be away, for so long at most; whether it is there."""
@@ -139,28 +146,28 @@ class Catalogue:
                 await asyncio.sleep(RETRY_S)
 
     async def _watch(self) -> None:
-        payload = bytes(msgpack.packb([self.epoch, self.version]))
-        reply = await self._supervisor.call("watch", payload, timeout_s=WATCH_TIMEOUT_S)
-        epoch, version, full, changes = msgpack.unpackb(reply)
-        if full:
+        reply = await self._supervisor.call("watch", pack(self.version), timeout_s=WATCH_TIMEOUT_S)
+        news = News.from_wire(msgpack.unpackb(reply))
+        if news.full:
             self._tenants, self._keys, self._keys_by_hash = {}, {}, {}
             self._boards, self._homes, self.dormant = {}, {}, set()
             self._on_profile("", "")
-        for collection, doc_id, body in changes:
-            self._take(collection, doc_id, body)
+        for change in news.changes:
+            self._take(change)
         async with self._moved:
-            self.epoch, self.version = epoch, version
+            self.version = CatalogueVersion(news.epoch, news.version)
             self.supervisor_away = ""
             self._moved.notify_all()
 
-    def _take(self, collection: str, doc_id: str, body: bytes | None) -> None:
+    def _take(self, change: FeedChange) -> None:
+        collection, doc_id, body = change
         if collection == "homes":
             if body is None:
                 self._homes.pop(doc_id, None)
             else:
                 self._homes[doc_id] = body.decode()
         elif collection == "leaderboards":
-            tenant_id, leaderboard_id = doc_id.split("/", 1)
+            tenant_id, leaderboard_id = split_tenant(doc_id)
             boards = self._boards.setdefault(tenant_id, {})
             if body is None:
                 boards.pop(leaderboard_id, None)
@@ -183,7 +190,7 @@ class Catalogue:
             self.dormant.discard(doc_id)
             self._on_actor(doc_id, body.decode())
         elif collection == "profiles":
-            tenant_id, player_id = doc_id.split("/", 1)
+            tenant_id, player_id = split_tenant(doc_id)
             self._on_profile(tenant_id, player_id)
 
     def check(self) -> None:

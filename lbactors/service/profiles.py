@@ -11,7 +11,8 @@ from typing import Any
 
 import msgpack
 
-from lbactors.core.errors import ApiError
+from lbactors.core.ids import in_tenant
+from lbactors.documents.storage_errors import storage_errors
 from persistence.store import Store, StoreError
 
 KEPT = 200_000  # players whose profile, or lack of one, is remembered
@@ -41,10 +42,8 @@ class Profiles:
 
     async def get(self, tenant_id: str, player_ids: list[str]) -> dict[str, Profile]:
         """Profiles of those players that have one. ApiError storage_unavailable."""
-        try:
+        with storage_errors():
             return await self._get(tenant_id, player_ids)
-        except StoreError as error:
-            raise ApiError("storage_unavailable", str(error)) from error
 
     async def get_known(self, tenant_id: str, player_ids: list[str]) -> dict[str, Profile]:
         """Like `get`; while the store is away, those that were read before, whatever became of them since."""
@@ -69,7 +68,7 @@ class Profiles:
                 found[player_id] = entry[1]
         if not missing:
             return found
-        bodies = await self._store.get("profiles", [f"{tenant_id}/{p}" for p in missing])
+        bodies = await self._store.get("profiles", [in_tenant(tenant_id, p) for p in missing])
         for player_id, body in zip(missing, bodies, strict=True):
             profile = None if body is None else msgpack.unpackb(body)
             if changes == self._changes:  # else what was read may be older than a change

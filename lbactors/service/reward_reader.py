@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import board_of_chain, board_uid, in_chain
 from lbactors.core.model import Board, PeriodRecord, PeriodView
 from lbactors.documents.entities import view_of_record
 from lbactors.documents.rewards import (
@@ -36,7 +37,8 @@ from lbactors.documents.rewards import (
     shares,
     winners_of,
 )
-from persistence.store import Store, StoreError
+from lbactors.documents.storage_errors import storage_errors
+from persistence.store import Store
 
 CHUNKS_AT_ONCE = 200  # looked at for one page of a filtered listing
 PLAYER_CLAIMS = 10_000  # of one player, looked at for a listing
@@ -73,10 +75,8 @@ class RewardReader:
         self._now_ms = now_ms
 
     async def _get(self, collection: str, doc_ids: list[str]) -> list[bytes | None]:
-        try:
+        with storage_errors():
             return await self._store.get(collection, doc_ids)
-        except StoreError as error:
-            raise ApiError("storage_unavailable", str(error)) from error
 
     # Of a period ----------------------------------------------------------------------------------------
 
@@ -87,7 +87,7 @@ class RewardReader:
         that is sealed without a promise has no rewards.
         """
         chain_id = board.chain_id(window)
-        (stored,) = await self._get("periods", [f"{chain_id}/{period_key}"])
+        (stored,) = await self._get("periods", [in_chain(chain_id, period_key)])
         record = None if stored is None else PeriodRecord(*msgpack.unpackb(stored))
         serial = 0 if record is None else record.serial
         if record is None:
@@ -223,17 +223,15 @@ class RewardReader:
         newest first. At most PLAYER_CLAIMS are looked at.
         """
         prefix = player_prefix(tenant_id, player_id)
-        try:
+        with storage_errors():
             rows = await self._store.scan("claims", prefix=prefix, limit=PLAYER_CLAIMS)
-        except StoreError as error:
-            raise ApiError("storage_unavailable", str(error)) from error
-        known = {f"{board.leaderboard_id}~{board.uid}" for board in boards}
+        known = {board_uid(board.tenant_id, board.leaderboard_id, board.uid) for board in boards}
         now_ms = self._now_ms()
         found = []
         for doc_id, body in rows:
             chain_id, serial = chain_of_claim(tenant_id, player_id, doc_id)
             claim = Claim(*msgpack.unpackb(body))
-            if chain_id.split("/")[1] not in known or now_ms >= claim.expires_at_ms:
+            if board_of_chain(chain_id) not in known or now_ms >= claim.expires_at_ms:
                 continue
             if claimed is None or claimed == (claim.claimed_at_ms is not None):
                 found.append((chain_id, serial, claim))

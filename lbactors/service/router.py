@@ -12,18 +12,25 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import window_of_chain
+from lbactors.core.model import Reading
+from lbactors.core.packing import pack
 from lbactors.service.catalogue import Catalogue
 from lbactors.settings import ServerSettings
+from lbactors.wire.actors import Actor, ActorFinder, ActorGone
 from lbactors.wire.batching import Channel
-from lbactors.wire.protocol import ASLEEP, ERROR, NOT_HERE, Actor, ActorFinder, ActorGone
-from lbactors.wire.rpc import ConnectionLost, RpcClient
+from lbactors.wire.catalogue_feed import CatalogueVersion
+from lbactors.wire.reads import Lookup, Query, ReadAnswer, ReadOp
+from lbactors.wire.replies import ASLEEP, NOT_HERE, Reply
+from lbactors.wire.rpc import ConnectionLost, RpcClient, VersionRefused
 from lbactors.wire.single_flight import SingleFlight
+from lbactors.wire.writes import WriteCall, WriteOp
 
 READS_WAITING = 20_000
 READS_AT_ONCE = 512
@@ -41,10 +48,15 @@ log = structlog.get_logger("service")
 
 def lost_write(error: Exception) -> ApiError:
     """A write whose call did not come back: nobody knows whether it was journaled."""
+    if isinstance(error, VersionRefused):
+        return lost_read(error)
     return ApiError("storage_unavailable", "the period actor went away; send the same submission_id again")
 
 
 def lost_read(error: Exception) -> ApiError:
+    """What nothing was done for."""
+    if isinstance(error, VersionRefused):
+        return ApiError("period_loading", str(error))
     return ApiError("period_loading", "the period actor went away and is being started again")
 
 
@@ -66,19 +78,19 @@ class Router:
         self._now_ms = now_ms
         self._writes: dict[str, Channel] = {}
         self._reads: dict[str, Channel] = {}
-        self._lines: dict[str, RpcClient] = {}
+        self._clients: dict[str, RpcClient] = {}
         self._rousing: SingleFlight[None] = SingleFlight()  # by actor
         self._waking: SingleFlight[bool] = SingleFlight()  # by chain
         self._reports: dict[str, asyncio.Task[None]] = {}
 
     def close(self) -> None:
-        for line in self._lines.values():
-            line.close()
+        for client in self._clients.values():
+            client.close()
 
-    def _line(self, name: str) -> RpcClient:
+    def _client(self, name: str) -> RpcClient:
         """The direct connection to an actor."""
-        line = self._lines.get(name)
-        if line is None:
+        client = self._clients.get(name)
+        if client is None:
 
             async def endpoint() -> bytes:
                 actor = self._cluster.find(name)
@@ -86,13 +98,13 @@ class Router:
                     raise ActorGone(f"{name} is being started")
                 return await actor.call("endpoint", timeout_s=ENDPOINT_TIMEOUT_S)
 
-            line = self._lines[name] = RpcClient(endpoint)
-        return line
+            client = self._clients[name] = RpcClient(endpoint)
+        return client
 
     def moved(self, name: str, incarnation: str) -> None:
         """An actor is another process now."""
-        if name in self._lines:
-            self._lines[name].moved(incarnation)
+        if name in self._clients:
+            self._clients[name].moved(incarnation)
 
     def _channel(self, name: str, method: str) -> Channel:
         channels, lost = (self._writes, lost_write) if method == "write" else (self._reads, lost_read)
@@ -108,12 +120,20 @@ class Router:
                 self._report(name, error)
                 return lost(error)
 
-            now_ms = self._now_ms if method == "write" else None
-            channel = channels[name] = Channel(self._line(name), method, note, limit, batch, now_ms)
+            request = self._write_call if method == "write" else list
+            channel = channels[name] = Channel(self._client(name), method, note, limit, batch, request)
         return channel
+
+    def _write_call(self, ops: list[WriteOp]) -> WriteCall:
+        """It says when it was sent, so the actor can tell how long ago something arrived, whatever the clocks
+        say.
+        """
+        return WriteCall(self._now_ms(), ops)
 
     def _report(self, name: str, error: Exception | None) -> None:
         """Tell the supervisor that an actor is away or lacks a chain."""
+        if isinstance(error, VersionRefused):
+            return  # it is there
         if error is not None:
             log.warning("period actor away", actor=name, error=str(error))
         if name not in self._reports:
@@ -131,30 +151,30 @@ class Router:
         finally:
             del self._reports[name]
 
-    def _value(self, reply: list[Any], name: str) -> Any:
+    def _value(self, reply: Reply, name: str) -> Any:
         """What a reply says, or the error that it is."""
-        if reply[0] == ERROR:
-            if reply[1][0] == "internal_error":
-                raise RuntimeError(reply[1][1])
-            raise ApiError.from_wire(reply[1])
-        if reply[0] == NOT_HERE:
+        error = reply.error
+        if error is not None:
+            raise error if error.code != "internal_error" else RuntimeError(error.message)
+        if reply.status == NOT_HERE:
             self._report(name, None)
             raise ApiError("period_loading", "the period is being loaded")
-        return reply[1]
+        return reply.value
 
-    async def write(self, chain_id: str, op: list[Any], weight: int) -> Any:
-        """Send an operation to a chain's home. One that sleeps is woken, one that moves is waited for:
+    async def write(self, op: WriteOp, weight: int) -> Any:
+        """Send an operation to its chain's home. One that sleeps is woken, one that moves is waited for:
         nothing was taken then, so the operation is sent again. ApiError.
         """
+        chain_id = op.chain_id
         deadline_s = time.monotonic() + FOUND_WITHIN_S
         while True:
             name = await self._live_home(chain_id)
             if name is None:
-                raise ApiError("period_not_open", f"window '{chain_id.rpartition('/')[2]}' has no period yet")
-            reply = await self._channel(name, "write").send([chain_id, *op], weight)
-            if reply[0] not in (NOT_HERE, ASLEEP) or time.monotonic() >= deadline_s:
+                raise ApiError("period_not_open", f"window '{window_of_chain(chain_id)}' has no period yet")
+            reply = await self._channel(name, "write").send(op, weight)
+            if reply.status not in (NOT_HERE, ASLEEP) or time.monotonic() >= deadline_s:
                 return self._value(reply, name)
-            if reply[0] == ASLEEP:
+            if reply.status == ASLEEP:
                 await self._wake(chain_id, name)
             else:
                 await self._look_again(chain_id, name)
@@ -181,20 +201,20 @@ class Router:
         except Exception as error:  # whatever keeps it from that, whoever asked can ask again
             log.exception("dormant chains get no home", home=name)
             raise ApiError("period_loading", "the period has no home yet") from error
-        await self._catalogue.reach(*msgpack.unpackb(reply))
+        await self._catalogue.wait_for(CatalogueVersion(*msgpack.unpackb(reply)))
 
     async def _wake(self, chain_id: str, name: str) -> None:
         """Have a chain's open periods loaded; callers at the same time share one call. ApiError."""
 
         async def ask() -> bool:
-            payload = bytes(msgpack.packb(chain_id))
             async with asyncio.timeout(LOAD_TIMEOUT_S):
-                reply = msgpack.unpackb(await self._line(name).call("wake", payload))
-            return reply[0] == NOT_HERE or bool(reply[1])
+                packed = await self._client(name).call("wake", pack(chain_id))
+            reply = Reply.from_wire(msgpack.unpackb(packed))
+            return reply.status == NOT_HERE or bool(reply.value)
 
         try:
             awake = await self._waking.of(chain_id, ask)
-        except (ConnectionLost, ActorGone, TimeoutError) as error:
+        except (ConnectionLost, VersionRefused, ActorGone, TimeoutError) as error:
             self._report(name, error)
             raise lost_read(error) from error  # nothing was taken
         if not awake:
@@ -205,42 +225,38 @@ class Router:
         self._report(name, None)
         await self._catalogue.home_changed(chain_id, name, MOVED_LOOK_S)
 
-    async def read(
-        self, chain_id: str, ref: str, kind: str, args: list[Any], render: Callable[[Any], Any]
-    ) -> Any:
-        """What `render` makes of a read's value; equal reads that wait share it."""
+    async def read(self, chain_id: str, ref: str, query: Query) -> Reading:
+        """A read's answer, which must not be changed: equal reads that wait share it. ApiError."""
         name = await self._live_home(chain_id)
-        op = [chain_id, ref, kind, args]
-        key = (chain_id, ref, kind, *args) if kind != "lookup" else object()
+        op = ReadOp.of(chain_id, ref, query)
+        key = object() if isinstance(query, Lookup) else op
 
-        def convert(reply: list[Any]) -> Any:
-            if reply[0] == NOT_HERE:
+        def convert(reply: Reply) -> Any:
+            if reply.status == NOT_HERE:
                 return ELSEWHERE
             value = self._value(reply, name or "")
-            return COLD if value is None else render(value)
+            return COLD if value is None else ReadAnswer.from_wire(value)
 
         deadline_s = time.monotonic() + FOUND_WITHIN_S
         while name is not None:
             found = await self._channel(name, "read").send_shared(key, op, convert)
             if found is COLD:
                 reply = await self._load(name, op)
-                if reply[0] != NOT_HERE:
-                    return render(self._value(reply, name))
+                if reply.status != NOT_HERE:
+                    return ReadAnswer.from_wire(self._value(reply, name))
             elif found is not ELSEWHERE:
-                return found
+                return cast("Reading", found)
             if time.monotonic() >= deadline_s:
                 break
             await self._look_again(chain_id, name)
             name = await self._live_home(chain_id)
         raise ApiError("period_loading", "the period is being loaded")
 
-    async def _load(self, name: str, op: list[Any]) -> list[Any]:
+    async def _load(self, name: str, op: ReadOp) -> Reply:
         """A read of a period that is not in memory, by a call of its own: others need not wait for it."""
         try:
             async with asyncio.timeout(LOAD_TIMEOUT_S):
-                reply: list[Any] = msgpack.unpackb(
-                    await self._line(name).call("load", bytes(msgpack.packb(op)))
-                )
-        except (ConnectionLost, ActorGone, TimeoutError) as error:
+                packed = await self._client(name).call("load", pack(op))
+        except (ConnectionLost, VersionRefused, ActorGone, TimeoutError) as error:
             raise lost_read(error) from error
-        return reply
+        return Reply.from_wire(msgpack.unpackb(packed))

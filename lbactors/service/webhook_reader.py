@@ -8,6 +8,7 @@ import msgpack
 import orjson
 
 from lbactors.core.errors import ApiError
+from lbactors.documents.storage_errors import storage_errors
 from lbactors.documents.webhooks import (
     BODY,
     PENDING,
@@ -88,13 +89,9 @@ class WebhookReader:
         return None
 
     async def _get(self, collection: str, doc_ids: list[str]) -> list[bytes | None]:
-        try:
+        with storage_errors():
             return await self._store.get(collection, doc_ids)
-        except StoreError as error:
-            raise ApiError("storage_unavailable", str(error)) from error
 
     async def _scan(self, collection: str, prefix: str) -> list[tuple[str, bytes]]:
-        try:
+        with storage_errors():
             return await self._store.scan(collection, prefix=prefix)
-        except StoreError as error:
-            raise ApiError("storage_unavailable", str(error)) from error

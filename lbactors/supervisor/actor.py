@@ -16,14 +16,16 @@ import msgpack
 
 from lbactors.actor_settings import ActorSettings
 from lbactors.core.errors import ApiError
-from lbactors.documents.audit import Who
+from lbactors.core.packing import pack
 from lbactors.logs import configure_logs
 from lbactors.plugins import Plugins
 from lbactors.supervisor.commands.runner import CommandRunner
 from lbactors.supervisor.events.plugin_listeners import PluginListeners
 from lbactors.supervisor.state import OWNER
 from lbactors.supervisor.supervisor import Supervisor
-from lbactors.wire.protocol import Actors, pack
+from lbactors.wire.actors import Actors
+from lbactors.wire.catalogue_feed import CatalogueVersion
+from lbactors.wire.commands import CommandCall, CommandReply
 from persistence import open_store
 from persistence.store import WENT_BACK, Store, StoreError, StoreWentBack
 
@@ -99,28 +101,30 @@ class SupervisorActor:
     # Calls of gateways ----------------------------------------------------------------------------------
 
     async def watch(self, payload: bytes) -> bytes:
-        """[epoch, version] -> see `Feed.watch`."""
+        """`CatalogueVersion` -> `News`, see `Feed.watch`."""
         supervisor = await self.start()
-        return pack(await supervisor.state.feed.watch(*msgpack.unpackb(payload)))
+        return pack(await supervisor.state.feed.watch(*CatalogueVersion(*msgpack.unpackb(payload))))
 
     async def current_version(self) -> bytes:
-        """[epoch, version] of the catalogue."""
+        """`CatalogueVersion`."""
         supervisor = await self.start()
-        return pack([supervisor.state.epoch, supervisor.state.feed.version])
+        return pack(CatalogueVersion(supervisor.state.epoch, supervisor.state.feed.version))
 
     async def command(self, payload: bytes) -> bytes:
-        """[name, tenant_id, args, idempotency, who] -> [0, status, body, epoch, version] or [1, error]."""
-        name, tenant_id, args, idempotency, who = msgpack.unpackb(payload)
+        """`CommandCall` -> `CommandReply`, or an error."""
+        call = CommandCall.from_wire(msgpack.unpackb(payload))
         try:
             supervisor = await self.start()
             runner = self._commands
             assert runner is not None
-            status, body = await runner.run(name, tenant_id, args, idempotency, who and Who(*who))
+            status, body = await runner.run(call.name, call.tenant_id, call.args, call.idempotency, call.who)
         except ApiError as error:
-            return pack([1, error.to_wire()])
+            return pack(CommandReply.error_to_wire(error))
         except StoreError as error:
-            return pack([1, ApiError("storage_unavailable", str(error)).to_wire()])
-        return pack([0, status, body, supervisor.state.epoch, supervisor.state.feed.version])
+            failed = ApiError("storage_unavailable", str(error))
+            return pack(CommandReply.error_to_wire(failed))
+        shown_by = CatalogueVersion(supervisor.state.epoch, supervisor.state.feed.version)
+        return pack(CommandReply(status, body, shown_by).to_wire())
 
     async def report(self, name: bytes) -> bytes:
         """A gateway found an actor away, or without a chain that it should have."""
@@ -128,10 +132,10 @@ class SupervisorActor:
         return b""
 
     async def rouse(self, name: bytes) -> bytes:
-        """A gateway needs chains that are dormant; [epoch, version] of the catalogue that has their home."""
+        """A gateway needs chains that are dormant; the `CatalogueVersion` that has their home."""
         supervisor = await self.start()
         await supervisor.rouse(name.decode())
-        return pack([supervisor.state.epoch, supervisor.state.feed.version])
+        return pack(CatalogueVersion(supervisor.state.epoch, supervisor.state.feed.version))
 
     async def status(self, brief: bytes = b"") -> bytes:
         """For operators, see `Supervisor.status`."""

@@ -10,7 +10,7 @@ from lbactors.core import lifecycle, placement, schedule
 from lbactors.core.definition import Rules
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.timeframe import Span, next_span
-from lbactors.wire.protocol import ChainSpec
+from lbactors.wire.chain_spec import ChainSpec
 
 
 class ChainState:

@@ -29,6 +29,7 @@ from lbactors.supervisor.purging import Purging
 from lbactors.supervisor.reviews import Reviews
 from lbactors.supervisor.rewards.granting import Granting
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire.requests import Erase
 from persistence.store import Change, StoreError, scan_pages
 
 CHAINS_AT_ONCE = 8
@@ -119,10 +120,10 @@ class Erasure:
         self, chain: ChainState, player_id: str, anonymous_id: str, limit: asyncio.Semaphore
     ) -> int:
         """In the periods of a chain; how many had an entry. ApiError."""
-        payload = [chain.chain_id, player_id, anonymous_id]
+        request = Erase(chain.chain_id, player_id, anonymous_id)
         async with limit, chain.lock:
             try:
-                return int(await self.hosting.change(chain, "erase", payload))
+                return int(await self.hosting.change(chain, "erase", request))
             except ApiError:
                 if self.state.knows(chain):
                     raise

@@ -12,7 +12,6 @@ documents of those go some time later (`forget_expired`).
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import msgpack
 import structlog
@@ -20,6 +19,7 @@ import structlog
 from lbactors.core.errors import ApiError, invalid
 from lbactors.documents.hidden_players import HIDDEN, SHOWN, Hidden
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire.requests import HiddenList, Moderate
 from persistence.store import Change
 
 HIDDEN_LIMIT = 10_000  # players of a tenant
@@ -47,21 +47,21 @@ class HiddenPlayers:
 
     # Telling actors -------------------------------------------------------------------------------------
 
-    def changes_since(self, since: int) -> list[Any]:
-        """What an actor is told that knows everything up to a version: [version, lists, whether those are
-        all (it may know others from an earlier supervisor)].
+    def changes_since(self, since: int) -> Moderate:
+        """What an actor is told that knows everything up to a version; one that knows nothing yet may know
+        other lists from an earlier supervisor.
         """
         now_ms = self.state.clock.now_ms()
         lists = [
-            [
+            HiddenList(
                 tenant_id,
                 version,
                 {p: h.ends_ms for p, h in self._lists.get(tenant_id, {}).items() if h.runs(now_ms)},
-            ]
+            )
             for tenant_id, version in self._versions.items()
             if version > since
         ]
-        return [self.version, lists, not since]
+        return Moderate(self.version, lists, complete=not since)
 
     def take(self, tenant_id: str, player_id: str, hidden: Hidden | None) -> None:
         """Note a change that is durable."""

@@ -22,23 +22,18 @@ import structlog
 
 from lbactors.core import placement
 from lbactors.core.errors import ApiError
+from lbactors.core.model import Reading
+from lbactors.core.packing import pack
 from lbactors.supervisor.chain_state import ChainState
-from lbactors.supervisor.feed import Published
 from lbactors.supervisor.hidden_players import HiddenPlayers
 from lbactors.supervisor.state import SupervisorState
-from lbactors.wire.protocol import (
-    ERROR,
-    INCARNATIONS,
-    NOT_HERE,
-    VALUE,
-    Actor,
-    ActorGone,
-    Actors,
-    Unanswered,
-    digest,
-    pack,
-    value_of,
-)
+from lbactors.wire.actors import Actor, ActorGone, Actors, Unanswered
+from lbactors.wire.catalogue_feed import INCARNATIONS, FeedChange
+from lbactors.wire.chain_spec import HostedDigest
+from lbactors.wire.ping import ChainPing, Ping
+from lbactors.wire.reads import Query, ReadAnswer, ReadOp
+from lbactors.wire.replies import NOT_HERE, VALUE, Reply
+from lbactors.wire.requests import Host, Release
 from persistence.store import Change
 
 CALL_TIMEOUT_S = 30.0
@@ -59,7 +54,7 @@ class ActorState:
         self.ref = ref
         self.incarnation = ""
         self.chains: set[str] = set()
-        self.last_ping: dict[str, Any] = {}
+        self.last_ping: Ping | None = None  # None while it is away
         self.lock = asyncio.Lock()
         self.observed_at_s = 0.0
         self.quiet_since_s = time.monotonic()  # nothing of it was awake since then
@@ -82,13 +77,13 @@ class Hosting:
         self._number = 0  # of the newest actor
         state.feed.add_source(self._incarnations)
 
-    def _incarnations(self) -> Iterable[Published]:
+    def _incarnations(self) -> Iterable[FeedChange]:
         """Which process each actor is, for gateways; empty where it does not run."""
         for name, actor in self.actors.items():
             if actor.incarnation:
-                yield INCARNATIONS, name, actor.incarnation.encode()
+                yield FeedChange(INCARNATIONS, name, actor.incarnation.encode())
         for name in self.dormant:
-            yield INCARNATIONS, name, b""
+            yield FeedChange(INCARNATIONS, name, b"")
 
     def restore(self, awake: Iterable[str]) -> None:
         """Know again which chain lives where, from the chains' homes. awake: actors to start again at once;
@@ -156,14 +151,14 @@ class Hosting:
             self.actor(self.new_name())
             idle += 1
 
-    async def call_home(self, chain: ChainState, method: str, value: Any) -> Any:
+    async def call_home(self, chain: ChainState, method: str, request: Any) -> Reply:
         """Call the actor that has a chain; a dormant chain gets one. ApiError period_loading."""
         if chain.home in self.dormant:
             await self.rouse(chain.home)
         actor = self.actors.get(chain.home)
         if actor is None:  # it went dormant again
             raise ApiError("period_loading", f"{chain.home} does not run")
-        return await self.call(actor, method, value)
+        return Reply.from_wire(await self.call(actor, method, request))
 
     async def rouse(self, name: str) -> None:
         """Give dormant chains a home in an actor that runs, an idle one or the least loaded, which needs no
@@ -187,10 +182,10 @@ class Hosting:
         self.start_spares()
         await self.host([c for c in chains if c.records], wait=False)
 
-    async def call(self, actor: ActorState, method: str, value: Any) -> Any:
-        """Call a period actor. Unanswered, which is period_loading, if it is away."""
+    async def call(self, actor: ActorState, method: str, request: Any) -> Any:
+        """Call a period actor; its unpacked answer. Unanswered, which is period_loading, if it is away."""
         try:
-            return msgpack.unpackb(await actor.ref.call(method, pack(value), timeout_s=CALL_TIMEOUT_S))
+            return msgpack.unpackb(await actor.ref.call(method, pack(request), timeout_s=CALL_TIMEOUT_S))
         except (ActorGone, TimeoutError) as error:
             self.state.spawn(self.probe(actor.ref.name))
             raise Unanswered("period_loading", f"{actor.ref.name} is away: {error}") from error
@@ -208,20 +203,20 @@ class Hosting:
                 await self.tell_who_is_hidden(actor)
                 group = [c for c in group if self.state.knows(c)]  # the others were purged meanwhile
                 versions = {c.chain_id: c.version for c in group}
-                specs = [c.spec().to_wire() for c in group]
-                replies = await self.call(actor, "host", [specs, wait, actor.moderated])
+                request = Host([c.spec() for c in group], wait, actor.moderated)
+                replies = await self.call(actor, "host", request.to_wire())
             except ApiError:
                 continue
             for chain, reply in zip(group, replies, strict=True):
-                if reply[0] == VALUE:
+                if Reply.from_wire(reply).status == VALUE:
                     actor.hosted[chain.chain_id] = versions[chain.chain_id]
 
     async def tell_who_is_hidden(self, actor: ActorState) -> None:
         """Tell an actor which players are hidden, as far as it does not know. ApiError."""
         while actor.moderated < self.hidden_players.version:
-            told = self.hidden_players.changes_since(actor.moderated)
-            await self.call(actor, "moderate", told)
-            actor.moderated = told[0]
+            request = self.hidden_players.changes_since(actor.moderated)
+            await self.call(actor, "moderate", request)
+            actor.moderated = request.version
 
     async def tell_all_who_is_hidden(self) -> None:
         """Tell all actors; those that are away hear it when they are back."""
@@ -235,17 +230,17 @@ class Hosting:
 
         await asyncio.gather(*(one(a) for a in self.actors.values() if a.incarnation or a.hosted))
 
-    async def change(self, chain: ChainState, method: str, value: Any) -> Any:
+    async def change(self, chain: ChainState, method: str, request: Any) -> Any:
         """What an actor answers that changes entries of a chain, which is hosted and loaded for that if need
         be. Under the chain's lock. ApiError.
         """
         attempt = 0
         while True:
             attempt += 1
-            reply = await self.call_home(chain, method, value)
-            loading = reply[0] == ERROR and reply[1][0] == "period_loading"
-            if attempt > CHANGE_ATTEMPTS or not (loading or reply[0] == NOT_HERE):
-                return value_of(reply)
+            reply = await self.call_home(chain, method, request)
+            loading = reply.error is not None and reply.error.code == "period_loading"
+            if attempt > CHANGE_ATTEMPTS or not (loading or reply.status == NOT_HERE):
+                return reply.result()
             if not self.state.knows(chain):
                 raise ApiError("leaderboard_not_found", "purged meanwhile")
             if loading:
@@ -253,9 +248,10 @@ class Hosting:
             else:
                 await self.host([chain], wait=True)
 
-    async def read(self, chain: ChainState, ref: str, kind: str, args: list[Any]) -> list[Any]:
-        """A read of a chain, as `Chain.read` answers it; loads the period if need be. ApiError."""
-        return list(value_of(await self.call_home(chain, "load", [chain.chain_id, ref, kind, args])))
+    async def read(self, chain: ChainState, ref: str, query: Query) -> Reading:
+        """A read of a chain; loads the period if need be. ApiError."""
+        reply = await self.call_home(chain, "load", ReadOp.of(chain.chain_id, ref, query))
+        return ReadAnswer.from_wire(reply.result())
 
     async def release(self, chain_ids: list[str]) -> None:
         """Have every actor let go of purged chains, wherever they were on their way to. ApiError if one is
@@ -266,7 +262,7 @@ class Hosting:
             placed.difference_update(chain_ids)
 
         async def one(actor: ActorState) -> None:
-            await self.call(actor, "release", [chain_ids, False])
+            await self.call(actor, "release", Release(chain_ids, save=False))
             for chain_id in chain_ids:
                 actor.hosted.pop(chain_id, None)
 
@@ -286,20 +282,21 @@ class Hosting:
             return
         async with actor.lock:
             try:
-                ping = msgpack.unpackb(await actor.ref.call("ping", timeout_s=PING_TIMEOUT_S))
+                packed = await actor.ref.call("ping", timeout_s=PING_TIMEOUT_S)
             except ActorGone as error:
-                actor.last_ping = {}
+                actor.last_ping = None
                 if error.for_good and not self.is_stopping:
                     log.error("period actor is dead for good; a new one is made", actor=name)
                     actor.ref = self.cluster.period_actor(name, self.state.settings)
                 return
             except TimeoutError:
                 return
-            if ping["incarnation"] != actor.incarnation:
-                actor.incarnation = ping["incarnation"]
+            ping = Ping.from_wire(msgpack.unpackb(packed))
+            if ping.incarnation != actor.incarnation:
+                actor.incarnation = ping.incarnation
                 actor.hosted.clear()
                 actor.moderated = 0
-                self.state.feed.publish([(INCARNATIONS, name, actor.incarnation.encode())])
+                self.state.feed.publish([FeedChange(INCARNATIONS, name, actor.incarnation.encode())])
             actor.last_ping = ping
             self._observe(actor, ping)
             try:
@@ -309,7 +306,7 @@ class Hosting:
             wanted = [
                 c for c in (self.state.chains.get(i) for i in actor.chains) if c is not None and c.records
             ]
-            if ping["hosted"] == [len(wanted), digest((c.chain_id, c.version) for c in wanted)]:
+            if ping.hosted == HostedDigest.of((c.chain_id, c.version) for c in wanted):
                 actor.hosted = {c.chain_id: c.version for c in wanted}
                 return
             try:
@@ -321,9 +318,9 @@ class Hosting:
             if missing:
                 await self.host(missing, wait=False)
             if stray and not actor.is_emptied:
-                await self.call(actor, "release", [stray, False])
+                await self.call(actor, "release", Release(stray, save=False))
 
-    def _observe(self, actor: ActorState, ping: dict[str, Any]) -> None:
+    def _observe(self, actor: ActorState, ping: Ping) -> None:
         """Note what a ping tells of chains: how far they are, whether they are awake, how busy."""
         now_s = time.monotonic()
         elapsed_s = max(now_s - actor.observed_at_s, 0.001)
@@ -333,19 +330,18 @@ class Hosting:
             chain = self.state.chains.get(chain_id)
             if chain is None or chain_id not in actor.hosted:
                 continue
-            row = ping["chains"].get(chain_id)
-            if row is None:
+            seen = ping.chains.get(chain_id)
+            if seen is None:
                 if chain.awake or chain.rate_per_s:
                     chain.awake, chain.rate_per_s, chain.entries = False, 0.0, 0
                 continue
-            _, periods, _, work = row
-            chain.awake = any(state != "asleep" for _, state, *_ in periods)
-            chain.entries = sum(period[3] for period in periods)
-            rate_per_s = max(work - chain.work, 0) / elapsed_s
+            chain.awake = any(period.state != "asleep" for period in seen.periods)
+            chain.entries = sum(period.entries for period in seen.periods)
+            rate_per_s = max(seen.work - chain.work, 0) / elapsed_s
             chain.rate_per_s += (rate_per_s - chain.rate_per_s) * weight
-            chain.work = work
-            for *_, serial, seq in periods:
-                chain.saw(serial, seq)
+            chain.work = seen.work
+            for period in seen.periods:
+                chain.saw(period.serial, period.seq)
 
     def chains_of(self, name: str) -> set[str]:
         """The chains whose home has this name."""
@@ -359,19 +355,19 @@ class Hosting:
         found = []
         for name in (*sorted(self.actors), *sorted(self.dormant)):
             actor = self.actors.get(name)
-            ping = actor.last_ping if actor is not None else {}
+            ping = actor.last_ping if actor is not None else None
             chains = [c for c in map(self.state.chains.get, sorted(self.chains_of(name))) if c is not None]
-            awake = ping.get("chains", {})
+            awake = ping.chains if ping is not None else {}
             found.append(
                 {
-                    **ping,
+                    **(ping.shown() if ping is not None else {}),
                     "name": name,
                     "dormant": actor is None,
                     "placed": len(chains),
                     "awake": sum(c.awake for c in chains) if actor is not None else 0,
                     "rate_per_s": round(sum(c.rate_per_s for c in chains), 1),
                     "reserved": placement.is_reserved([c.load() for c in chains]),
-                    "chains": {c.chain_id: awake.get(c.chain_id, [c.version, [], 0, 0]) for c in chains}
+                    "chains": {c.chain_id: awake.get(c.chain_id, ChainPing(c.version)) for c in chains}
                     if with_chains
                     else {},
                 }

@@ -36,7 +36,9 @@ from lbactors.supervisor.events.outbox import Outbox
 from lbactors.supervisor.hosting import Hosting
 from lbactors.supervisor.rewards.granting import Granting
 from lbactors.supervisor.state import SupervisorState
-from lbactors.wire.protocol import NOT_HERE, value_of
+from lbactors.wire.reads import Page
+from lbactors.wire.replies import NOT_HERE
+from lbactors.wire.requests import HandOn, Seal
 from persistence.store import Change
 
 STANDINGS_ROWS = 10  # final standings in an event; all of them are behind its link
@@ -103,7 +105,7 @@ class Lifecycle:
         unused = await self._sealed_unused(chain, record)
         if unused is not None:
             return unused
-        found = await self._asked(chain, "seal", [chain.chain_id, record.serial, chain.version])
+        found = await self._asked(chain, "seal", Seal(chain.chain_id, record.serial, chain.version))
         sealed = PeriodRecord(*found)._replace(key=record.key, stage=record.stage)
         log.info("period closed", chain=chain.chain_id, key=sealed.key, entries=sealed.entries)
         return sealed
@@ -131,7 +133,7 @@ class Lifecycle:
             return False
         if all(record.sealed or record.serial < owed.serial for record in chain.records):
             return False
-        await self._asked(chain, "hand_on", [chain.chain_id, chain.version])
+        await self._asked(chain, "hand_on", HandOn(chain.chain_id, chain.version))
         if not self.state.knows(chain):
             raise ApiError("leaderboard_not_found", "purged while submission ids were handed on")
         settled = owed._replace(ids_owed=False)
@@ -140,13 +142,13 @@ class Lifecycle:
         await self.hosting.host([chain], wait=False)
         return True
 
-    async def _asked(self, chain: ChainState, method: str, ask: list[Any]) -> Any:
+    async def _asked(self, chain: ChainState, method: str, request: Any) -> Any:
         """What a chain's actor answers; it is told to host the chain first if it does not yet. ApiError."""
-        reply = await self.hosting.call_home(chain, method, ask)
-        if reply[0] == NOT_HERE:
+        reply = await self.hosting.call_home(chain, method, request)
+        if reply.status == NOT_HERE:
             await self.hosting.host([chain], wait=True)
-            reply = await self.hosting.call_home(chain, method, ask)
-        return value_of(reply)
+            reply = await self.hosting.call_home(chain, method, request)
+        return reply.result()
 
     # Events ---------------------------------------------------------------------------------------------
 
@@ -173,9 +175,7 @@ class Lifecycle:
     async def _standings(self, chain: ChainState, record: PeriodRecord) -> list[Row]:
         if record.entries == 0:
             return []
-        args = [0, STANDINGS_ROWS, None, None]
-        _, _, _, rows, *_ = await self.hosting.read(chain, record.key, "page", args)
-        return [Row(*row) for row in rows]
+        return (await self.hosting.read(chain, record.key, Page(0, STANDINGS_ROWS))).rows
 
     async def _names(self, tenant_id: str, rows: Sequence[Row]) -> dict[str, str | None]:
         if not rows:

@@ -17,10 +17,13 @@ import structlog
 
 from lbactors.core import placement
 from lbactors.core.errors import ApiError
+from lbactors.core.packing import pack
 from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.hosting import CALL_TIMEOUT_S, ActorState, Hosting
 from lbactors.supervisor.state import SupervisorState
-from lbactors.wire.protocol import INCARNATIONS, ActorGone, pack
+from lbactors.wire.actors import ActorGone
+from lbactors.wire.catalogue_feed import INCARNATIONS, FeedChange
+from lbactors.wire.requests import Release
 from persistence.store import Change, StoreError
 
 PING_S = 1.0
@@ -127,7 +130,7 @@ class Rebalancer:
             source.chains.discard(chain.chain_id)  # so that the next ping does not have it hosted again
             awake = chain.awake
             try:
-                await self.hosting.call(source, "release", [[chain.chain_id], True])
+                await self.hosting.call(source, "release", Release([chain.chain_id], save=True))
             except ApiError:
                 if self.state.knows(chain):
                     source.chains.add(chain.chain_id)  # it is away: it will be loaded there, when it is back
@@ -169,10 +172,10 @@ class Rebalancer:
             del self.hosting.actors[name]
             if actor.chains:
                 self.hosting.dormant[name] = set(actor.chains)
-                self.state.feed.publish([(INCARNATIONS, name, b"")])
+                self.state.feed.publish([FeedChange(INCARNATIONS, name, b"")])
             log.info("actor ends, nobody uses it", actor=name, chains=len(actor.chains))
             try:
-                await self.hosting.call(actor, "release", [sorted(actor.chains), True])
+                await self.hosting.call(actor, "release", Release(sorted(actor.chains), save=True))
             except ApiError as error:  # the journal has everything, and the next activation's epoch is higher
                 log.warning("period actor did not let go in time", actor=name, error=str(error))
         await asyncio.sleep(GATEWAYS_LEARN_S)  # nobody may be on his way to it when it ends

@@ -24,10 +24,11 @@ from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
 from lbactors.core.lifecycle import restored
 from lbactors.core.model import Board, PeriodRecord, Tenant
+from lbactors.core.packing import pack
 from lbactors.documents.entities import unpack_board, unpack_tenant
 from lbactors.supervisor.chain_state import ChainState
-from lbactors.supervisor.feed import Feed, Published
-from lbactors.wire.protocol import pack
+from lbactors.supervisor.feed import Feed
+from lbactors.wire.catalogue_feed import FeedChange
 from persistence.store import WENT_BACK, Change, Fenced, Store, StoreError
 
 OWNER = "supervisor"
@@ -169,11 +170,13 @@ class SupervisorState:
                     self.documents[collection][doc_id] = body
         for listener in self._listeners:
             listener(changes)
-        if news := [change for change in changes if change[0] in (*PUBLISHED, "profiles")]:
+        if news := [
+            FeedChange(*change) for change in changes if change.collection in (*PUBLISHED, "profiles")
+        ]:
             self.feed.publish(news)
 
-    def _published(self) -> Iterable[Published]:
-        return ((c, i, body) for c in PUBLISHED for i, body in self.documents[c].items())
+    def _published(self) -> Iterable[FeedChange]:
+        return (FeedChange(c, i, body) for c in PUBLISHED for i, body in self.documents[c].items())
 
     # Periods and their time -----------------------------------------------------------------------------
 

@@ -37,8 +37,8 @@ from lbactors.supervisor.rewards.claiming import Claims
 from lbactors.supervisor.rewards.granting import Granting
 from lbactors.supervisor.rewards.retention import RewardRetention
 from lbactors.supervisor.state import SupervisorState
-from lbactors.wire.protocol import Actors
-from persistence.store import WENT_BACK, Change, Store, StoreError, trouble_of
+from lbactors.wire.actors import Actors
+from persistence.store import Change, Store, StoreError, trouble_of
 
 TICK_S = 0.2
 PROBED_WITHIN_S = 2.0
@@ -198,14 +198,14 @@ class Supervisor:
             self.state.adopt(late)
         loading, serving = 0, 0
         for actor in self.hosting.actors.values():
-            for _, periods, *_ in actor.last_ping.get("chains", {}).values():
-                for period in periods:
-                    serving += period[1] == "serving"
-                    loading += period[1] not in ("serving", "asleep")
+            for chain in actor.last_ping.chains.values() if actor.last_ping else ():
+                for period in chain.periods:
+                    serving += period.state == "serving"
+                    loading += period.state not in ("serving", "asleep")
         storage = await trouble_of(self.state.store) or "ok"
         if storage == "ok":
-            troubles = [t for a in self.hosting.actors.values() for t in a.last_ping.get("trouble", [])]
-            storage = next((t for t in troubles if WENT_BACK in t), "ok")
+            pings = (a.last_ping for a in self.hosting.actors.values())
+            storage = next((ping.went_back for ping in pings if ping and ping.went_back), "ok")
         known = sum(not r.sealed for c in self.state.chains.values() for r in c.records)
         hosted = self.hosting.all_hosted()
         away = [n for n, a in self.hosting.actors.items() if a.chains and not a.last_ping]

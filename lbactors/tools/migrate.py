@@ -28,6 +28,7 @@ from typing import NamedTuple
 import msgpack
 
 from lbactors.core.instants import format_instant
+from lbactors.core.packing import pack
 from lbactors.core.snapshot_parts import META
 from lbactors.documents.entities import COLLECTIONS
 from lbactors.period_actor.replay import part_seqs
@@ -191,7 +192,7 @@ class Migration:
         return Marker(identity, self._address, self._now_ms(), None)
 
     async def _mark(self, marker: Marker) -> None:
-        change = Change(MARKERS, MARKER, bytes(msgpack.packb(list(marker))))
+        change = Change(MARKERS, MARKER, pack(marker))
         await self._target.commit([change], owner=OWNER, epoch=self._ownership)
 
     async def _confirm(self, marker: Marker) -> Migrated:

@@ -22,9 +22,9 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import NamedTuple
 
-import msgpack
-
+from lbactors.core.ids import chain_of, in_chain
 from lbactors.core.model import PeriodRecord
+from lbactors.core.packing import pack
 from lbactors.core.period import Period
 from lbactors.documents.entities import COLLECTIONS
 from lbactors.period_actor.replay import Contents, contents
@@ -140,8 +140,8 @@ class Repair:
                 found.append(Trouble(place, [str(error)]))
                 continue
             if isinstance(document, PeriodRecord):
-                chain_id = doc_id.rpartition("/")[0]
-                self._records[f"{chain_id}/{document.serial}"] = (doc_id, document)
+                chain_id = chain_of(doc_id)
+                self._records[in_chain(chain_id, document.serial)] = (doc_id, document)
         return found
 
     # Periods --------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class Repair:
         entries, submissions = numbers
         right = record._replace(entries=entries, submissions=submissions, last_seq=remains.seq)
         epoch = await self._store.take_ownership(OWNER)
-        change = Change("periods", doc_id, bytes(msgpack.packb(list(right))))
+        change = Change("periods", doc_id, pack(right))
         await self._store.commit([change], owner=OWNER, epoch=epoch)
         return True
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
+from lbactors.core.ids import board_of_chain, board_uid, chain_of, in_chain, window_of_chain
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.period import Period
 from lbactors.documents.entities import COLLECTIONS
@@ -143,14 +144,14 @@ class Verification:
     def _take(self, collection: str, doc_id: str, document: Board | PeriodRecord | str) -> None:
         """Keep what the periods are held against."""
         if isinstance(document, Board):
-            self._boards[f"{document.tenant_id}/{document.leaderboard_id}~{document.uid}"] = document
+            self._boards[board_uid(document.tenant_id, document.leaderboard_id, document.uid)] = document
         elif isinstance(document, PeriodRecord):
-            self._chains.setdefault(doc_id.rpartition("/")[0], []).append(document)
+            self._chains.setdefault(chain_of(doc_id), []).append(document)
         elif collection == "homes":
             self._homes.append(doc_id)
 
     def _board_of(self, chain_id: str) -> Board | None:
-        return self._boards.get(chain_id.rpartition("/")[0])
+        return self._boards.get(board_of_chain(chain_id))
 
     def _relate(self) -> None:
         """Documents held against each other. Where one could not be read, nothing is said to be missing."""
@@ -167,7 +168,7 @@ class Verification:
                     self._find(ERROR, "document", f"documents periods {chain_id}", text)
         for chain_id in self._homes:
             board = self._board_of(chain_id)
-            wanted = board is not None and chain_id.rpartition("/")[2] in board.windows
+            wanted = board is not None and window_of_chain(chain_id) in board.windows
             if complete and not wanted and chain_id not in self._chains and "periods" not in self._unread:
                 self._find(
                     CAUTION, "leftover", f"document homes {chain_id}", "left over: there is no such chain"
@@ -178,7 +179,7 @@ class Verification:
     async def _read_periods(self) -> set[str]:
         """Look at every period that the store has or a document names; their ids."""
         known = {
-            f"{chain_id}/{record.serial}": (chain_id, record)
+            in_chain(chain_id, record.serial): (chain_id, record)
             for chain_id, records in self._chains.items()
             for record in records
         }
@@ -222,7 +223,7 @@ class Verification:
         return True, period
 
     def _unknown(self, period_id: str) -> None:
-        chain_id = period_id.rpartition("/")[0]
+        chain_id = chain_of(period_id)
         if "periods" in self._unread or "leaderboards" in self._unread:
             return  # its document may be the one that cannot be read
         if self._board_of(chain_id) is None:

@@ -12,11 +12,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from operator import attrgetter
+from typing import Any, Protocol, TypeVar
 
 import msgpack
 
 from lbactors.core.errors import ApiError
+from lbactors.core.packing import pack
+from lbactors.wire.replies import Reply
+
+T = TypeVar("T")
 
 CALLS_IN_FLIGHT = 1
 CALL_TIMEOUT_S = 30.0  # far beyond any healthy call; an actor's death is noticed much earlier
@@ -28,21 +33,33 @@ class Caller(Protocol):
     async def call(self, method: str, payload: bytes) -> bytes: ...
 
 
+def take_batch(waiting: deque[T], weight_of: Callable[[T], int], limit: int) -> list[T]:
+    """Those that waited longest, at least one and as many as weigh no more than the limit together."""
+    batch = [waiting.popleft()]
+    left = limit - weight_of(batch[0])
+    while waiting and (left := left - weight_of(waiting[0])) >= 0:
+        batch.append(waiting.popleft())
+    return batch
+
+
 class _Op:
     __slots__ = ("done", "op", "value", "weight")
 
-    def __init__(self, op: list[Any], weight: int) -> None:
+    def __init__(self, op: Any, weight: int) -> None:
         self.op = op
         self.weight = weight
-        self.done: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self.value: Any = None  # what the first of those who share the reply made of it
+
+
+WEIGHT = attrgetter("weight")
 
 
 class Channel:
     """Calls of one method of one actor. `lost`: what waiting callers are told when the actor is gone.
 
-    weight_limit: submissions (or reads) that may wait, and `batch_weight`: those in one call. now_ms: each
-    call says when it was sent, so the actor can tell how long ago something arrived, whatever the clocks say.
+    weight_limit: submissions (or reads) that may wait, and `batch_weight`: those in one call. `request`: what
+    a call with these operations says, made when it is sent.
     """
 
     def __init__(
@@ -52,28 +69,28 @@ class Channel:
         lost: Callable[[Exception], ApiError],
         weight_limit: int,
         batch_weight: int,
-        now_ms: Callable[[], int] | None = None,
+        request: Callable[[list[Any]], Any] = list,
     ) -> None:
         self._actor = actor
         self._method = method
         self._lost = lost
         self._weight_limit = weight_limit
         self._batch_weight = batch_weight
-        self._now_ms = now_ms
+        self._request = request
         self._waiting: deque[_Op] = deque()
         self._shared: dict[Any, _Op] = {}
         self._weight = 0
         self._running = 0
         self._calls: set[asyncio.Task[None]] = set()
 
-    async def send(self, op: list[Any], weight: int) -> list[Any]:
+    async def send(self, op: Any, weight: int) -> Reply:
         """The actor's reply to one operation. ApiError overloaded, or what `lost` makes."""
         if self._weight + weight > self._weight_limit and self._waiting:
             raise ApiError("overloaded", "too many requests wait for this period")
         item = self._enqueue(op, weight)
         return await item.done
 
-    async def send_shared(self, key: Any, op: list[Any], convert: Callable[[list[Any]], Any]) -> Any:
+    async def send_shared(self, key: Any, op: Any, convert: Callable[[Reply], Any]) -> Any:
         """Like `send`, but equal keys that wait share one operation, and what `convert` makes of its reply.
 
         The value must not be changed. `convert` may raise; then each caller has it raised anew.
@@ -88,7 +105,7 @@ class Channel:
             item.value = convert(reply)
         return item.value
 
-    def _enqueue(self, op: list[Any], weight: int) -> _Op:
+    def _enqueue(self, op: Any, weight: int) -> _Op:
         item = _Op(op, weight)
         self._waiting.append(item)
         self._weight += weight
@@ -106,17 +123,11 @@ class Channel:
         self._running -= 1  # with no await since the look above: whoever comes now starts a new run
 
     async def _send_batch(self) -> None:
-        batch: list[_Op] = []
-        weight = 0
-        while self._waiting and (not batch or weight + self._waiting[0].weight <= self._batch_weight):
-            item = self._waiting.popleft()
-            weight += item.weight
-            batch.append(item)
-        self._weight -= weight
+        batch = take_batch(self._waiting, WEIGHT, self._batch_weight)
+        self._weight -= sum(map(WEIGHT, batch))
         self._shared.clear()  # what is sent now is not joined any more
         try:
-            ops = [item.op for item in batch]
-            payload = bytes(msgpack.packb(ops if self._now_ms is None else [self._now_ms(), ops]))
+            payload = pack(self._request([item.op for item in batch]))
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 replies = msgpack.unpackb(await self._actor.call(self._method, payload))
         except Exception as error:
@@ -127,4 +138,4 @@ class Channel:
             return
         for item, answer in zip(batch, replies, strict=True):
             if not item.done.done():
-                item.done.set_result(answer)
+                item.done.set_result(Reply.from_wire(answer))

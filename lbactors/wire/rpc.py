@@ -1,12 +1,20 @@
-"""A line: a TCP connection from a gateway straight to a period actor's process, for scores and reads.
+"""RPC: a TCP connection from a gateway straight to a period actor's process, for scores and reads.
 
 Ray starts, names, restarts and finds actors, and carries everything administrative. A Ray call however costs
 both sides about half a millisecond of CPU, and a frame over a socket a tenth of that. So the actor opens a
 port, tells it (with a secret) through a Ray call, and gateways speak to it directly.
 
 Frames, both ways: length of the rest (4 bytes, big endian), call number (4 bytes), kind (1 byte), body. The
-first frame of a connection must be the secret; a wrong one closes it. A call's reply has its number, and kind
-0, or 1 with a message if the call failed.
+first frame of a connection is a `Hello`: the secret, and the version of the protocol that the gateway speaks.
+A wrong secret closes the connection, and says nothing. A call's reply has its number, and kind RESULT, or
+FAILED with a message if the call failed.
+
+Versions. Each release that changes frames or messages has a higher one; an actor of version N serves
+gateways of N and N - 1, so that servers can be upgraded one after the other. It tells any other gateway
+REFUSED, with the versions that it serves, and closes: the gateway's calls fail with `VersionRefused` from
+then on, without a connection, until the actor is another process or a pause is over. Version 1 sent the
+secret alone as its first frame. A gateway knows an actor of version 1 by its silence: that closed the
+connection after a hello that it could not read, so the next one is begun as version 1 does it.
 """
 
 from __future__ import annotations
@@ -15,23 +23,85 @@ import asyncio
 import hmac
 import secrets
 import struct
+import time
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgpack
+import structlog
 
+from lbactors.core.packing import pack
+from lbactors.wire.single_flight import SingleFlight
+
+VERSION = 2
+OLDEST = VERSION - 1  # that is still served
+BARE = 1  # the version whose hello is the secret alone
 HEAD = struct.Struct(">IIB")
 HEAD_BYTES = HEAD.size
 FRAME_BYTES = 256 * 1024 * 1024  # a longer frame is no frame
 METHODS = ("write", "read", "load", "wake")  # the kinds of calls, by number
 HELLO = 255
+RESULT, FAILED, REFUSED = range(3)  # the kinds of what an actor sends
 CONNECT_TIMEOUT_S = 5.0
+REFUSED_CLOSES_S = 5.0  # a gateway that was refused closes by itself within this time
+REFUSED_PAUSE_S = 5.0  # between two looks at an actor that does not serve this version
+
+log = structlog.get_logger("rpc")
 
 Handler = Callable[[bytes], Awaitable[bytes]]
 
 
 class ConnectionLost(Exception):
     """The connection ended, or could not be made; whether a call in flight was carried out is unknown."""
+
+
+class VersionRefused(Exception):
+    """An actor does not serve this gateway's version of the protocol; nothing was carried out."""
+
+    def __init__(self, gateway: int, served: Served) -> None:
+        super().__init__(
+            f"this gateway speaks version {gateway} of the protocol, and the period actor serves "
+            f"versions {served.oldest} to {served.newest}: servers are upgraded one version at a time"
+        )
+
+
+class Served(NamedTuple):
+    """The versions that an actor serves: what REFUSED says."""
+
+    oldest: int
+    newest: int
+
+
+class Hello(NamedTuple):
+    """How a gateway begins. What later versions add comes after these two."""
+
+    version: int
+    secret: bytes
+
+    def to_wire(self) -> bytes:
+        return self.secret if self.version == BARE else pack(self)
+
+    @classmethod
+    def from_wire(cls, body: bytes, secret: bytes) -> Hello | None:
+        """None if it does not show the secret."""
+        if hmac.compare_digest(body, secret):
+            return cls(BARE, secret)
+        try:
+            version, shown, *_ = msgpack.unpackb(body)
+        except (ValueError, TypeError, msgpack.UnpackException):
+            return None
+        if not isinstance(version, int) or not isinstance(shown, bytes):
+            return None
+        return cls(version, secret) if hmac.compare_digest(shown, secret) else None
+
+
+class Endpoint(NamedTuple):
+    """Where an actor listens, the secret that a connection must begin with, and which process it is."""
+
+    host: str
+    port: int
+    secret: bytes
+    incarnation: str
 
 
 def frame(number: int, kind: int, body: bytes) -> bytes:
@@ -60,7 +130,7 @@ class _Frames(asyncio.Protocol):
                 return
             if have < end:
                 break
-            self.took(number, kind, bytes(buffer[start + HEAD_BYTES : end]))
+            self.frame_received(number, kind, bytes(buffer[start + HEAD_BYTES : end]))
             start = end
         del buffer[:start]
 
@@ -68,7 +138,7 @@ class _Frames(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
-    def took(self, number: int, kind: int, body: bytes) -> None:
+    def frame_received(self, number: int, kind: int, body: bytes) -> None:
         raise AssertionError("a subclass takes frames")
 
 
@@ -91,21 +161,21 @@ class RpcServer:
         self.address = (host, self._server.sockets[0].getsockname()[1])
 
     def endpoint(self) -> bytes:
-        """What a gateway needs to know: host, port, secret, and which process it is."""
-        return bytes(msgpack.packb([*self.address, self.secret, self.incarnation]))
+        """What a gateway needs to know: an `Endpoint`, packed."""
+        return pack(Endpoint(*self.address, self.secret, self.incarnation))
 
-    def answer(self, callee: _ServerConnection, number: int, kind: int, body: bytes) -> None:
-        task = asyncio.create_task(self._answer(callee, number, kind, body))
+    def answer(self, connection: _ServerConnection, number: int, kind: int, body: bytes) -> None:
+        task = asyncio.create_task(self._answer(connection, number, kind, body))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
-    async def _answer(self, callee: _ServerConnection, number: int, kind: int, body: bytes) -> None:
+    async def _answer(self, connection: _ServerConnection, number: int, kind: int, body: bytes) -> None:
         try:
-            reply = frame(number, 0, await self.handlers[kind](body))
+            reply = frame(number, RESULT, await self.handlers[kind](body))
         except Exception as error:
-            reply = frame(number, 1, repr(error).encode())
-        if callee.transport is not None and not callee.transport.is_closing():
-            callee.transport.write(reply)
+            reply = frame(number, FAILED, repr(error).encode())
+        if connection.transport is not None and not connection.transport.is_closing():
+            connection.transport.write(reply)
 
     def close(self) -> None:
         if self._server is not None:
@@ -113,33 +183,66 @@ class RpcServer:
 
 
 class _ServerConnection(_Frames):
-    def __init__(self, board: RpcServer) -> None:
+    def __init__(self, server: RpcServer) -> None:
         super().__init__()
-        self.board = board
-        self.known = False
+        self._server = server
+        self._is_served = False
+        self._is_refused = False
 
-    def took(self, number: int, kind: int, body: bytes) -> None:
-        if not self.known:
-            self.known = kind == HELLO and hmac.compare_digest(body, self.board.secret)
-            if not self.known:
-                self.drop()
+    def frame_received(self, number: int, kind: int, body: bytes) -> None:
+        if self._is_refused:
+            return  # what was sent behind the hello
+        if not self._is_served:
+            self._greet(kind, body)
         elif kind < len(METHODS):
-            self.board.answer(self, number, kind, body)
+            self._server.answer(self, number, kind, body)
         else:
             self.drop()
 
+    def _greet(self, kind: int, body: bytes) -> None:
+        hello = Hello.from_wire(body, self._server.secret) if kind == HELLO else None
+        if hello is None or self.transport is None:
+            self.drop()
+        elif OLDEST <= hello.version <= VERSION:
+            self._is_served = True
+        else:
+            log.warning("gateway refused", version=hello.version, oldest_served=OLDEST, newest_served=VERSION)
+            self._is_refused = True
+            self.transport.write(frame(0, REFUSED, pack(Served(OLDEST, VERSION))))
+            # Closed at once, with something left to read, the connection might be reset before it is read.
+            asyncio.get_running_loop().call_later(REFUSED_CLOSES_S, self.drop)
+
 
 class _ClientConnection(_Frames):
-    def __init__(self) -> None:
+    def __init__(self, hello: Hello) -> None:
         super().__init__()
+        self.hello = hello
         self.waiting: dict[int, asyncio.Future[bytes]] = {}
         self.lost = False
+        self.heard = False  # anything at all from the other side
+        self.served: Served | None = None  # what was said where this version is refused
+        self._refused_at_s = 0.0
 
-    def took(self, number: int, kind: int, body: bytes) -> None:
+    @property
+    def refused_for_s(self) -> float:
+        """How long ago this version was refused."""
+        return time.monotonic() - self._refused_at_s
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        cast("asyncio.Transport", transport).write(frame(0, HELLO, self.hello.to_wire()))
+
+    def frame_received(self, number: int, kind: int, body: bytes) -> None:
+        self.heard = True
+        if kind == REFUSED:
+            self.served, self._refused_at_s = Served(*msgpack.unpackb(body)), time.monotonic()
+            log.error("refused by a period actor", version=self.hello.version, **self.served._asdict())
+            self.drop()
+            return
         done = self.waiting.pop(number, None)
         if done is None or done.done():
             return
-        if kind == 0:
+        if kind == RESULT:
             done.set_result(body)
         else:
             done.set_exception(RuntimeError(body.decode(errors="replace")))
@@ -148,58 +251,76 @@ class _ClientConnection(_Frames):
         self.lost = True
         for done in self.waiting.values():
             if not done.done():
-                done.set_exception(ConnectionLost(str(error or "the actor closed the connection")))
+                done.set_exception(self._why(error))
         self.waiting.clear()
+
+    def _why(self, error: Exception | None) -> Exception:
+        if self.served is not None:
+            return VersionRefused(self.hello.version, self.served)
+        return ConnectionLost(str(error or "the actor closed the connection"))
 
 
 class RpcClient:
     """The gateway's side: one connection to one actor, made when it is needed, and again when it was lost.
 
-    `endpoint` asks the actor (through Ray) for its present host, port, secret and incarnation.
+    `endpoint` asks the actor (through Ray) for its present `Endpoint`.
     """
 
-    def __init__(self, endpoint: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(self, endpoint: Callable[[], Awaitable[bytes]], version: int = VERSION) -> None:
         self._endpoint = endpoint
-        self._caller: _ClientConnection | None = None
+        self._version = version
+        self._connection: _ClientConnection | None = None
         self._incarnation = ""  # of the actor at the other end
         self._number = 0
-        self._connecting: asyncio.Task[_ClientConnection] | None = None
+        self._connecting: SingleFlight[_ClientConnection] = SingleFlight()
 
     async def call(self, method: str, payload: bytes) -> bytes:
-        """The actor's reply. LineLost; RuntimeError if the method raised; what `endpoint` raises."""
-        caller = self._caller
-        if caller is None or caller.lost:
-            caller = await self._connected()
+        """The actor's reply. VersionRefused; ConnectionLost; RuntimeError if the method raised; what
+        `endpoint` raises.
+        """
+        connection = self._connection
+        if connection is None or connection.lost:
+            connection = await self._connected()
         self._number = number = (self._number + 1) & 0xFFFFFFFF
         done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        caller.waiting[number] = done
-        cast("Any", caller.transport).write(frame(number, METHODS.index(method), payload))
+        connection.waiting[number] = done
+        cast("Any", connection.transport).write(frame(number, METHODS.index(method), payload))
         try:
             return await done
         finally:
-            caller.waiting.pop(number, None)
+            connection.waiting.pop(number, None)
 
     async def _connected(self) -> _ClientConnection:
-        if self._connecting is None or self._connecting.done():
-            self._connecting = asyncio.create_task(self._connect())
-        return await asyncio.shield(self._connecting)
+        last = self._connection
+        if last is not None and last.served is not None and last.refused_for_s < REFUSED_PAUSE_S:
+            raise VersionRefused(last.hello.version, last.served)
+        return await self._connecting.of("", self._connect)
 
     async def _connect(self) -> _ClientConnection:
-        host, port, secret, incarnation = msgpack.unpackb(await self._endpoint())
+        at = Endpoint(*msgpack.unpackb(await self._endpoint()))
+        hello = Hello(self._version, at.secret)
+        last = self._connection
+        if last is not None and at.incarnation == self._incarnation:
+            if last.heard:
+                hello = last.hello
+            elif OLDEST <= BARE:
+                hello = hello._replace(version=BARE)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, caller = await asyncio.get_running_loop().create_connection(_ClientConnection, host, port)
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: _ClientConnection(hello), at.host, at.port
+                )
         except (OSError, TimeoutError) as error:
             raise ConnectionLost(f"cannot connect: {error}") from error
-        cast("Any", caller.transport).write(frame(0, HELLO, secret))
-        self._caller, self._incarnation = caller, incarnation
-        return caller
+        self._connection, self._incarnation = connection, at.incarnation
+        return connection
 
     def moved(self, incarnation: str) -> None:
         """The actor is another process now. The old one may live on, stopped or cut off: let go of it."""
-        if self._caller is not None and incarnation != self._incarnation:
+        if self._connection is not None and incarnation != self._incarnation:
             self.close()
+            self._connection = None
 
     def close(self) -> None:
-        if self._caller is not None:
-            self._caller.drop()
+        if self._connection is not None:
+            self._connection.drop()

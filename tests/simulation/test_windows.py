@@ -115,15 +115,15 @@ async def test_an_answer_that_is_lost_is_no_second_score(site: Site, window: str
     """The actor journals, and dies before it answers: nobody knows, and the retry finds out."""
     await site.complete(item(0))
     process = site.server.cluster.processes[site.home(window)]
-    board = process.actor._switchboard
-    write = board.handlers[0]
+    rpc_server = process.actor.rpc_server
+    write = rpc_server.handlers[0]
 
     async def write_and_die(payload: bytes) -> bytes:
         await write(payload)
         await process.end()
         raise RuntimeError("its reply goes nowhere")
 
-    board.handlers[0] = write_and_die
+    rpc_server.handlers[0] = write_and_die
     answer = await site.submit(item(1))
     assert isinstance(answer, ApiError) and answer.code == "storage_unavailable"
     assert named(answer) == [window]

@@ -19,9 +19,9 @@ from lbactors.core.definition import Rules
 from lbactors.core.errors import ApiError
 from lbactors.core.model import PeriodRecord
 from lbactors.core.period import FULL, Applied
-from lbactors.period_actor.chain import Chain
+from lbactors.period_actor.chain import Chain, Limits
 from lbactors.period_actor.chain_reads import read
-from lbactors.wire.protocol import ChainSpec, Limits
+from lbactors.wire.chain_spec import ChainSpec
 from persistence.sqlite.store import SqliteStore
 from persistence.store import Change, Record, Recovered, StoreError, StoreUnavailable
 
@@ -115,8 +115,8 @@ class World:
 
     async def __aenter__(self) -> World:
         for name, value in (
-            ("period_actor.open_periods.RETRY_S", (0.001,)),
-            ("period_actor.activation.SNAPSHOT_ROWS", 8),
+            ("open_periods.RETRY_S", (0.001,)),
+            ("activation.SNAPSHOT_ROWS", 8),
         ):
             self.patch.setattr(f"lbactors.period_actor.{name}", value)
         self.patch.setattr("lbactors.core.period.BUCKET_ENTRIES", 4)
@@ -156,14 +156,14 @@ class World:
         await chain.become(ChainSpec.from_wire(msgpack.unpackb(msgpack.packb(spec.to_wire()))))
         chain.check()
         if wait:
-            await chain.loaded()
+            await chain.wait_loaded()
         return chain
 
     async def change(self, chain: Chain, *, wait: bool = True, **fields: Any) -> None:
         await chain.become(chain.spec._replace(version=chain.spec.version + 1, **fields))
         chain.check()
         if wait:
-            await chain.loaded()
+            await chain.wait_loaded()
 
     async def seal(self, chain: Chain, serial: int) -> PeriodRecord:
         """Seal, write the record, and tell the chain: what the supervisor does after a period's end."""

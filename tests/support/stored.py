@@ -24,8 +24,8 @@ import pytest
 from lbactors.core import period as period_module
 from lbactors.core import seen_ids as seen_ids_module
 from lbactors.core.definition import Definition, Rules
+from lbactors.core.inputs import REMOVE, SUBMIT
 from lbactors.core.model import Board, Key, PeriodRecord, Tenant
-from lbactors.core.period import REMOVE, SUBMIT
 from lbactors.documents.entities import pack_board, pack_key, pack_tenant
 from lbactors.period_actor.activation import Activation
 from persistence import open_store

@@ -11,7 +11,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutErro
 
 from lbactors.cluster import ActorRef
 from lbactors.core.errors import ApiError, invalid
-from lbactors.wire.protocol import ActorGone
+from lbactors.wire.actors import ActorGone
 from persistence.store import StoreUnavailable
 
 

@@ -30,7 +30,8 @@ from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.command_plan import CommandPlan, parse
 from lbactors.supervisor.hosting import Hosting
 from lbactors.supervisor.state import SupervisorState
-from lbactors.wire.protocol import Unanswered
+from lbactors.wire.actors import Unanswered
+from lbactors.wire.requests import ChangeEntry, EntryChange
 
 ENTRY_EDITS = frozenset(("remove_entry", "edit_entry", "restore_entry"))
 UNKNOWN = "unknown"
@@ -138,13 +139,13 @@ class EntryEdits:
                 *(self._change(chain, act, player_id, fields) for chain in chains),
                 return_exceptions=True,
             )
-            changed: list[list[Any]] = []
+            changed: list[tuple[str, EntryChange]] = []
             missing: list[ApiError] = []
             refused: list[BaseException] = []
             unsure: list[BaseException] = []
             for chain, found in zip(chains, done, strict=True):
                 if not isinstance(found, BaseException):
-                    changed.append([chain.window, *found])
+                    changed.append((chain.window, found))
                 elif not _is_refusal(found):
                     unsure.append(found)
                 elif found.code in ("entry_not_found", "entry_exists"):
@@ -152,9 +153,9 @@ class EntryEdits:
                 else:
                     refused.append(found)
             if changed:
-                for name, place in (("before", 2), ("after", 3)):
-                    rows = [_told(c[0], c[1], Row(*c[place])) for c in changed if c[place] is not None]
-                    outcome[name] = rows
+                for name in ("before", "after"):
+                    rows = [(w, c.period_key, getattr(c, name)) for w, c in changed]
+                    outcome[name] = [_told(w, key, row) for w, key, row in rows if row is not None]
             if unsure:
                 if isinstance(unsure[0], Unanswered):
                     raise ApiError("storage_unavailable", f"it may have been done: {unsure[0]}")
@@ -165,7 +166,7 @@ class EntryEdits:
             outcome["outcome"] = "in part" if refused else "done"
             if refused:
                 raise refused[0]
-            return {"changed": changed}
+            return {"changed": [[window, *change] for window, change in changed]}
 
         audited = Audited(f"entry.{act}", leaderboard_id, details)
         return CommandPlan(200, {}, [], carry_out, audited=audited, outcome=outcome)
@@ -181,8 +182,8 @@ class EntryEdits:
             )
         return chains
 
-    async def _change(self, chain: ChainState, act: str, player_id: str, fields: list[Any]) -> list[Any]:
-        """Of one chain: period key, row before, row after. Under its lock, so it does not move meanwhile."""
-        payload = [chain.chain_id, act, player_id, fields]
+    async def _change(self, chain: ChainState, act: str, player_id: str, fields: list[Any]) -> EntryChange:
+        """Of one chain. Under its lock, so it does not move meanwhile."""
+        request = ChangeEntry(chain.chain_id, act, player_id, fields)
         async with chain.lock:
-            return list(await self.hosting.change(chain, "change_entry", payload))
+            return EntryChange.from_wire(await self.hosting.change(chain, "change_entry", request))

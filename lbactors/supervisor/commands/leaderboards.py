@@ -32,6 +32,7 @@ from lbactors.supervisor.hosting import Hosting
 from lbactors.supervisor.lifecycle import Lifecycle
 from lbactors.supervisor.purging import Purging
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire.reads import Stats
 from persistence.store import Change
 
 
@@ -184,7 +185,7 @@ class LeaderboardCommands:
             for record in chain.records:
                 if record.sealed:
                     continue
-                view, total, *_ = await self.hosting.read(chain, record.key, "stats", [])
+                view, total, *_ = await self.hosting.read(chain, record.key, Stats())
                 if view[7] or total:
                     return True
         return False

@@ -31,6 +31,7 @@ from lbactors.supervisor.commands.reviews import ReviewCommands
 from lbactors.supervisor.commands.webhooks import WebhookCommands
 from lbactors.supervisor.erasure import Erasure
 from lbactors.supervisor.supervisor import Supervisor
+from lbactors.wire.commands import Idempotency
 from persistence.store import Change, StoreError
 
 IDEMPOTENCY_MS = 24 * 3600 * 1000
@@ -136,7 +137,7 @@ class CommandRunner:
         name: str,
         tenant_id: str,
         args: dict[str, Any],
-        idempotency: list[str] | None,
+        idempotency: Idempotency | None,
         who: Who | None,
     ) -> Answer:
         """Carry out a command, with a record in the audit log, or answer its repeat: HTTP status and body.
@@ -152,7 +153,12 @@ class CommandRunner:
             raise
 
     async def _run_in_turn(
-        self, name: str, tenant_id: str, args: dict[str, Any], idempotency: list[str] | None, who: Who | None
+        self,
+        name: str,
+        tenant_id: str,
+        args: dict[str, Any],
+        idempotency: Idempotency | None,
+        who: Who | None,
     ) -> Answer:
         if name == "claim_reward" and idempotency is None:
             return 200, await self._claims.claim(self.lock, tenant_id, **args)
@@ -164,7 +170,12 @@ class CommandRunner:
             return await self._run(name, tenant_id, args, idempotency, who)
 
     async def _run(
-        self, name: str, tenant_id: str, args: dict[str, Any], idempotency: list[str] | None, who: Who | None
+        self,
+        name: str,
+        tenant_id: str,
+        args: dict[str, Any],
+        idempotency: Idempotency | None,
+        who: Who | None,
     ) -> Answer:
         if idempotency is None:
             planned = await self._handlers[name](tenant_id, None, **args)

@@ -47,6 +47,7 @@ from lbactors.supervisor.events.outbox import Outbox
 from lbactors.supervisor.hosting import Hosting
 from lbactors.supervisor.rewards.retention import RewardRetention
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire.reads import Standings
 from persistence.store import Change
 
 EVENT = "reward.granted"
@@ -116,19 +117,20 @@ class Granting:
         chunks = 0
         while (page := awarding.next_page(place)) is not None:
             offset, limit = page
-            reading = await self.hosting.read(chain, record.key, "standings", [offset, limit])
-            for position, (rank, player_id, score, *_) in enumerate(reading[3], start=offset + 1):
-                place = Place(position, rank, score)
-                tiers = awarding.tiers(rank, score)
+            reading = await self.hosting.read(chain, record.key, Standings(offset, limit))
+            for position, row in enumerate(reading.rows, start=offset + 1):
+                assert row.rank is not None, "standings are of those who are ranked"
+                place = Place(position, row.rank, row.score)
+                tiers = awarding.tiers(row.rank, row.score)
                 if tiers:
-                    winners.append(Winner(player_id, rank, score, tiers))
+                    winners.append(Winner(row.player_id, row.rank, row.score, tiers))
                     if len(winners) == CHUNK_WINNERS:
                         promise = await self._store_chunk(chain, promise, winners, place, last=False)
                         winners = []
                         chunks += 1
                         if chunks == CHUNKS_AT_ONCE:
                             return promise
-            if not reading[3]:  # fewer rows than the closing counted: there is no more to find
+            if not reading.rows:  # fewer rows than the closing counted: there is no more to find
                 log.error("standings are shorter than their total", chain=chain.chain_id, key=record.key)
                 break
         return await self._store_chunk(chain, promise, winners, place, last=True)

@@ -68,7 +68,7 @@ async def test_commands_and_status_wait_for_the_successor(server: Server) -> Non
 async def test_the_wait_has_an_end_and_nothing_was_done(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lbactors.service.service.BACK_WITHIN_S", 0.05)
+    monkeypatch.setattr("lbactors.service.supervisor_client.BACK_WITHIN_S", 0.05)
     await kill_the_supervisor(server)
     code, message = await refusal(make(server, "never"))
     assert code == "storage_unavailable"

@@ -16,7 +16,7 @@ from lbactors.core.errors import ApiError
 from lbactors.core.instants import format_instant
 from lbactors.documents.audit import Wanted, search
 from lbactors.documents.hidden_players import SHOWN, hidden_of
-from lbactors.wire.protocol import ActorGone
+from lbactors.wire.actors import ActorGone
 from persistence.store import StoreUnavailable
 from tests.support.supervisor.local_supervisor import WHO, LocalServer
 

@@ -14,7 +14,7 @@ import pytest
 from lbactors.core.errors import ApiError
 from lbactors.core.model import PeriodRecord
 from lbactors.documents.entities import COLLECTIONS
-from lbactors.wire.protocol import ActorGone
+from lbactors.wire.actors import ActorGone
 from persistence.store import StoreUnavailable
 from tests.support.supervisor.local_supervisor import WHO, LocalServer
 

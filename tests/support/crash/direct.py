@@ -15,7 +15,7 @@ import msgpack
 
 from lbactors.core.errors import ApiError
 from lbactors.core.period import NO_RANK
-from lbactors.wire.protocol import value_of
+from lbactors.wire.replies import Reply
 from lbactors.wire.rpc import ConnectionLost, RpcClient
 from tests.support.crash.readers import Row
 from tests.support.crash.writers import REQUEST_TIMEOUT_S, Api, Disconnected
@@ -45,7 +45,7 @@ class DirectApi(Api):
         now_ms = time.time_ns() // 1_000_000
         try:
             (reply,) = await self._ask("write", [now_ms, [[self.chain_id, "submit", now_ms, NO_RANK, rows]]])
-            errors = [{"index": index, "code": wire[0]} for index, wire in value_of(reply)]
+            errors = [{"index": index, "code": wire[0]} for index, wire in Reply.from_wire(reply).result()]
         except ApiError as error:
             errors = [{"index": index, "code": error.code} for index in range(len(items))]
         if errors and "submissions" not in body:
@@ -56,7 +56,7 @@ class DirectApi(Api):
         """In rank order. ApiError; Disconnected."""
         args = [0, EVERYONE, None, None]
         (reply,) = await self._ask("read", [[self.chain_id, "current", "page", args]])
-        _, total, _, rows, *_ = value_of(reply)
+        _, total, _, rows, *_ = Reply.from_wire(reply).result()
         assert [row[0] for row in rows] == list(range(1, total + 1)), "ranks are not consecutive"
         return [(row[1], row[2], row[5]) for row in rows]
 

@@ -14,9 +14,10 @@ import msgpack
 
 from lbactors.core.definition import Rules
 from lbactors.core.model import PeriodRecord
+from lbactors.core.packing import pack
 from lbactors.period_actor.actor import PeriodActor
 from lbactors.settings import ServerSettings
-from lbactors.wire.protocol import ChainSpec, pack
+from lbactors.wire.chain_spec import ChainSpec
 
 CHAIN_ID = "default/split~1/main"
 RULES = Rules("sum", "desc", "desc", "first", "ordinal", None, None)

@@ -17,7 +17,8 @@ import msgpack
 
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Outcome, PeriodRecord, Reading, Submission
-from lbactors.wire.protocol import ERROR, NOT_HERE, VALUE
+from lbactors.wire.reads import ReadAnswer
+from lbactors.wire.replies import ERROR, NOT_HERE, VALUE
 from persistence.store import StoreError
 from tests.support.simulation.boards import BOARDS
 from tests.support.simulation.counted_time import Span, ms, told
@@ -348,7 +349,7 @@ class Year:
         if status == NOT_HERE or (status == ERROR and value[0] == "period_loading"):
             return False
         assert status == VALUE and value is not None, (chain_id, key, value)
-        self._compare(expected, chain, span, self.server.service._reading(value))
+        self._compare(expected, chain, span, ReadAnswer.from_wire(value))
         self.sealed.add((expected.id, window, key))
         self.counts["sealed"] += 1
         return True

@@ -31,7 +31,7 @@ from lbactors.service.service import Service
 from lbactors.settings import ServerSettings
 from lbactors.supervisor.actor import SupervisorActor
 from lbactors.supervisor.supervisor import Supervisor
-from lbactors.wire.protocol import ActorGone
+from lbactors.wire.actors import ActorGone
 from persistence.store import StoreError
 from tests.support.invariants import check
 
@@ -71,9 +71,9 @@ class Process:
                 task.cancel()
             done, _ = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)
             await asyncio.gather(*done, return_exceptions=True)
-        board = getattr(self.actor, "_switchboard", None)
-        if board is not None:
-            board.close()
+        rpc_server = getattr(self.actor, "rpc_server", None)
+        if rpc_server is not None:
+            rpc_server.close()
         store = getattr(self.actor, "_store", None) or getattr(self.actor, "store", None)
         if store is not None:
             await store.close()

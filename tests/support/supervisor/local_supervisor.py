@@ -19,7 +19,7 @@ from lbactors.documents.audit import Who
 from lbactors.period_actor.actor import PeriodActor
 from lbactors.supervisor.actor import SupervisorActor
 from lbactors.supervisor.supervisor import Supervisor
-from lbactors.wire.protocol import ASLEEP, value_of
+from lbactors.wire.replies import ASLEEP, Reply
 from tests.support.actor_settings import actor_settings
 from tests.support.invariants import check
 
@@ -149,7 +149,7 @@ class LocalServer:
                 if reply[0] == 0 and reply[1] is not None:
                     return reply[1]
                 try:
-                    value_of(reply)
+                    Reply.from_wire(reply).result()
                 except ApiError as error:
                     if error.code != "period_loading":
                         raise

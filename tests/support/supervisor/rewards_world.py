@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from lbactors.core.definition import Definition
-from lbactors.core.model import Board, PeriodRecord
+from lbactors.core.model import Board, PeriodRecord, PeriodView, Reading, Row
 from lbactors.documents.rewards import Promise, promise_id, winners_of
 from lbactors.documents.webhooks import BODY
 from lbactors.supervisor.chain_state import ChainState
@@ -24,6 +24,7 @@ from lbactors.supervisor.rewards.claiming import Claims
 from lbactors.supervisor.rewards.granting import EVENT, Granting
 from lbactors.supervisor.rewards.retention import RewardRetention
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire import reads
 from persistence import open_store
 from persistence.store import Change, Store
 from tests.support.actor_settings import actor_settings
@@ -59,15 +60,16 @@ class Hosting:
         self.rows_read = 0
         self.after_read: Callable[[], Any] | None = None
 
-    async def read(self, chain: ChainState, key: str, kind: str, args: list[Any]) -> list[Any]:
-        offset, limit = args
-        assert kind == "standings"
+    async def read(self, chain: ChainState, key: str, query: reads.Query) -> Reading:
+        assert isinstance(query, reads.Standings)
+        offset, limit = query
         rows = list(enumerate(self.standings[key], start=1))[offset : offset + limit]
         self.rows_read += len(rows)
         if self.after_read is not None:
             await self.after_read()
-        found = [[rank, player, score, 0, None, 1, 0, 0, "new"] for rank, (player, score) in rows]
-        return [None, len(self.standings[key]), 9, found, offset, None, []]
+        found = [Row(rank, player, score, 0, None, 1, 0, 0, "new") for rank, (player, score) in rows]
+        view = PeriodView(1, key, "main", "closed", None, None, None, len(self.standings[key]), 0)
+        return Reading(view, len(self.standings[key]), 9, found, offset)
 
 
 class MortalState(SupervisorState):

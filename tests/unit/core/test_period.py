@@ -19,23 +19,9 @@ from lbactors.core import period as period_module
 from lbactors.core import period_moderation as moderating_module
 from lbactors.core import seen_ids as seen_ids_module
 from lbactors.core.definition import Rules
+from lbactors.core.inputs import CONFIGURE, EDIT, ERASE, HIDE, INHERIT, REMOVE, RESTORE, SHOW, SUBMIT
 from lbactors.core.numbers import check_number
-from lbactors.core.period import (
-    CONFIGURE,
-    EDIT,
-    ERASE,
-    FULL,
-    HIDE,
-    INHERIT,
-    NO_RANK,
-    RANK,
-    REMOVE,
-    RESTORE,
-    SHOW,
-    SUBMIT,
-    Applied,
-    Period,
-)
+from lbactors.core.period import FULL, NO_RANK, RANK, Applied, Period
 from lbactors.core.seen_ids import SEEN_IDS_MS, SeenIds
 from lbactors.core.snapshot_parts import PeriodLoader
 from tests.support.period_oracle import Options, Oracle, Told
@@ -286,7 +272,7 @@ class PeriodMachine(RuleBasedStateMachine):
         loader = PeriodLoader()
         for part in parts:
             loader.add(*part)
-        return Period.loaded(loader.finish(saved_seq))
+        return Period.from_parts(loader.finish(saved_seq))
 
     def load(self) -> Period:
         period = self.loaded()

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbactors.core.definition import Rules
-from lbactors.core.period import SUBMIT, Entry, Period
+from lbactors.core.inputs import SUBMIT
+from lbactors.core.period import Entry, Period
 from lbactors.core.snapshot_parts import PeriodLoader, Unranked, bucket_of, pack_bucket, unpack_columns
 
 AT_MS = 1_700_000_000_000
@@ -145,7 +146,7 @@ def test_what_is_not_ranked_answers_nothing() -> None:
     loader = PeriodLoader()
     for part in OLD_PARTS.items():
         loader.add(*part)
-    period = Period.loaded(loader.finish(OLD_SEQ))
+    period = Period.from_parts(loader.finish(OLD_SEQ))
     assert isinstance(period.ranking, Unranked)
     for question in ("page", "rank", "around", "distribution", "rank_of", "worst"):
         with pytest.raises(AttributeError):

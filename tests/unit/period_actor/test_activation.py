@@ -22,7 +22,8 @@ from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.actor import PeriodActor
 from lbactors.period_actor.chain import Chain
 from lbactors.period_actor.chain_reads import read
-from lbactors.wire.protocol import ERROR, VALUE, ChainSpec
+from lbactors.wire.chain_spec import ChainSpec
+from lbactors.wire.replies import ERROR, VALUE
 from persistence.sqlite.store import SqliteStore
 from tests.support.actor_settings import actor_settings
 from tests.support.chain_world import (

@@ -106,7 +106,7 @@ async def test_while_loading_a_period_answers_nothing_and_delays_no_other(world:
     for work in (submit(chain, "p1", 1, "a"), standings(chain)):
         assert await refusal(work) == "period_loading"
     gates[0].opened.set()
-    await chain.loaded()
+    await chain.wait_loaded()
     await world.change(chain, wait=False, records=[hour(1), hour(2)])  # opened ahead
     await gates[1].entered.wait()
     assert (await submit(chain, "p1", 1))[0] == "hour-1"
@@ -219,7 +219,7 @@ async def test_a_seal_hands_ids_on_though_the_successor_is_not_ready(world: Worl
     await asyncio.wait([sealing], timeout=0.1)
     gate.opened.set()
     await sealing
-    await chain.loaded()
+    await chain.wait_loaded()
     await world.seal(chain, 1)
     assert (await submit(chain, "p1", 5, "a"))[1].duplicate
     assert await standings(chain) == {}

@@ -172,15 +172,15 @@ async def test_any_course_of_events(world: World, seed: int) -> None:
         await asyncio.gather(*playing)
         chain.check()
         if rng.random() < 0.3:
-            await chain.loaded()
+            await chain.wait_loaded()
             world.clock.move(1)
             await chain.rest(world.clock.now_ms())
         if rng.random() < 0.3 and player_id in entries:
             await chain.wake()
-            await chain.loaded()
+            await chain.wait_loaded()
             await change_entry(chain, "remove", player_id)
             entries.discard(player_id)
     await chain.wake()
-    await chain.loaded()
+    await chain.wait_loaded()
     assert set(await standings(chain)) == entries - set(hidden)
     chain.open[0].period.check()

@@ -15,9 +15,9 @@ from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
 from lbactors.core.period import FULL
 from lbactors.period_actor.actor import PeriodActor
-from lbactors.period_actor.chain import Chain
+from lbactors.period_actor.chain import Chain, Limits
 from lbactors.period_actor.chain_reads import is_warm, read
-from lbactors.wire.protocol import ASLEEP, NOT_HERE, Limits
+from lbactors.wire.replies import ASLEEP, NOT_HERE
 from tests.support.actor_settings import actor_settings
 from tests.support.chain_world import (
     CHAIN_ID,
@@ -63,7 +63,7 @@ async def test_what_sleeps_costs_the_store_nothing_and_a_write_wakes_it(world: W
     chain.stop()
     epochs = await world.store.inner.epochs([f"{CHAIN_ID}/1"])
     chain = await asleep(world, 1, 2)
-    await chain.loaded()
+    await chain.wait_loaded()
     assert states(chain) == ["asleep", "asleep"] and chain.is_waking
     assert await world.store.inner.epochs([f"{CHAIN_ID}/1"]) == epochs
     assert await refusal(submit(chain, "p2", 9)) == "period_loading", "the gateway wakes it first"

@@ -13,8 +13,8 @@ import msgpack
 import pytest
 
 from lbactors.core.errors import ApiError
+from lbactors.core.inputs import INHERIT, SUBMIT
 from lbactors.core.model import PeriodRecord
-from lbactors.core.period import INHERIT, SUBMIT
 from persistence.store import StoreCorrupt
 from tests.support.chain_world import (
     HOUR_MS,
@@ -83,7 +83,7 @@ async def test_nothing_is_taken_while_ids_are_being_taken_over(world: World) -> 
     assert chain.is_waking, "gateways wait for it"
     assert await refusal(submit(chain, "p1", 5, "a")) == "period_loading"
     gate.opened.set()
-    await chain.loaded()
+    await chain.wait_loaded()
     assert (await submit(chain, "p1", 5, "a"))[1].duplicate
 
 

@@ -12,7 +12,7 @@ from lbactors.core.definition import Definition
 from lbactors.core.model import Board, Key, Tenant
 from lbactors.documents.entities import pack_board, pack_key, pack_tenant
 from lbactors.service.catalogue import Catalogue
-from lbactors.wire.protocol import INCARNATIONS
+from lbactors.wire.catalogue_feed import INCARNATIONS
 
 TENANTS = ("one", "two")
 NAMES = ("a", "b", "c")

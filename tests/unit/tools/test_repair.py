@@ -19,8 +19,8 @@ import msgpack
 import pytest
 
 from lbactors.core.definition import Rules
+from lbactors.core.inputs import ERASE
 from lbactors.core.model import PeriodRecord
-from lbactors.core.period import ERASE
 from lbactors.documents.entities import COLLECTIONS
 from lbactors.period_actor.replay import Contents
 from lbactors.tools.repair import NotRepaired, Remains, Repair, Trouble, last_sound_seq

@@ -1,0 +1,73 @@
+"""Names of what is stored and hosted, in one place: how they are put together and taken apart.
+
+    board     <tenant>/<leaderboard>~<uid>        uid: tells apart leaderboards that had the same id
+    chain     <tenant>/<leaderboard>~<uid>/<window>
+    period    <chain>/<serial>                    of a journal with its snapshots
+    document  <tenant>/<name>                     of a tenant's leaderboards, players…
+              <chain>/<period key>                of a period's record
+
+Tenants, leaderboards, windows and period keys have no `/` in their ids; players may.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class ChainName(NamedTuple):
+    """A chain id, taken apart."""
+
+    tenant_id: str
+    leaderboard_id: str
+    uid: str
+    window: str
+
+
+def board_uid(tenant_id: str, leaderboard_id: str, uid: str) -> str:
+    return f"{tenant_id}/{leaderboard_id}~{uid}"
+
+
+def chain_id(tenant_id: str, leaderboard_id: str, uid: str, window: str) -> str:
+    return f"{tenant_id}/{leaderboard_id}~{uid}/{window}"
+
+
+def parse_chain(chain_id: str) -> ChainName:
+    """ValueError for another name."""
+    tenant_id, board, window = chain_id.split("/")
+    leaderboard_id, _, uid = board.rpartition("~")
+    return ChainName(tenant_id, leaderboard_id, uid, window)
+
+
+def board_of_chain(chain_id: str) -> str:
+    """The board of a chain, as `board_uid` names it."""
+    return chain_id.rpartition("/")[0]
+
+
+def window_of_chain(chain_id: str) -> str:
+    return chain_id.rpartition("/")[2]
+
+
+def in_chain(chain_id: str, name: str | int) -> str:
+    """A period by its serial, or the document of a period's record by its key."""
+    return f"{chain_id}/{name}"
+
+
+def chain_of(name: str) -> str:
+    """Inverts `in_chain`: the chain."""
+    return name.rpartition("/")[0]
+
+
+def in_tenant(tenant_id: str, name: str) -> str:
+    """A document of a tenant; with an empty name, what the ids of all of them begin with."""
+    return f"{tenant_id}/{name}"
+
+
+def split_tenant(doc_id: str) -> tuple[str, str]:
+    """Inverts `in_tenant`: the tenant, and the name within it. ValueError if there is no tenant."""
+    tenant_id, name = doc_id.split("/", 1)
+    return tenant_id, name
+
+
+def tenant_of(name: str) -> str:
+    """Of a document, board, chain or period."""
+    return name.partition("/")[0]

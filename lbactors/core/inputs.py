@@ -1,0 +1,100 @@
+"""The inputs of a period as its journal keeps them: arrays that begin with their kind and their time.
+
+A journal record's body is a `JournalBody`; its bytes are read for as long as a store lives, so nothing here
+changes but by a new kind. An input is made here, and taken apart by `lbactors.core.period.Period` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import msgpack
+
+from lbactors.core.definition import Rules
+from lbactors.core.numbers import Number
+from lbactors.core.packing import pack
+
+#   SUBMIT     at_ms, player_id, score, subscore, metadata, submission_id, aggregation
+#   REMOVE     at_ms, player_id
+#   CONFIGURE  at_ms, rules
+#   ERASE      at_ms, player_id, anonymous_id (None: the entry goes)
+#   INHERIT    at_ms, newest_ms, [submission ids] of the period before: repeats are known across a boundary
+#   HIDE       at_ms, player_id, until_ms (None: for good)
+#   SHOW       at_ms, player_id
+#   EDIT       at_ms, player_id, score, subscore, metadata (subscore None, metadata False: as they are)
+#   RESTORE    at_ms, player_id
+SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE = range(9)
+
+Input = Sequence[Any]
+
+kind_of = itemgetter(0)
+player_id_of = itemgetter(2)  # of every kind but CONFIGURE and INHERIT
+
+
+def submit(row: Sequence[Any], at_ms: int) -> Input:
+    """From the fields of a `Submission`."""
+    player_id, score, subscore, metadata, submission_id, _, aggregation = row
+    return [SUBMIT, at_ms, player_id, score, subscore, metadata, submission_id, aggregation]
+
+
+def submit_all(rows: Iterable[Sequence[Any]], at_ms: int) -> list[Input]:
+    """The same for many: the hottest loop before the journal."""
+    return [
+        [SUBMIT, at_ms, player_id, score, subscore, metadata, submission_id, aggregation]
+        for player_id, score, subscore, metadata, submission_id, _, aggregation in rows
+    ]
+
+
+def remove(player_id: str, at_ms: int) -> Input:
+    return REMOVE, at_ms, player_id
+
+
+def configure(rules: Rules, at_ms: int) -> Input:
+    return CONFIGURE, at_ms, rules
+
+
+def erase(player_id: str, anonymous_id: str | None, at_ms: int) -> Input:
+    return ERASE, at_ms, player_id, anonymous_id
+
+
+def inherit(submission_ids: Sequence[str], newest_ms: int, at_ms: int) -> Input:
+    return INHERIT, at_ms, newest_ms, submission_ids
+
+
+def hide(player_id: str, until_ms: int | None, at_ms: int) -> Input:
+    return HIDE, at_ms, player_id, until_ms
+
+
+def show(player_id: str, at_ms: int) -> Input:
+    return SHOW, at_ms, player_id
+
+
+def edit(
+    player_id: str, score: Number, subscore: Number | None, metadata: bytes | bool | None, at_ms: int
+) -> Input:
+    return EDIT, at_ms, player_id, score, subscore, metadata
+
+
+def restore(player_id: str, at_ms: int) -> Input:
+    return RESTORE, at_ms, player_id
+
+
+class JournalBody(NamedTuple):
+    """What a journal record holds. `rules`: only in the first record of all. `now_ms`: the server's time.
+    `inputs`: one for each seq of the record.
+    """
+
+    rules: Rules | None
+    now_ms: int
+    inputs: Sequence[Input]
+
+    def pack(self) -> bytes:
+        return pack(self)
+
+    @classmethod
+    def unpack(cls, body: bytes) -> JournalBody:
+        """ValueError, TypeError or an error of msgpack if it is none."""
+        rules, now_ms, inputs = msgpack.unpackb(body)
+        return cls(None if rules is None else Rules(*rules), now_ms, inputs)

@@ -1,0 +1,120 @@
+"""A gateway's calls of the supervisor: commands, and how the server is.
+
+A supervisor that died has a successor within seconds, so most calls wait for it for a moment. Nothing is sent
+while it is known to be away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any, NamedTuple
+
+import msgpack
+
+from lbactors.core.errors import ApiError
+from lbactors.core.packing import pack
+from lbactors.documents.audit import Who
+from lbactors.service.catalogue import Catalogue
+from lbactors.wire.actors import ActorGone, Caller
+from lbactors.wire.commands import CommandCall, CommandReply, Idempotency
+from persistence.store import Store, trouble_of
+
+COMMAND_TIMEOUT_S = 60.0
+ERASURE_TIMEOUT_S = 900.0  # some 20 ms for each leaderboard and window
+STATUS_TIMEOUT_S = 5.0
+AGAIN_S = 0.1
+BACK_WITHIN_S = 5.0  # what needs the supervisor waits so long for one that died; the next one takes 1 to 4 s
+
+
+class AdminAnswer(NamedTuple):
+    """HTTP status and the JSON-ready body of an administrative command."""
+
+    status: int
+    body: dict[str, Any]
+
+
+class SupervisorClient:
+    """One for each gateway process. store: asked for its health while the supervisor is away."""
+
+    def __init__(self, supervisor: Caller, catalogue: Catalogue, store: Store) -> None:
+        self._supervisor = supervisor
+        self._catalogue = catalogue
+        self._store = store
+        self._last_status: dict[str, Any] = {}
+
+    async def command(
+        self,
+        name: str,
+        tenant_id: str,
+        args: dict[str, Any],
+        idempotency: Idempotency | None = None,
+        who: Who | None = None,
+    ) -> AdminAnswer:
+        """Carry out a command (`lbactors.supervisor.commands.runner`) through the supervisor; `who`: for the
+        audit log.
+
+        The catalogue of this gateway shows its effect on return. Nothing is sent while the supervisor is
+        known to be away. What it may have taken before its death is sent again to its successor if it has an
+        Idempotency-Key, else not. ApiError.
+        """
+        if not await self._catalogue.supervisor_back(BACK_WITHIN_S):
+            why = self._catalogue.supervisor_away
+            raise ApiError("storage_unavailable", f"nothing was changed, the supervisor is away: {why}")
+        payload = pack(CommandCall(name, tenant_id, args, idempotency, who))
+        timeout_s = ERASURE_TIMEOUT_S if name == "erase_player" else COMMAND_TIMEOUT_S
+        try:
+            again = idempotency is not None
+            packed = await self._ask("command", payload, timeout_s=timeout_s, again=again)
+        except (ActorGone, TimeoutError) as error:
+            raise ApiError("storage_unavailable", "the supervisor is away; the outcome is unknown") from error
+        reply = CommandReply.from_wire(msgpack.unpackb(packed))
+        await self._catalogue.wait_for(reply.shown_by)
+        return AdminAnswer(reply.status, reply.body)
+
+    async def _ask(self, method: str, *payload: bytes, timeout_s: float, again: bool) -> bytes:
+        """Call the supervisor; again: once more and once more while it is away. ActorGone, TimeoutError."""
+        deadline_s = time.monotonic() + BACK_WITHIN_S
+        while True:
+            try:
+                return await self._supervisor.call(method, *payload, timeout_s=timeout_s)
+            except (ActorGone, TimeoutError):
+                if not again or time.monotonic() >= deadline_s:
+                    raise
+            await asyncio.sleep(AGAIN_S)
+
+    async def ready(self) -> dict[str, Any]:
+        """`ready` with the reasons: storage, supervisor, actors, periods serving and loading.
+
+        While the supervisor is away scores and reads go on, so the last known state counts.
+        """
+        try:
+            status = await self.status(brief=True)
+        except ApiError:
+            status = {**self._last_status, "supervisor": "away"}
+            status.setdefault("ready", False)
+            trouble = await trouble_of(self._store)
+            if trouble:
+                status |= {"ready": False, "storage": trouble}
+        actors = status.get("actors", [])
+        return {
+            "ready": status["ready"],
+            "storage": status.get("storage", "unknown"),
+            "supervisor": "away" if status.get("supervisor") == "away" else "ok",
+            "actors": len(actors),
+            "periods": status.get("periods", {"serving": 0, "loading": 0, "asleep": 0}),
+        }
+
+    async def status(self, *, brief: bool = False) -> dict[str, Any]:
+        """For operators: actors with pid, memory, periods hosted, load; supervisor; store; this gateway.
+
+        `brief`: what readiness needs, and what is so now; else a supervisor that is away is waited for.
+        """
+        try:
+            arguments = (b"brief",) if brief else ()
+            reply = await self._ask("status", *arguments, timeout_s=STATUS_TIMEOUT_S, again=not brief)
+        except (ActorGone, TimeoutError) as error:
+            raise ApiError("storage_unavailable", f"the supervisor is away: {error}") from error
+        self._last_status = {**msgpack.unpackb(reply), "gateway": {"pid": os.getpid()}}
+        return self._last_status

@@ -1,0 +1,108 @@
+"""What the supervisor asks of a period actor, and what comes back as `Reply.value`.
+
+Each request packs as an array of its fields (`to_wire`, where a field needs more than that). Fields are only
+ever added at the end, with a default: actors of the release before read what they know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from lbactors.core.model import Row
+from lbactors.wire.chain_spec import ChainSpec
+
+
+class Host(NamedTuple):
+    """Host these chains; a `Reply` for each. wait: answer when their open periods are loaded. moderated: the
+    version of the hidden players that the actor must know before.
+    """
+
+    specs: list[ChainSpec]
+    wait: bool
+    moderated: int = 0
+
+    def to_wire(self) -> Sequence[Any]:
+        return [spec.to_wire() for spec in self.specs], self.wait, self.moderated
+
+    @classmethod
+    def from_wire(cls, wire: Sequence[Any]) -> Host:
+        specs, *rest = wire
+        return cls([ChainSpec.from_wire(spec) for spec in specs], *rest)
+
+
+class Release(NamedTuple):
+    """Let go of chains, with or without a last snapshot; a `Reply` for each."""
+
+    chain_ids: list[str]
+    save: bool
+
+
+class Seal(NamedTuple):
+    """Close a period; the sealed `PeriodRecord`. version: of the spec that the actor must have at least."""
+
+    chain_id: str
+    serial: int
+    version: int
+
+
+class HandOn(NamedTuple):
+    """Have the first open period take over the submission ids that a closed one owes it; nil."""
+
+    chain_id: str
+    version: int
+
+
+class Erase(NamedTuple):
+    """Forget a player in every period of a chain; the number of periods that had an entry."""
+
+    chain_id: str
+    player_id: str
+    anonymous_id: str
+
+
+class HiddenList(NamedTuple):
+    """A tenant's hidden players. until: player id -> until_ms (None: for good)."""
+
+    tenant_id: str
+    version: int
+    until: Mapping[str, int | None]
+
+
+class Moderate(NamedTuple):
+    """Who is hidden everywhere; nil. complete: the lists are all that there are."""
+
+    version: int
+    lists: list[HiddenList]
+    complete: bool
+
+    @classmethod
+    def from_wire(cls, wire: Sequence[Any]) -> Moderate:
+        version, lists, complete = wire
+        return cls(version, [HiddenList(*row) for row in lists], complete)
+
+
+class ChangeEntry(NamedTuple):
+    """Change a player's entry in the current period; an `EntryChange`.
+
+    edit: remove | edit | restore. fields: those of `core.inputs.Edit` after the player for an edit, else
+    none.
+    """
+
+    chain_id: str
+    edit: str
+    player_id: str
+    fields: Sequence[Any] = ()
+
+
+class EntryChange(NamedTuple):
+    """An entry before and after it was changed; None: there is none."""
+
+    period_key: str
+    before: Row | None
+    after: Row | None
+
+    @classmethod
+    def from_wire(cls, wire: Sequence[Any]) -> EntryChange:
+        key, before, after = wire
+        return cls(key, before and Row(*before), after and Row(*after))

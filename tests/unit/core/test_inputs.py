@@ -1,0 +1,51 @@
+"""The journal's bytes: those that version 0.1.0 wrote, whatever the code that makes them looks like."""
+
+from __future__ import annotations
+
+import msgpack
+
+from lbactors.core import inputs
+from lbactors.core.definition import Rules
+from lbactors.core.inputs import JournalBody
+from lbactors.core.period import FULL, Period
+from lbactors.core.snapshot_parts import META, Meta
+
+RULES = Rules("best", "desc", "desc", "first", "ordinal", 100, 0)
+ROW = ["p1", 5, 1, b"{}", "id", 7, None]
+EVERY_KIND = [
+    (inputs.submit(ROW, 3), [0, 3, "p1", 5, 1, b"{}", "id", None]),
+    (inputs.submit_all([ROW], 3)[0], [0, 3, "p1", 5, 1, b"{}", "id", None]),
+    (inputs.remove("p1", 3), [1, 3, "p1"]),
+    (inputs.configure(RULES, 3), [2, 3, ["best", "desc", "desc", "first", "ordinal", 100, 0]]),
+    (inputs.erase("p1", None, 3), [3, 3, "p1", None]),
+    (inputs.inherit(["a", "b"], 2, 3), [4, 3, 2, ["a", "b"]]),
+    (inputs.hide("p1", 9, 3), [5, 3, "p1", 9]),
+    (inputs.show("p1", 3), [6, 3, "p1"]),
+    (inputs.edit("p1", 4, None, False, 3), [7, 3, "p1", 4, None, False]),
+    (inputs.restore("p1", 3), [8, 3, "p1"]),
+]
+
+
+def test_every_input_is_written_as_it_always_was() -> None:
+    made, rows = [list(column) for column in zip(*EVERY_KIND, strict=True)]
+    body = JournalBody(RULES, 11, made).pack()
+    assert body == msgpack.packb([list(RULES), 11, rows])
+    assert JournalBody.unpack(body) == (RULES, 11, rows)
+    assert JournalBody.unpack(msgpack.packb([None, 11, []])).rules is None
+    assert [inputs.kind_of(row) for row in rows] == [0, *range(9)]
+    assert {inputs.player_id_of(row) for row in rows if row[0] not in (2, 4)} == {"p1"}
+
+
+def test_a_period_does_the_same_with_what_was_made_and_with_what_was_read() -> None:
+    made, rows = [list(column) for column in zip(*EVERY_KIND, strict=True)]
+    states = []
+    for items in (made, rows):
+        period = Period(RULES)
+        results = period.apply(11, items, [FULL] * len(items))
+        period.check()
+        assert period.begin_snapshot() is not None
+        states.append((results, period.next_parts(100)))
+    assert states[0] == states[1]
+    meta = states[0][1][META]
+    assert Meta.unpack(meta).pack() == meta
+    assert msgpack.unpackb(meta)[:3] == [list(RULES), len(rows), 1]
