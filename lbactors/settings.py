@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
@@ -249,9 +249,14 @@ def env_name(field: str) -> str:
     return ENV_PREFIX + field.upper()
 
 
+def default_of(field: str) -> Any:
+    """A setting's default, None if there is none."""
+    return ServerSettings.model_fields[field].default
+
+
 def default_text(field: str) -> str:
-    """A setting's default as a person would type it; empty if there is none."""
-    default = ServerSettings.model_fields[field].default
+    """The same as a person would type it; empty if there is none."""
+    default = default_of(field)
     if default is None:
         return ""
     if isinstance(default, bool):
