@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -21,13 +21,13 @@ from lbactors.tables import bytes_text, print_table, text_of
 
 if TYPE_CHECKING:
     from lbactors.settings import ServerSettings
+    from lbactors.tools.progress import Progress
     from lbactors.tools.repair import Trouble
     from lbactors.tools.verify import Verified
 
 SHOWN_RECORDS = 20
 
 T = TypeVar("T")
-Progress = Callable[[str, int, int], None]
 
 
 class _StoreCommand(click.Command):
@@ -55,24 +55,19 @@ def _settings(**given: str | None) -> ServerSettings:
         raise Refusal(explain(error, chosen)) from None
 
 
-def _of_options(store: str | None, data_dir: str | None) -> tuple[ServerSettings, str]:
-    """The settings and the store's URL; `--store sqlite:DIR` is taken as well."""
+def _of_options(store: str | None, data_dir: str | None) -> ServerSettings:
+    """The settings, for their store and its limits; `--store sqlite:DIR` is taken as well."""
     if store is not None and store.startswith("sqlite:"):
         store, data_dir = "sqlite", store.removeprefix("sqlite:") or "."
-    settings = _settings(store=store, data_dir=data_dir)
-    return settings, _url(settings)
+    return _settings(store=store, data_dir=data_dir)
 
 
 def _store_of(text: str, option: str) -> str:
     """The URL in an option's value. Refusal."""
     try:
-        return _of_options(text, None)[1]
+        return _of_options(text, None).store_url
     except Refusal as error:
         raise Refusal(error.message.replace("--store:", f"{option}:")) from None
-
-
-def _url(settings: ServerSettings) -> str:
-    return f"sqlite:{settings.data_dir.resolve()}" if settings.store == "sqlite" else settings.store
 
 
 # Running -------------------------------------------------------------------------------------------------
@@ -143,7 +138,8 @@ def verify(live: bool, as_json: bool, store: str | None, data_dir: str | None) -
     from lbactors.tools.verify import verify as look
     from persistence import masked
 
-    settings, url = _of_options(store, data_dir)
+    settings = _of_options(store, data_dir)
+    url = settings.store_url
 
     async def work(progress: Progress) -> Verified:
         async with contextlib.AsyncExitStack() as stack:
@@ -284,7 +280,8 @@ def repair(wanted: bool, yes: bool, store: str | None, data_dir: str | None) -> 
     from lbactors.tools.repair import NotRepaired, Repair
     from persistence import masked
 
-    settings, url = _of_options(store, data_dir)
+    settings = _of_options(store, data_dir)
+    url = settings.store_url
 
     async def work() -> bool:
         """Whether everything loads in the end."""

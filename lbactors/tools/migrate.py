@@ -31,6 +31,7 @@ from lbactors.core.instants import format_instant
 from lbactors.core.snapshot_parts import META
 from lbactors.documents.entities import COLLECTIONS
 from lbactors.period_actor.replay import part_seqs
+from lbactors.tools.progress import Progress
 from lbactors.tools.stored_documents import sound_documents
 from persistence.store import Change, Part, Record, Recovered, Store, StoreCorrupt
 
@@ -43,8 +44,6 @@ APPENDS_BYTES = 4 << 20  # on their way at once, of one period
 APPENDS = 256
 CHANGES_BYTES = 1 << 20  # documents in one commit
 CHANGES = 500
-
-Progress = Callable[[str, int, int], None]  # what is done, how many steps of it are done, of how many
 
 
 class MigrationRefused(Exception):
