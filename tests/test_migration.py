@@ -49,14 +49,12 @@ from lbactors.core.definition import Rules
 from lbactors.documents.entities import COLLECTIONS
 from lbactors.tools import migrate as migration_module
 from lbactors.tools.migrate import (
-    MARKER,
-    MARKERS,
     Migrated,
     Migration,
     MigrationFailed,
     digest_of,
-    unfinished_migration,
 )
+from lbactors.tools.migration_marker import MARKER, MARKERS, unfinished_migration
 from lbactors.tools.verify import verify
 from persistence.store import Change, Record, Store, StoreCorrupt
 

@@ -40,7 +40,7 @@ from stored import (
 )
 
 from lbactors.documents.entities import COLLECTIONS, pack_board
-from lbactors.tools.migrate import MARKER, MARKERS
+from lbactors.tools.migration_marker import MARKER, MARKERS
 from lbactors.tools.stored_documents import all_documents, read_document
 from lbactors.tools.verify import CAUTION, ERROR, Finding, Verified, epoch_findings, verify
 from persistence.data_dir import lock_data_dir

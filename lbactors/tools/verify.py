@@ -23,7 +23,7 @@ from typing import NamedTuple
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.period import Period
 from lbactors.documents.entities import COLLECTIONS
-from lbactors.tools.migrate import unfinished_migration
+from lbactors.tools.migration_marker import unfinished_migration
 from lbactors.tools.progress import Progress
 from lbactors.tools.stored_documents import all_documents, read_document
 from lbactors.tools.stored_periods import load_period

@@ -20,7 +20,7 @@ from redis_server import RedisRefused, RedisServer, until
 from gateway import held_store
 from gateway.held_store import SUPERVISOR, HeldStore, hold_store
 from gateway.known_store import KnownStores
-from lbactors.tools.migrate import MARKER, MARKERS
+from lbactors.tools.migration_marker import MARKER, MARKERS
 from persistence import open_store
 from persistence.store import Change, StoreError, StoreInUse, StoreUnavailable, StoreWentBack
 
