@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lbactors.cli.connection import Failure, Refusal, confirm, confirm_option, examples, json_text
-from lbactors.cli.serve import setting_options
+from lbactors.cli.settings import read_settings, setting_options
 from lbactors.tables import bytes_text, print_table, text_of
 
 if TYPE_CHECKING:
@@ -42,32 +42,19 @@ class _StoreCommand(click.Command):
         return super().get_params(ctx)
 
 
-def _settings(**given: str | None) -> ServerSettings:
-    """The server's settings, as far as they are given or in the environment. Refusal."""
-    from pydantic import ValidationError
+def _of_options(store: str | None, data_dir: str | None, option: str = "--store") -> ServerSettings:
+    """The settings, for their store and its limits; `sqlite:DIR` is taken as well. Refusal.
 
-    from lbactors.settings import ServerSettings, explain
-
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    try:
-        return ServerSettings(**chosen)
-    except ValidationError as error:
-        raise Refusal(explain(error, chosen)) from None
-
-
-def _of_options(store: str | None, data_dir: str | None) -> ServerSettings:
-    """The settings, for their store and its limits; `--store sqlite:DIR` is taken as well."""
+    option: where the store was named.
+    """
     if store is not None and store.startswith("sqlite:"):
         store, data_dir = "sqlite", store.removeprefix("sqlite:") or "."
-    return _settings(store=store, data_dir=data_dir)
+    return read_settings({"store": store, "data_dir": data_dir}, {"store": option})
 
 
 def _store_of(text: str, option: str) -> str:
     """The URL in an option's value. Refusal."""
-    try:
-        return _of_options(text, None).store_url
-    except Refusal as error:
-        raise Refusal(error.message.replace("--store:", f"{option}:")) from None
+    return _of_options(text, None, option).store_url
 
 
 # Running -------------------------------------------------------------------------------------------------
