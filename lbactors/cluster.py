@@ -44,14 +44,14 @@ class ActorRef:
 
     def __init__(self, name: str, handle: Any) -> None:
         self.name = name
-        self._handle = handle
+        self.handle = handle
         self._methods: dict[str, Any] = {}
 
     async def call(self, method: str, *payload: bytes, timeout_s: float | None = None) -> bytes:
         """Call a method with bytes and await its bytes. ActorGone, TimeoutError."""
         remote = self._methods.get(method)
         if remote is None:
-            remote = self._methods[method] = getattr(self._handle, method).remote
+            remote = self._methods[method] = getattr(self.handle, method).remote
         try:
             # Not wait_for, which swallows a cancellation that comes when the reply has just arrived: the loop
             # that called would go on after it was told to end.
@@ -160,7 +160,7 @@ class Cluster:
 
     def kill(self, ref: ActorRef) -> None:
         """End an actor for good."""
-        ray.kill(ref._handle, no_restart=True)
+        ray.kill(ref.handle, no_restart=True)
 
 
 @contextlib.contextmanager

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
@@ -249,9 +250,14 @@ def env_name(field: str) -> str:
     return ENV_PREFIX + field.upper()
 
 
+def default_of(field: str) -> Any:
+    """A setting's default, None if there is none."""
+    return ServerSettings.model_fields[field].default
+
+
 def default_text(field: str) -> str:
-    """A setting's default as a person would type it; empty if there is none."""
-    default = ServerSettings.model_fields[field].default
+    """The same as a person would type it; empty if there is none."""
+    default = default_of(field)
     if default is None:
         return ""
     if isinstance(default, bool):
@@ -259,15 +265,15 @@ def default_text(field: str) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
-def explain(error: ValidationError, given: dict[str, str]) -> str:
+def explain(error: ValidationError, given: Mapping[str, str]) -> str:
     """What is wrong with the values, in one line that names option or variable, and shows no secret.
 
-    given: the settings that came from the command line; the others came from the environment.
+    given: the options of the settings that came from the command line; the others came from the environment.
     """
     parts = []
     for finding in error.errors(include_url=False, include_context=False):
         field = str(finding["loc"][0]) if finding["loc"] else ""
-        name = option_name(field) if field in given else env_name(field)
+        name = given.get(field) or env_name(field)
         message = finding["msg"].replace("Input should be ", "must be ").partition(", unable to ")[0]
         message = message.replace("a valid integer", "an integer").replace("a valid boolean", "yes or no")
         shown = "" if field in ("root_key", "store") else f", not {finding['input']!r}"

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from lbactors.settings import ServerSettings
+from lbactors.settings import ServerSettings, default_of
 
 
 class GatewaySettings(BaseModel):
@@ -18,18 +18,18 @@ class GatewaySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    body_limit_bytes: int = 8 * 1024 * 1024
+    body_limit_bytes: int = default_of("body_limit_bytes")
     """Largest request body, before and after it is inflated."""
-    json_depth: int = 32
-    batch_items: int = 10_000
-    id_length: int = 128
-    metadata_bytes: int = 4096
-    lookup_players: int = 1000
-    page_limit: int = 1000
-    plugin_failure: Literal["accept", "hold", "refuse"] = "accept"
+    json_depth: int = default_of("json_depth")
+    batch_items: int = default_of("batch_items")
+    id_length: int = default_of("id_length")
+    metadata_bytes: int = default_of("metadata_bytes")
+    lookup_players: int = default_of("lookup_players")
+    page_limit: int = default_of("page_limit")
+    plugin_failure: Literal["accept", "hold", "refuse"] = default_of("plugin_failure")
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    drain_seconds: float = 20
+    log_level: Literal["debug", "info", "warning", "error"] = default_of("log_level")
+    drain_seconds: float = default_of("drain_seconds")
     """Longest wait for open requests when draining."""
     serve_metrics: bool = True
     """Whether `/metrics` is among the routes; false where it has a port of its own (`app.metrics_app`)."""

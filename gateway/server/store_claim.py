@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Callable
 import structlog
 
 from gateway.server.known_store import KnownStores
-from lbactors.tools.migrate import unfinished_migration
+from lbactors.tools.migration_marker import unfinished_migration
 from persistence import open_store, store_address
 from persistence.store import Store, StoreError, StoreInUse, StoreLoading, StoreWentBack
 

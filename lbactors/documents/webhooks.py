@@ -240,3 +240,12 @@ class WebhookPatch(Written):
 
 class ReplayBody(Written):
     state: Literal["failed"]
+
+
+PREVIOUS_S = 86_400  # how long the secret before signs too: time to take the new one everywhere
+
+
+class RotateBody(Written):
+    previous_valid_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = Field(
+        default=PREVIOUS_S, description="How long the secret before signs too."
+    )

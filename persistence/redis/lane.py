@@ -37,6 +37,7 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     ResponseError,
     TryAgainError,
@@ -67,6 +68,12 @@ Reply = Any
 Address = tuple[str, int]
 
 
+def code_of(reply: RedisError) -> str:
+    """The code that an error reply begins with, "" where redis-py has a class for it and takes it off."""
+    word = str(reply).partition(" ")[0]
+    return word if word.isupper() else ""
+
+
 def explained(error: Exception, where: str, *, unknown: bool) -> StoreError:
     """A store's error for one of redis-py's or the system's."""
     text = str(error) or type(error).__name__
@@ -77,10 +84,16 @@ def explained(error: Exception, where: str, *, unknown: bool) -> StoreError:
     return StoreUnavailable(f"{where}: {text}", unknown=unknown)
 
 
-def code_of(reply: RedisError) -> str:
-    """The code that an error reply begins with, "" where redis-py has a class for it and takes it off."""
-    word = str(reply).partition(" ")[0]
-    return word if word.isupper() else ""
+def is_no_cluster(error: BaseException) -> bool:
+    """Whether a node refused to tell its slots: redis-py makes a RedisClusterException of that, among others,
+    which has no code.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, RedisClusterException) and isinstance(found.__context__, ResponseError):
+            return True
+        found = found.__cause__
+    return False
 
 
 class _Command:

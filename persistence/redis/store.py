@@ -21,7 +21,6 @@ Only this file and `redis.lane` import redis.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -32,7 +31,7 @@ from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from persistence.redis import reading
 from persistence.redis.keys import Keys, sealed, text
-from persistence.redis.lane import Address, Lane, Nodes, Reply, explained
+from persistence.redis.lane import Address, Lane, Nodes, Reply, explained, is_no_cluster
 from persistence.redis.scripts import DROPPED_EPOCH_S, FORMAT, TRIM_RECORDS, script_of
 from persistence.redis.server import ServerInfo
 from persistence.redis.url import parse_redis_url
@@ -93,11 +92,7 @@ class RedisStore:
         self.options.check_files()
         self._open = True
         try:
-            try:
-                await self._find_nodes()
-            except StoreUnavailable:
-                await self._check_hosts()
-                raise
+            await self._find_nodes()
             self.info = [await self._server(node) for node in self._nodes.primaries()]
             for info in self.info:
                 info.check(self.options)
@@ -111,15 +106,9 @@ class RedisStore:
             async with asyncio.timeout(self.options.timeout_s):
                 await self._nodes.find()
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            if is_no_cluster(error):
+                raise StoreError(f"{self.where} is no Redis Cluster: use redis://") from error
             raise explained(error, self.where, unknown=False) from error
-
-    async def _check_hosts(self) -> None:
-        """Where no cluster was found, look whether the URL names servers that are none. StoreError."""
-        for host in self.options.hosts if self.options.kind == "cluster" else ():
-            with contextlib.suppress(StoreUnavailable, TimeoutError):
-                async with asyncio.timeout(self.options.timeout_s):
-                    info = await self._server(host)
-                info.check(self.options)
 
     async def _server(self, node: Address | None) -> ServerInfo:
         """What a server says of itself, on a connection that asks for nothing else."""

@@ -26,7 +26,8 @@ from lbactors.settings import ServerSettings, env_name, option_name
 from tests.support.repository import REPOSITORY as ROOT
 
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+EXAMPLES = sorted((ROOT / "examples").rglob("*.md"))
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *EXAMPLES]
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
 PACKAGES = ("lbactors", "gateway", "persistence")
 
@@ -174,7 +175,7 @@ def test_the_index_of_decisions_has_each_under_its_title() -> None:
 def named_paths(page: Path) -> Iterator[tuple[str, list[Path]]]:
     """Paths in backticks, and what they mean. One may leave out the folder of one before it in its line."""
     for line in prose(page).splitlines():
-        folders = [ROOT]
+        folders = [ROOT, page.parent] if page in EXAMPLES else [ROOT]
         for name in re.findall(r"`([\w.*/-]+)`", line):
             if name.startswith("/") or not (name.endswith(("/", ".py")) or name.split("/")[0] == "tests"):
                 continue
@@ -210,6 +211,43 @@ def test_the_architecture_places_every_module() -> None:
     for module in modules:
         if module.name != "__init__.py":
             assert placed & {module, *module.parents} - {ROOT}, f"{relative(module)} is in no row of `Files`"
+
+
+def sources() -> Iterator[tuple[Path, str]]:
+    """What developers read beside the pages: the code and the project's file."""
+    modules = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    for path in (*modules, ROOT / "pyproject.toml"):
+        yield path, path.read_text(encoding="utf-8")
+
+
+def test_pages_that_the_code_names_exist() -> None:
+    named = [
+        (path, page, anchor)
+        for path, text in sources()
+        for page, anchor in re.findall(r"(?<![\w/])(docs/[\w/.-]+\.(?:md|json))(?:#([\w-]+))?", text)
+    ]
+    assert len(named) >= 5
+    for path, page, anchor in named:
+        meant = ROOT / page
+        assert meant.is_file(), f"{relative(path)} names {page}"
+        assert not anchor or anchor in headings_of(meant), f"{relative(path)} names {page}#{anchor}"
+
+
+def test_modules_that_the_code_names_exist() -> None:
+    """`package.module` or `package.module.name` in docstrings and comments."""
+    named = [
+        (path, name)
+        for path, text in sources()
+        for name in re.findall(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)`", text)
+    ]
+    assert len(named) > 50
+    for path, name in named:
+        meant, rest = ROOT, name.split(".")
+        while rest and ((meant / rest[0]).is_dir() or (meant / f"{rest[0]}.py").is_file()):
+            meant /= rest.pop(0)
+        source = meant.with_suffix(".py") if meant.with_suffix(".py").is_file() else meant / "__init__.py"
+        found = not rest or re.search(rf"\b{rest[0]}\b", source.read_text(encoding="utf-8"))
+        assert meant != ROOT and found, f"{relative(path)} names {name}"
 
 
 @each_page([*PAGES, DOCS / "openapi.json"])

@@ -136,6 +136,14 @@ def test_a_store_url_stays_as_it_was_written(
     assert all(url not in repr(settings) for settings in served)
 
 
+def test_a_store_that_is_refused_is_told_by_where_it_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refused(2, "verify", "--store", "mysql://x") == f"error: --store: {STORES}\n"
+    words = ("migrate", "--from", "mysql://x", "--to", "sqlite:there")
+    assert refused(2, *words) == f"error: --from: {STORES}\n"
+    monkeypatch.setenv("LBACTORS_STORE", "mysql://x")
+    assert refused(2, "verify") == f"error: LBACTORS_STORE: {STORES}\n"
+
+
 def test_actors_are_told_what_the_server_was(tmp_path: Path) -> None:
     server = ServerSettings(data_dir=tmp_path, held_limit=7, clock_file=tmp_path / "clock")
     told = server.for_actors(store_id="s", server_id="i", server="here", root_key_hash="00")

@@ -78,6 +78,44 @@ def test_each_foreign_system_has_one_door(module: str, door: str) -> None:
     assert users and users <= set(ROOT.glob(door)), users
 
 
+# What a module may use of a library that is private there; `test_private_names` says what depends on it.
+PRIVATE_OF_LIBRARIES = {
+    "lbactors/cluster.py": {"_private"},
+    "lbactors/core/ranking.py": {"_check", "_delete", "_index", "_len", "_lists", "_maxes", "_reset"},
+    "gateway/app.py": {"_kwargs", "_make_server"},
+}
+OF_TUPLES_AND_SYSTEM = {"_asdict", "_exit", "_fields", "_make", "_replace"}  # documented all the same
+TO_MEND = {"_keep", "_unpack_moderation"}  # of the supervisor, by its parts; of a mixin
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_private_of_another_module_is_used(path: Path) -> None:
+    nodes = list(ast.walk(parsed(path)))
+    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    own |= {
+        node.attr
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+    }
+    used = {
+        node.attr
+        for node in nodes
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    }
+    used |= {
+        alias.name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name.startswith("_")
+    }
+    allowed = PRIVATE_OF_LIBRARIES.get(str(path.relative_to(ROOT)), set())
+    assert not used - own - allowed - OF_TUPLES_AND_SYSTEM - TO_MEND
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "lbactors" / "core").glob("*.py")), ids=lambda p: p.stem)
 def test_the_core_has_no_io_and_no_clock(path: Path) -> None:
     forbidden = {"asyncio", "time", "os", "socket", "pathlib", "random", "secrets", "structlog", "ray"}

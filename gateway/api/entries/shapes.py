@@ -7,7 +7,7 @@ from gateway.http.model_shapes import model_shape
 from gateway.http.parameters import NUMBER_SCHEMA
 from gateway.http.settings import GatewaySettings
 from gateway.http.shapes import STRING, WINDOW, Schema, answer, ref
-from lbactors.supervisor.commands.entry_edits import EditBody, RestoreBody
+from lbactors.documents.entry_edits import EditBody, RestoreBody
 
 
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:

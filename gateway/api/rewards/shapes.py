@@ -19,7 +19,7 @@ from gateway.http.shapes import (
     said,
 )
 from lbactors.core.reward_rules import RewardRules, Tier
-from lbactors.supervisor.rewards.claiming import ClaimBody
+from lbactors.documents.rewards import ClaimBody
 
 
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:

@@ -17,8 +17,7 @@ from gateway.http.shapes import (
 )
 from lbactors.core.definition import LEADERBOARD_ID
 from lbactors.documents.events import TEST, TYPES
-from lbactors.documents.webhooks import STATES, ReplayBody, WebhookBody, WebhookPatch
-from lbactors.supervisor.commands.webhooks import RotateBody
+from lbactors.documents.webhooks import STATES, ReplayBody, RotateBody, WebhookBody, WebhookPatch
 
 
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:

@@ -18,14 +18,11 @@ import asyncio
 from typing import Any, TypeGuard
 
 import orjson
-from pydantic import Field
 
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Row
-from lbactors.core.numbers import NumberField
 from lbactors.documents.audit import Audited
-from lbactors.documents.entities import Written
-from lbactors.documents.hidden_players import Reason
+from lbactors.documents.entry_edits import EditBody, RestoreBody
 from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.command_plan import CommandPlan, parse
 from lbactors.supervisor.hosting import Hosting
@@ -35,17 +32,6 @@ from lbactors.wire.requests import ChangeEntry, EntryChange
 
 ENTRY_EDITS = frozenset(("remove_entry", "edit_entry", "restore_entry"))
 UNKNOWN = "unknown"
-
-
-class EditBody(Written):
-    score: NumberField
-    subscore: NumberField | None = Field(default=None, description="Absent or null: it stays.")
-    metadata: dict[str, Any] | None = Field(default=None, description="Absent: it stays; null: none.")
-    reason: Reason
-
-
-class RestoreBody(Written):
-    reason: Reason | None = None
 
 
 def _told(window: str, key: str, row: Row) -> dict[str, Any]:

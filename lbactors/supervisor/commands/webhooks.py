@@ -10,12 +10,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from lbactors.core.errors import ApiError, invalid
-from lbactors.documents.entities import Written
 from lbactors.documents.events import TEST, Event, event_id
 from lbactors.documents.webhooks import (
     BODY,
@@ -24,6 +21,7 @@ from lbactors.documents.webhooks import (
     PENDING,
     Delivery,
     ReplayBody,
+    RotateBody,
     Webhook,
     WebhookBody,
     WebhookPatch,
@@ -41,14 +39,7 @@ from lbactors.supervisor.state import SupervisorState
 from persistence.store import Change
 
 WEBHOOKS_OF_TENANT = 20  # each event is written once for each of them
-PREVIOUS_S = 86_400  # how long the secret before signs too: time to take the new one everywhere
 REPLAYED_AT_ONCE = 250  # deliveries of one commit
-
-
-class RotateBody(Written):
-    previous_valid_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = Field(
-        default=PREVIOUS_S, description="How long the secret before signs too."
-    )
 
 
 class WebhookCommands:

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgpack
-from pydantic import Field
 
 from lbactors.core.errors import ApiError
-from lbactors.documents.entities import Written
 from lbactors.documents.rewards import (
     Claim,
+    ClaimBody,
     Promise,
     claim_doc_id,
     counts_id,
@@ -38,15 +37,6 @@ WAITING = 10_000  # claims that may wait; more are answered 429
 AT_ONCE = 500  # carried out with one commit
 
 Json = dict[str, Any]
-
-
-class ClaimBody(Written):
-    """What a claimant may say."""
-
-    claim_id: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
-        default=None,
-        description="The claimant's own word for this claim, such as the id of a transaction.",
-    )
 
 
 class Ask(NamedTuple):

@@ -12,6 +12,7 @@ from lbactors.core.reward_rules import Awarding, RewardRules
 from lbactors.documents.rewards import (
     CHUNK_WINNERS,
     Claim,
+    ClaimBody,
     Promise,
     Winner,
     chunk_id,
@@ -25,7 +26,6 @@ from lbactors.documents.rewards import (
 )
 from lbactors.service.reward_reader import RewardReader
 from lbactors.supervisor.command_plan import parse
-from lbactors.supervisor.rewards.claiming import ClaimBody
 from persistence.store import StoreUnavailable
 
 DAY_MS = 86_400_000

@@ -31,10 +31,10 @@ from lbactors.documents.entities import (
     period_json,
     tenant_json,
 )
+from lbactors.documents.entry_edits import EditBody, RestoreBody
 from lbactors.documents.hidden_players import SHOWN, Hidden, HideBody, UnhideBody, hidden_json
 from lbactors.documents.reviews import Review, read_reviews
 from lbactors.service.service import AdminAnswer, ChangedEntry, Idempotency
-from lbactors.supervisor.commands.entry_edits import EditBody, RestoreBody
 from tests.support.gateway.fake_rewards import FakeRewards
 from tests.support.gateway.fake_webhooks import FakeWebhooks
 from tests.support.supervisor.held_memory import HeldMemory

@@ -22,11 +22,10 @@ from lbactors.core.model import Row, Submission
 from lbactors.core.reward_rules import RewardRules, Tier
 from lbactors.core.timeframe import Timeframe
 from lbactors.documents.entities import KeyBody, KeyPatch, PeriodBody, ProfileBody, TenantBody, TenantPatch
+from lbactors.documents.entry_edits import EditBody, RestoreBody
 from lbactors.documents.hidden_players import HideBody, UnhideBody
 from lbactors.documents.reviews import review_of
-from lbactors.documents.webhooks import ReplayBody, WebhookBody, WebhookPatch
-from lbactors.supervisor.commands.entry_edits import EditBody, RestoreBody
-from lbactors.supervisor.commands.webhooks import RotateBody
+from lbactors.documents.webhooks import ReplayBody, RotateBody, WebhookBody, WebhookPatch
 from tests.support.gateway.fake_service import NOW_MS, PERIOD_KEY, FakeService
 from tests.support.gateway.http_client import Http
 

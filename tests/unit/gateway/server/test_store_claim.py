@@ -19,7 +19,7 @@ import pytest
 from gateway.server import store_claim
 from gateway.server.known_store import KnownStores
 from gateway.server.store_claim import SUPERVISOR, StoreClaim, claim_store
-from lbactors.tools.migrate import MARKER, MARKERS
+from lbactors.tools.migration_marker import MARKER, MARKERS
 from persistence import open_store
 from persistence.store import Change, StoreError, StoreInUse, StoreUnavailable, StoreWentBack
 from tests.support.redis_server import RedisRefused, RedisServer, until
