@@ -21,7 +21,7 @@ from lbactors.core.errors import ApiError
 from lbactors.service.catalogue import Catalogue
 from lbactors.settings import ServerSettings
 from lbactors.wire.batching import Channel
-from lbactors.wire.protocol import ASLEEP, ERROR, NOT_HERE, Actor, ActorFinder, ActorGone
+from lbactors.wire.protocol import ASLEEP, ERROR, NOT_HERE, VALUE, Actor, ActorFinder, ActorGone
 from lbactors.wire.rpc import ConnectionLost, RpcClient
 from lbactors.wire.single_flight import SingleFlight
 
@@ -132,15 +132,16 @@ class Router:
             del self._reports[name]
 
     def _value(self, reply: list[Any], name: str) -> Any:
-        """What a reply says, or the error that it is."""
+        """What a reply says, or the error that it is: period_loading where nothing was taken."""
+        if reply[0] == VALUE:
+            return reply[1]
         if reply[0] == ERROR:
             if reply[1][0] == "internal_error":
                 raise RuntimeError(reply[1][1])
             raise ApiError.from_wire(reply[1])
         if reply[0] == NOT_HERE:
             self._report(name, None)
-            raise ApiError("period_loading", "the period is being loaded")
-        return reply[1]
+        raise ApiError("period_loading", "the period is being loaded")
 
     async def write(self, chain_id: str, op: list[Any], weight: int) -> Any:
         """Send an operation to a chain's home. One that sleeps is woken, one that moves is waited for:
