@@ -22,7 +22,7 @@ from lbactors.service.catalogue import Catalogue
 from lbactors.settings import ServerSettings
 from lbactors.wire.batching import Channel
 from lbactors.wire.protocol import ASLEEP, ERROR, NOT_HERE, VALUE, Actor, ActorFinder, ActorGone
-from lbactors.wire.rpc import ConnectionLost, RpcClient
+from lbactors.wire.rpc import LOST, RpcClient
 from lbactors.wire.single_flight import SingleFlight
 
 READS_WAITING = 20_000
@@ -195,7 +195,7 @@ class Router:
 
         try:
             awake = await self._waking.of(chain_id, ask)
-        except (ConnectionLost, ActorGone, TimeoutError) as error:
+        except LOST as error:
             self._report(name, error)
             raise lost_read(error) from error  # nothing was taken
         if not awake:
@@ -242,6 +242,6 @@ class Router:
                 reply: list[Any] = msgpack.unpackb(
                     await self._line(name).call("load", bytes(msgpack.packb(op)))
                 )
-        except (ConnectionLost, ActorGone, TimeoutError) as error:
+        except LOST as error:
             raise lost_read(error) from error
         return reply

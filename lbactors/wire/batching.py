@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import msgpack
 
 from lbactors.core.errors import ApiError
+from lbactors.wire.rpc import LOST
 
 CALLS_IN_FLIGHT = 1
 CALL_TIMEOUT_S = 30.0  # far beyond any healthy call; an actor's death is noticed much earlier
@@ -119,12 +120,14 @@ class Channel:
             payload = bytes(msgpack.packb(ops if self._now_ms is None else [self._now_ms(), ops]))
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 replies = msgpack.unpackb(await self._actor.call(self._method, payload))
+            answered = list(zip(batch, replies, strict=True))
         except Exception as error:
             for item in batch:
                 if not item.done.done():
-                    item.done.set_exception(self._lost(error))
+                    # What is no lost call is a bug, and whoever waits for the outcome is to see it.
+                    item.done.set_exception(self._lost(error) if isinstance(error, LOST) else error)
                     item.done.exception()  # a caller that went away leaves nobody to fetch it
             return
-        for item, answer in zip(batch, replies, strict=True):
+        for item, answer in answered:
             if not item.done.done():
                 item.done.set_result(answer)

@@ -19,6 +19,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import msgpack
+import structlog
+
+from lbactors.wire.protocol import ActorGone
 
 HEAD = struct.Struct(">IIB")
 HEAD_BYTES = HEAD.size
@@ -29,9 +32,15 @@ CONNECT_TIMEOUT_S = 5.0
 
 Handler = Callable[[bytes], Awaitable[bytes]]
 
+log = structlog.get_logger("rpc")
+
 
 class ConnectionLost(Exception):
     """The connection ended, or could not be made; whether a call in flight was carried out is unknown."""
+
+
+# What a call raises that did not come back. Whatever else it raises is a bug, here or in the actor.
+LOST = (ConnectionLost, ActorGone, TimeoutError)
 
 
 def frame(number: int, kind: int, body: bytes) -> bytes:
@@ -103,6 +112,7 @@ class RpcServer:
         try:
             reply = frame(number, 0, await self.handlers[kind](body))
         except Exception as error:
+            log.exception("call failed", method=METHODS[kind])
             reply = frame(number, 1, repr(error).encode())
         if callee.transport is not None and not callee.transport.is_closing():
             callee.transport.write(reply)
@@ -152,6 +162,14 @@ class _ClientConnection(_Frames):
         self.waiting.clear()
 
 
+def _require_alive(caller: _ClientConnection) -> None:
+    """ConnectionLost if the connection ended in the moment after it was made: a call would wait for nothing,
+    and uvloop raises RuntimeError for what is written to it.
+    """
+    if caller.lost:
+        raise ConnectionLost("the connection ended as it was made")
+
+
 class RpcClient:
     """The gateway's side: one connection to one actor, made when it is needed, and again when it was lost.
 
@@ -166,10 +184,11 @@ class RpcClient:
         self._connecting: asyncio.Task[_ClientConnection] | None = None
 
     async def call(self, method: str, payload: bytes) -> bytes:
-        """The actor's reply. LineLost; RuntimeError if the method raised; what `endpoint` raises."""
+        """The actor's reply. ConnectionLost; RuntimeError if the method raised; what `endpoint` raises."""
         caller = self._caller
         if caller is None or caller.lost:
             caller = await self._connected()
+            _require_alive(caller)
         self._number = number = (self._number + 1) & 0xFFFFFFFF
         done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         caller.waiting[number] = done
@@ -191,6 +210,7 @@ class RpcClient:
                 _, caller = await asyncio.get_running_loop().create_connection(_ClientConnection, host, port)
         except (OSError, TimeoutError) as error:
             raise ConnectionLost(f"cannot connect: {error}") from error
+        _require_alive(caller)
         cast("Any", caller.transport).write(frame(0, HELLO, secret))
         self._caller, self._incarnation = caller, incarnation
         return caller

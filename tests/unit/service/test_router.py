@@ -1,22 +1,26 @@
 """The way from a gateway to a period actor when that is away, late, or has a bug: what the caller is told.
 
-A real server and a real client of the wire, with handlers that answer what the test says.
+A real server and a real client of the wire, with handlers that answer what the test says. The loops: the
+gateway's is uvloop's, which raises RuntimeError where asyncio's only loses what is written.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
 
 import msgpack
 import pytest
+import uvloop
 
 from lbactors.core.errors import ApiError
 from lbactors.service.router import Router
 from lbactors.settings import ServerSettings
-from lbactors.wire.protocol import ASLEEP, NOT_HERE, VALUE
+from lbactors.wire.protocol import ASLEEP, ERROR, NOT_HERE, VALUE, ActorGone
 from lbactors.wire.rpc import METHODS, RpcServer
 
 CHAIN = "default/board~1/main"
@@ -25,9 +29,10 @@ NO_TIME_S = -1.0  # a deadline that has passed when it is set
 WITHIN_S = 5.0  # far less than any of the router's own timeouts
 
 Endpoint = Callable[[], Awaitable[bytes]]
+Ask = Callable[[Router], Awaitable[Any]]
 
 
-class Asleep:
+class OneHome:
     """Stands in for the catalogue: one chain with one home that runs."""
 
     dormant: frozenset[str] = frozenset()
@@ -51,7 +56,7 @@ def router_to(endpoint: Endpoint) -> Router:
 
     cluster: Any = SimpleNamespace(find=lambda name: SimpleNamespace(call=call))
     supervisor: Any = SimpleNamespace(call=nothing)
-    catalogue: Any = Asleep()
+    catalogue: Any = OneHome()
     return Router(cluster, supervisor, catalogue, ServerSettings(), lambda: 0)
 
 
@@ -85,6 +90,28 @@ async def write(router: Router) -> Any:
     return await router.write(CHAIN, OP, 1)
 
 
+async def read(router: Router) -> Any:
+    return await router.read(CHAIN, "current", "page", [0, 10], lambda value: value)
+
+
+async def load(router: Router) -> Any:
+    """A read of a period that is not in memory."""
+    return await router._load("period-1", [CHAIN, "2026-W01", "page", [0, 10]])
+
+
+async def wake(router: Router) -> Any:
+    """What a write does first whose period sleeps."""
+    return await router._wake(CHAIN, "period-1")
+
+
+ASKS = [write, read, load, wake]
+LOST = {write: "storage_unavailable", read: "period_loading", load: "period_loading", wake: "period_loading"}
+asks = pytest.mark.parametrize("ask", ASKS, ids=lambda ask: ask.__name__)
+loops = pytest.mark.parametrize(
+    "make_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+
+
 async def code_of(asked: Awaitable[Any]) -> str:
     """The code of the error that it raises, within the time of a test."""
     with pytest.raises(ApiError) as raised:
@@ -111,3 +138,107 @@ async def test_a_write_wakes_what_sleeps() -> None:
 
     router = await router_of(write=replies([ASLEEP], [NOT_HERE], [VALUE, "rows"]), wake=awake)
     assert await write(router) == "rows"
+
+
+# Actors that are away -----------------------------------------------------------------------------------
+
+
+@asks
+@pytest.mark.parametrize(
+    "error", [ActorGone("away"), TimeoutError()], ids=["gone", "late"]
+)  # all that `ActorRef.call` raises
+async def test_an_actor_that_ray_does_not_reach_is_away(ask: Ask, error: Exception) -> None:
+    async def endpoint() -> bytes:
+        raise error
+
+    assert await code_of(ask(router_to(endpoint))) == LOST[ask]
+
+
+@asks
+@loops
+def test_a_connection_that_ends_as_it_is_made(
+    ask: Ask, make_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """The actor was killed when its system had already taken the connection."""
+
+    class Reset(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            end: socket.socket = transport.get_extra_info("socket")
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()  # type: ignore[attr-defined]
+
+    async def main() -> str:
+        server = await asyncio.get_running_loop().create_server(Reset, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+
+        async def endpoint() -> bytes:
+            return bytes(msgpack.packb(["127.0.0.1", port, b"secret", "one"]))
+
+        try:
+            return await code_of(ask(router_to(endpoint)))
+        finally:
+            server.close()
+
+    assert run(main(), make_loop) == LOST[ask]
+
+
+@asks
+@loops
+def test_a_connection_that_ends_during_a_call(
+    ask: Ask, make_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def main() -> str:
+        router: Router
+
+        async def killed(_: bytes) -> bytes:
+            router.moved("period-1", "two")  # ends the connection of the first
+            await asyncio.Event().wait()
+            return b""
+
+        router = await router_of(write=killed, read=killed, load=killed, wake=killed)
+        return await code_of(ask(router))
+
+    assert run(main(), make_loop) == LOST[ask]
+
+
+def run(work: Coroutine[Any, Any, str], make_loop: Callable[[], asyncio.AbstractEventLoop]) -> str:
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        return runner.run(work)
+
+
+# Bugs ---------------------------------------------------------------------------------------------------
+
+
+@asks
+async def test_a_bug_of_the_actor_is_one(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no actor that is away: the caller gets what is no ApiError, the actor's log the traceback."""
+
+    async def broken(_: bytes) -> bytes:
+        raise KeyError("a bug")
+
+    router = await router_of(write=broken, read=broken, load=broken, wake=broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        async with asyncio.timeout(WITHIN_S):
+            await ask(router)
+    told = capsys.readouterr()
+    assert "call failed" in told.out + told.err and "Traceback" in told.out + told.err
+
+
+@pytest.mark.parametrize("ask", [write, read], ids=lambda ask: ask.__name__)
+async def test_replies_that_do_not_fit_their_batch_are_a_bug(ask: Ask) -> None:
+    async def two(_: bytes) -> bytes:
+        return bytes(msgpack.packb([[VALUE, 1], [VALUE, 2]]))
+
+    router = await router_of(write=two, read=two)
+    for _ in range(2):  # and the channel goes on
+        with pytest.raises(ValueError, match="zip"):
+            async with asyncio.timeout(WITHIN_S):
+                await ask(router)
+
+
+@pytest.mark.parametrize("ask", [write, read], ids=lambda ask: ask.__name__)
+async def test_a_bug_with_one_operation_is_one(ask: Ask) -> None:
+    error = ["internal_error", "KeyError('a bug')", [], None]
+    router = await router_of(write=replies([ERROR, error]), read=replies([ERROR, error]))
+    with pytest.raises(RuntimeError, match="a bug"):
+        await ask(router)
