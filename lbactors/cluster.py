@@ -66,6 +66,10 @@ class ActorRef:
             raise  # a bug, and the caller should see it
         except (RayActorError, GetTimeoutError, RayError) as error:
             raise ActorGone(f"{self.name}: {type(error).__name__}") from error
+        except TimeoutError:
+            raise
+        except OSError as error:  # what Ray makes of an I/O error of its own
+            raise ActorGone(f"{self.name}: {error}") from error
 
 
 class Cluster:
@@ -155,7 +159,7 @@ class Cluster:
             return ActorRef(name, ray.get_actor(name, namespace=NAMESPACE))
         except ValueError:
             return None
-        except RayError as error:
+        except (RayError, OSError) as error:
             raise ActorGone(f"{name}: {type(error).__name__}") from error
 
     def kill(self, ref: ActorRef) -> None:

@@ -27,8 +27,8 @@ from lbactors.wire.actors import Actor, ActorFinder, ActorGone
 from lbactors.wire.batching import Channel
 from lbactors.wire.catalogue_feed import CatalogueVersion
 from lbactors.wire.reads import Lookup, Query, ReadAnswer, ReadOp
-from lbactors.wire.replies import ASLEEP, NOT_HERE, Reply
-from lbactors.wire.rpc import ConnectionLost, RpcClient, VersionRefused
+from lbactors.wire.replies import ASLEEP, NOT_HERE, VALUE, Reply
+from lbactors.wire.rpc import LOST, RpcClient, VersionRefused
 from lbactors.wire.single_flight import SingleFlight
 from lbactors.wire.writes import WriteCall, WriteOp
 
@@ -152,14 +152,15 @@ class Router:
             del self._reports[name]
 
     def _value(self, reply: Reply, name: str) -> Any:
-        """What a reply says, or the error that it is."""
+        """What a reply says, or the error that it is: period_loading where nothing was taken."""
+        if reply.status == VALUE:
+            return reply.value
         error = reply.error
         if error is not None:
             raise error if error.code != "internal_error" else RuntimeError(error.message)
         if reply.status == NOT_HERE:
             self._report(name, None)
-            raise ApiError("period_loading", "the period is being loaded")
-        return reply.value
+        raise ApiError("period_loading", "the period is being loaded")
 
     async def write(self, op: WriteOp, weight: int) -> Any:
         """Send an operation to its chain's home. One that sleeps is woken, one that moves is waited for:
@@ -214,7 +215,7 @@ class Router:
 
         try:
             awake = await self._waking.of(chain_id, ask)
-        except (ConnectionLost, VersionRefused, ActorGone, TimeoutError) as error:
+        except LOST as error:
             self._report(name, error)
             raise lost_read(error) from error  # nothing was taken
         if not awake:
@@ -257,6 +258,6 @@ class Router:
         try:
             async with asyncio.timeout(LOAD_TIMEOUT_S):
                 packed = await self._client(name).call("load", pack(op))
-        except (ConnectionLost, VersionRefused, ActorGone, TimeoutError) as error:
+        except LOST as error:
             raise lost_read(error) from error
         return Reply.from_wire(msgpack.unpackb(packed))

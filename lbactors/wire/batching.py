@@ -20,6 +20,7 @@ import msgpack
 from lbactors.core.errors import ApiError
 from lbactors.core.packing import pack
 from lbactors.wire.replies import Reply
+from lbactors.wire.rpc import LOST
 
 T = TypeVar("T")
 
@@ -130,12 +131,14 @@ class Channel:
             payload = pack(self._request([item.op for item in batch]))
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 replies = msgpack.unpackb(await self._actor.call(self._method, payload))
+            answered = list(zip(batch, replies, strict=True))
         except Exception as error:
             for item in batch:
                 if not item.done.done():
-                    item.done.set_exception(self._lost(error))
+                    # What is no lost call is a bug, and whoever waits for the outcome is to see it.
+                    item.done.set_exception(self._lost(error) if isinstance(error, LOST) else error)
                     item.done.exception()  # a caller that went away leaves nobody to fetch it
             return
-        for item, answer in zip(batch, replies, strict=True):
+        for item, answer in answered:
             if not item.done.done():
                 item.done.set_result(Reply.from_wire(answer))

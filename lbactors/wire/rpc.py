@@ -31,6 +31,7 @@ import msgpack
 import structlog
 
 from lbactors.core.packing import pack
+from lbactors.wire.actors import ActorGone
 from lbactors.wire.single_flight import SingleFlight
 
 VERSION = 2
@@ -104,6 +105,10 @@ class Endpoint(NamedTuple):
     incarnation: str
 
 
+# What a call raises that did not come back. Whatever else it raises is a bug, here or in the actor.
+LOST = (ConnectionLost, VersionRefused, ActorGone, TimeoutError)
+
+
 def frame(number: int, kind: int, body: bytes) -> bytes:
     return HEAD.pack(len(body) + HEAD_BYTES - 4, number, kind) + body
 
@@ -173,6 +178,7 @@ class RpcServer:
         try:
             reply = frame(number, RESULT, await self.handlers[kind](body))
         except Exception as error:
+            log.exception("call failed", method=METHODS[kind])
             reply = frame(number, FAILED, repr(error).encode())
         if connection.transport is not None and not connection.transport.is_closing():
             connection.transport.write(reply)
@@ -254,6 +260,13 @@ class _ClientConnection(_Frames):
                 done.set_exception(self._why(error))
         self.waiting.clear()
 
+    def require_alive(self) -> None:
+        """ConnectionLost or VersionRefused if the connection ended in the moment after it was made: a call
+        would wait for nothing, and uvloop raises RuntimeError for what is written to it.
+        """
+        if self.lost:
+            raise self._why(None)
+
     def _why(self, error: Exception | None) -> Exception:
         if self.served is not None:
             return VersionRefused(self.hello.version, self.served)
@@ -281,6 +294,7 @@ class RpcClient:
         connection = self._connection
         if connection is None or connection.lost:
             connection = await self._connected()
+            connection.require_alive()
         self._number = number = (self._number + 1) & 0xFFFFFFFF
         done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         connection.waiting[number] = done
@@ -313,6 +327,7 @@ class RpcClient:
         except (OSError, TimeoutError) as error:
             raise ConnectionLost(f"cannot connect: {error}") from error
         self._connection, self._incarnation = connection, at.incarnation
+        connection.require_alive()
         return connection
 
     def moved(self, incarnation: str) -> None:

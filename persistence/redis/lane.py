@@ -64,6 +64,10 @@ ELSEWHERE = (
 # Other errors that mean "not now", by the code that they begin with.
 REFUSALS = frozenset({"OOM", "MISCONF", "NOREPLICAS", "BUSY", "UNBLOCKED", "NOAUTH"})
 
+# What a connection raises that cannot be made or was lost. RuntimeError: uvloop's, for what is written to one
+# that the other side had reset. RedisClusterException: no node is known to serve a key.
+LOST = (RedisError, RedisClusterException, OSError, TimeoutError, RuntimeError)
+
 Reply = Any
 Address = tuple[str, int]
 
@@ -159,7 +163,11 @@ class Lane:
                 command = self._queue.popleft()
                 group.append(command)
                 size_bytes += command.size_bytes
-            replies = await self._exchange(group)
+            try:
+                replies = await self._exchange(group)
+            except Exception as error:  # a bug: whoever waits is to see it, and not to wait for ever
+                await self._disconnect()
+                replies = [error] * len(group)
             for command, reply in zip(group, replies, strict=True):
                 self._commands -= 1
                 self._bytes -= command.size_bytes
@@ -189,7 +197,7 @@ class Lane:
                 if waits:
                     replicated = await self._reply(connection)
                     replies = self._withheld(group, replies, replicated)
-        except (RedisError, OSError, TimeoutError, StoreError) as error:
+        except (*LOST, StoreError) as error:
             await self._disconnect()
             self._lost(error)
             told = error if isinstance(error, StoreError) else None
@@ -271,7 +279,7 @@ class Lane:
     async def _ready(self) -> Connection:
         """The connection, if the other side has not closed it meanwhile; else a new one."""
         if self._connection is not None:
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(*LOST):
                 if not await self._connection.can_read():
                     return self._connection
             await self._disconnect()
@@ -282,7 +290,7 @@ class Lane:
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(*LOST):
                 await connection.disconnect(nowait=True)
 
 

@@ -250,6 +250,8 @@ def reading(path: Path, store_id: str, read: Callable[[Connection], Reading[T]])
             yield from read(conn)
     except sqlite3.Error as error:
         raise _translated(error, path) from error
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error}") from error
 
 
 def scrubbed(path: Path, store_id: str) -> bool:
@@ -271,6 +273,8 @@ def scrubbed(path: Path, store_id: str) -> bool:
             return not busy
     except sqlite3.Error as error:
         raise _translated(error, path) from error
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error}") from error
     finally:
         turn.close()
 
@@ -308,6 +312,8 @@ class Reader:
         except sqlite3.Error as error:
             self._disconnect()
             raise _translated(error, self._path) from error
+        except OSError as error:
+            raise StoreUnavailable(f"{self._path}: {error}") from error
 
     def next_chunk(self, items: Reading[T]) -> list[T]:
         """The next items of a reading, about READING_CHUNK_BYTES of them; none at its end.

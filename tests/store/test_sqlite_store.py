@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import random
 import sqlite3
@@ -497,3 +498,21 @@ async def test_fence_holds_without_the_queue_of_writers(store: SqliteStore) -> N
         rude.execute("UPDATE names SET epoch = epoch + 1 WHERE name = 'p'")
         rude.execute("COMMIT")
     assert await refusal(append) is Fenced
+
+
+async def test_a_folder_that_cannot_be_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its disk went away: nothing of that is a bug, for readers either."""
+    store = SqliteStore(tmp_path)
+    await store.open()
+
+    def gone(_: Path) -> bool:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "exists", gone)
+    with pytest.raises(StoreUnavailable, match="Input/output error"):
+        await store.get("collection", ["one"])
+    with pytest.raises(StoreUnavailable, match="Input/output error"):
+        await recovered(store, "p")
+    monkeypatch.undo()
+    assert await store.get("collection", ["one"]) == [None]
+    await store.close()

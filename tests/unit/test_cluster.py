@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError, RayTaskError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    GetTimeoutError,
+    RaySystemError,
+    RayTaskError,
+    RpcError,
+    TaskCancelledError,
+)
 
-from lbactors.cluster import ActorRef
+from lbactors.cluster import ActorRef, Cluster
 from lbactors.core.errors import ApiError, invalid
 from lbactors.wire.actors import ActorGone
 from persistence.store import StoreUnavailable
@@ -37,6 +46,9 @@ AWAY = [
     raised(ApiError("storage_unavailable", "the supervisor begins anew")),
     raised(GetTimeoutError("Ray's head does not answer")),
     raised(ConnectionError("reset")),
+    TaskCancelledError(),
+    RaySystemError("Ray's own process is away"),
+    OSError("Ray cannot write to its own process"),
 ]
 
 
@@ -51,6 +63,32 @@ async def test_one_that_is_dead_is_gone_for_good() -> None:
     with pytest.raises(ActorGone) as gone:
         await raising(ActorDiedError()).call("rouse", b"period-1")
     assert gone.value.for_good
+
+
+async def test_a_call_that_takes_too_long_is_late() -> None:
+    async def call(*_: bytes) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    actor = ActorRef("supervisor", SimpleNamespace(rouse=SimpleNamespace(remote=call)))
+    with pytest.raises(TimeoutError):
+        await actor.call("rouse", timeout_s=0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [GetTimeoutError("the head does not answer"), RpcError("the head is away"), OSError("reset")],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_actor_that_rays_head_does_not_tell_of_counts_as_gone(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get_actor(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("ray.get_actor", get_actor)
+    with pytest.raises(ActorGone):
+        Cluster().find("period-1")
 
 
 async def test_a_bug_is_shown() -> None:

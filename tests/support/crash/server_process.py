@@ -29,6 +29,7 @@ READY_WITHIN_S = 90.0
 STOPPED_WITHIN_S = 40.0
 LOOK_EVERY_S = 0.05
 TAIL_CHARACTERS = 2500
+TRACEBACK = '"exception": "Traceback'  # in a line of the log (`lbactors.logs`)
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -197,16 +198,18 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def tail(self) -> str:
-        """The last lines of the server and of its actors in the last start; every crash in the server."""
+        """The last lines of the server and of its actors in the last start, and every line with a traceback,
+        wherever in a log it stands: a crash in a gateway, a call that failed in an actor.
+        """
         told = "stdout: " + " | ".join(self.lines[-20:])
+        tracebacks: list[str] = []
         logs = [self._stderr, *sorted(self.folder.glob("lbr-*/session_latest/logs/worker-*.err"))]
         for log in logs:
-            if log.exists() and (text := log.read_text(errors="replace")[-TAIL_CHARACTERS:].strip()):
-                told += f"\n{log.name}: {text}"
-        if self._stderr.exists():
-            lines = self._stderr.read_text(errors="replace").splitlines()
-            told += "".join(f"\n{line}" for line in lines if '"event": "crash"' in line)
-        return told
+            text = log.read_text(errors="replace").strip() if log.exists() else ""
+            if text:
+                told += f"\n{log.name}: {text[-TAIL_CHARACTERS:]}"
+                tracebacks += (f"{log.name}: {line}" for line in text.splitlines() if TRACEBACK in line)
+        return "\n".join([told, *tracebacks])
 
 
 MakeServer = Callable[..., Server]  # the fixture `make_server`: arguments of `Server`

@@ -1,0 +1,247 @@
+"""The way from a gateway to a period actor when that is away, late, or has a bug: what the caller is told.
+
+A real server and a real client of the wire, with handlers that answer what the test says. The loops: the
+gateway's is uvloop's, which raises RuntimeError where asyncio's only loses what is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Coroutine
+from types import SimpleNamespace
+from typing import Any
+
+import msgpack
+import pytest
+import uvloop
+
+from lbactors.core.errors import ApiError
+from lbactors.service.router import Router
+from lbactors.settings import ServerSettings
+from lbactors.wire.actors import ActorGone
+from lbactors.wire.reads import Page, ReadOp
+from lbactors.wire.replies import ASLEEP, ERROR, NOT_HERE, VALUE
+from lbactors.wire.rpc import METHODS, RpcServer
+from lbactors.wire.writes import SUBMIT, WriteOp
+
+CHAIN = "default/board~1/main"
+OP = WriteOp(CHAIN, SUBMIT, 0, 0, [["player"]])
+NO_TIME_S = -1.0  # a deadline that has passed when it is set
+WITHIN_S = 5.0  # far less than any of the router's own timeouts
+
+Endpoint = Callable[[], Awaitable[bytes]]
+Ask = Callable[[Router], Awaitable[Any]]
+
+
+class OneHome:
+    """Stands in for the catalogue: one chain with one home that runs."""
+
+    dormant: frozenset[str] = frozenset()
+
+    def home(self, chain_id: str) -> str:
+        return "period-1"
+
+    async def home_changed(self, chain_id: str, name: str, within_s: float) -> None:
+        await asyncio.sleep(0)
+
+
+async def nothing(*_: Any, **__: Any) -> bytes:
+    return b""
+
+
+def router_to(endpoint: Endpoint) -> Router:
+    """A router to one actor, whose method `endpoint` this is."""
+
+    async def call(method: str, *_: bytes, timeout_s: float | None = None) -> bytes:
+        return await endpoint()
+
+    cluster: Any = SimpleNamespace(find=lambda name: SimpleNamespace(call=call))
+    supervisor: Any = SimpleNamespace(call=nothing)
+    catalogue: Any = OneHome()
+    return Router(cluster, supervisor, catalogue, ServerSettings(), lambda: 0)
+
+
+async def server_of(**handlers: Callable[[bytes], Awaitable[bytes]]) -> RpcServer:
+    """An actor's server; what is not given answers nothing useful."""
+    server = RpcServer({name: handlers.get(name, nothing) for name in METHODS}, "one")
+    await server.open("127.0.0.1")
+    return server
+
+
+async def router_of(**handlers: Callable[[bytes], Awaitable[bytes]]) -> Router:
+    server = await server_of(**handlers)
+
+    async def endpoint() -> bytes:
+        return server.endpoint()
+
+    return router_to(endpoint)
+
+
+def replies(*given: Any) -> Callable[[bytes], Awaitable[bytes]]:
+    """A handler of batches of one: these replies, one after the other, the last one again and again."""
+    left = list(given)
+
+    async def handle(_: bytes) -> bytes:
+        return bytes(msgpack.packb([left.pop(0) if len(left) > 1 else left[0]]))
+
+    return handle
+
+
+async def write(router: Router) -> Any:
+    return await router.write(OP, 1)
+
+
+async def read(router: Router) -> Any:
+    return await router.read(CHAIN, "current", Page(0, 10))
+
+
+async def load(router: Router) -> Any:
+    """A read of a period that is not in memory."""
+    return await router._load("period-1", ReadOp.of(CHAIN, "2026-W01", Page(0, 10)))
+
+
+async def wake(router: Router) -> Any:
+    """What a write does first whose period sleeps."""
+    return await router._wake(CHAIN, "period-1")
+
+
+ASKS = [write, read, load, wake]
+LOST = {write: "storage_unavailable", read: "period_loading", load: "period_loading", wake: "period_loading"}
+asks = pytest.mark.parametrize("ask", ASKS, ids=lambda ask: ask.__name__)
+loops = pytest.mark.parametrize(
+    "make_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+
+
+async def code_of(asked: Awaitable[Any]) -> str:
+    """The code of the error that it raises, within the time of a test."""
+    with pytest.raises(ApiError) as raised:
+        async with asyncio.timeout(WITHIN_S):
+            await asked
+    return raised.value.code
+
+
+# What nobody took ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reply", [NOT_HERE, ASLEEP])
+async def test_a_write_that_nobody_took_in_time_is_told_so(
+    reply: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first answer came late (the actor was being started, say), and says that nothing was taken."""
+    monkeypatch.setattr("lbactors.service.router.FOUND_WITHIN_S", NO_TIME_S)
+    assert await code_of(write(await router_of(write=replies([reply])))) == "period_loading"
+
+
+async def test_a_write_wakes_what_sleeps() -> None:
+    async def awake(_: bytes) -> bytes:
+        return bytes(msgpack.packb([VALUE, True]))
+
+    router = await router_of(write=replies([ASLEEP], [NOT_HERE], [VALUE, "rows"]), wake=awake)
+    assert await write(router) == "rows"
+
+
+# Actors that are away -----------------------------------------------------------------------------------
+
+
+@asks
+@pytest.mark.parametrize(
+    "error", [ActorGone("away"), TimeoutError()], ids=["gone", "late"]
+)  # all that `ActorRef.call` raises
+async def test_an_actor_that_ray_does_not_reach_is_away(ask: Ask, error: Exception) -> None:
+    async def endpoint() -> bytes:
+        raise error
+
+    assert await code_of(ask(router_to(endpoint))) == LOST[ask]
+
+
+@asks
+@loops
+def test_a_connection_that_ends_as_it_is_made(
+    ask: Ask, make_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """The actor was killed when its system had already taken the connection."""
+
+    class Reset(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            end: socket.socket = transport.get_extra_info("socket")
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()  # type: ignore[attr-defined]
+
+    async def main() -> str:
+        server = await asyncio.get_running_loop().create_server(Reset, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+
+        async def endpoint() -> bytes:
+            return bytes(msgpack.packb(["127.0.0.1", port, b"secret", "one"]))
+
+        try:
+            return await code_of(ask(router_to(endpoint)))
+        finally:
+            server.close()
+
+    assert run(main(), make_loop) == LOST[ask]
+
+
+@asks
+@loops
+def test_a_connection_that_ends_during_a_call(
+    ask: Ask, make_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def main() -> str:
+        router: Router
+
+        async def killed(_: bytes) -> bytes:
+            router.moved("period-1", "two")  # ends the connection of the first
+            await asyncio.Event().wait()
+            return b""
+
+        router = await router_of(write=killed, read=killed, load=killed, wake=killed)
+        return await code_of(ask(router))
+
+    assert run(main(), make_loop) == LOST[ask]
+
+
+def run(work: Coroutine[Any, Any, str], make_loop: Callable[[], asyncio.AbstractEventLoop]) -> str:
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        return runner.run(work)
+
+
+# Bugs ---------------------------------------------------------------------------------------------------
+
+
+@asks
+async def test_a_bug_of_the_actor_is_one(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no actor that is away: the caller gets what is no ApiError, the actor's log the traceback."""
+
+    async def broken(_: bytes) -> bytes:
+        raise KeyError("a bug")
+
+    router = await router_of(write=broken, read=broken, load=broken, wake=broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        async with asyncio.timeout(WITHIN_S):
+            await ask(router)
+    told = capsys.readouterr()
+    assert "call failed" in told.out + told.err and "Traceback" in told.out + told.err
+
+
+@pytest.mark.parametrize("ask", [write, read], ids=lambda ask: ask.__name__)
+async def test_replies_that_do_not_fit_their_batch_are_a_bug(ask: Ask) -> None:
+    async def two(_: bytes) -> bytes:
+        return bytes(msgpack.packb([[VALUE, 1], [VALUE, 2]]))
+
+    router = await router_of(write=two, read=two)
+    for _ in range(2):  # and the channel goes on
+        with pytest.raises(ValueError, match="zip"):
+            async with asyncio.timeout(WITHIN_S):
+                await ask(router)
+
+
+@pytest.mark.parametrize("ask", [write, read], ids=lambda ask: ask.__name__)
+async def test_a_bug_with_one_operation_is_one(ask: Ask) -> None:
+    error = ["internal_error", "KeyError('a bug')", [], None]
+    router = await router_of(write=replies([ERROR, error]), read=replies([ERROR, error]))
+    with pytest.raises(RuntimeError, match="a bug"):
+        await ask(router)
