@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -22,12 +22,19 @@ AWAY_S = 1.0  # nor does it ask again so soon after the store did not answer
 Profile = dict[str, Any]
 
 
+class _Known(NamedTuple):
+    """What was read of a player; `profile` None: he has none."""
+
+    generation: int
+    profile: Profile | None
+
+
 class Profiles:
     """See the module's docstring."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: OrderedDict[tuple[str, str], tuple[int, Profile | None]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
         self._generation = 0  # what was read under an earlier one may have changed
         self._changes = 0
         self._ask_again_s = 0.0
@@ -54,7 +61,7 @@ class Profiles:
             except (StoreError, TimeoutError):
                 self._ask_again_s = time.monotonic() + AWAY_S
         found = ((p, self._known.get((tenant_id, p))) for p in player_ids)
-        return {p: known[1] for p, known in found if known is not None and known[1] is not None}
+        return {p: known.profile for p, known in found if known is not None and known.profile is not None}
 
     async def _get(self, tenant_id: str, player_ids: list[str]) -> dict[str, Profile]:
         known, generation, changes = self._known, self._generation, self._changes
@@ -62,17 +69,17 @@ class Profiles:
         missing = []
         for player_id in player_ids:
             entry = known.get((tenant_id, player_id))
-            if entry is None or entry[0] != generation:
+            if entry is None or entry.generation != generation:
                 missing.append(player_id)
-            elif entry[1] is not None:
-                found[player_id] = entry[1]
+            elif entry.profile is not None:
+                found[player_id] = entry.profile
         if not missing:
             return found
         bodies = await self._store.get("profiles", [in_tenant(tenant_id, p) for p in missing])
         for player_id, body in zip(missing, bodies, strict=True):
             profile = None if body is None else msgpack.unpackb(body)
             if changes == self._changes:  # else what was read may be older than a change
-                known[tenant_id, player_id] = (generation, profile)
+                known[tenant_id, player_id] = _Known(generation, profile)
             if profile is not None:
                 found[player_id] = profile
         while len(known) > KEPT:

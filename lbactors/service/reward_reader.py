@@ -67,6 +67,14 @@ class Page(NamedTuple):
     after: int | None
 
 
+class Won(NamedTuple):
+    """What a player won in one period."""
+
+    chain_id: str
+    serial: int
+    claim: Claim
+
+
 class RewardReader:
     """Of one gateway. now_ms: the clock."""
 
@@ -218,9 +226,9 @@ class RewardReader:
 
     async def of_player(
         self, tenant_id: str, player_id: str, boards: Iterable[Board], claimed: bool | None
-    ) -> list[tuple[str, int, Claim]]:
-        """Chain, serial and claim of everything that a player won on these boards and that is kept; the
-        newest first. At most PLAYER_CLAIMS are looked at.
+    ) -> list[Won]:
+        """Everything that a player won on these boards and that is kept, the newest first. At most
+        PLAYER_CLAIMS are looked at.
         """
         prefix = player_prefix(tenant_id, player_id)
         with storage_errors():
@@ -234,10 +242,10 @@ class RewardReader:
             if board_of_chain(chain_id) not in known or now_ms >= claim.expires_at_ms:
                 continue
             if claimed is None or claimed == (claim.claimed_at_ms is not None):
-                found.append((chain_id, serial, claim))
-        return sorted(found, key=lambda f: (-f[2].granted_at_ms, f[0], -f[1]))
+                found.append(Won(chain_id, serial, claim))
+        return sorted(found, key=lambda won: (-won.claim.granted_at_ms, won.chain_id, -won.serial))
 
-    async def in_full(self, player_id: str, found: list[tuple[str, int, Claim]]) -> list[Json]:
+    async def in_full(self, player_id: str, found: list[Won]) -> list[Json]:
         """Some of what `of_player` found, each as `one` shows it."""
         bodies = await self._get("rewards", [promise_id(chain_id, serial) for chain_id, serial, _ in found])
         return [

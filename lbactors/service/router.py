@@ -1,9 +1,9 @@
 """The way from a gateway to the actor that has a chain, whatever it does meanwhile.
 
-Reads and writes go to the chain's home (`lbactors.service.catalogue`) through batching channels over direct
-lines. A chain that sleeps is woken, a dormant one gets a home, one that moves or is about to be hosted is
-waited for: in all these cases nothing was taken, so what was asked is sent again, for a few seconds at most.
-Every method raises `ApiError` for whatever the caller is to be told.
+Reads and writes go to the chain's home (`lbactors.service.catalogue`) through batching channels over
+`RpcClient`s. A chain that sleeps is woken, a dormant one gets a home, one that moves or is about to be hosted
+is waited for: in all these cases nothing was taken, so what was asked is sent again, for a few seconds at
+most. Every method raises `ApiError` for whatever the caller is to be told.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ READS_WAITING = 20_000
 READS_AT_ONCE = 512
 LOAD_TIMEOUT_S = 60.0
 ENDPOINT_TIMEOUT_S = 10.0
-ROUSE_TIMEOUT_S = 15.0
+PLACE_TIMEOUT_S = 15.0
 COLD = object()  # in place of a reading: the period must be loaded first
 ELSEWHERE = object()  # in place of a reading: the chain is not, or no longer, in this actor
 FOUND_WITHIN_S = 5.0  # a chain that moves, or is woken again and again, is waited for so long
@@ -79,7 +79,7 @@ class Router:
         self._writes: dict[str, Channel] = {}
         self._reads: dict[str, Channel] = {}
         self._clients: dict[str, RpcClient] = {}
-        self._rousing: SingleFlight[None] = SingleFlight()  # by actor
+        self._placing: SingleFlight[None] = SingleFlight()  # by actor
         self._waking: SingleFlight[bool] = SingleFlight()  # by chain
         self._reports: dict[str, asyncio.Task[None]] = {}
 
@@ -187,16 +187,17 @@ class Router:
         deadline_s = time.monotonic() + FOUND_WITHIN_S
         name = self._catalogue.home(chain_id)
         while name is not None and name in self._catalogue.dormant:
-            await self._rousing.of(name, partial(self._rouse, name))
+            await self._placing.of(name, partial(self._place, name))
             dormant, name = name, self._catalogue.home(chain_id)
             if name == dormant or time.monotonic() >= deadline_s:  # else that one ended meanwhile, too
                 raise ApiError("period_loading", "the period has no home yet")
         return name
 
-    async def _rouse(self, name: str) -> None:
+    async def _place(self, name: str) -> None:
+        """Have the supervisor give dormant chains a home. ApiError period_loading."""
         await self._catalogue.supervisor_back(FOUND_WITHIN_S)
         try:
-            reply = await self._supervisor.call("rouse", name.encode(), timeout_s=ROUSE_TIMEOUT_S)
+            reply = await self._supervisor.call("rouse", name.encode(), timeout_s=PLACE_TIMEOUT_S)
         except (ActorGone, TimeoutError) as error:
             raise ApiError("period_loading", f"the supervisor is away: {error}") from error
         except Exception as error:  # whatever keeps it from that, whoever asked can ask again

@@ -63,7 +63,7 @@ class WebhookReader:
             if body is None:  # it has another state by now
                 found = await self._head(webhook, name)
                 if found is not None:
-                    items.append(delivery_json(name, WORDS[found[0]], found[1]))
+                    items.append(delivery_json(name, *found))
             else:
                 items.append(delivery_json(name, WORDS[letter], unpack_delivery(body)))
         return items, len(ids)
@@ -75,7 +75,7 @@ class WebhookReader:
         if found is None or body is None:
             raise ApiError("delivery_not_found", f"no delivery {delivery_id[:128]!r}")
         return {
-            **delivery_json(delivery_id, WORDS[found[0]], found[1]),
+            **delivery_json(delivery_id, *found),
             "body": orjson.loads(msgpack.unpackb(body)),
         }
 
@@ -85,7 +85,7 @@ class WebhookReader:
         bodies = await self._get("deliveries", [f"{letter}/{webhook.listener}/{name}" for letter in letters])
         for letter, body in zip(letters, bodies, strict=True):
             if body is not None:
-                return letter, unpack_delivery(body)
+                return WORDS[letter], unpack_delivery(body)
         return None
 
     async def _get(self, collection: str, doc_ids: list[str]) -> list[bytes | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Submission
 from lbactors.service.service import AdminAnswer, Idempotency
+from lbactors.wire.rpc import OLDEST, VERSION, RpcClient
 from tests.support.supervisor.in_process import Server
 
 NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
@@ -168,3 +170,28 @@ async def test_an_actor_is_reported_again_after_a_report_that_failed(
             await asyncio.sleep(0)
     assert reported[:2] == [name, name]
     server.cluster.restart(name)
+
+
+async def test_a_gateway_of_a_release_that_actors_do_not_serve_is_told_why(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rolling upgrade in the wrong order: a clear 503 at once, and the other gateways go on."""
+    submission = Submission("p", 1, 0, None, None, None, None)
+    service = await server.gateway()
+    board = service.catalogue.board("default", "before")
+    assert board is not None
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("lbactors.service.router.RpcClient", partial(RpcClient, version=VERSION + 1))
+            for _ in range(3):
+                async with asyncio.timeout(2):
+                    (refused,) = await service.submit(board, [submission], server.now_ms(), "full")
+                    read = await refusal(service.page(board, "main", "current", 0, 10))
+                assert isinstance(refused, ApiError) and refused.status == 503
+                assert (refused.code, refused.message) == read and refused.code == "period_loading"
+                assert f"speaks version {VERSION + 1} of" in refused.message
+                assert f"serves versions {OLDEST} to {VERSION}:" in refused.message
+    finally:
+        await service.close()
+    (taken,) = await server.service.submit(board, [submission], server.now_ms(), "full")
+    assert not isinstance(taken, ApiError)
