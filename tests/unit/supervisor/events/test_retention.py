@@ -9,7 +9,8 @@ from standardwebhooks import Webhook as Verifier
 
 from lbactors.core.errors import ApiError
 from lbactors.supervisor.events import deliverer, retention
-from tests.support.supervisor.outbox import TENANT, OutboxWorld, Receiver
+from tests.support.receiver import Receiver
+from tests.support.supervisor.outbox import TENANT, OutboxWorld
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
