@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ FILES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py")
 ABOVE = {ROOT / "lbactors" / "cli" / "serve.py"}
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """Every module that a file names in an import, wherever in the file."""
     names = set()

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbactors.core.instants import HORIZON_MS, format_instant, parse_instant
+from tests.support.rounds import rounds
 
 
 @given(at_ms=st.integers(0, HORIZON_MS - 1), offset=st.integers(-1439, 1439), finer=st.text("0123456789"))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=rounds(60, 600), deadline=None)
 def test_instants_survive_text(at_ms: int, offset: int, finer: str) -> None:
     moment = datetime(1970, 1, 1) + timedelta(milliseconds=at_ms)
     assert format_instant(at_ms) == moment.isoformat(timespec="milliseconds") + "Z"

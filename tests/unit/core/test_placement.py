@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lbactors.core.placement import BUSY_PER_S, CALM_PER_S, MOVED_AT_ONCE, Move, Tenancy, next_move, place
+from tests.support.rounds import rounds
 
 
 def some(name: str, number: int, rate_per_s: float = 0.0, dedicated: bool = False) -> list[Tenancy]:
@@ -59,7 +60,7 @@ def test_the_others_make_room_when_the_budget_is_used_up() -> None:
     assert next_move(all_busy, 3) == Move(["a0"], "a", "b"), "a busy one has to share then"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=rounds(60, 600), deadline=None)
 @example(rates=[0.0, CALM_PER_S, 0.0, 0.0], dedicated={0, 2}, budget=3)
 @example(rates=[0.0, CALM_PER_S, CALM_PER_S, 0.0], dedicated={0}, budget=3)
 @given(

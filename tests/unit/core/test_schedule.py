@@ -31,7 +31,7 @@ from lbactors.core.schedule import (
     unique_key,
 )
 from lbactors.core.timeframe import Span, Timeframe, span_at
-from tests.support.rounds import long, of
+from tests.support.rounds import is_long, long, rounds
 
 SECOND_MS, HOUR_MS, DAY_MS = 1000, 3_600_000, 86_400_000
 GRACE_MS = 5 * SECOND_MS
@@ -365,13 +365,15 @@ YEARS = [*product(ZONES, KINDS), ("Europe/Rome", "hourly"), ("Australia/Lord_How
 
 
 @long
-@pytest.mark.parametrize(("zone", "kind"), of(YEARS, YEARS[:-2]))
+@pytest.mark.parametrize(("zone", "kind"), YEARS)
 def test_a_year_is_covered_without_gap_or_overlap(zone: str, kind: str) -> None:
     """The clock stops at every due time; now and then the server is down for up to 36 hours."""
     rng = random.Random(zone + kind)
     cron = {"cron": "30 2 * * 1,4"} if kind == "cron" else {}
     timeframe = frame(type=kind, timezone=zone, reset_time="02:30", retain_periods=40, **cron)
     now_ms, end_ms = at("2026-01-01T05:00:00"), at("2027-01-01T05:00:00")
+    if kind == "hourly" and not is_long():  # the weeks in which both of its zones change their clocks
+        now_ms, end_ms = at("2026-03-20T05:00:00"), at("2026-04-12T05:00:00")
     line = Timeline(timeframe, now_ms=now_ms)
     while now_ms < end_ms:
         assert line.due_ms is not None and line.due_ms > now_ms
@@ -388,7 +390,7 @@ def test_a_year_is_covered_without_gap_or_overlap(zone: str, kind: str) -> None:
         assert span == (record.key, record.starts_at_ms, record.ends_at_ms)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=rounds(25, 250), deadline=None)
 @given(
     every_s=st.sampled_from([1, 7, 60, 3600]),
     grace_s=st.sampled_from([0, 5, 90]),

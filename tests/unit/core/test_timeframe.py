@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from lbactors.core.instants import HORIZON_MS, format_instant, parse_instant
 from lbactors.core.timeframe import FLOOR_MS, Span, Timeframe, last_span, next_span, span_at, span_from
+from tests.support.rounds import rounds
 
 DAY_MS = 86_400_000
 
@@ -347,7 +348,7 @@ FIELDS = st.fixed_dictionaries(
         lambda pair: dict(zip(("type", *SEASON), ("range", *map(format_instant, sorted(pair))), strict=True))
     ),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(50, 500), deadline=None)
 def test_a_dump_validates_to_an_equal_model(fields: dict[str, Any], special: dict[str, Any]) -> None:
     tf = Timeframe(**fields | special)
     assert Timeframe.model_validate(tf.model_dump(mode="json")) == tf
