@@ -20,14 +20,11 @@ pytest.register_assert_rewrite("tests.support")  # before anything of it is impo
 from tests.support.figures import Note  # noqa: E402
 from tests.support.free_ports import free_port  # noqa: E402
 from tests.support.redis_server import MakeRedis, RedisCluster, RedisServer  # noqa: E402
-from tests.support.rounds import VARIABLE  # noqa: E402
+from tests.support.rounds import VARIABLE, rounds  # noqa: E402
 from tests.support.scheduling import GroupScheduling, turn_of  # noqa: E402
 
 FIGURE = "figure"
 
-# How long an example takes says something about the machine, not about the code.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
 os.environ.setdefault("LBACTORS_CRASH_SEED", secrets.token_hex(4))  # the processes of a run inherit it
 _figures: list[str] = []
 
@@ -58,13 +55,26 @@ def pytest_configure(config: pytest.Config) -> None:
     """Before any test module is imported, in each process of a run."""
     config.addinivalue_line("markers", "long: has a long form, which `--long` runs")
     os.environ[VARIABLE] = "1" if config.getoption("--long") else "0"
+    # How long an example takes says something about the machine, not about the code.
+    settings.register_profile(
+        "any machine",
+        deadline=None,
+        max_examples=rounds(40, 300),
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("any machine")
+
+
+def has_long_form(item: pytest.Item) -> bool:
+    """Those that are marked, and all whose examples are drawn by lot."""
+    drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    return drawn or item.get_closest_marker("long") is not None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--long"):
-        short = [item for item in items if not item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=short)
-        items[:] = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=[item for item in items if not has_long_form(item)])
+        items[:] = [item for item in items if has_long_form(item)]
     items.sort(key=lambda item: turn_of(item.nodeid))
 
 

@@ -10,6 +10,7 @@ LBACTORS_TEST_URL and LBACTORS_TEST_KEY name. Nothing is cleaned up between test
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,21 +18,21 @@ import pytest
 
 from tests.support.api.boards import Board, MakeBoard, at_noon, unique
 from tests.support.api.client import Api, Transport
-from tests.support.api.server_process import ServerProcess
+from tests.support.server_process import Server
 
 _transports: list[Transport] = []
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def server() -> Iterator[tuple[str, str]]:
     """(base URL, root key) of the server under test."""
     url, key = os.environ.get("LBACTORS_TEST_URL"), os.environ.get("LBACTORS_TEST_KEY")
     if url and key:
         yield url, key
         return
-    process = ServerProcess(tmp_path_factory.mktemp("server"))
-    process.start()
-    yield process.base_url, process.key
+    process = Server("lb_" + secrets.token_hex(16))
+    process.start_now()
+    yield process.url, process.key
     process.stop()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import pytest
 
 from tests.support.api.boards import Board, ahead, at_noon, unique
 from tests.support.api.client import Api, Transport, eventually
-from tests.support.api.server_process import ServerProcess
 from tests.support.repository import PLUGINS, python_path
+from tests.support.server_process import Server
 
 
 class Judged:
@@ -37,17 +38,18 @@ class Judged:
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
     folder = tmp_path_factory.mktemp("judged")
-    variables = {
+    server = Server("lb_" + secrets.token_hex(16))
+    server.variables |= {
         "PYTHONPATH": python_path(PLUGINS),
+        "LBACTORS_PLUGINS": "judging_plugin",
         "JUDGING_FOLDER": str(folder),
         "LBACTORS_HELD_LIMIT": "5",
     }
-    process = ServerProcess(folder, LBACTORS_PLUGINS="judging_plugin", **variables)
-    process.start()
-    transport = Transport(process.base_url)
-    yield Judged(Api(transport, process.key), folder)
+    server.start_now()
+    transport = Transport(server.url)
+    yield Judged(Api(transport, server.key), folder)
     transport.close()
-    process.stop()
+    server.stop()
 
 
 def item(player_id: str, score: float, judge: str = "", **fields: Any) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.crash.server_process import MakeServer, Server
 from tests.support.crash.writers import Api
 from tests.support.redis_server import RedisServer
+from tests.support.server_process import MakeServer, Server
 
 
 @pytest.fixture

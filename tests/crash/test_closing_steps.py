@@ -21,11 +21,11 @@ from persistence import open_store
 from persistence.store import Store
 from tests.support.crash.kill_orders import Orders, Step
 from tests.support.crash.readers import audit, compare, standings_of
-from tests.support.crash.server_process import ROOT_KEY, Server
 from tests.support.crash.told import firsts, subscribe, until_told
 from tests.support.crash.writers import Api, Ledger, Load, wire
+from tests.support.receiver import Receiver
 from tests.support.rounds import long, of
-from tests.support.supervisor.outbox import Receiver
+from tests.support.server_process import NO_SPARE, ROOT_KEY, Server
 
 PLAYERS, CHUNK = 12, 5  # so the winners of a period are stored in three chunks
 CHUNKS = -(-PLAYERS // CHUNK)
@@ -105,7 +105,7 @@ class Site(NamedTuple):
 
 @pytest.fixture(scope="module")
 def _killable() -> Any:
-    server = Server(ROOT_KEY)
+    server = Server(ROOT_KEY, *NO_SPARE)
     server.variables |= {
         "LBACTORS_CLOCK_FILE": str(server.folder / "clock"),
         "LBACTORS_SNAPSHOT_SECONDS": str(7 * DAY_S),  # the one at the end is the one that is meant

@@ -11,10 +11,10 @@ from typing import Any
 
 from lbactors.clock import Clock
 from tests.support.crash.readers import Row, compare, standings_of
-from tests.support.crash.server_process import ROOT_KEY, MakeServer
 from tests.support.crash.told import firsts, subscribe, until_confirmed, until_told
 from tests.support.crash.writers import Api, Ledger, wire
-from tests.support.supervisor.outbox import Receiver
+from tests.support.receiver import Receiver
+from tests.support.server_process import NO_SPARE, ROOT_KEY, MakeServer
 
 PLAYERS = 20
 HOUR_MS = 3_600_000
@@ -23,7 +23,7 @@ TOLD_WITHIN_S = 60.0
 
 
 async def test_three_boundaries_while_everything_is_dead(make_server: MakeServer, rng: random.Random) -> None:
-    server = make_server(ROOT_KEY)
+    server = make_server(ROOT_KEY, *NO_SPARE)
     server.variables["LBACTORS_CLOCK_FILE"] = str(server.folder / "clock")
     await server.start()
     clock = Clock(str(server.folder / "clock"))

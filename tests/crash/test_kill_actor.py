@@ -7,9 +7,9 @@ import random
 import time
 
 from tests.support.crash.readers import live_reader, settle_and_audit
-from tests.support.crash.server_process import Server
 from tests.support.crash.writers import Api, Ledger, Load
 from tests.support.figures import Note
+from tests.support.server_process import Server
 
 BACK_WITHIN_S = 30.0  # the target is 3; a busy test machine is slower
 

@@ -7,10 +7,10 @@ import random
 import time
 
 from tests.support.crash.readers import Preloaded, live_reader, settle_and_audit
-from tests.support.crash.server_process import MakeServer, survivors
 from tests.support.crash.writers import DISCONNECTED, OK, Api, Ledger, Load
 from tests.support.figures import Note
 from tests.support.rounds import long, rounds
+from tests.support.server_process import NO_SPARE, MakeServer, survivors
 
 PRELOADED = rounds(20_000, 100_000)
 BUSY_S = 0.5  # so long before a kill something was acknowledged
@@ -24,7 +24,7 @@ async def test_two_kills_under_load(make_server: MakeServer, rng: random.Random,
     """First every process dies at once; then the server's own alone, so that its successor starts beside
     orphans.
     """
-    server = make_server(ROOT_KEY)
+    server = make_server(ROOT_KEY, *NO_SPARE)
     note(f"kill everything: first start {await server.start():.1f} s")
     async with Api(server.url, server.key) as api:
         total, best = Ledger(api, "sum", rng), Ledger(api, "best", rng)

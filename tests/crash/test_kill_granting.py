@@ -10,11 +10,11 @@ import asyncio
 import random
 from typing import Any
 
-from tests.support.crash.server_process import ROOT_KEY, MakeServer, Server
 from tests.support.crash.writers import Api, unique
 from tests.support.figures import Note
+from tests.support.receiver import Receiver
 from tests.support.rounds import long, of
-from tests.support.supervisor.outbox import Receiver
+from tests.support.server_process import NO_SPARE, ROOT_KEY, MakeServer, Server
 
 PLAYERS = 16_000
 BATCH = 8_000
@@ -79,7 +79,7 @@ def told(receiver: Receiver) -> list[int]:
 async def test_kill_whatever_while_winners_are_granted(
     make_server: MakeServer, rng: random.Random, note: Note
 ) -> None:
-    server = make_server(ROOT_KEY)
+    server = make_server(ROOT_KEY, *NO_SPARE)
     receiver = await Receiver().start()
     await server.start()
     progress = []

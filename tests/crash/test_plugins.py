@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.crash.server_process import MakeServer, Server
 from tests.support.crash.writers import Api, Disconnected, unique
 from tests.support.repository import PLUGINS, python_path
 from tests.support.rounds import long, rounds
+from tests.support.server_process import NO_SPARE, MakeServer, Server
 from tests.support.zones import zone_at_noon
 
 CLOSINGS, APPROVALS = rounds(1, 3), rounds(2, 4)
@@ -26,7 +26,7 @@ WITHIN_S = 40.0
 
 @pytest.fixture
 async def judged(make_server: MakeServer) -> AsyncIterator[tuple[Server, Api]]:
-    server = make_server(None)
+    server = make_server(None, *NO_SPARE)
     server.variables |= {
         "PYTHONPATH": python_path(PLUGINS),
         "LBACTORS_PLUGINS": "judging_plugin",

@@ -20,11 +20,11 @@ from collections import Counter
 from itertools import pairwise
 
 from tests.support.crash.readers import live_reader, settle_and_audit
-from tests.support.crash.server_process import ROOT_KEY, MakeServer, Server, survivors
 from tests.support.crash.writers import DISCONNECTED, OK, Api, Events, Ledger, Load
 from tests.support.figures import Note
 from tests.support.redis_server import RedisServer, until
 from tests.support.rounds import long, rounds
+from tests.support.server_process import ROOT_KEY, MakeServer, Server, survivors
 
 KILLS = int(os.environ.get("LBACTORS_CRASH_KILLS") or rounds(8, 22))
 CHAPTER = 10

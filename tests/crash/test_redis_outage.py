@@ -19,11 +19,11 @@ import psutil
 
 from tests.support.crash.readers import entries_of, live_reader, settle_and_audit
 from tests.support.crash.refusal import refusal
-from tests.support.crash.server_process import ROOT_KEY, MakeServer, Server
 from tests.support.crash.writers import OK, Api, Event, Ledger, Load
 from tests.support.figures import Note
 from tests.support.redis_server import RedisServer, until
 from tests.support.rounds import long, rounds
+from tests.support.server_process import ROOT_KEY, MakeServer, Server
 
 AWAY_S = float(os.environ.get("LBACTORS_CRASH_OUTAGE_SECONDS") or rounds(5, 12))
 SILENT_S = 7.0  # longer than a command to Redis may take

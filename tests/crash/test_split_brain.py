@@ -26,11 +26,11 @@ from lbactors.core.errors import ApiError
 from tests.support.crash.direct import DirectApi
 from tests.support.crash.lone_actor import CHAIN_ID
 from tests.support.crash.readers import compare
-from tests.support.crash.server_process import environment
 from tests.support.crash.writers import OK, Ledger, Load
 from tests.support.figures import Note
 from tests.support.redis_server import RedisServer, until
 from tests.support.repository import REPOSITORY
+from tests.support.server_process import environment
 
 ROUNDS = 3  # the two processes change roles so often
 HEARD_WITHIN_S = 30.0

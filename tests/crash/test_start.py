@@ -17,17 +17,17 @@ from persistence.sqlite.store import SqliteStore
 from persistence.store import Record
 from tests.support.crash.readers import live_reader, settle_and_audit
 from tests.support.crash.refusal import refusal
-from tests.support.crash.server_process import (
+from tests.support.crash.writers import DISCONNECTED, OK, Api, Ledger, Load
+from tests.support.figures import Note
+from tests.support.free_ports import free_port
+from tests.support.redis_server import RedisServer
+from tests.support.server_process import (
     ROOT_KEY,
     MakeServer,
     Server,
     command_line,
     survivors,
 )
-from tests.support.crash.writers import DISCONNECTED, OK, Api, Ledger, Load
-from tests.support.figures import Note
-from tests.support.free_ports import free_port
-from tests.support.redis_server import RedisServer
 
 LEFT_AFTER_EXIT_S = 20.0
 FOUND_WITHIN_S = 20.0

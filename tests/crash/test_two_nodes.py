@@ -24,11 +24,11 @@ import pytest
 
 from tests.support.crash.direct import DirectApi
 from tests.support.crash.readers import Reader, compare, live_reader, standings_of
-from tests.support.crash.server_process import ROOT_KEY, MakeServer, environment, session_of
 from tests.support.crash.writers import DISCONNECTED, OK, Api, Ledger, Load
 from tests.support.figures import Note
 from tests.support.redis_server import RedisServer, until
 from tests.support.repository import REPOSITORY
+from tests.support.server_process import ROOT_KEY, MakeServer, environment, session_of
 
 HEARD_WITHIN_S = 60.0
 BOARDS = 16  # made at most until one is on the second node: the chance that none is, 1 in 65 000

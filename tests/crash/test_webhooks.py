@@ -17,12 +17,12 @@ import pytest
 from standardwebhooks import Webhook
 
 from lbactors.clock import Clock
-from tests.support.crash.server_process import ROOT_KEY, MakeServer, Server
 from tests.support.crash.told import firsts, until_told
 from tests.support.crash.writers import Api, unique
 from tests.support.figures import Note
+from tests.support.receiver import Receiver
 from tests.support.rounds import long, rounds
-from tests.support.supervisor.outbox import Receiver
+from tests.support.server_process import NO_SPARE, ROOT_KEY, MakeServer, Server
 
 HOUR_MS = 3_600_000
 DOWN_HOURS = 3
@@ -72,7 +72,7 @@ async def until_all_confirmed(api: Api, clock: Clock) -> None:
 async def test_downtime_over_three_boundaries_and_a_receiver_that_is_down(
     make_server: MakeServer, receiver: Receiver, request: pytest.FixtureRequest
 ) -> None:
-    server = make_server(ROOT_KEY)
+    server = make_server(ROOT_KEY, *NO_SPARE)
     clock_file = server.folder / "clock"
     server.variables["LBACTORS_CLOCK_FILE"] = str(clock_file)
     await server.start()

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.receiver import Receiver
 from tests.support.rounds import long, rounds
 from tests.support.simulation.boards import BOARDS, YEAR_BEGINS_MS
 from tests.support.simulation.year import Year
 from tests.support.supervisor.in_process import Server
-from tests.support.supervisor.outbox import Receiver
 
 ENDS, YEARS = rounds(1, 3), rounds(1, 2)
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.crash.server_process import Server
 from tests.support.repository import python_path
+from tests.support.server_process import Server
 
 HOOKS = Path(__file__).parent / "killed"
 LOOK_S = 0.02

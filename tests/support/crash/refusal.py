@@ -9,8 +9,8 @@ import time
 
 import psutil
 
-from tests.support.crash.server_process import Server, environment, session_of
 from tests.support.repository import REPOSITORY
+from tests.support.server_process import Server, environment, session_of
 
 REFUSED_WITHIN_S = 30.0  # a test machine may be very busy; else it takes 1 to 2
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2  # linux/capability.h

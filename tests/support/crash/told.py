@@ -1,4 +1,4 @@
-"""What a receiver of webhooks (`outbox.Receiver`) was told of one board."""
+"""What a receiver of webhooks (`Receiver`) was told of one board."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 from collections import Counter
 
 from tests.support.crash.writers import Api
-from tests.support.supervisor.outbox import Got, Receiver
+from tests.support.receiver import Got, Receiver
 
 LOOK_S = 0.1
 

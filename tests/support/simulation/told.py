@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lbactors.core.instants import format_instant
+from tests.support.receiver import Receiver
 from tests.support.simulation.counted_time import Span
 from tests.support.simulation.expected import ExpectedBoard
-from tests.support.supervisor.outbox import Receiver
 
 What = tuple[str, str, str]  # type, window, key
 

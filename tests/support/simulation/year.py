@@ -20,13 +20,13 @@ from lbactors.core.model import Board, Outcome, PeriodRecord, Reading, Submissio
 from lbactors.wire.reads import ReadAnswer
 from lbactors.wire.replies import ERROR, NOT_HERE, VALUE
 from persistence.store import StoreError
+from tests.support.receiver import Receiver
 from tests.support.simulation.boards import BOARDS
 from tests.support.simulation.counted_time import Span, ms, told
 from tests.support.simulation.expected import ExpectedBoard, ExpectedChain
 from tests.support.simulation.instants import SEALED_AFTER_MS, Instant, interesting
 from tests.support.simulation.told import check_told
 from tests.support.supervisor.in_process import Server
-from tests.support.supervisor.outbox import Receiver
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 UNSETTLED_MS = 5000  # so far at most the clock moves while the server is at work

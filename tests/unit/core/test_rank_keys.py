@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lbactors.core.rank_keys import SEQ_MAX, SLOT_MASK, Number, exact_sum, keys_of
 from lbactors.core.ranking import Ranking
+from tests.support.rounds import rounds
 
 doubles = st.floats(allow_nan=False, allow_infinity=False)
 numbers = doubles | st.integers(-(2**53), 2**53)
@@ -20,7 +21,7 @@ EDGES: list[Number] = [0, -0.0, 0.0, 5e-324, -5e-324, 1, -1, 2**53, -(2**53), 1.
 @pytest.mark.parametrize("order", ["desc", "asc"])
 @pytest.mark.parametrize("subscore_order", ["desc", "asc"])
 @pytest.mark.parametrize("tie_breaking", ["first", "last"])
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=rounds(25, 200))
 @given(
     results=st.lists(st.tuples(numbers, st.sampled_from(EDGES) | numbers), min_size=1, max_size=12),
     seqs=st.lists(st.sampled_from([0, 1, 7, 2**32, SEQ_MAX]), min_size=12, max_size=12),

@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 
 from lbactors.core.numbers import normal
 from lbactors.core.ranking import SEQ_MAX, Number, Ranking
+from tests.support.rounds import rounds
 
 COMBINATIONS = list(
     itertools.product(
@@ -284,7 +285,7 @@ class AgainstModel(RuleBasedStateMachine):
 def test_against_model(options: Options) -> None:
     run_state_machine_as_test(
         type("AgainstModel", (AgainstModel,), {"options": options}),
-        settings=settings(max_examples=8, stateful_step_count=25, deadline=None),
+        settings=settings(max_examples=rounds(4, 24), stateful_step_count=25, deadline=None),
     )
 
 
@@ -403,7 +404,7 @@ def test_normal() -> None:
 
 
 @pytest.mark.parametrize("options", COMBINATIONS[::3], ids="-".join)
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=rounds(12, 100))
 @given(first=st.tuples(scores, subscores), second=st.tuples(scores, subscores))
 def test_better_agrees_with_the_order(
     options: Options, first: tuple[Number, Number], second: tuple[Number, Number]

@@ -17,6 +17,7 @@ from lbactors.core.definition import Definition
 from lbactors.core.errors import invalid_from
 from lbactors.core.reward_rules import PAYLOAD_BYTES, Awarding, Place, RewardRules, most_rank
 from tests.support.repository import REPOSITORY
+from tests.support.rounds import rounds
 
 Standing = tuple[int, float]
 
@@ -180,7 +181,7 @@ CONDITIONS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=rounds(100, 1000))
 @given(
     st.lists(SCORES, max_size=60),
     st.lists(CONDITIONS, min_size=1, max_size=6),

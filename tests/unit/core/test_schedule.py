@@ -11,13 +11,12 @@ from itertools import pairwise, product
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbactors.core import schedule
 from lbactors.core.lifecycle import LINGER_MS, SEAL_SPREAD_MS, Stage, Step, owing_ids, state_of
 from lbactors.core.model import PeriodRecord
-from lbactors.core.placement import BUSY_PER_S, CALM_PER_S, MOVED_AT_ONCE, ChainLoad, Move, next_move, place
 from lbactors.core.schedule import (
     LEAD_MS,
     LEAD_SPREAD_MS,
@@ -29,7 +28,7 @@ from lbactors.core.schedule import (
     unique_key,
 )
 from lbactors.core.timeframe import Span, Timeframe, span_at
-from tests.support.rounds import long, of
+from tests.support.rounds import is_long, long, rounds
 
 SECOND_MS, HOUR_MS, DAY_MS = 1000, 3_600_000, 86_400_000
 GRACE_MS = 5 * SECOND_MS
@@ -367,13 +366,15 @@ YEARS = [*product(ZONES, KINDS), ("Europe/Rome", "hourly"), ("Australia/Lord_How
 
 
 @long
-@pytest.mark.parametrize(("zone", "kind"), of(YEARS, YEARS[:-2]))
+@pytest.mark.parametrize(("zone", "kind"), YEARS)
 def test_a_year_is_covered_without_gap_or_overlap(zone: str, kind: str) -> None:
     """The clock stops at every due time; now and then the server is down for up to 36 hours."""
     rng = random.Random(zone + kind)
     cron = {"cron": "30 2 * * 1,4"} if kind == "cron" else {}
     timeframe = frame(type=kind, timezone=zone, reset_time="02:30", retain_periods=40, **cron)
     now_ms, end_ms = at("2026-01-01T05:00:00"), at("2027-01-01T05:00:00")
+    if kind == "hourly" and not is_long():  # the weeks in which both of its zones change their clocks
+        now_ms, end_ms = at("2026-03-20T05:00:00"), at("2026-04-12T05:00:00")
     line = Timeline(timeframe, now_ms=now_ms)
     while now_ms < end_ms:
         assert line.due_ms is not None and line.due_ms > now_ms
@@ -390,7 +391,7 @@ def test_a_year_is_covered_without_gap_or_overlap(zone: str, kind: str) -> None:
         assert span == (record.key, record.starts_at_ms, record.ends_at_ms)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=rounds(25, 250), deadline=None)
 @given(
     every_s=st.sampled_from([1, 7, 60, 3600]),
     grace_s=st.sampled_from([0, 5, 90]),
@@ -421,93 +422,6 @@ def test_a_window_beside_the_main_timeframe() -> None:
     assert line.open_keys() == ["2026-12-05"] and len(line.records) == 5
     whole = Timeline(season(), "all_time", now_ms=at("2026-12-05")).records[0]
     assert whole[1:4] == ("all_time", at("2026-12-01"), at("2026-12-08"))
-
-
-# Where chains live ----------------------------------------------------------------------------------------
-
-
-def some(name: str, number: int, rate_per_s: float = 0.0, dedicated: bool = False) -> list[ChainLoad]:
-    return [ChainLoad(f"{name}{n}", rate_per_s, dedicated) for n in range(number)]
-
-
-def test_place() -> None:
-    assert place({}, 2) is None, "a first actor"
-    assert place({"a": some("a", 1)}, 2) is None, "one more while the budget lasts"
-    assert place({"b": [], "a": [], "c": some("c", 5)}, 2) == "a", "an idle one first"
-    assert place({"b": [], "a": some("a", 7)}, 8) == "b"
-    assert place({"b": some("b", 3), "a": some("a", 3), "c": some("c", 4)}, 3) == "a", "then the least loaded"
-    reserved = {"a": some("a", 1, dedicated=True), "b": some("b", 1, CALM_PER_S), "c": some("c", 9)}
-    assert place(reserved, 3) == "c", "not one that is kept for its only chain"
-    assert place({"a": some("a", 1, dedicated=True)}, 1) == "a", "unless there is no other"
-    loads: dict[str, list[ChainLoad]] = {}
-    for _ in range(20):
-        name = place(loads, 4) or f"actor-{len(loads)}"
-        loads.setdefault(name, []).extend(some(name, 1))
-    assert {name: len(chains) for name, chains in loads.items()} == {f"actor-{n}": 5 for n in range(4)}
-
-
-def test_who_is_alone_or_calm_stays() -> None:
-    assert next_move({}, 4) is None
-    assert next_move({"a": some("a", 1, 9999.0), "b": some("b", 40)}, 2) is None
-    assert next_move({"a": some("a", 3, BUSY_PER_S - 1)}, 9) is None
-
-
-@pytest.mark.parametrize("dedicated", [False, True])
-def test_a_chain_that_wants_an_actor_gets_one_while_the_budget_lasts(dedicated: bool) -> None:
-    rate_per_s = 0.0 if dedicated else BUSY_PER_S
-    actors = {"a": [*some("a", 2), ChainLoad("x", rate_per_s, dedicated)], "b": some("b", 1)}
-    assert next_move(actors, 3) == Move(["x"], "a", None), "a new one"
-    assert next_move({**actors, "c": []}, 3) == Move(["x"], "a", "c"), "an idle one"
-
-
-def test_the_others_make_room_when_the_budget_is_used_up() -> None:
-    busy = ChainLoad("x", BUSY_PER_S, False)
-    actors = {"a": [*some("a", 2), busy], "b": some("b", 9), "c": some("c", 5), "d": some("d", 7)}
-    assert next_move(actors, 4) == Move(["a0", "a1"], "a", "c")
-    actors["a"] = [*some("a", 100), busy]
-    move = next_move(actors, 4)
-    assert move is not None and len(move.chain_ids) == MOVED_AT_ONCE and "x" not in move.chain_ids
-    crowded = {"a": [*some("a", 1), busy], "b": some("b", 1, BUSY_PER_S), "c": some("c", 1, BUSY_PER_S)}
-    assert next_move(crowded | {"d": some("d", 3)}, 4) is None, "half of the budget is left to share"
-    dedicated = crowded | {"a": [*some("a", 1), ChainLoad("x", 0.0, True)], "d": some("d", 3)}
-    assert next_move(dedicated, 4) == Move(["a0"], "a", "d"), "a dedicated one gets all but the last"
-    assert next_move({"a": [*some("a", 1), ChainLoad("x", 0.0, True)]}, 1) is None
-    all_busy = crowded | {"a": [*some("a", 1), ChainLoad("x", 0.0, True)]}
-    assert next_move(all_busy, 3) == Move(["a0"], "a", "b"), "a busy one has to share then"
-
-
-@settings(max_examples=200, deadline=None)
-@example(rates=[0.0, CALM_PER_S, 0.0, 0.0], dedicated={0, 2}, budget=3)
-@example(rates=[0.0, CALM_PER_S, CALM_PER_S, 0.0], dedicated={0}, budget=3)
-@given(
-    rates=st.lists(st.sampled_from([0.0, 10.0, CALM_PER_S, BUSY_PER_S, 5 * BUSY_PER_S]), max_size=40),
-    dedicated=st.sets(st.integers(0, 39), max_size=4),
-    budget=st.integers(1, 8),
-)
-def test_moves_come_to_an_end(rates: list[float], dedicated: set[int], budget: int) -> None:
-    """However chains were placed: moving ends, nothing is lost, and the budget is kept."""
-    actors: dict[str, list[ChainLoad]] = {}
-    for number, rate_per_s in enumerate(rates):
-        name = place(actors, budget) or f"actor-{len(actors)}"
-        actors.setdefault(name, []).append(ChainLoad(f"c{number}", rate_per_s, number in dedicated))
-    for _ in range(200):
-        move = next_move(actors, budget)
-        if move is None:
-            break
-        to = move.to or f"actor-{len(actors)}"
-        moved = [t for t in actors[move.home] if t.chain_id in move.chain_ids]
-        assert len(moved) == len(move.chain_ids) and to != move.home
-        actors[move.home] = [t for t in actors[move.home] if t not in moved]
-        actors.setdefault(to, []).extend(moved)
-    else:
-        raise AssertionError("no end of moving")
-    assert len(actors) <= budget
-    assert sorted(t.chain_id for chains in actors.values() for t in chains) == sorted(
-        f"c{n}" for n in range(len(rates))
-    )
-    if len(dedicated) < budget:
-        for chains in actors.values():
-            assert len(chains) == 1 or not any(t.dedicated for t in chains)
 
 
 # Many at one boundary -------------------------------------------------------------------------------------

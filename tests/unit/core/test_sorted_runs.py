@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lbactors.core import sorted_runs
 from lbactors.core.ranking import Ranking
 from lbactors.core.sorted_runs import SortedRuns
+from tests.support.rounds import rounds
 
 
 def filled(runs: list[list[int]]) -> SortedRuns:
@@ -24,7 +25,7 @@ def filled(runs: list[list[int]]) -> SortedRuns:
     return gathered
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=rounds(60, 600))
 @given(
     runs=st.lists(st.lists(st.integers(-5, 5), max_size=12), max_size=8),
     length=st.integers(1, 9),

@@ -1,10 +1,9 @@
-"""Timeframes: tables of known instants, the schedule's edges, validation, dumps, and RFC 3339.
+"""Timeframes: tables of known instants, the schedule's edges, validation, dumps.
 
 What must hold in every zone at any time is in `test_timeframe_zones.py`.
 """
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from lbactors.core.instants import HORIZON_MS, format_instant, parse_instant
 from lbactors.core.timeframe import FLOOR_MS, Span, Timeframe, last_span, next_span, span_at, span_from
+from tests.support.rounds import rounds
 
 DAY_MS = 86_400_000
 
@@ -348,7 +348,7 @@ FIELDS = st.fixed_dictionaries(
         lambda pair: dict(zip(("type", *SEASON), ("range", *map(format_instant, sorted(pair))), strict=True))
     ),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(50, 500), deadline=None)
 def test_a_dump_validates_to_an_equal_model(fields: dict[str, Any], special: dict[str, Any]) -> None:
     tf = Timeframe(**fields | special)
     assert Timeframe.model_validate(tf.model_dump(mode="json")) == tf
@@ -365,36 +365,3 @@ def test_bounds_are_dumped_in_utc() -> None:
     assert (tf.starts_at, tf.ends_at) == (1_795_003_200_000, 1_795_003_200_001)
     dump = tf.model_dump(mode="json")
     assert (dump["starts_at"], dump["ends_at"]) == ("2026-11-18T12:00:00.000Z", "2026-11-18T12:00:00.001Z")
-
-
-# RFC 3339 -------------------------------------------------------------------------------------------------
-
-
-@given(at_ms=st.integers(0, HORIZON_MS - 1), offset=st.integers(-1439, 1439), finer=st.text("0123456789"))
-@settings(max_examples=200, deadline=None)
-def test_instants_survive_text(at_ms: int, offset: int, finer: str) -> None:
-    moment = datetime(1970, 1, 1) + timedelta(milliseconds=at_ms)
-    assert format_instant(at_ms) == moment.isoformat(timespec="milliseconds") + "Z"
-    assert parse_instant(format_instant(at_ms)) == at_ms
-    local = (moment + timedelta(minutes=offset)).isoformat(timespec="milliseconds")
-    hours, minutes = divmod(abs(offset), 60)
-    assert parse_instant(f"{local}{finer}{'-' if offset < 0 else '+'}{hours:02d}:{minutes:02d}") == at_ms
-
-
-NO_INSTANTS = """
-2026-11-18 | 2026-11-18T12:00:00 | 2026-11-18 12:00:00Z | 2026-11-18T12:00Z | 2026-W47-3T12:00:00Z
-2026-11-18T12:00:60Z | 2026-11-18T24:00:00Z | 2026-11-18T12:60:00Z | 2026-11-18T12:00:00.Z
-2026-11-18T12:00:00,5Z | 2026-11-18T12:00:00+01 | 2026-11-18T12:00:00+0100 | 2026-11-18T12:00:00+24:00
-2026-11-18T12:00:00+01:60 | 2026-02-29T12:00:00Z | 2026-11-31T12:00:00Z | 2026-13-01T12:00:00Z
-0000-01-01T00:00:00Z | 0001-01-01T00:00:00+23:59 | 9999-12-31T23:59:59-23:59 | 12026-11-18T12:00:00Z
-2026-11-1٨T12:00:00Z | 1970-01-01T00:00:00+00:01 | 2999-12-31T23:59:59-00:01 | now | 1795003200000
-"""
-
-
-@pytest.mark.parametrize(
-    "text",
-    [*re.split(r" \| |\n", NO_INSTANTS.strip()), "", " 2026-11-18T12:00:00Z", "2026-11-18T12:00:00Z\n"],
-)
-def test_what_is_no_instant(text: str) -> None:
-    with pytest.raises(ValueError, match="must"):
-        parse_instant(text)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from lbactors.core.instants import HORIZON_MS, format_instant, parse_instant
 from lbactors.core.timeframe import FLOOR_MS, Span, Timeframe, last_span, next_span, span_at, span_from
+from tests.support.rounds import rounds
 
 ZONES = files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
 WINDOWS = ["main", "all_time", "yearly", "monthly", "weekly", "daily", "hourly"]
@@ -186,7 +187,7 @@ def check_chain(tf: Timeframe, window: str, at_ms: int, steps: int) -> None:
     "type_", ["permanent", "hourly", "daily", "weekly", "monthly", "yearly", "cron", "every", "range"]
 )
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=rounds(20, 200), deadline=None)
 def test_periods_tile_time(type_: str, data: st.DataObject) -> None:
     tf, at_ms = data.draw(schedules(type_))
     check_chain(tf, "main", at_ms, 30)
@@ -194,7 +195,7 @@ def test_periods_tile_time(type_: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("window", WINDOWS[1:])
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=rounds(15, 120), deadline=None)
 def test_windows_tile_time(window: str, data: st.DataObject) -> None:
     tf, at_ms = data.draw(
         schedules(data.draw(st.sampled_from(["permanent", "manual", "cron", "every", "range"])))
@@ -203,7 +204,7 @@ def test_windows_tile_time(window: str, data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(50, 500), deadline=None)
 def test_bounds_only_cut(data: st.DataObject) -> None:
     """A bounded schedule has the periods of the unbounded one, less what lies outside."""
     type_ = data.draw(
@@ -380,7 +381,7 @@ def test_oracle_agrees_at_notable_changes(name: str, instant: str) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=rounds(20, 200), deadline=None)
 def test_oracle_agrees_in_any_zone(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(ZONES))
     near = changes(name, data.draw(st.integers(1973, 2099)))  # since then all changes fall on whole minutes

@@ -26,6 +26,7 @@ from lbactors.supervisor.commands.reviews import (
 )
 from lbactors.tools.stored_documents import read_document
 from tests.support.actor_settings import actor_settings
+from tests.support.rounds import rounds
 from tests.support.supervisor.held_memory import HeldMemory
 
 AT_MS = 1_795_003_200_000
@@ -230,7 +231,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=rounds(50, 500))
 @given(STEPS)
 async def test_any_order_of_decisions(steps: list[tuple[str, int]]) -> None:
     memory = HeldMemory(AT_MS, held_limit=3)

@@ -13,7 +13,8 @@ from standardwebhooks import WebhookVerificationError
 
 from lbactors.supervisor.events.delivery_queue import DOWN_AFTER, FIRST_PAUSE_MS, LONGEST_PAUSE_MS
 from persistence.store import StoreUnavailable
-from tests.support.supervisor.outbox import TENANT, Got, OutboxWorld, Receiver
+from tests.support.receiver import Got, Receiver
+from tests.support.supervisor.outbox import TENANT, OutboxWorld
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

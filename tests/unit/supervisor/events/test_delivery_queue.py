@@ -12,6 +12,7 @@ from lbactors.supervisor.events.delivery_queue import (
     Lane,
     pause_ms,
 )
+from tests.support.rounds import rounds
 
 NOW_MS = 1_000_000
 
@@ -144,7 +145,7 @@ def test_a_paused_lane_sends_nothing() -> None:
 STEP = st.tuples(st.sampled_from(["put", "take", "ok", "fail", "drop", "later"]), st.integers(0, 9))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=rounds(100, 1000))
 @given(st.lists(STEP, max_size=80))
 def test_random_histories(steps: list[tuple[str, int]]) -> None:
     """Every delivery is sent until it is confirmed, each queue in order of ids, one at a time."""

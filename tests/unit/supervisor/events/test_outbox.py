@@ -10,7 +10,8 @@ from lbactors.documents.events import Event
 from lbactors.documents.webhooks import Delivery, Webhook
 from lbactors.supervisor.events.delivery_queue import FIRST_PAUSE_MS
 from lbactors.tools.stored_documents import read_document
-from tests.support.supervisor.outbox import TENANT, OutboxWorld, Receiver
+from tests.support.receiver import Receiver
+from tests.support.supervisor.outbox import TENANT, OutboxWorld
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -10,7 +10,8 @@ from standardwebhooks import Webhook as Verifier
 from lbactors.core.errors import ApiError
 from lbactors.supervisor.events import deliverer, retention
 from lbactors.supervisor.events.erasure import erased_bodies
-from tests.support.supervisor.outbox import TENANT, OutboxWorld, Receiver
+from tests.support.receiver import Receiver
+from tests.support.supervisor.outbox import TENANT, OutboxWorld
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

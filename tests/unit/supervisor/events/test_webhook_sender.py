@@ -16,7 +16,8 @@ from standardwebhooks import Webhook as Verifier
 
 from lbactors.core.errors import ApiError
 from lbactors.supervisor.events.delivery_queue import FIRST_PAUSE_MS
-from tests.support.supervisor.outbox import Got, OutboxWorld, Receiver
+from tests.support.receiver import Got, Receiver
+from tests.support.supervisor.outbox import OutboxWorld
 
 DAY_MS = 86_400_000
 

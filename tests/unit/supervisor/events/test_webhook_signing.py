@@ -1,4 +1,4 @@
-"""Signatures against the reference library and the documentation; which addresses are public; URLs."""
+"""Signatures against the reference library and the documentation; which addresses are public."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic_core import PydanticCustomError
 from standardwebhooks import Webhook
 
-from lbactors.documents.webhooks import check_url, delivery_id
 from lbactors.supervisor.events.webhook_signing import (
     is_private_literal,
     is_public,
@@ -86,22 +84,3 @@ def test_names_are_looked_at_later() -> None:
     assert is_private_literal("http://10.0.0.1/") and is_private_literal("http://[::1]:80/")
     assert is_private_literal("http://localhost/") and is_private_literal("http://x.localhost/")
     assert not is_private_literal("https://example.com/") and not is_private_literal("http://8.8.8.8/")
-
-
-@pytest.mark.parametrize("url", ["https://example.com", "http://10.0.0.1:9000/hook?a=1", "http://[::1]/x"])
-def test_urls(url: str) -> None:
-    assert check_url(url) == url
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["", "example.com", "ftp://x/", "http:///x", "http://u:p@x/", "http://x/#f", "http://x:0/", "http://ä/"],
-)
-def test_what_is_no_url(url: str) -> None:
-    with pytest.raises(PydanticCustomError):
-        check_url(url)
-
-
-def test_ids_of_deliveries_sort_by_generation_and_number() -> None:
-    ids = [delivery_id(*pair) for pair in ((1, 1), (1, 2), (1, 2**32 - 1), (2, 1), (2**20, 7))]
-    assert ids == sorted(ids) and len({len(i) for i in ids}) == 1

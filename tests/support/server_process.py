@@ -1,4 +1,4 @@
-"""A server that is to be killed: its process, every process that it started, its restarts.
+"""One real server: its process, every process that it started, its restarts.
 
 Owns a folder with a short path (the sockets of the processes below it have long names), the port, which stays
 the same over restarts, and all processes of the server's session. Nothing outlives `close`.
@@ -25,8 +25,10 @@ from tests.support.free_ports import free_port
 from tests.support.repository import REPOSITORY
 
 ROOT_KEY = "lb_a-key-for-crash-tests"
-READY_WITHIN_S = 90.0
-STOPPED_WITHIN_S = 40.0
+NO_SPARE = ("--spare-actors", "0")  # a process less to start where the test does not need it
+READY_WITHIN_S = 120.0
+STOPPED_WITHIN_S = 40.0  # whatever its end is caused by
+ENDED_WITHIN_S = 30.0  # after SIGTERM, with nobody at work
 LOOK_EVERY_S = 0.05
 TAIL_CHARACTERS = 2500
 TRACEBACK = '"exception": "Traceback'  # in a line of the log (`lbactors.logs`)
@@ -70,15 +72,20 @@ class Server:
 
     async def start(self) -> float:
         """Start, and wait for the line `ready: URL`; the seconds that it took."""
+        return await asyncio.to_thread(self.start_now)
+
+    def start_now(self) -> float:
+        """`start` for whoever has no event loop."""
         began_s = time.monotonic()
         self.lines = []
         self._process = self._spawn()
         self._sessions.append(self._process.pid)
-        loop, seen = asyncio.get_running_loop(), asyncio.Event()
-        arguments = (self._process, self.lines, loop, seen)
-        threading.Thread(target=self._read_stdout, args=arguments, daemon=True).start()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(seen.wait(), READY_WITHIN_S)
+        seen = threading.Event()
+        reading = threading.Thread(
+            target=self._read_stdout, args=(self._process, self.lines, seen), daemon=True
+        )
+        reading.start()
+        seen.wait(READY_WITHIN_S)
         assert f"ready: {self.url}" in self.lines, f"not ready; {self.tail()}"
         if self._own_key and not self.key:
             self.key = self.root_keys()[0]
@@ -100,13 +107,7 @@ class Server:
                 start_new_session=True,
             )
 
-    def _read_stdout(
-        self,
-        process: subprocess.Popen[str],
-        lines: list[str],
-        loop: asyncio.AbstractEventLoop,
-        seen: asyncio.Event,
-    ) -> None:
+    def _read_stdout(self, process: subprocess.Popen[str], lines: list[str], seen: threading.Event) -> None:
         """Drains stdout to its end, so that the server never blocks on a full pipe."""
         assert process.stdout is not None
         for line in process.stdout:
@@ -114,9 +115,8 @@ class Server:
                 self.ready_at_s = time.monotonic()
             lines.append(line.strip())
             if line.startswith("ready: "):
-                loop.call_soon_threadsafe(seen.set)
-        with contextlib.suppress(RuntimeError):  # the test's loop is closed: nobody waits
-            loop.call_soon_threadsafe(seen.set)
+                seen.set()
+        seen.set()  # it ended: nobody need wait for more
 
     def root_keys(self) -> list[str]:
         """The keys that the last start printed."""
@@ -186,6 +186,20 @@ class Server:
             return await asyncio.to_thread(self._process.wait, STOPPED_WITHIN_S)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"alive {STOPPED_WITHIN_S:.0f} s after the signal; {self.tail()}") from None
+
+    def stop(self) -> None:
+        """SIGTERM, as a service manager sends it; AssertionError if it does not end well and in time."""
+        assert self._process is not None
+        assert self._process.poll() is None, f"died early with {self._process.returncode}; {self.tail()}"
+        self.terminate()
+        try:
+            code = self._process.wait(ENDED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"alive {ENDED_WITHIN_S:.0f} s after SIGTERM; {self.tail()}") from None
+        finally:
+            told = self.tail()
+            self.close()
+        assert code == 0, f"exit code {code} after SIGTERM; {told}"
 
     def close(self) -> None:
         """End everything that is left of all starts, and remove the folder."""

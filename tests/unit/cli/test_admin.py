@@ -1,0 +1,52 @@
+"""The commands of players, keys, tenants and the status, against the fake server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.command import ok, ok_json, run
+from tests.support.fake_api import FakeApi
+
+
+def test_players_keys_tenants_reach_their_routes(api: FakeApi) -> None:
+    calls: dict[tuple[str, ...], tuple[str, Any]] = {
+        ("players", "show", "maya"): ("GET /v1/players/maya/entries", None),
+        ("players", "rename", "maya", "M"): ("PUT /v1/players/maya", {"display_name": "M"}),
+        ("players", "erase", "maya", "--yes"): ("DELETE /v1/players/maya", None),
+        ("keys", "list"): ("GET /v1/keys?limit=100", None),
+        ("keys", "create", "k", "--scope", "scores:write", "--scope", "rankings:read", "--player", "maya"): (
+            "POST /v1/keys",
+            {"name": "k", "scopes": ["scores:write", "rankings:read"], "player_id": "maya"},
+        ),
+        ("keys", "disable", "k_1"): ("PATCH /v1/keys/k_1", {"status": "disabled"}),
+        ("keys", "enable", "k_1"): ("PATCH /v1/keys/k_1", {"status": "active"}),
+        ("keys", "delete", "k_1", "--yes"): ("DELETE /v1/keys/k_1", None),
+        ("tenants", "list"): ("GET /v1/tenants?limit=100", None),
+        ("tenants", "create", "a"): ("POST /v1/tenants", {"tenant_id": "a", "name": "a"}),
+        ("tenants", "disable", "a"): ("PATCH /v1/tenants/a", {"status": "disabled"}),
+        ("tenants", "enable", "a"): ("PATCH /v1/tenants/a", {"status": "active"}),
+        ("tenants", "delete", "a", "--yes"): ("DELETE /v1/tenants/a", None),
+    }
+    for arguments, (path, body) in calls.items():
+        ok(*arguments)
+        assert (api.paths()[-1], api.requests[-1][3]) == (path, body)
+    assert "lb_new" in ok("keys", "create", "k", "--scope", "platform")
+
+
+def test_status(api: FakeApi) -> None:
+    output = ok("status")
+    assert "ready.ready yes" in " ".join(output.split())
+    assert "supervisor.epoch 4" in " ".join(output.split())
+    table = [" ".join(line.split()) for line in output.splitlines()[-2:]]
+    assert table[0] == "period-1 7 64.0 MiB 1 min 40 s 2 1 1 34 2 5.2 500 20 yes"
+    assert table[1] == "period-2 - - - - - 0 0 0 - - - -"
+    lines = [" ".join(line.split()) for line in ok("status", "--periods").splitlines()[-2:]]
+    assert lines == [
+        "period-1 default/xp~1/main a serving 30 2 90",
+        "period-1 default/xp~1/main b loading 4 0 0",
+    ]
+    assert set(ok_json("status")) == {"health", "ready", "status"}
+    assert ok_json("status", "--key", "lb_wrong")["status"] is None
+    api.ready = False
+    result = run("status")
+    assert result.exit_code == 1 and "disk full" in result.stdout

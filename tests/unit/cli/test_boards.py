@@ -1,0 +1,90 @@
+"""The commands of leaderboards and periods: what they ask of the fake server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+from lbactors.cli import boards
+from lbactors.cli.admin import SCOPES
+from lbactors.core.definition import SCOPES as MODEL_SCOPES
+from lbactors.core.definition import Definition
+from tests.support.command import ok, ok_json, refused, run
+from tests.support.fake_api import FakeApi
+
+
+def test_create_from_options(api: FakeApi) -> None:
+    ok(
+        "leaderboards", "create", "w", "--timeframe", "weekly", "--timezone", "Europe/Rome",
+        "--aggregation", "sum", "--order", "asc", "--window", "daily", "--window", "all_time",
+        "--score-max", "10", "--max-entries", "7", "--metadata", '{"a": 1}', "--reset-date", "3",
+        "--every", "60", "--late-grace", "0",
+    )  # fmt: skip
+    assert api.requests[-1][3] == {
+        "leaderboard_id": "w",
+        "timeframe": {
+            "type": "weekly",
+            "timezone": "Europe/Rome",
+            "reset_date": 3,
+            "every_seconds": 60,
+            "late_grace_seconds": 0,
+        },
+        "windows": ["daily", "all_time"],
+        "scoring": {"aggregation": "sum", "score_max": 10},
+        "ranking": {"order": "asc", "max_entries": 7},
+        "metadata": {"a": 1},
+    }
+
+
+def test_create_from_a_file(api: FakeApi, tmp_path: Path) -> None:
+    path = tmp_path / "definition.json"
+    path.write_text(json.dumps({"leaderboard_id": "f", "ranking": {"order": "asc", "max_entries": 5}}))
+    definition = ok_json("leaderboards", "create", "--file", str(path), "--order", "desc", "--name", "F")
+    assert definition["ranking"] == {"order": "desc", "max_entries": 5, "tie_breaking": "first"}
+    assert definition["name"] == "F"
+    path.write_text("[]")
+    assert refused(2, "leaderboards", "create", "--file", str(path)) == "error: --file: not a JSON object\n"
+    path.write_text('{"leaderboard_id": "g", "ranking": 3}')
+    assert "ranking is not an object" in refused(
+        2, "leaderboards", "create", "--file", str(path), "--order", "asc"
+    )
+
+
+def test_leaderboards_list_show_update_archive_purge(api: FakeApi) -> None:
+    output = ok("leaderboards", "list")
+    assert output.splitlines()[1].split() == ["xp", "xp", "active", "permanent", "UTC", "-", "best", "desc"]
+    assert "scoring.aggregation best" in " ".join(ok("leaderboards", "show", "xp").split())
+    assert ok_json("leaderboards", "update", "xp", "--name", "New", "--if-version", "1")["version"] == 2
+    assert "version_mismatch" in refused(
+        1, "leaderboards", "update", "xp", "--name", "X", "--if-version", "1"
+    )
+    ok("leaderboards", "update", "xp", "--no-windows")
+    assert api.requests[-1][3] == {"windows": []}
+    assert ok("leaderboards", "archive", "xp") == "archived xp\n"
+    assert ok("leaderboards", "purge", "xp", "--yes") == "purged xp\n"
+    assert "leaderboard_not_found" in refused(1, "leaderboards", "show", "xp")
+
+
+def test_periods(api: FakeApi) -> None:
+    result = run("periods", "list", "xp", "--window", "daily", "--state", "closed")
+    assert result.stdout.splitlines()[1].split()[:3] == ["2026-W47", "main", "active"]
+    assert result.stderr == "more: --cursor more\n"
+    assert api.paths()[-1] == "GET /v1/leaderboards/xp/periods?window=daily&state=closed&limit=100"
+    lines = ok("periods", "close", "xp", "--window", "main", "--yes").splitlines()
+    assert [line.split()[2] for line in lines] == ["state", "closed", "active"]
+    ok("periods", "create", "xp", "--starts-at", "2026-12-01T18:00:00Z")
+    assert api.requests[-1][3] == {"starts_at": "2026-12-01T18:00:00Z"}
+
+
+def test_the_choices_are_those_of_the_model() -> None:
+    fields: dict[str, Any] = dict(Definition.model_fields)
+    for field in boards.FIELDS:
+        outer, *inner = field.path
+        assert outer in fields, field
+        info = fields[outer]
+        if inner:
+            info = info.annotation.model_fields[inner[0]]
+        if isinstance(field.values, tuple):
+            assert set(field.values) == set(get_args(info.annotation)), field.option
+    assert SCOPES == MODEL_SCOPES

@@ -1,0 +1,29 @@
+"""Failures and where the server is: one line and the right exit code, options before the environment."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.command import ok, refused
+from tests.support.fake_api import KEY, FakeApi
+
+
+def test_an_error_of_the_server_is_one_line(api: FakeApi) -> None:
+    assert refused(1, "top", "nope") == "error: leaderboard_not_found: no leaderboard 'nope'\n"
+    assert refused(1, "top", "nope", "--json") == "error: leaderboard_not_found: no leaderboard 'nope'\n"
+    assert refused(1, "top", "xp", "--key", "lb_wrong") == "error: unauthenticated: no such key\n"
+
+
+def test_a_refused_connection_is_one_line(unused_tcp_port: int) -> None:
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    for command in (("top", "xp"), ("submit", "xp", "--file", "-"), ("status",), ("export", "xp")):
+        assert refused(1, *command, "--url", url, stdin="") == (
+            f"error: cannot connect to {url}: connection refused\n"
+        )
+
+
+def test_options_beat_the_environment(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LBACTORS_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("LBACTORS_KEY", "lb_wrong")
+    ok("top", "xp", "--url", api.url, "--key", KEY, "--tenant", "studio-a")
+    assert api.requests[-1][2]["X-Tenant-Id"] == "studio-a"

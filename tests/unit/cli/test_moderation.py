@@ -1,0 +1,52 @@
+"""The commands of moderation and of review, against the fake server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.command import ok, refused
+from tests.support.fake_api import FakeApi
+
+
+def test_moderation_reaches_its_routes(api: FakeApi) -> None:
+    entry = "/v1/leaderboards/xp/players/maya"
+    until = "2027-01-01T00:00:00Z"
+    calls: dict[tuple[str, ...], tuple[str, Any]] = {
+        ("players", "hide", "maya"): ("POST /v1/players/maya/hide", {}),
+        ("players", "hide", "maya", "--until", until, "--reason", "hack"): (
+            "POST /v1/players/maya/hide",
+            {"until": until, "reason": "hack"},
+        ),
+        ("players", "unhide", "maya"): ("POST /v1/players/maya/unhide", {}),
+        ("players", "hidden"): ("GET /v1/hidden-players?limit=100", None),
+        ("players", "remove", "xp", "maya", "--reason", "hack"): (f"DELETE {entry}?reason=hack", None),
+        ("players", "restore", "xp", "maya", "--window", "daily"): (f"POST {entry}/restore?window=daily", {}),
+        ("players", "edit", "xp", "maya", "42", "--metadata", '{"a":1}', "--reason", "bug"): (
+            f"PATCH {entry}",
+            {"score": 42, "metadata": {"a": 1}, "reason": "bug"},
+        ),
+        ("audit", "--act", "key", "--player", "maya"): (
+            "GET /v1/audit?act=key&player_id=maya&limit=100",
+            None,
+        ),
+    }
+    for arguments, (path, body) in calls.items():
+        ok(*arguments)
+        assert (api.paths()[-1], api.requests[-1][3]) == (path, body)
+    refused(2, "players", "edit", "xp", "maya", "42")
+
+
+def test_held_submissions_reach_their_routes(api: FakeApi) -> None:
+    calls: dict[tuple[str, ...], tuple[str, Any]] = {
+        ("list", "xp", "--player", "maya"): ("GET /v1/leaderboards/xp/held?player_id=maya&limit=100", None),
+        ("approve", "xp", "h_1", "--json"): ("POST /v1/leaderboards/xp/held/h_1/approve", {}),
+        ("reject", "xp", "h_1"): ("POST /v1/leaderboards/xp/held/h_1/reject", {}),
+        ("reject", "xp", "h_1", "h_2", "--reason", "no"): (
+            "POST /v1/leaderboards/xp/held/h_2/reject",
+            {"reason": "no"},
+        ),
+    }
+    for arguments, (path, body) in calls.items():
+        ok("held", *arguments)
+        assert (api.paths()[-1], api.requests[-1][3]) == (path, body)
+    refused(2, "held", "approve", "xp")
