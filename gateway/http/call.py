@@ -30,6 +30,7 @@ from lbactors.core.model import Board, Key
 from lbactors.documents.audit import Who
 from lbactors.plugins import VALIDATE, Plugins
 from lbactors.service.service import AdminAnswer, Idempotency
+from lbactors.wire.commands import Command
 
 if TYPE_CHECKING:
     from lbactors.service.service import Service
@@ -247,11 +248,11 @@ class Call:
     # Through the supervisor --------------------------------------------------------------------------------
 
     async def admin(
-        self, command: str, tenant_id: str, args: dict[str, Any], idempotency: Idempotency | None = None
+        self, command: Command, tenant_id: str, idempotency: Idempotency | None = None
     ) -> AdminAnswer:
         """Carry out an administrative command, in the name of the key that called."""
         who = Who(self.caller.key_id, self.caller.key_name, self.request_id)
-        return await self.service.admin(command, tenant_id, args, idempotency, who)
+        return await self.service.admin(command, tenant_id, idempotency, who)
 
     # Out --------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board
 from lbactors.documents.reviews import Review
+from lbactors.wire.commands import HoldSubmissions
 
 if TYPE_CHECKING:
     from lbactors.service.service import Service
@@ -73,7 +74,7 @@ class ReviewQueue:
                 count += len(batch[-1].items)
             items = [item for part in batch for item in part.items]
             try:
-                answer = await self._service.admin("hold", "", {"items": items})
+                answer = await self._service.admin(HoldSubmissions(items), "")
                 verdicts = iter(answer.body["verdicts"])
                 for part in batch:
                     found = [Queued(*next(verdicts)) for _ in part.items]

@@ -34,6 +34,7 @@ from lbactors.service.supervisor_client import SupervisorClient
 from lbactors.service.webhook_reader import WebhookReader
 from lbactors.settings import ServerSettings
 from lbactors.wire.actors import Actor, ActorFinder
+from lbactors.wire.commands import Command, EntryCommand
 from lbactors.wire.commands import Idempotency as Idempotency
 from lbactors.wire.reads import Around, Distribution, Entry, Lookup, Page, Query, RankAt, Stats
 from lbactors.wire.requests import EntryChange
@@ -83,14 +84,13 @@ class Service:
 
     async def admin(
         self,
-        command: str,
+        command: Command,
         tenant_id: str,
-        args: dict[str, Any],
         idempotency: Idempotency | None = None,
         who: audit.Who | None = None,
     ) -> AdminAnswer:
         """Carry out a command through the supervisor, see `SupervisorClient.command`."""
-        return await self._supervisor.command(command, tenant_id, args, idempotency, who)
+        return await self._supervisor.command(command, tenant_id, idempotency, who)
 
     async def audit_log(
         self, tenant_id: str, wanted: audit.Wanted, place: int, limit: int
@@ -108,17 +108,15 @@ class Service:
 
     async def change_entry(
         self,
-        command: str,
-        board: Board,
-        args: dict[str, Any],
+        command: EntryCommand,
+        tenant_id: str,
         who: audit.Who,
         idempotency: Idempotency | None = None,
     ) -> list[ChangedEntry]:
         """Remove, edit or restore a player's entry in the current periods
         (`lbactors.supervisor.commands.entry_edits`).
         """
-        args = {"leaderboard_id": board.leaderboard_id, **args}
-        answer = await self.admin(command, board.tenant_id, args, idempotency, who)
+        answer = await self.admin(command, tenant_id, idempotency, who)
         found = ((window, EntryChange.from_wire(wire)) for window, *wire in answer.body["changed"])
         return [ChangedEntry(window, *change) for window, change in found]
 

@@ -18,7 +18,7 @@ from lbactors.core.packing import pack
 from lbactors.documents.audit import Who
 from lbactors.service.catalogue import Catalogue
 from lbactors.wire.actors import ActorGone, Caller
-from lbactors.wire.commands import CommandCall, CommandReply, Idempotency
+from lbactors.wire.commands import Command, CommandCall, CommandReply, ErasePlayer, Idempotency
 from persistence.store import Store, trouble_of
 
 COMMAND_TIMEOUT_S = 60.0
@@ -46,14 +46,12 @@ class SupervisorClient:
 
     async def command(
         self,
-        name: str,
+        command: Command,
         tenant_id: str,
-        args: dict[str, Any],
         idempotency: Idempotency | None = None,
         who: Who | None = None,
     ) -> AdminAnswer:
-        """Carry out a command (`lbactors.supervisor.commands.runner`) through the supervisor; `who`: for the
-        audit log.
+        """Carry out a command through the supervisor; `who`: for the audit log.
 
         The catalogue of this gateway shows its effect on return. Nothing is sent while the supervisor is
         known to be away. What it may have taken before its death is sent again to its successor if it has an
@@ -62,8 +60,8 @@ class SupervisorClient:
         if not await self._catalogue.supervisor_back(BACK_WITHIN_S):
             why = self._catalogue.supervisor_away
             raise ApiError("storage_unavailable", f"nothing was changed, the supervisor is away: {why}")
-        payload = pack(CommandCall(name, tenant_id, args, idempotency, who))
-        timeout_s = ERASURE_TIMEOUT_S if name == "erase_player" else COMMAND_TIMEOUT_S
+        payload = pack(CommandCall(command, tenant_id, idempotency, who).to_wire())
+        timeout_s = ERASURE_TIMEOUT_S if isinstance(command, ErasePlayer) else COMMAND_TIMEOUT_S
         try:
             again = idempotency is not None
             packed = await self._ask("command", payload, timeout_s=timeout_s, again=again)

@@ -112,12 +112,12 @@ class SupervisorActor:
 
     async def command(self, payload: bytes) -> bytes:
         """`CommandCall` -> `CommandReply`, or an error."""
-        call = CommandCall.from_wire(msgpack.unpackb(payload))
         try:
+            call = CommandCall.from_wire(msgpack.unpackb(payload))
             supervisor = await self.start()
             runner = self._commands
             assert runner is not None
-            status, body = await runner.run(call.name, call.tenant_id, call.args, call.idempotency, call.who)
+            status, body = await runner.run(*call)
         except ApiError as error:
             return pack(CommandReply.error_to_wire(error))
         except StoreError as error:

@@ -33,6 +33,7 @@ from lbactors.documents.audit import (
     scan_records,
 )
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire.commands import ClaimReward, Command
 from persistence.store import Change, StoreError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ TRIMMED_AT_ONCE = 500
 TRIM_EVERY_S = 600.0
 DAY_MS = 86_400_000
 TEXT_LENGTH = 500  # of a value in the details
-PLAYED = frozenset({"claim_reward"})  # commands that games send for players: nothing administrative
+PLAYED = (ClaimReward,)  # commands that games send for players: nothing administrative
 
 log = structlog.get_logger("audit")
 
@@ -79,14 +80,14 @@ class Audit:
         return Change(AUDIT, doc_id(tenant_id, number, self.state.epoch), bytes(msgpack.packb(body)))
 
     def of_command(
-        self, name: str, tenant_id: str, args: dict[str, Any], planned: CommandPlan, who: Who | None
+        self, command: Command, tenant_id: str, planned: CommandPlan, who: Who | None
     ) -> list[Change]:
         """The record of a command that is about to be committed; [] for one that changes nothing."""
         if not planned.changes and planned.act is None and planned.audited is None:
             return []
-        if name in PLAYED:
+        if isinstance(command, PLAYED):
             return []
-        audited = planned.audited or described(name, args, planned.body)
+        audited = planned.audited or described(command, planned.body)
         if audited is NOT_AN_ACT:
             return []
         return [self.record(tenant_id, who, *audited)]
@@ -147,12 +148,13 @@ def _short(value: Any) -> Any:
 NOUNS = {"patch": "update", "put": "update"}  # verbs of commands that are called otherwise in the log
 
 
-def described(name: str, args: dict[str, Any], body: dict[str, Any]) -> Audited:
+def described(command: Command, body: dict[str, Any]) -> Audited:
     """`patch_leaderboard` is `leaderboard.update`; its target is the id that arguments or answer name.
 
     The details are the names of the fields that were sent, never their values, which may be secrets.
     """
-    verb, _, noun = name.partition("_")
+    args = command.args()
+    verb, _, noun = command.name.partition("_")
     act = f"{noun}.{NOUNS.get(verb, verb)}"
     own = f"{noun}_id"
     target = args.get(own) or body.get(own) or ""

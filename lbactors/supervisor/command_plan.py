@@ -14,6 +14,13 @@ from persistence.store import Change
 M = TypeVar("M", bound=BaseModel)
 
 
+class CommandContext(NamedTuple):
+    """Whose command it is, and what its repeats have in common (None: it has no Idempotency-Key)."""
+
+    tenant_id: str
+    seed: str | None
+
+
 class CommandPlan(NamedTuple):
     """HTTP status, answer, documents to make durable, then what to do (which may give another answer).
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import Any
+from typing import NamedTuple
 
 import msgpack
 import structlog
@@ -21,7 +21,7 @@ from lbactors.documents.entities import pack_key, unpack_key
 from lbactors.documents.hidden_players import SHOWN
 from lbactors.supervisor.audit import Audit
 from lbactors.supervisor.chain_state import ChainState
-from lbactors.supervisor.command_plan import CommandPlan
+from lbactors.supervisor.command_plan import CommandContext, CommandPlan
 from lbactors.supervisor.events.erasure import erased_bodies
 from lbactors.supervisor.hidden_players import HiddenPlayers
 from lbactors.supervisor.hosting import Hosting
@@ -29,6 +29,7 @@ from lbactors.supervisor.purging import Purging
 from lbactors.supervisor.reviews import Reviews
 from lbactors.supervisor.rewards.granting import Granting
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire.commands import ErasePlayer
 from lbactors.wire.requests import Erase
 from persistence.store import Change, StoreError, scan_pages
 
@@ -37,6 +38,13 @@ CHUNK = 500  # documents read at a time
 SCRUB_PAUSE_S = 1.0
 
 log = structlog.get_logger("erasure")
+
+
+class ErasedEntries(NamedTuple):
+    """What the first step did: the name that stands for the player now, and in how many periods."""
+
+    anonymous_id: str
+    entries: int
 
 
 class Erasure:
@@ -60,7 +68,7 @@ class Erasure:
         self.reviews = reviews
         self.audit = audit
 
-    async def erase_in_periods(self, tenant_id: str, player_id: str) -> dict[str, Any]:
+    async def erase_in_periods(self, tenant_id: str, player_id: str) -> ErasedEntries:
         """Forget a player in all periods; what the second step needs to know of it. ApiError."""
         anonymous_id = f"erased-{secrets.token_hex(8)}"
         await self.purging.drop()  # what a purge had to leave for later may hold the player, too
@@ -69,12 +77,13 @@ class Erasure:
         erased = sum(
             await asyncio.gather(*(self._erase(chain, player_id, anonymous_id, limit) for chain in chains))
         )
-        return {"anonymous_id": anonymous_id, "erased": erased}
+        return ErasedEntries(anonymous_id, erased)
 
     async def erase_player(
-        self, tenant_id: str, _: str | None, player_id: str, anonymous_id: str, erased: int
+        self, erased: ErasedEntries, context: CommandContext, command: ErasePlayer
     ) -> CommandPlan:
         """Forget a player in all documents. player_not_found if nothing but the audit log named him."""
+        tenant_id, player_id, anonymous_id = context.tenant_id, command.player_id, erased.anonymous_id
         await self.purging.drop()  # of what was purged since
         doc_id = f"{tenant_id}/{player_id}"
         (profile,) = await self.state.store.get("profiles", [doc_id])
@@ -86,7 +95,7 @@ class Erasure:
             changes.append(Change("profiles", doc_id, None))
         if hidden != SHOWN:
             changes.append(Change("hidden", doc_id, None))
-        if not changes and erased == 0:
+        if not changes and erased.entries == 0:
             raise ApiError("player_not_found", f"no player '{player_id}'")
         changes += await erased_bodies(self.state.store, tenant_id, player_id, anonymous_id)
         changes += await self.audit.erase(tenant_id, player_id, anonymous_id)
@@ -97,8 +106,8 @@ class Erasure:
             if not await self._scrubbed():
                 self.state.spawn(self._scrub())
 
-        told = Audited("player.erase", anonymous_id, {"player_id": anonymous_id, "entries": erased})
-        body = {"player_id": player_id, "erased_entries": erased}
+        told = Audited("player.erase", anonymous_id, {"player_id": anonymous_id, "entries": erased.entries})
+        body = {"player_id": player_id, "erased_entries": erased.entries}
         return CommandPlan(200, body, changes, act, audited=told)
 
     async def _scrubbed(self) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lbactors.period_actor.actor import PeriodActor
+from lbactors.wire.commands import CreateLeaderboard
 from tests.support.simulation.counted_time import ms
 from tests.support.supervisor.in_process import Server
 
@@ -29,7 +30,7 @@ async def test_power_is_lost_while_the_supervisor_waits_for_an_actor(
     monkeypatch.setattr(PeriodActor, "release", never_lets_go)
     async with Server(tmp_path / "data", NOON_MS, spare_actors=0, idle_unload_seconds=1.0) as server:
         definition = {"leaderboard_id": "days", "timeframe": {"type": "daily"}}
-        await server.service.admin("create_leaderboard", "default", {"definition": definition})
+        await server.service.admin(CreateLeaderboard(definition), "default")
         server.move_to(NOON_MS + HOUR_MS)  # everything sleeps: the actor is to end
         async with asyncio.timeout(WITHIN_S):
             await asked.wait()

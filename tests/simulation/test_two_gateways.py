@@ -15,6 +15,7 @@ import pytest
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Outcome, Submission
 from lbactors.service.service import Service
+from lbactors.wire.commands import CreateLeaderboard
 from tests.support.simulation.counted_time import ms
 from tests.support.supervisor.in_process import Server
 
@@ -39,7 +40,7 @@ class Site:
             "windows": ["daily", "all_time"],
             "scoring": {"aggregation": "sum"},
         }
-        answer = await self.server.service.admin("create_leaderboard", "default", {"definition": definition})
+        answer = await self.server.service.admin(CreateLeaderboard(definition), "default")
         assert answer.status == 201
         for gateway in self.gateways.values():
             await gateway.catalogue.sync()

@@ -12,6 +12,7 @@ import pytest
 
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Outcome, Submission
+from lbactors.wire.commands import ClosePeriod, CreateLeaderboard
 from tests.support.simulation.counted_time import ms
 from tests.support.supervisor.in_process import Server
 
@@ -34,7 +35,7 @@ class Site:
             "windows": ["daily", "all_time"],
             "scoring": {"aggregation": "sum"},
         }
-        await self.service.admin("create_leaderboard", "default", {"definition": definition})
+        await self.service.admin(CreateLeaderboard(definition), "default")
         assert len({self.home(window) for window in WINDOWS}) == len(WINDOWS)
 
     @property
@@ -138,7 +139,7 @@ async def test_a_window_that_refuses_is_named_and_the_others_count_once(site: Si
     happened_ms = site.server.now_ms()
     site.server.move_to(happened_ms + 5000)
     args = {"leaderboard_id": "hours", "window": "main"}
-    await site.service.admin("close_period", "default", args)
+    await site.service.admin(ClosePeriod(**args), "default")
     await site.server.settle()
     for _ in range(2):
         answer = await site.submit(item(1, happened_ms))

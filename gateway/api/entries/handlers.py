@@ -17,6 +17,7 @@ from lbactors.core.errors import invalid
 from lbactors.core.model import Row
 from lbactors.documents.audit import Who
 from lbactors.service.service import Idempotency
+from lbactors.wire.commands import EditEntry, RemoveEntry, RestoreEntry
 
 
 def _who(call: Call) -> Who:
@@ -24,13 +25,18 @@ def _who(call: Call) -> Who:
 
 
 async def _change(
-    call: Call, command: str, args: dict[str, Any], idempotency: Idempotency | None = None
+    call: Call,
+    kind: type[RemoveEntry | EditEntry | RestoreEntry],
+    value: Any,
+    idempotency: Idempotency | None = None,
 ) -> web.Response:
-    """Carry an act out; the entries before it under `before`, those after it under `after`."""
+    """Carry an act out; the entries before it under `before`, those after it under `after`. value: what the
+    kind of command has beside player and window.
+    """
     board = await call.board()
     player_id = call.path["player_id"]
-    args = {"player_id": player_id, "window": call.query["window"], **args}
-    changed = await call.service.change_entry(command, board, args, _who(call), idempotency)
+    command = kind(board.leaderboard_id, player_id, call.query["window"], value)
+    changed = await call.service.change_entry(command, board.tenant_id, _who(call), idempotency)
     (name,) = await call.service.names(board.tenant_id, [player_id])
     metadata = documents.metadata_reader(call.packed)
 
@@ -39,9 +45,9 @@ async def _change(
 
     before = [shown(c.window, c.period_key, c.before) for c in changed if c.before is not None]
     after = [shown(c.window, c.period_key, c.after) for c in changed if c.after is not None]
-    if command == "remove_entry":
+    if kind is RemoveEntry:
         return call.answer({"removed": before})
-    if command == "restore_entry":
+    if kind is RestoreEntry:
         return call.answer({"restored": after})
     return call.answer({"before": before, "after": after})
 
@@ -52,7 +58,7 @@ async def remove_entry(call: Call) -> web.Response:
     refusal = inactive(await call.board())
     if refusal is not None:
         raise refusal
-    return await _change(call, "remove_entry", {"reason": call.query["reason"]})
+    return await _change(call, RemoveEntry, call.query["reason"])
 
 
 async def edit_entry(call: Call) -> web.Response:
@@ -62,11 +68,11 @@ async def edit_entry(call: Call) -> web.Response:
     metadata = edit.get("metadata")
     if isinstance(metadata, dict) and len(orjson.dumps(metadata)) > call.settings.metadata_bytes:
         raise invalid(f"must have at most {call.settings.metadata_bytes} bytes of JSON", "body", "metadata")
-    return await _change(call, "edit_entry", {"edit": edit})
+    return await _change(call, EditEntry, edit)
 
 
 async def restore_entry(call: Call) -> web.Response:
     """`POST /v1/leaderboards/{leaderboard_id}/players/{player_id}/restore`."""
     call.caller.check_unbound()
     restore, idempotency = await call.optional_document()
-    return await _change(call, "restore_entry", {"restore": restore}, idempotency)
+    return await _change(call, RestoreEntry, restore, idempotency)

@@ -6,22 +6,27 @@ from aiohttp import web
 
 from gateway.http.call import Call
 from gateway.http.listings import listing_of
+from lbactors.wire.commands import HidePlayer, UnhidePlayer
 
 
 async def hide(call: Call) -> web.Response:
     """`POST /v1/players/{player_id}/hide`."""
     call.caller.check_unbound()
     body, idempotency = await call.optional_document()
-    args = {"player_id": call.path["player_id"], "hide": body}
-    return call.admin_answer(await call.admin("hide_player", call.tenant_id, args, idempotency))
+    return call.admin_answer(
+        await call.admin(HidePlayer(player_id=call.path["player_id"], hide=body), call.tenant_id, idempotency)
+    )
 
 
 async def unhide(call: Call) -> web.Response:
     """`POST /v1/players/{player_id}/unhide`."""
     call.caller.check_unbound()
     body, idempotency = await call.optional_document()
-    args = {"player_id": call.path["player_id"], "unhide": body}
-    return call.admin_answer(await call.admin("unhide_player", call.tenant_id, args, idempotency))
+    return call.admin_answer(
+        await call.admin(
+            UnhidePlayer(player_id=call.path["player_id"], unhide=body), call.tenant_id, idempotency
+        )
+    )
 
 
 async def hidden(call: Call) -> web.Response:

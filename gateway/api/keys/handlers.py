@@ -16,6 +16,7 @@ from gateway.http.call import Call
 from gateway.http.listings import listing_of
 from lbactors.core.errors import ApiError, invalid
 from lbactors.documents.entities import key_json
+from lbactors.wire.commands import CreateKey, DeleteKey, PatchKey
 
 
 async def create_key(call: Call) -> web.Response:
@@ -33,8 +34,9 @@ async def create_key(call: Call) -> web.Response:
             raise ApiError("forbidden", "tenant_id: needs a key with the scope platform")
         _check_grant(call, key.get("scopes"))
     await call.gateway.access.tenant(tenant_id)
-    args = {"key": {**key, "tenant_id": tenant_id}}
-    return call.admin_answer(await call.admin("create_key", tenant_id, args, idempotency))
+    return call.admin_answer(
+        await call.admin(CreateKey(key={**key, "tenant_id": tenant_id}), tenant_id, idempotency)
+    )
 
 
 def _check_grant(call: Call, scopes: Any) -> None:
@@ -77,8 +79,9 @@ async def patch_key(call: Call) -> web.Response:
         if patch.get("status") == "active":
             _check_grant(call, key.scopes)
         _check_grant(call, patch.get("scopes"))
-    args = {"key_id": key.key_id, "patch": patch}
-    return call.admin_answer(await call.admin("patch_key", key.tenant_id, args, idempotency))
+    return call.admin_answer(
+        await call.admin(PatchKey(key_id=key.key_id, patch=patch), key.tenant_id, idempotency)
+    )
 
 
 async def delete_key(call: Call) -> web.Response:
@@ -87,7 +90,7 @@ async def delete_key(call: Call) -> web.Response:
     key = await call.key_of_tenant(call.path["key_id"])
     if not call.caller.platform:
         _check_not_platform(key.scopes)
-    return call.admin_answer(await call.admin("delete_key", key.tenant_id, {"key_id": key.key_id}))
+    return call.admin_answer(await call.admin(DeleteKey(key_id=key.key_id), key.tenant_id))
 
 
 def _check_not_platform(scopes: frozenset[str]) -> None:

@@ -18,6 +18,7 @@ from lbactors.core.errors import ApiError
 from lbactors.core.model import Board
 from lbactors.documents.entities import board_json
 from lbactors.service.service import AdminAnswer
+from lbactors.wire.commands import ArchiveLeaderboard, CreateLeaderboard, PatchLeaderboard, PurgeLeaderboard
 
 SORTS = ("leaderboard_id", "name", "created_at", "updated_at")
 STATUSES = ("active", "inactive", "archived")
@@ -32,7 +33,7 @@ async def create(call: Call) -> web.Response:
     """`POST /v1/leaderboards`."""
     call.caller.check_unbound()
     definition, idempotency = await call.document()
-    answer = await call.admin("create_leaderboard", call.tenant_id, {"definition": definition}, idempotency)
+    answer = await call.admin(CreateLeaderboard(definition=definition), call.tenant_id, idempotency)
     leaderboard_id = str(answer.body.get("leaderboard_id", ""))
     return call.admin_answer(
         answer, {**_tag(answer), "Location": f"/v1/leaderboards/{quote(leaderboard_id, safe='')}"}
@@ -81,8 +82,11 @@ async def patch(call: Call) -> web.Response:
     call.caller.check_unbound()
     board = await call.board()
     changes, idempotency = await call.document()
-    args = {"leaderboard_id": board.leaderboard_id, "patch": changes, "if_match": _version(call, board)}
-    answer = await call.admin("patch_leaderboard", call.tenant_id, args, idempotency)
+    answer = await call.admin(
+        PatchLeaderboard(leaderboard_id=board.leaderboard_id, patch=changes, if_match=_version(call, board)),
+        call.tenant_id,
+        idempotency,
+    )
     return call.admin_answer(answer, _tag(answer))
 
 
@@ -90,8 +94,8 @@ async def delete(call: Call) -> web.Response:
     """`DELETE /v1/leaderboards/{leaderboard_id}`: archives, or purges."""
     call.caller.check_unbound()
     board = await call.board()
-    command = "purge_leaderboard" if call.query["purge"] else "archive_leaderboard"
-    answer = await call.admin(command, call.tenant_id, {"leaderboard_id": board.leaderboard_id})
+    command = PurgeLeaderboard if call.query["purge"] else ArchiveLeaderboard
+    answer = await call.admin(command(board.leaderboard_id), call.tenant_id)
     return call.admin_answer(answer)
 
 

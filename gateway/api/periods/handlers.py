@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.http.call import Call
 from gateway.http.listings import listing, place
 from lbactors.documents.entities import period_json
+from lbactors.wire.commands import ClosePeriod, CreatePeriod
 
 PERIOD_STATES = ("pending", "active", "closing", "closed")
 
@@ -33,8 +34,11 @@ async def create_period(call: Call) -> web.Response:
     call.caller.check_unbound()
     board = await call.board()
     period, idempotency = await call.document()
-    args = {"leaderboard_id": board.leaderboard_id, "period": period}
-    return call.admin_answer(await call.admin("create_period", call.tenant_id, args, idempotency))
+    return call.admin_answer(
+        await call.admin(
+            CreatePeriod(leaderboard_id=board.leaderboard_id, period=period), call.tenant_id, idempotency
+        )
+    )
 
 
 async def close_period(call: Call) -> web.Response:
@@ -42,5 +46,10 @@ async def close_period(call: Call) -> web.Response:
     call.caller.check_unbound()
     board = await call.board()
     idempotency = await call.empty_document()
-    args = {"leaderboard_id": board.leaderboard_id, "window": call.query["window"]}
-    return call.admin_answer(await call.admin("close_period", call.tenant_id, args, idempotency))
+    return call.admin_answer(
+        await call.admin(
+            ClosePeriod(leaderboard_id=board.leaderboard_id, window=call.query["window"]),
+            call.tenant_id,
+            idempotency,
+        )
+    )

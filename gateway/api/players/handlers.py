@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.http.call import Call
 from lbactors.core.errors import ApiError
+from lbactors.wire.commands import ErasePlayer, PutPlayer
 
 
 async def get(call: Call) -> web.Response:
@@ -29,12 +30,15 @@ async def put(call: Call) -> web.Response:
     bound = call.caller.player_id is not None
     if bound and profile.get("hidden_until") is not None:
         raise ApiError("forbidden", "hidden_until: a key that is bound to a player may not set it")
-    args = {"player_id": player_id, "profile": profile, "keep_hidden": bound}
-    return call.admin_answer(await call.admin("put_player", call.tenant_id, args, idempotency))
+    return call.admin_answer(
+        await call.admin(
+            PutPlayer(player_id=player_id, profile=profile, keep_hidden=bound), call.tenant_id, idempotency
+        )
+    )
 
 
 async def erase(call: Call) -> web.Response:
     """`DELETE /v1/players/{player_id}`."""
     player_id = call.path["player_id"]
     call.caller.check_player(player_id)
-    return call.admin_answer(await call.admin("erase_player", call.tenant_id, {"player_id": player_id}))
+    return call.admin_answer(await call.admin(ErasePlayer(player_id=player_id), call.tenant_id))

@@ -14,6 +14,7 @@ from gateway.http.listings import listing_of
 from lbactors.core.errors import ApiError, invalid
 from lbactors.core.model import Board
 from lbactors.documents.reviews import APPROVED, Review, review_json
+from lbactors.wire.commands import BeginApproval, FinishApproval, RejectSubmission
 
 LONGEST_NOTE = 500  # characters
 
@@ -40,12 +41,13 @@ async def approve(call: Call) -> web.Response:
     refusal = inactive(board)
     if refusal is not None:
         raise refusal
-    args = {"leaderboard_id": board.leaderboard_id, "held_id": call.path["held_id"]}
-    begun = await call.admin("begin_approval", call.tenant_id, args)
+    held_id = call.path["held_id"]
+    begun = await call.admin(BeginApproval(board.leaderboard_id, held_id), call.tenant_id)
     held = Review(*begun.body["held"])
     if held.state != APPROVED:
         outcome = await _outcome(call, board, held)
-        finished = await call.admin("finish_approval", call.tenant_id, {**args, "outcome": outcome})
+        finish = FinishApproval(board.leaderboard_id, held_id, outcome)
+        finished = await call.admin(finish, call.tenant_id)
         held = Review(*finished.body["held"])
     return call.answer({"held": review_json(held, board.leaderboard_id), "outcome": held.outcome})
 
@@ -60,8 +62,7 @@ async def _outcome(call: Call, board: Board, held: Review) -> dict[str, object]:
             raise verdict
     except ApiError as error:
         if error.code != "storage_unavailable":  # there the outcome is unknown
-            args = {"leaderboard_id": board.leaderboard_id, "held_id": held.held_id, "outcome": None}
-            await call.admin("finish_approval", call.tenant_id, args)
+            await call.admin(FinishApproval(board.leaderboard_id, held.held_id, None), call.tenant_id)
         raise
     return outcome_document(verdict)
 
@@ -101,5 +102,9 @@ async def reject(call: Call) -> web.Response:
             raise invalid("unknown field", "body", name)
         if note is not None and (type(note) is not str or not 0 < len(note) <= LONGEST_NOTE):
             raise invalid(f"must be a text of 1 to {LONGEST_NOTE} characters", "body", "reason")
-    args = {"leaderboard_id": board.leaderboard_id, "held_id": call.path["held_id"], "note": note}
-    return call.admin_answer(await call.admin("reject_held", call.tenant_id, args))
+    return call.admin_answer(
+        await call.admin(
+            RejectSubmission(leaderboard_id=board.leaderboard_id, held_id=call.path["held_id"], note=note),
+            call.tenant_id,
+        )
+    )

@@ -12,6 +12,7 @@ from gateway.http.call import Call
 from gateway.http.cursors import listing_cursor, listing_offset
 from gateway.http.listings import listing, place
 from lbactors.service.reward_reader import Found
+from lbactors.wire.commands import ClaimReward
 
 
 async def _found(call: Call) -> Found:
@@ -68,14 +69,19 @@ async def claim(call: Call) -> web.Response:
         body, idempotency = {}, await call.empty_document()
     found = await _found(call)
     await call.service.rewards.claim_of(found, player_id)
-    args = {
-        "leaderboard_id": found.board.leaderboard_id,
-        "window": call.query["window"],
-        "serial": found.serial,
-        "player_id": player_id,
-        "claim": body,
-    }
-    return call.admin_answer(await call.admin("claim_reward", call.tenant_id, args, idempotency))
+    return call.admin_answer(
+        await call.admin(
+            ClaimReward(
+                leaderboard_id=found.board.leaderboard_id,
+                window=call.query["window"],
+                serial=found.serial,
+                player_id=player_id,
+                claim=body,
+            ),
+            call.tenant_id,
+            idempotency,
+        )
+    )
 
 
 async def of_player(call: Call) -> web.Response:

@@ -9,12 +9,13 @@ from aiohttp import web
 from gateway.http.call import Call
 from gateway.http.listings import listing_of
 from lbactors.documents.entities import tenant_json
+from lbactors.wire.commands import CreateTenant, DeleteTenant, PatchTenant
 
 
 async def create_tenant(call: Call) -> web.Response:
     """`POST /v1/tenants`."""
     tenant, idempotency = await call.document()
-    answer = await call.admin("create_tenant", call.tenant_id, {"tenant": tenant}, idempotency)
+    answer = await call.admin(CreateTenant(tenant=tenant), call.tenant_id, idempotency)
     location = f"/v1/tenants/{quote(str(answer.body.get('tenant_id', '')), safe='')}"
     return call.admin_answer(answer, {"Location": location})
 
@@ -37,12 +38,12 @@ async def patch_tenant(call: Call) -> web.Response:
     """`PATCH /v1/tenants/{tenant_id}`."""
     tenant = await call.gateway.access.tenant(call.path["tenant_id"])
     patch, idempotency = await call.document()
-    args = {"tenant_id": tenant.tenant_id, "patch": patch}
-    return call.admin_answer(await call.admin("patch_tenant", call.tenant_id, args, idempotency))
+    return call.admin_answer(
+        await call.admin(PatchTenant(tenant_id=tenant.tenant_id, patch=patch), call.tenant_id, idempotency)
+    )
 
 
 async def delete_tenant(call: Call) -> web.Response:
     """`DELETE /v1/tenants/{tenant_id}`."""
     tenant = await call.gateway.access.tenant(call.path["tenant_id"])
-    args = {"tenant_id": tenant.tenant_id}
-    return call.admin_answer(await call.admin("delete_tenant", call.tenant_id, args))
+    return call.admin_answer(await call.admin(DeleteTenant(tenant_id=tenant.tenant_id), call.tenant_id))

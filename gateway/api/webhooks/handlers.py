@@ -12,6 +12,15 @@ from aiohttp import web
 from gateway.http.call import Call
 from gateway.http.listings import listing, listing_of, place
 from lbactors.documents.webhooks import Webhook, webhook_json
+from lbactors.wire.commands import (
+    CreateWebhook,
+    DeleteWebhook,
+    PatchWebhook,
+    ReplayDeliveries,
+    ReplayDelivery,
+    RotateWebhookSecret,
+    TestWebhook,
+)
 
 
 async def _webhook(call: Call) -> Webhook:
@@ -24,7 +33,7 @@ async def create(call: Call) -> web.Response:
     """`POST /v1/webhooks`."""
     call.caller.check_unbound()
     webhook, idempotency = await call.document()
-    answer = await call.admin("create_webhook", call.tenant_id, {"webhook": webhook}, idempotency)
+    answer = await call.admin(CreateWebhook(webhook=webhook), call.tenant_id, idempotency)
     location = f"/v1/webhooks/{quote(str(answer.body.get('webhook_id', '')), safe='')}"
     return call.admin_answer(answer, {"Location": location})
 
@@ -45,31 +54,35 @@ async def patch(call: Call) -> web.Response:
     """`PATCH /v1/webhooks/{webhook_id}`."""
     webhook = await _webhook(call)
     changes, _ = await call.document()
-    args = {"webhook_id": webhook.webhook_id, "patch": changes}
-    return call.admin_answer(await call.admin("patch_webhook", call.tenant_id, args))
+    return call.admin_answer(
+        await call.admin(PatchWebhook(webhook_id=webhook.webhook_id, patch=changes), call.tenant_id)
+    )
 
 
 async def delete(call: Call) -> web.Response:
     """`DELETE /v1/webhooks/{webhook_id}`."""
     webhook = await _webhook(call)
-    args = {"webhook_id": webhook.webhook_id}
-    return call.admin_answer(await call.admin("delete_webhook", call.tenant_id, args))
+    return call.admin_answer(await call.admin(DeleteWebhook(webhook_id=webhook.webhook_id), call.tenant_id))
 
 
 async def rotate(call: Call) -> web.Response:
     """`POST /v1/webhooks/{webhook_id}/rotate-secret`."""
     webhook = await _webhook(call)
     rotation, idempotency = await call.document() if call.request.body_exists else ({}, None)
-    args = {"webhook_id": webhook.webhook_id, "rotation": rotation}
-    return call.admin_answer(await call.admin("rotate_webhook_secret", call.tenant_id, args, idempotency))
+    return call.admin_answer(
+        await call.admin(
+            RotateWebhookSecret(webhook_id=webhook.webhook_id, rotation=rotation), call.tenant_id, idempotency
+        )
+    )
 
 
 async def test(call: Call) -> web.Response:
     """`POST /v1/webhooks/{webhook_id}/test`."""
     webhook = await _webhook(call)
     idempotency = await call.empty_document()
-    args = {"webhook_id": webhook.webhook_id}
-    return call.admin_answer(await call.admin("test_webhook", call.tenant_id, args, idempotency))
+    return call.admin_answer(
+        await call.admin(TestWebhook(webhook_id=webhook.webhook_id), call.tenant_id, idempotency)
+    )
 
 
 # Deliveries -----------------------------------------------------------------------------------------------
@@ -95,13 +108,21 @@ async def replay_delivery(call: Call) -> web.Response:
     """`POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay`."""
     webhook = await _webhook(call)
     idempotency = await call.empty_document()
-    args = {"webhook_id": webhook.webhook_id, "delivery_id": call.path["delivery_id"]}
-    return call.admin_answer(await call.admin("replay_delivery", call.tenant_id, args, idempotency))
+    return call.admin_answer(
+        await call.admin(
+            ReplayDelivery(webhook_id=webhook.webhook_id, delivery_id=call.path["delivery_id"]),
+            call.tenant_id,
+            idempotency,
+        )
+    )
 
 
 async def replay_deliveries(call: Call) -> web.Response:
     """`POST /v1/webhooks/{webhook_id}/deliveries/replay`."""
     webhook = await _webhook(call)
     replay, idempotency = await call.document()
-    args = {"webhook_id": webhook.webhook_id, "replay": replay}
-    return call.admin_answer(await call.admin("replay_deliveries", call.tenant_id, args, idempotency))
+    return call.admin_answer(
+        await call.admin(
+            ReplayDeliveries(webhook_id=webhook.webhook_id, replay=replay), call.tenant_id, idempotency
+        )
+    )

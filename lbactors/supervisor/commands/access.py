@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from typing import Any
 
 import msgpack
 
@@ -25,13 +24,22 @@ from lbactors.documents.entities import (
     tenant_json,
     unpack_key,
 )
-from lbactors.supervisor.command_plan import CommandPlan, parse
+from lbactors.supervisor.command_plan import CommandContext, CommandPlan, parse
 from lbactors.supervisor.events.outbox import Outbox
 from lbactors.supervisor.events.retention import purge_deliveries
 from lbactors.supervisor.hidden_players import HiddenPlayers
 from lbactors.supervisor.hosting import Hosting
 from lbactors.supervisor.purging import Purging
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire.commands import (
+    CreateKey,
+    CreateTenant,
+    DeleteKey,
+    DeleteTenant,
+    PatchKey,
+    PatchTenant,
+    PutPlayer,
+)
 from persistence.store import Change
 
 
@@ -57,8 +65,8 @@ class AccessCommands:
 
     # Tenants and keys -----------------------------------------------------------------------------------
 
-    async def create_tenant(self, _tenant: str, _: str | None, tenant: Any) -> CommandPlan:
-        body = parse(TenantBody, tenant)
+    async def create_tenant(self, context: CommandContext, command: CreateTenant) -> CommandPlan:
+        body = parse(TenantBody, command.tenant)
         if body.tenant_id in self.state.documents["tenants"]:
             raise ApiError("tenant_exists", f"tenant '{body.tenant_id}' exists already")
         made = Tenant(
@@ -66,39 +74,39 @@ class AccessCommands:
         )
         return CommandPlan(201, tenant_json(made), [Change("tenants", made.tenant_id, pack_tenant(made))])
 
-    async def patch_tenant(self, _tenant: str, _: str | None, tenant_id: str, patch: Any) -> CommandPlan:
-        old = self.state.tenant(tenant_id)
-        body = parse(TenantPatch, patch)
+    async def patch_tenant(self, context: CommandContext, command: PatchTenant) -> CommandPlan:
+        old = self.state.tenant(command.tenant_id)
+        body = parse(TenantPatch, command.patch)
         fields = {f: getattr(body, f) for f in body.model_fields_set}
         for field in ("name", "status"):
             if field in fields and fields[field] is None:
                 raise invalid("must not be null", "body", field)
         new = old._replace(**fields)
-        return CommandPlan(200, tenant_json(new), [Change("tenants", tenant_id, pack_tenant(new))])
+        return CommandPlan(200, tenant_json(new), [Change("tenants", command.tenant_id, pack_tenant(new))])
 
-    async def delete_tenant(self, _tenant: str, _: str | None, tenant_id: str) -> CommandPlan:
+    async def delete_tenant(self, context: CommandContext, command: DeleteTenant) -> CommandPlan:
         """A tenant goes with all that is its own: leaderboards, keys, profiles, webhooks."""
-        tenant = self.state.tenant(tenant_id)
-        if tenant_id == "default":
+        tenant = self.state.tenant(command.tenant_id)
+        if command.tenant_id == "default":
             raise invalid("the tenant 'default' cannot be deleted", "path", "tenant_id")
         changes = []
         for key_id, body in self.state.documents["keys"].items():
             key = unpack_key(body)
-            if key.tenant_id == tenant_id:
+            if key.tenant_id == command.tenant_id:
                 changes.append(Change("keys", key_id, pack_key(key._replace(status="deleted"))))
         for collection in ("profiles", "idempotency", "hidden", "audit"):
-            for doc_id, _body in await self.state.store.scan(collection, prefix=f"{tenant_id}/"):
+            for doc_id, _body in await self.state.store.scan(collection, prefix=f"{command.tenant_id}/"):
                 changes.append(Change(collection, doc_id, None))
-        listeners = [webhook.listener for webhook in self.outbox.webhooks_of(tenant_id)]
+        listeners = [webhook.listener for webhook in self.outbox.webhooks_of(command.tenant_id)]
         changes += [Change("webhooks", listener, None) for listener in listeners]
-        changes.append(Change("tenants", tenant_id, None))
-        boards = [b for b in self.state.boards.values() if b.tenant_id == tenant_id]
+        changes.append(Change("tenants", command.tenant_id, None))
+        boards = [b for b in self.state.boards.values() if b.tenant_id == command.tenant_id]
         changes += await self.purging.plan(boards)
 
         async def act() -> None:
             self.state.spawn(purge_deliveries(self.state, listeners))
             await self.purging.begin()
-            if self.hidden_players.forget_tenant(tenant_id):
+            if self.hidden_players.forget_tenant(command.tenant_id):
                 await self.hosting.tell_all_who_is_hidden()
 
         return CommandPlan(200, tenant_json(tenant), changes, act)
@@ -109,11 +117,11 @@ class AccessCommands:
             return f"lb_{secrets.token_hex(24)}"
         return f"lb_{hmac.new(self.pepper, seed.encode(), hashlib.sha256).hexdigest()[:48]}"
 
-    async def create_key(self, tenant_id: str, seed: str | None, key: Any) -> CommandPlan:
-        body = parse(KeyBody, key)
-        tenant_id = body.tenant_id or tenant_id
+    async def create_key(self, context: CommandContext, command: CreateKey) -> CommandPlan:
+        body = parse(KeyBody, command.key)
+        tenant_id = body.tenant_id or context.tenant_id
         self.state.tenant(tenant_id)
-        text = self.key_text(seed)
+        text = self.key_text(context.seed)
         made = Key(
             f"k_{secrets.token_hex(8)}",
             tenant_id,
@@ -136,48 +144,56 @@ class AccessCommands:
             raise ApiError("key_not_found", f"no key '{key_id}'")
         return key
 
-    async def patch_key(self, _tenant: str, _: str | None, key_id: str, patch: Any) -> CommandPlan:
-        key = self._key(key_id)
-        body = parse(KeyPatch, patch)
+    async def patch_key(self, context: CommandContext, command: PatchKey) -> CommandPlan:
+        key = self._key(command.key_id)
+        body = parse(KeyPatch, command.patch)
         fields = {f: getattr(body, f) for f in body.model_fields_set}
         for field, value in fields.items():
             if value is None:
                 raise invalid("must not be null", "body", field)
         new = key._replace(**fields)
-        return CommandPlan(200, key_json(new), [Change("keys", key_id, pack_key(new))])
+        return CommandPlan(200, key_json(new), [Change("keys", command.key_id, pack_key(new))])
 
-    async def delete_key(self, _tenant: str, _: str | None, key_id: str) -> CommandPlan:
+    async def delete_key(self, context: CommandContext, command: DeleteKey) -> CommandPlan:
         """A deleted key is remembered, so its hash can never come to life again."""
-        key = self._key(key_id)._replace(status="deleted")
-        return CommandPlan(200, key_json(key), [Change("keys", key_id, pack_key(key))])
+        key = self._key(command.key_id)._replace(status="deleted")
+        return CommandPlan(200, key_json(key), [Change("keys", command.key_id, pack_key(key))])
 
     # Players --------------------------------------------------------------------------------------------
 
-    async def put_player(
-        self, tenant_id: str, _: str | None, player_id: str, profile: Any, keep_hidden: bool = False
-    ) -> CommandPlan:
+    async def put_player(self, context: CommandContext, command: PutPlayer) -> CommandPlan:
         """keep_hidden: of a key that may not say until when its player is hidden."""
-        body = parse(ProfileBody, profile).model_dump()
+        body = parse(ProfileBody, command.profile).model_dump()
         until_ms = body["hidden_until"]
         if body["hidden_until"] is not None:
             body["hidden_until"] = format_instant(body["hidden_until"])
-        body = {"player_id": player_id, **body, "updated_at": format_instant(self.state.clock.now_ms())}
-        doc_id = f"{tenant_id}/{player_id}"
+        body = {
+            "player_id": command.player_id,
+            **body,
+            "updated_at": format_instant(self.state.clock.now_ms()),
+        }
+        doc_id = f"{context.tenant_id}/{command.player_id}"
         (known,) = await self.state.store.get("profiles", [doc_id])
         old = {} if known is None else msgpack.unpackb(known)
-        if keep_hidden:
+        if command.keep_hidden:
             body["hidden_until"], until_ms = old.get("hidden_until"), None
-        hiding = [] if keep_hidden else self.hidden_players.by_profile(tenant_id, player_id, until_ms)
+        hiding = (
+            []
+            if command.keep_hidden
+            else self.hidden_players.by_profile(context.tenant_id, command.player_id, until_ms)
+        )
         changed = sorted(f for f in body if f != "updated_at" and (not old or body[f] != old.get(f)))
         if not changed and not hiding:
             return CommandPlan(200, old, [])
-        told = Audited("player.update", player_id, {"player_id": player_id, "fields": changed})
+        told = Audited(
+            "player.update", command.player_id, {"player_id": command.player_id, "fields": changed}
+        )
         if "hidden_until" in changed:
             told.details.update(before=old.get("hidden_until"), after=body["hidden_until"])
         changes = [Change("profiles", doc_id, bytes(msgpack.packb(body))), *hiding]
 
         async def act() -> None:
-            self.hidden_players.apply(tenant_id, player_id, hiding)
+            self.hidden_players.apply(context.tenant_id, command.player_id, hiding)
             await self.hosting.tell_all_who_is_hidden()
 
         return CommandPlan(200, body, changes, act if hiding else None, audited=told)

@@ -24,13 +24,13 @@ from lbactors.core.model import Board, Row
 from lbactors.documents.audit import Audited
 from lbactors.documents.entry_edits import EditBody, RestoreBody
 from lbactors.supervisor.chain_state import ChainState
-from lbactors.supervisor.command_plan import CommandPlan, parse
+from lbactors.supervisor.command_plan import CommandContext, CommandPlan, parse
 from lbactors.supervisor.hosting import Hosting
 from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.actors import Unanswered
+from lbactors.wire.commands import EditEntry, RemoveEntry, RestoreEntry
 from lbactors.wire.requests import ChangeEntry, EntryChange
 
-ENTRY_EDITS = frozenset(("remove_entry", "edit_entry", "restore_entry"))
 UNKNOWN = "unknown"
 
 
@@ -61,47 +61,45 @@ class EntryEdits:
         self.state = state
         self.hosting = hosting
 
-    async def remove_entry(
-        self,
-        tenant_id: str,
-        _: str | None,
-        leaderboard_id: str,
-        player_id: str,
-        window: str | None,
-        reason: str | None,
-    ) -> CommandPlan:
-        return self._planned("remove", tenant_id, leaderboard_id, player_id, window, [], {"reason": reason})
+    async def remove_entry(self, context: CommandContext, command: RemoveEntry) -> CommandPlan:
+        return self._planned(
+            "remove",
+            context.tenant_id,
+            command.leaderboard_id,
+            command.player_id,
+            command.window,
+            [],
+            {"reason": command.reason},
+        )
 
-    async def edit_entry(
-        self,
-        tenant_id: str,
-        _: str | None,
-        leaderboard_id: str,
-        player_id: str,
-        window: str | None,
-        edit: Any,
-    ) -> CommandPlan:
-        body = parse(EditBody, edit)
+    async def edit_entry(self, context: CommandContext, command: EditEntry) -> CommandPlan:
+        body = parse(EditBody, command.edit)
         metadata: bytes | bool | None = False
         if "metadata" in body.model_fields_set:
             metadata = None if body.metadata is None else orjson.dumps(body.metadata)
         fields = [body.score, body.subscore, metadata]
         asked = sorted(body.model_fields_set - {"reason"})
         details = {"reason": body.reason, "fields": asked, "score": body.score}
-        return self._planned("edit", tenant_id, leaderboard_id, player_id, window, fields, details)
-
-    async def restore_entry(
-        self,
-        tenant_id: str,
-        _: str | None,
-        leaderboard_id: str,
-        player_id: str,
-        window: str | None,
-        restore: Any,
-    ) -> CommandPlan:
-        body = parse(RestoreBody, restore)
         return self._planned(
-            "restore", tenant_id, leaderboard_id, player_id, window, [], {"reason": body.reason}
+            "edit",
+            context.tenant_id,
+            command.leaderboard_id,
+            command.player_id,
+            command.window,
+            fields,
+            details,
+        )
+
+    async def restore_entry(self, context: CommandContext, command: RestoreEntry) -> CommandPlan:
+        body = parse(RestoreBody, command.restore)
+        return self._planned(
+            "restore",
+            context.tenant_id,
+            command.leaderboard_id,
+            command.player_id,
+            command.window,
+            [],
+            {"reason": body.reason},
         )
 
     def _planned(

@@ -27,11 +27,19 @@ from lbactors.documents.entities import (
     view_of_record,
 )
 from lbactors.supervisor.chain_state import ChainState, chains_of
-from lbactors.supervisor.command_plan import CommandPlan, parse
+from lbactors.supervisor.command_plan import CommandContext, CommandPlan, parse
 from lbactors.supervisor.hosting import Hosting
 from lbactors.supervisor.lifecycle import Lifecycle
 from lbactors.supervisor.purging import Purging
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire.commands import (
+    ArchiveLeaderboard,
+    ClosePeriod,
+    CreateLeaderboard,
+    CreatePeriod,
+    PatchLeaderboard,
+    PurgeLeaderboard,
+)
 from lbactors.wire.reads import Stats
 from persistence.store import Change
 
@@ -49,15 +57,15 @@ class LeaderboardCommands:
 
     # Leaderboards ---------------------------------------------------------------------------------------
 
-    async def create_leaderboard(self, tenant_id: str, _: str | None, definition: Any) -> CommandPlan:
-        self.state.tenant(tenant_id)
-        parsed = parse(Definition, definition)
-        doc_id = f"{tenant_id}/{parsed.leaderboard_id}"
+    async def create_leaderboard(self, context: CommandContext, command: CreateLeaderboard) -> CommandPlan:
+        self.state.tenant(context.tenant_id)
+        parsed = parse(Definition, command.definition)
+        doc_id = f"{context.tenant_id}/{parsed.leaderboard_id}"
         if doc_id in self.state.boards:
             raise ApiError("leaderboard_exists", f"leaderboard '{parsed.leaderboard_id}' exists already")
         check_metadata(parsed)
         now_ms = self.state.clock.now_ms()
-        board = Board(tenant_id, secrets.token_hex(4), parsed, 1, now_ms, now_ms)
+        board = Board(context.tenant_id, secrets.token_hex(4), parsed, 1, now_ms, now_ms)
         chains, changes = [], [Change("leaderboards", doc_id, pack_board(board))]
         for window in board.windows:
             chain = ChainState(board, window)
@@ -85,18 +93,16 @@ class LeaderboardCommands:
             changes.append(self.hosting.settle(chain))
         return changes
 
-    async def patch_leaderboard(
-        self, tenant_id: str, _: str | None, leaderboard_id: str, patch: Any, if_match: int | None
-    ) -> CommandPlan:
-        board = self.state.board(tenant_id, leaderboard_id)
-        if if_match is not None and if_match != board.version:
+    async def patch_leaderboard(self, context: CommandContext, command: PatchLeaderboard) -> CommandPlan:
+        board = self.state.board(context.tenant_id, command.leaderboard_id)
+        if command.if_match is not None and command.if_match != board.version:
             raise ApiError("version_mismatch", f"the leaderboard's version is {board.version}")
-        new = merged(board.definition, patch)
+        new = merged(board.definition, command.patch)
         check_metadata(new)
         return await self._redefine(board, new)
 
-    async def archive_leaderboard(self, tenant_id: str, _: str | None, leaderboard_id: str) -> CommandPlan:
-        board = self.state.board(tenant_id, leaderboard_id)
+    async def archive_leaderboard(self, context: CommandContext, command: ArchiveLeaderboard) -> CommandPlan:
+        board = self.state.board(context.tenant_id, command.leaderboard_id)
         return await self._redefine(board, board.definition.model_copy(update={"status": "archived"}))
 
     async def _redefine(self, old: Board, definition: Definition) -> CommandPlan:
@@ -190,18 +196,16 @@ class LeaderboardCommands:
                     return True
         return False
 
-    async def purge_leaderboard(self, tenant_id: str, _: str | None, leaderboard_id: str) -> CommandPlan:
-        board = self.state.board(tenant_id, leaderboard_id)
+    async def purge_leaderboard(self, context: CommandContext, command: PurgeLeaderboard) -> CommandPlan:
+        board = self.state.board(context.tenant_id, command.leaderboard_id)
         changes = await self.purging.plan([board])
         return CommandPlan(200, board_json(board), changes, self.purging.begin)
 
     # Periods --------------------------------------------------------------------------------------------
 
-    async def create_period(
-        self, tenant_id: str, _: str | None, leaderboard_id: str, period: Any
-    ) -> CommandPlan:
-        board = self.state.board(tenant_id, leaderboard_id)
-        body = parse(PeriodBody, period)
+    async def create_period(self, context: CommandContext, command: CreatePeriod) -> CommandPlan:
+        board = self.state.board(context.tenant_id, command.leaderboard_id)
+        body = parse(PeriodBody, command.period)
         if board.definition.timeframe.type != "manual":
             raise invalid("only leaderboards with timeframe 'manual' take periods", "body")
         if body.ends_at is not None and body.ends_at <= body.starts_at:
@@ -235,14 +239,12 @@ class LeaderboardCommands:
 
         return CommandPlan(201, self._record_json(chain, record), changes, act)
 
-    async def close_period(
-        self, tenant_id: str, _: str | None, leaderboard_id: str, window: str
-    ) -> CommandPlan:
+    async def close_period(self, context: CommandContext, command: ClosePeriod) -> CommandPlan:
         """End the current period now and begin the next one (a forced reset)."""
-        board = self.state.board(tenant_id, leaderboard_id)
-        chain = self.state.chains.get(board.chain_id(window))
-        if chain is None or window not in board.windows:
-            raise ApiError("period_not_found", f"no window '{window}'")
+        board = self.state.board(context.tenant_id, command.leaderboard_id)
+        chain = self.state.chains.get(board.chain_id(command.window))
+        if chain is None or command.window not in board.windows:
+            raise ApiError("period_not_found", f"no window '{command.window}'")
         now_ms = self.state.clock.now_ms()
         timeframe = board.definition.timeframe
         async with chain.lock:
@@ -250,7 +252,7 @@ class LeaderboardCommands:
             current = _current(open_records, now_ms)
             if current is None:
                 code = "period_closed" if chain.records else "period_not_open"
-                raise ApiError(code, f"window '{window}' has no open period")
+                raise ApiError(code, f"window '{command.window}' has no open period")
             if current.starts_at_ms is not None and now_ms <= current.starts_at_ms:
                 raise ApiError("period_not_open", f"period '{current.key}' has not begun")
             if current.ends_at_ms is not None and now_ms >= current.ends_at_ms:
@@ -258,7 +260,7 @@ class LeaderboardCommands:
             closed = lifecycle.closed_by_force(current, now_ms)
             changes = self._rewrite(chain, open_records, closed)
             following: PeriodRecord | None = None
-            span = span_at(timeframe, window, now_ms) if chain.wanted else None
+            span = span_at(timeframe, command.window, now_ms) if chain.wanted else None
             if span is not None:
                 keys = [r.key for r in chain.records]
                 following = schedule.new_record(span, chain.next_serial, now_ms, keys, now_ms)

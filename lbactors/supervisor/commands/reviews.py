@@ -30,7 +30,6 @@ from lbactors.documents.reviews import (
     COLLECTION,
     HELD,
     REJECTED,
-    Outcome,
     Review,
     decided_id,
     open_id,
@@ -39,9 +38,10 @@ from lbactors.documents.reviews import (
     review_json,
     unpack_review,
 )
-from lbactors.supervisor.command_plan import CommandPlan
+from lbactors.supervisor.command_plan import CommandContext, CommandPlan
 from lbactors.supervisor.reviews import Reviews
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire.commands import BeginApproval, FinishApproval, HoldSubmissions, RejectSubmission
 from persistence.store import Change
 
 REMEMBERED_MS = 24 * 3600 * 1000  # decided ones, as submission ids are
@@ -65,14 +65,14 @@ class ReviewCommands:
         self.reviews = reviews
         self._swept: dict[str, str] = {}  # place -> the decided document up to which ages were looked at
 
-    async def hold(self, _tenant: str, _: str | None, items: list[Any]) -> CommandPlan:
+    async def hold(self, context: CommandContext, command: HoldSubmissions) -> CommandPlan:
         """Hold submissions: [tenant_id, leaderboard_id, uid, fields of `Review`] each, of any leaderboards.
 
         The body has a verdict for each: [state, held_id, note] of it or of the one that has the same id, or
         ["full"], or ["gone"] where there is no such leaderboard any more.
         """
         wanted = []
-        for tenant_id, leaderboard_id, uid, fields in items:
+        for tenant_id, leaderboard_id, uid, fields in command.items:
             board = self.state.boards.get(f"{tenant_id}/{leaderboard_id}")
             there = board is not None and board.uid == uid
             wanted.append((f"{tenant_id}/{leaderboard_id}~{uid}/" if there else "", Review(*fields)))
@@ -112,53 +112,49 @@ class ReviewCommands:
     def _expired(self, held: Review) -> bool:
         return held.changed_at_ms <= self.state.clock.now_ms() - REMEMBERED_MS
 
-    async def begin_approval(
-        self, tenant_id: str, _: str | None, leaderboard_id: str, held_id: str
-    ) -> CommandPlan:
+    async def begin_approval(self, context: CommandContext, command: BeginApproval) -> CommandPlan:
         """Approving begins: the body has `held`, the fields of the submission to be sent, or of the one that
         was approved before.
         """
-        place, held = await self._find(tenant_id, leaderboard_id, held_id)
+        place, held = await self._find(context.tenant_id, command.leaderboard_id, command.held_id)
         if held.state == REJECTED:
-            raise ApiError("held_submission_decided", f"submission '{held_id}' was rejected")
+            raise ApiError("held_submission_decided", f"submission '{command.held_id}' was rejected")
         if held.state == APPROVED:
             return CommandPlan(200, {"held": list(held)}, [])
         held = held._replace(
             state=APPROVING, attempts=held.attempts + 1, changed_at_ms=self.state.clock.now_ms()
         )
-        changes = [put_review(open_id(place, held_id), held)]
+        changes = [put_review(open_id(place, command.held_id), held)]
         return CommandPlan(200, {"held": list(held)}, changes, audited=NOT_AN_ACT)
 
-    async def finish_approval(
-        self, tenant_id: str, _: str | None, leaderboard_id: str, held_id: str, outcome: Outcome | None
-    ) -> CommandPlan:
+    async def finish_approval(self, context: CommandContext, command: FinishApproval) -> CommandPlan:
         """What became of an attempt: the outcome as the API shows it; None if nothing was applied."""
-        place, held = await self._find(tenant_id, leaderboard_id, held_id)
-        if outcome is not None and held.state != APPROVED:
-            planned = await self._decide(place, held._replace(outcome=outcome), APPROVED)
-            return planned._replace(audited=_act("approve", leaderboard_id, held))
+        place, held = await self._find(context.tenant_id, command.leaderboard_id, command.held_id)
+        if command.outcome is not None and held.state != APPROVED:
+            planned = await self._decide(place, held._replace(outcome=command.outcome), APPROVED)
+            return planned._replace(audited=_act("approve", command.leaderboard_id, held))
         if held.state != APPROVING:
             return CommandPlan(200, {"held": list(held)}, [])
         held = held._replace(attempts=held.attempts - 1)
         if not held.attempts:  # else another attempt may have had success
             held = held._replace(state=HELD)
-        changes = [put_review(open_id(place, held_id), held)]
+        changes = [put_review(open_id(place, command.held_id), held)]
         return CommandPlan(200, {"held": list(held)}, changes, audited=NOT_AN_ACT)
 
-    async def reject_held(
-        self, tenant_id: str, _: str | None, leaderboard_id: str, held_id: str, note: str | None
-    ) -> CommandPlan:
+    async def reject_held(self, context: CommandContext, command: RejectSubmission) -> CommandPlan:
         """Rejecting: it is never applied, and its repeats are refused."""
-        place, held = await self._find(tenant_id, leaderboard_id, held_id)
+        place, held = await self._find(context.tenant_id, command.leaderboard_id, command.held_id)
         if held.state == REJECTED:
-            return CommandPlan(200, review_json(held, leaderboard_id), [])
+            return CommandPlan(200, review_json(held, command.leaderboard_id), [])
         if held.state == APPROVED:
-            raise ApiError("held_submission_decided", f"submission '{held_id}' was approved")
+            raise ApiError("held_submission_decided", f"submission '{command.held_id}' was approved")
         if held.state == APPROVING and held.changed_at_ms > self.state.clock.now_ms() - UNDER_WAY_MS:
-            raise ApiError("held_submission_decided", f"submission '{held_id}' is being approved")
-        planned = await self._decide(place, held._replace(note=note), REJECTED)
-        body = review_json(Review(*planned.body["held"]), leaderboard_id)
-        return planned._replace(body=body, audited=_act("reject", leaderboard_id, held, reason=note))
+            raise ApiError("held_submission_decided", f"submission '{command.held_id}' is being approved")
+        planned = await self._decide(place, held._replace(note=command.note), REJECTED)
+        body = review_json(Review(*planned.body["held"]), command.leaderboard_id)
+        return planned._replace(
+            body=body, audited=_act("reject", command.leaderboard_id, held, reason=command.note)
+        )
 
     async def _decide(self, place: str, held: Review, state: str) -> CommandPlan:
         was_open = held.state in (HELD, APPROVING)

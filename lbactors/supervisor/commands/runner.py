@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -22,16 +23,51 @@ from lbactors.core.model import Key, Tenant
 from lbactors.documents.audit import Who
 from lbactors.documents.entities import pack_key, pack_tenant, unpack_key
 from lbactors.supervisor.audit import amended
-from lbactors.supervisor.command_plan import CommandPlan
+from lbactors.supervisor.command_plan import CommandContext, CommandPlan
 from lbactors.supervisor.commands.access import AccessCommands
-from lbactors.supervisor.commands.entry_edits import ENTRY_EDITS, EntryEdits
+from lbactors.supervisor.commands.entry_edits import EntryEdits
 from lbactors.supervisor.commands.hidden_players import HiddenPlayerCommands
 from lbactors.supervisor.commands.leaderboards import LeaderboardCommands
 from lbactors.supervisor.commands.reviews import ReviewCommands
 from lbactors.supervisor.commands.webhooks import WebhookCommands
 from lbactors.supervisor.erasure import Erasure
 from lbactors.supervisor.supervisor import Supervisor
-from lbactors.wire.commands import Idempotency
+from lbactors.wire.commands import (
+    ArchiveLeaderboard,
+    BeginApproval,
+    ClaimReward,
+    ClosePeriod,
+    Command,
+    CreateKey,
+    CreateLeaderboard,
+    CreatePeriod,
+    CreateTenant,
+    CreateWebhook,
+    DeleteKey,
+    DeleteTenant,
+    DeleteWebhook,
+    EditEntry,
+    EntryCommand,
+    ErasePlayer,
+    FinishApproval,
+    HidePlayer,
+    HoldSubmissions,
+    Idempotency,
+    PatchKey,
+    PatchLeaderboard,
+    PatchTenant,
+    PatchWebhook,
+    PurgeLeaderboard,
+    PutPlayer,
+    RejectSubmission,
+    RemoveEntry,
+    ReplayDeliveries,
+    ReplayDelivery,
+    RestoreEntry,
+    RotateWebhookSecret,
+    TestWebhook,
+    UnhidePlayer,
+)
 from persistence.store import Change, StoreError
 
 IDEMPOTENCY_MS = 24 * 3600 * 1000
@@ -40,6 +76,7 @@ FORGET_AT_ONCE = 500  # remembered answers looked at for their age with one comm
 log = structlog.get_logger("supervisor")
 
 Answer = tuple[int, dict[str, Any]]
+Handler = Callable[[CommandContext, Any], Awaitable[CommandPlan]]
 
 
 class CommandRunner:
@@ -53,7 +90,7 @@ class CommandRunner:
         self.lock = asyncio.Lock()
         self._looked_at = ""  # the remembered answer up to which ages were looked at
         self._claims = supervisor.claims
-        self._erasure = erasure = Erasure(
+        self._erasure = Erasure(
             state,
             hosting,
             purging,
@@ -68,38 +105,37 @@ class CommandRunner:
         entries = EntryEdits(state, hosting)
         webhooks = WebhookCommands(state, outbox)
         held = ReviewCommands(state, supervisor.reviews)
-        self._handlers: dict[str, Callable[..., Any]] = {
-            "create_leaderboard": boards.create_leaderboard,
-            "patch_leaderboard": boards.patch_leaderboard,
-            "archive_leaderboard": boards.archive_leaderboard,
-            "purge_leaderboard": boards.purge_leaderboard,
-            "create_period": boards.create_period,
-            "close_period": boards.close_period,
-            "create_tenant": access.create_tenant,
-            "patch_tenant": access.patch_tenant,
-            "delete_tenant": access.delete_tenant,
-            "create_key": access.create_key,
-            "patch_key": access.patch_key,
-            "delete_key": access.delete_key,
-            "put_player": access.put_player,
-            "erase_player": erasure.erase_player,
-            "hide_player": hiding.hide_player,
-            "unhide_player": hiding.unhide_player,
-            "remove_entry": entries.remove_entry,
-            "edit_entry": entries.edit_entry,
-            "restore_entry": entries.restore_entry,
-            "claim_reward": self._claims.command,
-            "create_webhook": webhooks.create_webhook,
-            "patch_webhook": webhooks.patch_webhook,
-            "delete_webhook": webhooks.delete_webhook,
-            "rotate_webhook_secret": webhooks.rotate_webhook_secret,
-            "test_webhook": webhooks.test_webhook,
-            "replay_delivery": webhooks.replay_delivery,
-            "replay_deliveries": webhooks.replay_deliveries,
-            "hold": held.hold,
-            "begin_approval": held.begin_approval,
-            "finish_approval": held.finish_approval,
-            "reject_held": held.reject_held,
+        self._handlers: dict[type[Command], Handler] = {
+            CreateLeaderboard: boards.create_leaderboard,
+            PatchLeaderboard: boards.patch_leaderboard,
+            ArchiveLeaderboard: boards.archive_leaderboard,
+            PurgeLeaderboard: boards.purge_leaderboard,
+            CreatePeriod: boards.create_period,
+            ClosePeriod: boards.close_period,
+            CreateTenant: access.create_tenant,
+            PatchTenant: access.patch_tenant,
+            DeleteTenant: access.delete_tenant,
+            CreateKey: access.create_key,
+            PatchKey: access.patch_key,
+            DeleteKey: access.delete_key,
+            PutPlayer: access.put_player,
+            HidePlayer: hiding.hide_player,
+            UnhidePlayer: hiding.unhide_player,
+            RemoveEntry: entries.remove_entry,
+            EditEntry: entries.edit_entry,
+            RestoreEntry: entries.restore_entry,
+            ClaimReward: self._claims.claim_alone,
+            CreateWebhook: webhooks.create_webhook,
+            PatchWebhook: webhooks.patch_webhook,
+            DeleteWebhook: webhooks.delete_webhook,
+            RotateWebhookSecret: webhooks.rotate_webhook_secret,
+            TestWebhook: webhooks.test_webhook,
+            ReplayDelivery: webhooks.replay_delivery,
+            ReplayDeliveries: webhooks.replay_deliveries,
+            HoldSubmissions: held.hold,
+            BeginApproval: held.begin_approval,
+            FinishApproval: held.finish_approval,
+            RejectSubmission: held.reject_held,
         }
 
     async def first_start(self) -> None:
@@ -133,55 +169,48 @@ class CommandRunner:
             await self.state.commit(changes)
 
     async def run(
-        self,
-        name: str,
-        tenant_id: str,
-        args: dict[str, Any],
-        idempotency: Idempotency | None,
-        who: Who | None,
+        self, command: Command, tenant_id: str, idempotency: Idempotency | None, who: Who | None
     ) -> Answer:
         """Carry out a command, with a record in the audit log, or answer its repeat: HTTP status and body.
         ApiError, StoreError.
         """
         try:
-            return await self._run_in_turn(name, tenant_id, args, idempotency, who)
+            return await self._run_in_turn(command, tenant_id, idempotency, who)
         except (ApiError, StoreError):
             raise
         except Exception:  # a bug, or Ray's head is away: memory may be ahead of the store
-            log.exception("command failed", command=name)
+            log.exception("command failed", command=command.name)
             self.state.end()
             raise
 
     async def _run_in_turn(
-        self,
-        name: str,
-        tenant_id: str,
-        args: dict[str, Any],
-        idempotency: Idempotency | None,
-        who: Who | None,
+        self, command: Command, tenant_id: str, idempotency: Idempotency | None, who: Who | None
     ) -> Answer:
-        if name == "claim_reward" and idempotency is None:
-            return 200, await self._claims.claim(self.lock, tenant_id, **args)
-        if name in ENTRY_EDITS:  # each waits for its own leaderboard alone
-            return await self._run(name, tenant_id, args, idempotency, who)
-        if name == "erase_player":  # its long part; others need not wait for it
-            args = {**args, **await self._erasure.erase_in_periods(tenant_id, **args)}
+        if isinstance(command, ClaimReward) and idempotency is None:
+            return 200, await self._claims.claim(self.lock, tenant_id, command)
+        handler = self._handlers[type(command)]
+        if isinstance(command, EntryCommand):  # each waits for its own leaderboard alone
+            return await self._run(handler, command, tenant_id, idempotency, who)
+        if isinstance(command, ErasePlayer):  # its long part; others need not wait for it
+            erased = await self._erasure.erase_in_periods(tenant_id, command.player_id)
+            handler = partial(self._erasure.erase_player, erased)
         async with self.lock:
-            return await self._run(name, tenant_id, args, idempotency, who)
+            return await self._run(handler, command, tenant_id, idempotency, who)
 
     async def _run(
         self,
-        name: str,
+        handler: Handler,
+        command: Command,
         tenant_id: str,
-        args: dict[str, Any],
         idempotency: Idempotency | None,
         who: Who | None,
     ) -> Answer:
         if idempotency is None:
-            planned = await self._handlers[name](tenant_id, None, **args)
-            told = self.audit.of_command(name, tenant_id, args, planned, who)
+            planned = await handler(CommandContext(tenant_id, None), command)
+            told = self.audit.of_command(command, tenant_id, planned, who)
             return await self._carry_out(planned, told, [])
         raw_key, digest = idempotency
+        seed = f"{tenant_id}/{raw_key}/{digest}"
         doc_id = f"{tenant_id}/{hashlib.sha256(raw_key.encode()).hexdigest()}"
         now_ms = self.state.clock.now_ms()
         (known,) = await self.state.store.get("idempotency", [doc_id])
@@ -192,19 +221,19 @@ class CommandRunner:
                     raise ApiError(
                         "idempotency_conflict", "this Idempotency-Key came with another request before"
                     )
-                if name == "create_key":
-                    body["key"] = self.access.key_text(f"{tenant_id}/{raw_key}/{digest}")
+                if isinstance(command, CreateKey):
+                    body["key"] = self.access.key_text(seed)
                 return status, body
         forget = [Change("idempotency", i, None) for i in await self._expired(now_ms) if i != doc_id]
         # From the plan to its commit nothing is awaited: else the chain's clock might commit in between, and
         # an older record would overwrite its.
-        planned = await self._handlers[name](tenant_id, f"{tenant_id}/{raw_key}/{digest}", **args)
+        planned = await handler(CommandContext(tenant_id, seed), command)
 
         def remember(body: dict[str, Any]) -> Change:
             return Change("idempotency", doc_id, bytes(msgpack.packb([now_ms, digest, planned.status, body])))
 
         first = planned.remember if planned.remember is not None else planned.body
-        told = self.audit.of_command(name, tenant_id, args, planned, who)
+        told = self.audit.of_command(command, tenant_id, planned, who)
         more = forget if planned.outcome is not None else [remember(first), *forget]
         status, body = await self._carry_out(planned, told, more)
         if planned.remember is None and body != first:  # what was done told more than the plan

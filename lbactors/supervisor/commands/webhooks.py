@@ -31,11 +31,20 @@ from lbactors.documents.webhooks import (
     unpack_delivery,
     webhook_json,
 )
-from lbactors.supervisor.command_plan import CommandPlan, parse
+from lbactors.supervisor.command_plan import CommandContext, CommandPlan, parse
 from lbactors.supervisor.events.outbox import Outbox
 from lbactors.supervisor.events.retention import heads, purge_deliveries
 from lbactors.supervisor.events.webhook_signing import is_private_literal, new_secret
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire.commands import (
+    CreateWebhook,
+    DeleteWebhook,
+    PatchWebhook,
+    ReplayDeliveries,
+    ReplayDelivery,
+    RotateWebhookSecret,
+    TestWebhook,
+)
 from persistence.store import Change
 
 WEBHOOKS_OF_TENANT = 20  # each event is written once for each of them
@@ -59,15 +68,15 @@ class WebhookCommands:
         if self.state.settings.webhook_public_targets and is_private_literal(url):
             raise invalid("must not be a private address", "body", "url")
 
-    async def create_webhook(self, tenant_id: str, _: str | None, webhook: Any) -> CommandPlan:
-        self.state.tenant(tenant_id)
-        body = parse(WebhookBody, webhook)
+    async def create_webhook(self, context: CommandContext, command: CreateWebhook) -> CommandPlan:
+        self.state.tenant(context.tenant_id)
+        body = parse(WebhookBody, command.webhook)
         self._check_target(body.url)
-        if len(self.outbox.webhooks_of(tenant_id)) >= WEBHOOKS_OF_TENANT:
+        if len(self.outbox.webhooks_of(context.tenant_id)) >= WEBHOOKS_OF_TENANT:
             raise ApiError("webhook_limit", f"a tenant has at most {WEBHOOKS_OF_TENANT} webhooks")
         now_ms = self.state.clock.now_ms()
         made = Webhook(
-            tenant_id,
+            context.tenant_id,
             f"wh_{secrets.token_hex(8)}",
             body.url,
             _distinct(body.events),
@@ -83,9 +92,9 @@ class WebhookCommands:
         )
         return CommandPlan(201, {**webhook_json(made), "secret": made.secret}, [_change(made)])
 
-    async def patch_webhook(self, tenant_id: str, _: str | None, webhook_id: str, patch: Any) -> CommandPlan:
-        old = self._webhook(tenant_id, webhook_id)
-        body = parse(WebhookPatch, patch)
+    async def patch_webhook(self, context: CommandContext, command: PatchWebhook) -> CommandPlan:
+        old = self._webhook(context.tenant_id, command.webhook_id)
+        body = parse(WebhookPatch, command.patch)
         fields = {field: getattr(body, field) for field in body.model_fields_set}
         for field in ("url", "description", "status"):
             if field in fields and fields[field] is None:
@@ -100,9 +109,9 @@ class WebhookCommands:
         new = old._replace(**fields, updated_at_ms=self.state.clock.now_ms())
         return CommandPlan(200, webhook_json(new), [_change(new)])
 
-    async def delete_webhook(self, tenant_id: str, _: str | None, webhook_id: str) -> CommandPlan:
+    async def delete_webhook(self, context: CommandContext, command: DeleteWebhook) -> CommandPlan:
         """It goes at once, its deliveries go behind it."""
-        webhook = self._webhook(tenant_id, webhook_id)
+        webhook = self._webhook(context.tenant_id, command.webhook_id)
 
         async def act() -> None:
             self.state.spawn(purge_deliveries(self.state, [webhook.listener]))
@@ -110,10 +119,10 @@ class WebhookCommands:
         return CommandPlan(200, webhook_json(webhook), [Change("webhooks", webhook.listener, None)], act)
 
     async def rotate_webhook_secret(
-        self, tenant_id: str, _: str | None, webhook_id: str, rotation: Any
+        self, context: CommandContext, command: RotateWebhookSecret
     ) -> CommandPlan:
-        old = self._webhook(tenant_id, webhook_id)
-        body = parse(RotateBody, rotation)
+        old = self._webhook(context.tenant_id, command.webhook_id)
+        body = parse(RotateBody, command.rotation)
         now_ms = self.state.clock.now_ms()
         new = old._replace(
             secret=new_secret(),
@@ -125,15 +134,15 @@ class WebhookCommands:
 
     # Deliveries -----------------------------------------------------------------------------------------
 
-    async def test_webhook(self, tenant_id: str, _: str | None, webhook_id: str) -> CommandPlan:
+    async def test_webhook(self, context: CommandContext, command: TestWebhook) -> CommandPlan:
         """A delivery like any other, to be looked at by its id."""
-        webhook = self._webhook(tenant_id, webhook_id)
+        webhook = self._webhook(context.tenant_id, command.webhook_id)
         if webhook.status != "active":
             raise ApiError("webhook_disabled", "the webhook is disabled")
         self._check_room(webhook)
         now_ms = self.state.clock.now_ms()
         made = event_id(TEST, webhook.listener, now_ms, secrets.token_hex(8))
-        event = Event(made, TEST, now_ms, tenant_id, "", {"webhook_id": webhook_id})
+        event = Event(made, TEST, now_ms, context.tenant_id, "", {"webhook_id": command.webhook_id})
         changes = self.outbox.delivery_changes(webhook.listener, event)
         head = changes[0]
         assert head.body is not None
@@ -148,26 +157,24 @@ class WebhookCommands:
             raise ApiError("overloaded", "too many deliveries of this webhook are pending")
         return room
 
-    async def replay_delivery(
-        self, tenant_id: str, _: str | None, webhook_id: str, delivery_id: str
-    ) -> CommandPlan:
+    async def replay_delivery(self, context: CommandContext, command: ReplayDelivery) -> CommandPlan:
         """Send one again, under the event id that it had; one that is pending is tried at once."""
-        webhook = self._webhook(tenant_id, webhook_id)
-        name = f"{webhook.listener}/{delivery_id}"
+        webhook = self._webhook(context.tenant_id, command.webhook_id)
+        name = f"{webhook.listener}/{command.delivery_id}"
         letters = (PENDING, DELIVERED, FAILED)
         found = await self.state.store.get("deliveries", [f"{letter}/{name}" for letter in (*letters, BODY)])
         heads_found = {letter: body for letter, body in zip(letters, found, strict=False) if body is not None}
         if not heads_found or found[-1] is None:
-            raise ApiError("delivery_not_found", f"no delivery '{delivery_id}'")
+            raise ApiError("delivery_not_found", f"no delivery '{command.delivery_id}'")
         letter, body = next(iter(heads_found.items()))
         head = unpack_delivery(body)
-        if letter == PENDING and self.outbox.lanes[webhook.listener].is_sending(delivery_id):
-            return CommandPlan(202, delivery_json(delivery_id, "pending", head), [])
+        if letter == PENDING and self.outbox.lanes[webhook.listener].is_sending(command.delivery_id):
+            return CommandPlan(202, delivery_json(command.delivery_id, "pending", head), [])
         if letter != PENDING:
             self._check_room(webhook)
         self.outbox.lanes[webhook.listener].probe_now()
-        head, changes = self._again(webhook, letter, delivery_id, head)
-        return CommandPlan(202, delivery_json(delivery_id, "pending", head), changes)
+        head, changes = self._again(webhook, letter, command.delivery_id, head)
+        return CommandPlan(202, delivery_json(command.delivery_id, "pending", head), changes)
 
     def _again(
         self, webhook: Webhook, letter: str, name: str, head: Delivery
@@ -181,12 +188,10 @@ class WebhookCommands:
             return head, [put]
         return head, [Change("deliveries", f"{letter}/{webhook.listener}/{name}", None), put]
 
-    async def replay_deliveries(
-        self, tenant_id: str, _: str | None, webhook_id: str, replay: Any
-    ) -> CommandPlan:
+    async def replay_deliveries(self, context: CommandContext, command: ReplayDeliveries) -> CommandPlan:
         """Send all failed ones again, oldest first, as many as may be pending."""
-        webhook = self._webhook(tenant_id, webhook_id)
-        parse(ReplayBody, replay)
+        webhook = self._webhook(context.tenant_id, command.webhook_id)
+        parse(ReplayBody, command.replay)
 
         async def act() -> dict[str, Any]:
             replayed, remaining = 0, 0

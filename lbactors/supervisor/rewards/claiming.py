@@ -29,8 +29,9 @@ from lbactors.documents.rewards import (
     promise_id,
     reward_json,
 )
-from lbactors.supervisor.command_plan import CommandPlan, parse
+from lbactors.supervisor.command_plan import CommandContext, CommandPlan, parse
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire.commands import ClaimReward
 from persistence.store import Change, StoreError
 
 WAITING = 10_000  # claims that may wait; more are answered 429
@@ -63,26 +64,21 @@ class Claims:
         self.state = state
         self._waiting: deque[tuple[Ask, asyncio.Future[Json]]] = deque()
 
-    def _ask(
-        self, tenant_id: str, leaderboard_id: str, window: str, serial: int, player_id: str, claim: Any
-    ) -> Ask:
-        body = parse(ClaimBody, claim)
-        board = self.state.board(tenant_id, leaderboard_id)
-        return Ask(board.chain_id(window), serial, player_id, body.claim_id)
+    def _ask(self, tenant_id: str, command: ClaimReward) -> Ask:
+        body = parse(ClaimBody, command.claim)
+        board = self.state.board(tenant_id, command.leaderboard_id)
+        return Ask(board.chain_id(command.window), command.serial, command.player_id, body.claim_id)
 
-    async def command(self, tenant_id: str, _: str | None, **args: Any) -> CommandPlan:
-        """The command `claim_reward` by itself, under the lock, as one with an Idempotency-Key is."""
-        (answer,), changes = await self._judge([self._ask(tenant_id, **args)])
+    async def claim_alone(self, context: CommandContext, command: ClaimReward) -> CommandPlan:
+        """A claim by itself, under the lock, as one with an Idempotency-Key is."""
+        (answer,), changes = await self._judge([self._ask(context.tenant_id, command)])
         if isinstance(answer, ApiError):
             raise answer
         return CommandPlan(200, answer, changes)
 
-    async def claim(self, lock: asyncio.Lock, tenant_id: str, **args: Any) -> Json:
-        """Note that a player took what it won; the reward as the first claim left it. ApiError.
-
-        args: those of the command: leaderboard_id, window, serial, player_id, claim (the body).
-        """
-        ask = self._ask(tenant_id, **args)
+    async def claim(self, lock: asyncio.Lock, tenant_id: str, command: ClaimReward) -> Json:
+        """Note that a player took what it won; the reward as the first claim left it. ApiError."""
+        ask = self._ask(tenant_id, command)
         if len(self._waiting) >= WAITING:
             raise ApiError("overloaded", "too many claims are waiting")
         answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()

@@ -13,6 +13,7 @@ import pytest
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Submission
 from lbactors.service.service import AdminAnswer, Idempotency
+from lbactors.wire.commands import CreateLeaderboard
 from lbactors.wire.rpc import OLDEST, VERSION, RpcClient
 from tests.support.supervisor.in_process import Server
 
@@ -29,7 +30,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
 
 async def make(server: Server, name: str) -> AdminAnswer:
     definition = {"leaderboard_id": name}
-    return await server.service.admin("create_leaderboard", "default", {"definition": definition})
+    return await server.service.admin(CreateLeaderboard(definition), "default")
 
 
 async def refusal(asked: Any) -> tuple[str, str]:
@@ -107,7 +108,7 @@ async def test_a_command_with_a_key_is_sent_again(server: Server) -> None:
     server.cluster.on_reply = lost
     definition = {"leaderboard_id": "once"}
     key = Idempotency("key", "digest")
-    made = await server.service.admin("create_leaderboard", "default", {"definition": definition}, key)
+    made = await server.service.admin(CreateLeaderboard(definition), "default", key)
     assert (made.status, made.body["version"], answered) == (201, 1, 2)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Submission
+from lbactors.wire.commands import CreateLeaderboard, PatchLeaderboard
 from tests.support.supervisor.in_process import Server
 
 NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
@@ -31,11 +32,11 @@ class Boards:
     async def make(self, *names: str, **fields: Any) -> None:
         for name in names:
             definition = {"leaderboard_id": name, "scoring": {"aggregation": "sum"}, **fields}
-            await self.server.service.admin("create_leaderboard", "default", {"definition": definition})
+            await self.server.service.admin(CreateLeaderboard(definition), "default")
 
     async def patch(self, name: str, **patch: Any) -> None:
         args = {"leaderboard_id": name, "patch": patch, "if_match": None}
-        await self.server.service.admin("patch_leaderboard", "default", args)
+        await self.server.service.admin(PatchLeaderboard(**args), "default")
 
     async def submit(self, name: str, number: int = 0) -> None:
         board = self.server.service.catalogue.board("default", name)

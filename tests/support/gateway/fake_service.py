@@ -35,6 +35,7 @@ from lbactors.documents.entry_edits import EditBody, RestoreBody
 from lbactors.documents.hidden_players import SHOWN, Hidden, HideBody, UnhideBody, hidden_json
 from lbactors.documents.reviews import Review, read_reviews
 from lbactors.service.service import AdminAnswer, ChangedEntry, Idempotency
+from lbactors.wire.commands import Command, EditEntry, EntryCommand, RemoveEntry, RestoreEntry
 from tests.support.gateway.fake_rewards import FakeRewards
 from tests.support.gateway.fake_webhooks import FakeWebhooks
 from tests.support.supervisor.held_memory import HeldMemory
@@ -154,13 +155,13 @@ class FakeService:
 
     async def admin(
         self,
-        command: str,
+        command: Command,
         tenant_id: str,
-        args: dict[str, Any],
         idempotency: Idempotency | None = None,
         who: Who | None = None,
     ) -> AdminAnswer:
         self._failing()
+        args = command.args()
         self.idempotencies.append(idempotency)
         self.acted_as.append(who)
         orjson.dumps(args)  # what the supervisor gets must be data
@@ -169,10 +170,10 @@ class FakeService:
             if digest != idempotency.digest:
                 raise ApiError("idempotency_conflict", "another request before")
             return answer
-        if hasattr(self.held_memory.commands, command):
-            planned = await self.held_memory.run(command, tenant_id, **args)
+        if hasattr(self.held_memory.commands, command.name):
+            planned = await self.held_memory.run(command.name, tenant_id, **args)
             return AdminAnswer(planned.status, planned.body)
-        answer = getattr(self, f"_{command}")(tenant_id, **args)
+        answer = getattr(self, f"_{command.name}")(tenant_id, **args)
         if idempotency is not None:
             self.answers[idempotency.key] = idempotency.digest, answer
         return answer
@@ -378,17 +379,17 @@ class FakeService:
 
     async def change_entry(
         self,
-        command: str,
-        board: Board,
-        args: dict[str, Any],
+        command: EntryCommand,
+        tenant_id: str,
         who: Who,
         idempotency: Idempotency | None = None,
     ) -> list[ChangedEntry]:
         self._failing()
         self.acted_as.append(who)
-        rows, player_id = self._rows(board), args["player_id"]
-        if command == "restore_entry":
-            parse(RestoreBody, args["restore"])
+        board, player_id = self._board_of(tenant_id, command.leaderboard_id), command.player_id
+        rows = self._rows(board)
+        if isinstance(command, RestoreEntry):
+            parse(RestoreBody, command.restore)
             if player_id in rows:
                 raise ApiError("entry_exists", "an entry")
             if player_id not in self.removed:
@@ -398,10 +399,11 @@ class FakeService:
         row = rows.pop(player_id, None)
         if row is None:
             raise ApiError("entry_not_found", "no entry")
-        if command == "remove_entry":
+        if isinstance(command, RemoveEntry):
             self.removed[player_id] = row
             return [ChangedEntry("main", PERIOD_KEY, row._replace(rank=1), None)]
-        rows[player_id] = row._replace(score=parse(EditBody, args["edit"]).score)
+        assert isinstance(command, EditEntry)
+        rows[player_id] = row._replace(score=parse(EditBody, command.edit).score)
         return [ChangedEntry("main", PERIOD_KEY, row, rows[player_id])]
 
     async def hidden_players(self, tenant_id: str) -> list[dict[str, Any]]:

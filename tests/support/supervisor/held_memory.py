@@ -7,10 +7,11 @@ from typing import Any
 
 from lbactors.actor_settings import ActorSettings
 from lbactors.core.model import Board
-from lbactors.supervisor.command_plan import CommandPlan
+from lbactors.supervisor.command_plan import CommandContext, CommandPlan
 from lbactors.supervisor.commands.reviews import ReviewCommands
 from lbactors.supervisor.reviews import Reviews
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire.commands import Command
 from persistence.store import Change
 from tests.support.actor_settings import actor_settings
 
@@ -50,7 +51,8 @@ class HeldMemory:
 
     async def run(self, command: str, tenant_id: str, /, **args: Any) -> CommandPlan:
         """Carry out a command."""
-        planned: CommandPlan = await getattr(self.commands, command)(tenant_id, None, **args)
+        context = CommandContext(tenant_id, None)
+        planned: CommandPlan = await getattr(self.commands, command)(context, Command.of(command, args))
         self.commit(planned.changes)
         return planned
 

@@ -26,6 +26,7 @@ from lbactors.documents.entry_edits import EditBody, RestoreBody
 from lbactors.documents.hidden_players import HideBody, UnhideBody
 from lbactors.documents.reviews import review_of
 from lbactors.documents.webhooks import ReplayBody, RotateBody, WebhookBody, WebhookPatch
+from lbactors.wire.commands import HoldSubmissions
 from tests.support.gateway.fake_service import NOW_MS, PERIOD_KEY, FakeService
 from tests.support.gateway.http_client import Http
 
@@ -220,7 +221,7 @@ async def test_answers_conform(http: Http, service: FakeService, document: dict[
             board, Submission("p3", 1, 0, None, None, None, None), NOW_MS, "checks", "odd", "k_1"
         )
         item = ["default", "xp", board.uid, list(held._replace(held_id=held_id))]
-        await service.admin("hold", "", {"items": [item]})
+        await service.admin(HoldSubmissions([item]), "")
     for method, path, operation in sorted(operations(document), key=lambda found: found[0] == "DELETE"):
         body = None
         if "requestBody" in operation:
