@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from redis_server import RedisServer  # noqa: E402
+sys.path[:0] = [str(ROOT)]
 
 from lbactors.clock import Clock  # noqa: E402
 from lbactors.core.definition import Rules  # noqa: E402
@@ -26,6 +24,7 @@ from lbactors.core.model import PeriodRecord  # noqa: E402
 from lbactors.core.period import NO_RANK  # noqa: E402
 from lbactors.period_actor.activation import Activation  # noqa: E402
 from persistence.store import Store  # noqa: E402
+from tests.support.redis_server import RedisServer  # noqa: E402
 
 STORES = ("sqlite", "redis")
 CHAIN_ID = "default/large~1/main"

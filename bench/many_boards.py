@@ -37,7 +37,8 @@ import uvloop
 from server_processes import Server, Span, looked_at, span_since, total
 
 from lbactors.client import Client
-from lbactors.core.model import COMPLETE, PeriodRecord
+from lbactors.core.lifecycle import Stage
+from lbactors.core.model import PeriodRecord
 from lbactors.load.load import percentile
 from lbactors.tables import print_table
 from persistence import open_store
@@ -209,9 +210,8 @@ async def midnight(
         while closed < boards and time.monotonic() < midnight_s + CLOSED_WITHIN_S and not writing.done():
             await asyncio.sleep(2.0)
             found = [(i, msgpack.unpackb(body)) for i, body in await store.scan("periods")]
-            closed = sum(
-                PeriodRecord(*body).stage == COMPLETE for i, body in found if i.rpartition("/")[2] == last_day
-            )
+            last = [PeriodRecord(*body) for i, body in found if i.rpartition("/")[2] == last_day]
+            closed = sum(record.stage == Stage.COMPLETE for record in last)
             for share in (1, 50, 100):
                 if closed >= boards * share / 100:
                     closed_after_s.setdefault(share, round(time.monotonic() - midnight_s))

@@ -27,14 +27,13 @@ from typing import NamedTuple
 import click
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from redis_server import RedisServer  # noqa: E402
+sys.path[:0] = [str(ROOT)]
 
 from lbactors.client import ApiError, Unreachable  # noqa: E402
 from lbactors.demo.own_server import SERVE, OwnServer, ServerFailed  # noqa: E402
 from lbactors.load.load import CASES, LoadFailed, Measured, run_load  # noqa: E402
 from lbactors.tables import print_table  # noqa: E402
+from tests.support.redis_server import RedisServer  # noqa: E402
 
 WRITES = [case for case in CASES if case.scores]
 WITH_WAITAOF = (7, 2)

@@ -5,8 +5,8 @@
     cli.md         from the commands of the command line
     openapi.json   from the table of routes
 
-Each is a pure function of the code: nothing is started, and the environment has no say. `tests/test_docs.py`
-compares the texts with the files, so nothing of this can change without its document.
+Each is a pure function of the code: nothing is started, and the environment has no say. A test
+(`tests/unit/test_docs.py`) compares the texts with the files, so none of this changes without its document.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from pydantic import ValidationError
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
-from gateway import metrics, openapi, operations, schemas, table  # noqa: E402
-from gateway.settings import GatewaySettings  # noqa: E402
+from gateway.api import table  # noqa: E402
+from gateway.http import metrics, openapi  # noqa: E402
+from gateway.http.settings import GatewaySettings  # noqa: E402
 from lbactors import cli, settings  # noqa: E402
 
 # A label's values. A metric with another label cannot be described before it is added here.
@@ -107,7 +108,7 @@ def metrics_text() -> str:
         buckets += [sample.labels["le"] for sample in samples if "le" in sample.labels]
         name = samples[0].name if family.type == "counter" else family.name
         lines.append([code(name), family.type, ", ".join(map(code, labels)), family.documentation])
-    return f"""{title("Metrics", "gateway/metrics.py")}
+    return f"""{title("Metrics", "gateway/http/metrics.py")}
 
 `GET /metrics` in Prometheus' text format, without a key; `--metrics-port` moves it to a port of its own.
 A histogram has the usual series `_bucket`, `_sum` and `_count`; every counter and histogram has `_created`
@@ -190,8 +191,8 @@ def openapi_text() -> str:
     defaults = GatewaySettings()
     source = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())
     info = {**table.INFO, "version": source["project"]["version"]}
-    described = table.routes(defaults, operations.Reference())
-    found = openapi.document(described, schemas.components(defaults), info, table.TAGS)
+    described = table.routes(defaults)
+    found = openapi.document(described, table.components(defaults), info, table.TAGS)
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 

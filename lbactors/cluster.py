@@ -21,6 +21,7 @@ import ray
 from ray._private import parameter, ray_constants, services
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayError, RayTaskError
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.core.errors import ApiError
 from lbactors.period_actor.actor import PeriodActor
 from lbactors.supervisor.actor import SupervisorActor
@@ -43,14 +44,14 @@ class ActorRef:
 
     def __init__(self, name: str, handle: Any) -> None:
         self.name = name
-        self._handle = handle
+        self.handle = handle
         self._methods: dict[str, Any] = {}
 
     async def call(self, method: str, *payload: bytes, timeout_s: float | None = None) -> bytes:
         """Call a method with bytes and await its bytes. ActorGone, TimeoutError."""
         remote = self._methods.get(method)
         if remote is None:
-            remote = self._methods[method] = getattr(self._handle, method).remote
+            remote = self._methods[method] = getattr(self.handle, method).remote
         try:
             # Not wait_for, which swallows a cancellation that comes when the reply has just arrived: the loop
             # that called would go on after it was told to end.
@@ -128,19 +129,21 @@ class Cluster:
         """Cores of all nodes together."""
         return max(int(_resources().get("CPU", 1)), 1)
 
-    def supervisor(self, settings: dict[str, Any]) -> ActorRef:
+    def supervisor(self, settings: ActorSettings) -> ActorRef:
         """The cluster's one supervisor, created if there is none; Ray restarts it when it dies."""
         options = _options(SUPERVISOR, max_concurrency=1000)
-        return ActorRef(SUPERVISOR, ray.remote(SupervisorActor).options(**options).remote(settings, connect))
+        actor = ray.remote(SupervisorActor).options(**options)
+        return ActorRef(SUPERVISOR, actor.remote(settings.to_wire(), connect))
 
-    def period_actor(self, name: str, settings: dict[str, Any]) -> ActorRef:
+    def period_actor(self, name: str, settings: ActorSettings) -> ActorRef:
         """The period actor of this name, created if there is none; Ray restarts it when it dies."""
 
         def node_address() -> str:  # nested, so that it travels by value and spares the actor this module
             return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
         options = _options(name, max_concurrency=CALLS_AT_ONCE)
-        return ActorRef(name, ray.remote(PeriodActor).options(**options).remote(name, settings, node_address))
+        actor = ray.remote(PeriodActor).options(**options)
+        return ActorRef(name, actor.remote(name, settings.to_wire(), node_address))
 
     def period_actors(self) -> list[str]:
         """Names of the actors that run."""
@@ -157,7 +160,7 @@ class Cluster:
 
     def kill(self, ref: ActorRef) -> None:
         """End an actor for good."""
-        ray.kill(ref._handle, no_restart=True)
+        ray.kill(ref.handle, no_restart=True)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ itself, so that a failure has a name, does not keep the others from being asked,
 A plugin is a module, or an object in one (a class is called without arguments), with functions under
 `@hookimpl`. It comes from the entry point group `lbactors` of an installed package, or is named by the
 setting `plugins`. Hooks are plain functions. `validate_submission` runs on a gateway's event loop and must be
-fast (`gateway.validation`); `on_period_*` run in the supervisor, in a thread
+fast (`gateway.http.validation`); `on_period_*` run in the supervisor, in a thread
 (`lbactors.supervisor.events.plugin_listeners`).
 
 What plugins are given are copies and tuples: nothing that they change changes the server.

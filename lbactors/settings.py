@@ -10,14 +10,17 @@ store answers is found out by the server.
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from lbactors.actor_settings import ActorSettings
 from persistence import check_url, tls_files
 from persistence.store import StoreError
 
@@ -127,7 +130,8 @@ class ServerSettings(BaseSettings):
         "server whose tenants are not the ones who run it.",
     )
     webhook_give_up_seconds: Seconds = Field(
-        259_200, description="A delivery to a webhook is tried again for so long, then given up."
+        259_200,  # a weekend, with the evening before it
+        description="A delivery to a webhook is tried again for so long, then given up.",
     )
     webhook_keep_seconds: Seconds = Field(
         604_800, description="Deliveries that were confirmed or given up are kept for so long."
@@ -214,6 +218,27 @@ class ServerSettings(BaseSettings):
     def _any_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
+    @property
+    def store_url(self) -> str:
+        """What `persistence.open_store` opens."""
+        return f"sqlite:{self.data_dir.resolve()}" if self.store == "sqlite" else self.store
+
+    def for_actors(
+        self, *, store_id: str, server_id: str, server: str, root_key_hash: str | None
+    ) -> ActorSettings:
+        """What supervisor and period actors need to know, see there."""
+        own = {field.name for field in dataclasses.fields(ActorSettings)} & type(self).model_fields.keys()
+        values = {name: getattr(self, name) for name in own}
+        values["clock_file"] = str(self.clock_file.resolve()) if self.clock_file else None
+        return ActorSettings(
+            store_url=self.store_url,
+            store_id=store_id,
+            server_id=server_id,
+            server=server,
+            root_key_hash=root_key_hash,
+            **values,
+        )
+
 
 def option_name(field: str) -> str:
     """`data_dir` as the command line writes it: `--data-dir`."""
@@ -225,9 +250,14 @@ def env_name(field: str) -> str:
     return ENV_PREFIX + field.upper()
 
 
+def default_of(field: str) -> Any:
+    """A setting's default, None if there is none."""
+    return ServerSettings.model_fields[field].default
+
+
 def default_text(field: str) -> str:
-    """A setting's default as a person would type it; empty if there is none."""
-    default = ServerSettings.model_fields[field].default
+    """The same as a person would type it; empty if there is none."""
+    default = default_of(field)
     if default is None:
         return ""
     if isinstance(default, bool):
@@ -235,15 +265,15 @@ def default_text(field: str) -> str:
     return f"{default:g}" if isinstance(default, float) else str(default)
 
 
-def explain(error: ValidationError, given: dict[str, str]) -> str:
+def explain(error: ValidationError, given: Mapping[str, str]) -> str:
     """What is wrong with the values, in one line that names option or variable, and shows no secret.
 
-    given: the settings that came from the command line; the others came from the environment.
+    given: the options of the settings that came from the command line; the others came from the environment.
     """
     parts = []
     for finding in error.errors(include_url=False, include_context=False):
         field = str(finding["loc"][0]) if finding["loc"] else ""
-        name = option_name(field) if field in given else env_name(field)
+        name = given.get(field) or env_name(field)
         message = finding["msg"].replace("Input should be ", "must be ").partition(", unable to ")[0]
         message = message.replace("a valid integer", "an integer").replace("a valid boolean", "yes or no")
         shown = "" if field in ("root_key", "store") else f", not {finding['input']!r}"

@@ -1,4 +1,4 @@
-"""The data directory and its two lock files.
+"""The data directory: the names of what is in it, and its two lock files.
 
 `server.lock` says that one server uses the directory; it is held for the server's life. `write.lock` is the
 queue of the writers of all its processes; it is held for one transaction. Both are flocks: the kernel frees
@@ -18,6 +18,7 @@ from types import TracebackType
 
 from persistence.store import StoreError, StoreInUse
 
+DATABASE_NAME = "lbactors.sqlite3"  # of the SQLite store
 SERVER_LOCK = "server.lock"
 WRITE_LOCK = "write.lock"
 

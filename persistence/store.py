@@ -44,6 +44,10 @@ class StoreUnavailable(StoreError):
         self.unknown = unknown
 
 
+class StoreLoading(StoreUnavailable):
+    """The store still reads its data from disk, and takes nothing until it has."""
+
+
 class Fenced(StoreError):
     """Another epoch than the caller's is the highest that was given out. It is not the writer and must stop.
 
@@ -265,6 +269,20 @@ class Store(Protocol):
 
 
 WENT_BACK = "the store lost what it had acknowledged (emptied, replaced or restored from an older copy)"
+
+
+PAGE_DOCUMENTS = 500  # at most some MB: documents have limits of a few KB
+
+
+async def scan_pages(
+    store: Store, collection: str, *, prefix: str = "", after: str = "", page: int = PAGE_DOCUMENTS
+) -> AsyncIterator[list[tuple[str, bytes]]]:
+    """What `Store.scan` finds, at most `page` documents at a time; no page is empty. StoreError."""
+    while rows := await store.scan(collection, prefix=prefix, after=after, limit=page):
+        yield rows
+        if len(rows) < page:
+            return
+        after = rows[-1][0]
 
 
 STORE_ANSWERS_WITHIN_S = 1.5  # a healthy store takes milliseconds; whoever asks for readiness wants an answer

@@ -10,20 +10,20 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from free_ports import free_port
 from hypothesis import HealthCheck, settings
-from redis_server import MakeRedis, RedisCluster, RedisServer
 
-Note = Callable[[str], None]
+pytest.register_assert_rewrite("tests.support")  # before anything of it is imported
+
+from tests.support.figures import Note  # noqa: E402
+from tests.support.free_ports import free_port  # noqa: E402
+from tests.support.redis_server import MakeRedis, RedisCluster, RedisServer  # noqa: E402
+from tests.support.rounds import VARIABLE  # noqa: E402
+from tests.support.scheduling import GroupScheduling, turn_of  # noqa: E402
+
 FIGURE = "figure"
-APART = {
-    ("crash", "test_closing_steps"),
-    ("crash", "test_plugins"),
-    ("api", "test_plugins"),
-}  # a kill at a time
 
 # How long an example takes says something about the machine, not about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -48,16 +48,30 @@ def unused_tcp_port() -> int:
     return free_port()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who may run beside whom (`--dist loadgroup`): tests that kill under load take turns, as do those of the
-    HTTP suite's server; any other file is a group of its own. The longest group begins first.
-    """
-    for item in items:
-        folder, file = item.path.parent.name, item.path.stem
-        together = folder in ("crash", "api") and (folder, file) not in APART
-        item.add_marker(pytest.mark.xdist_group(folder if together else f"{folder}-{file}"))
-    items.sort(key=lambda item: item.path.parent.name != "crash")
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--long", action="store_true", help="run the tests that have a long form, and those alone, in it"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any test module is imported, in each process of a run."""
+    config.addinivalue_line("markers", "long: has a long form, which `--long` runs")
+    os.environ[VARIABLE] = "1" if config.getoption("--long") else "0"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--long"):
+        short = [item for item in items if not item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=short)
+        items[:] = [item for item in items if item.get_closest_marker("long")]
+    items.sort(key=lambda item: turn_of(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Used with `-n`, whatever `--dist` says."""
+    return GroupScheduling(config, log)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

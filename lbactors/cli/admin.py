@@ -16,6 +16,7 @@ from lbactors.cli.connection import (
     period_options,
     talks_to_server,
 )
+from lbactors.cli.switches import add_switches
 from lbactors.client import ApiError
 from lbactors.tables import bytes_text, duration_text, instant_text, print_fields, print_table
 
@@ -126,17 +127,9 @@ def create_key(server: Server, name: str, scopes: Sequence[str], **fields: str |
     server.show(answer, render)
 
 
-def _key_status(verb: str, status: str) -> None:
-    @keys.command(verb, help=f"Make key KEY_ID {status}.", epilog=examples(f"lbactors keys {verb} key_1f3a"))
-    @click.argument("key_id", metavar="KEY_ID")
-    @talks_to_server
-    def change(server: Server, key_id: str) -> None:
-        answer = server.client.update_key(key_id, {"status": status})
-        server.show(answer, lambda: click.echo(f"{key_id} is {status}"))
-
-
-_key_status("disable", "disabled")
-_key_status("enable", "active")
+add_switches(
+    keys, "KEY_ID", "key_1f3a", lambda server, *change: server.client.update_key(*change), noun="key"
+)
 
 
 @keys.command("delete", epilog=examples("lbactors keys delete key_1f3a --yes"))
@@ -182,19 +175,7 @@ def create_tenant(server: Server, tenant_id: str, name: str | None) -> None:
     server.show(answer, lambda: print_fields(answer))
 
 
-def _tenant_status(verb: str, status: str) -> None:
-    @tenants.command(
-        verb, help=f"Make TENANT {status}.", epilog=examples(f"lbactors tenants {verb} studio-a")
-    )
-    @click.argument("tenant_id", metavar="TENANT")
-    @talks_to_server
-    def change(server: Server, tenant_id: str) -> None:
-        answer = server.client.update_tenant(tenant_id, {"status": status})
-        server.show(answer, lambda: click.echo(f"{tenant_id} is {status}"))
-
-
-_tenant_status("disable", "disabled")
-_tenant_status("enable", "active")
+add_switches(tenants, "TENANT", "studio-a", lambda server, *change: server.client.update_tenant(*change))
 
 
 @tenants.command("delete", epilog=examples("lbactors tenants delete studio-a --yes"))

@@ -6,11 +6,10 @@ Everything heavy (Ray, aiohttp, pydantic) is imported inside the commands.
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from lbactors.cli.connection import Failure, Refusal, examples, failures
+from lbactors.cli.connection import Failure, examples, failures
+from lbactors.cli.settings import read_settings, setting_options
 
 
 class _ServeCommand(click.Command):
@@ -20,25 +19,6 @@ class _ServeCommand(click.Command):
         if not self.params:
             self.params = setting_options()
         return super().get_params(ctx)
-
-
-def setting_options() -> list[click.Parameter]:
-    """One option for each setting; values travel as text, the settings judge them."""
-    from lbactors.settings import ServerSettings, default_text, env_name, option_name
-
-    options: list[click.Parameter] = []
-    for name, field in ServerSettings.model_fields.items():
-        if field.annotation is bool:  # a flag; its variable takes yes and no
-            help_text = f"{field.description}  [env: {env_name(name)}]"
-            options.append(click.Option([option_name(name), name], flag_value="yes", help=help_text))
-            continue
-        default = default_text(name)
-        shown = f"  [env: {env_name(name)}" + (f"; default: {default}]" if default else "]")
-        metavar = "N" if field.annotation is int else "SECONDS" if field.annotation is float else "TEXT"
-        options.append(
-            click.Option([option_name(name), name], help=f"{field.description}{shown}", metavar=metavar)
-        )
-    return options
 
 
 @click.command(
@@ -58,15 +38,7 @@ def serve(ctx: click.Context, /, **given: str | None) -> None:
     requests are served. An option beats its environment variable, which beats the default. Exit code 2 and
     one line on stderr if the server cannot start.
     """
-    from pydantic import ValidationError
-
-    from lbactors.settings import ServerSettings, explain
-
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    try:
-        settings = ServerSettings(**chosen)
-    except ValidationError as error:
-        raise Refusal(explain(error, chosen)) from None
+    settings = read_settings(given)
     from gateway.server import run
 
     ctx.exit(run(settings))

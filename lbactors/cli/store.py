@@ -10,24 +10,24 @@ import asyncio
 import contextlib
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from lbactors.cli.connection import Failure, Refusal, confirm, confirm_option, examples, json_text
-from lbactors.cli.serve import setting_options
+from lbactors.cli.settings import read_settings, setting_options
 from lbactors.tables import bytes_text, print_table, text_of
 
 if TYPE_CHECKING:
     from lbactors.settings import ServerSettings
+    from lbactors.tools.progress import Progress
     from lbactors.tools.repair import Trouble
     from lbactors.tools.verify import Verified
 
 SHOWN_RECORDS = 20
 
 T = TypeVar("T")
-Progress = Callable[[str, int, int], None]
 
 
 class _StoreCommand(click.Command):
@@ -42,37 +42,19 @@ class _StoreCommand(click.Command):
         return super().get_params(ctx)
 
 
-def _settings(**given: str | None) -> ServerSettings:
-    """The server's settings, as far as they are given or in the environment. Refusal."""
-    from pydantic import ValidationError
+def _of_options(store: str | None, data_dir: str | None, option: str = "--store") -> ServerSettings:
+    """The settings, for their store and its limits; `sqlite:DIR` is taken as well. Refusal.
 
-    from lbactors.settings import ServerSettings, explain
-
-    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    try:
-        return ServerSettings(**chosen)
-    except ValidationError as error:
-        raise Refusal(explain(error, chosen)) from None
-
-
-def _of_options(store: str | None, data_dir: str | None) -> tuple[ServerSettings, str]:
-    """The settings and the store's URL; `--store sqlite:DIR` is taken as well."""
+    option: where the store was named.
+    """
     if store is not None and store.startswith("sqlite:"):
         store, data_dir = "sqlite", store.removeprefix("sqlite:") or "."
-    settings = _settings(store=store, data_dir=data_dir)
-    return settings, _url(settings)
+    return read_settings({"store": store, "data_dir": data_dir}, {"store": option})
 
 
 def _store_of(text: str, option: str) -> str:
     """The URL in an option's value. Refusal."""
-    try:
-        return _of_options(text, None)[1]
-    except Refusal as error:
-        raise Refusal(error.message.replace("--store:", f"{option}:")) from None
-
-
-def _url(settings: ServerSettings) -> str:
-    return f"sqlite:{settings.data_dir.resolve()}" if settings.store == "sqlite" else settings.store
+    return _of_options(text, None, option).store_url
 
 
 # Running -------------------------------------------------------------------------------------------------
@@ -143,7 +125,8 @@ def verify(live: bool, as_json: bool, store: str | None, data_dir: str | None) -
     from lbactors.tools.verify import verify as look
     from persistence import masked
 
-    settings, url = _of_options(store, data_dir)
+    settings = _of_options(store, data_dir)
+    url = settings.store_url
 
     async def work(progress: Progress) -> Verified:
         async with contextlib.AsyncExitStack() as stack:
@@ -284,7 +267,8 @@ def repair(wanted: bool, yes: bool, store: str | None, data_dir: str | None) -> 
     from lbactors.tools.repair import NotRepaired, Repair
     from persistence import masked
 
-    settings, url = _of_options(store, data_dir)
+    settings = _of_options(store, data_dir)
+    url = settings.store_url
 
     async def work() -> bool:
         """Whether everything loads in the end."""

@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lbactors.cli.connection import Failure, Server, examples, period_options, talks_to_server
-from lbactors.client.transport import ApiError, Unreachable, new_id
+from lbactors.client import ApiError, Unreachable
+from lbactors.client.transport import new_id
 
 Json = dict[str, Any]
 

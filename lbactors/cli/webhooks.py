@@ -16,6 +16,7 @@ from lbactors.cli.connection import (
     listing_options,
     talks_to_server,
 )
+from lbactors.cli.switches import add_switches
 from lbactors.tables import instant_text, print_fields
 
 Json = dict[str, Any]
@@ -142,19 +143,7 @@ def update_webhook(
     server.show(answer, lambda: print_fields(answer))
 
 
-def _webhook_status(verb: str, status: str) -> None:
-    @webhooks.command(
-        verb, help=f"Make WEBHOOK {status}.", epilog=examples(f"lbactors webhooks {verb} wh_1f3a")
-    )
-    @WEBHOOK
-    @talks_to_server
-    def change(server: Server, webhook_id: str) -> None:
-        answer = server.client.update_webhook(webhook_id, {"status": status})
-        server.show(answer, lambda: click.echo(f"{webhook_id} is {status}"))
-
-
-_webhook_status("disable", "disabled")
-_webhook_status("enable", "active")
+add_switches(webhooks, "WEBHOOK", "wh_1f3a", lambda server, *change: server.client.update_webhook(*change))
 
 
 @webhooks.command("delete", epilog=examples("lbactors webhooks delete wh_1f3a --yes"))

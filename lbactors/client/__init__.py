@@ -3,6 +3,7 @@
 Imports nothing of the server: only aiohttp, and what the standard library has.
 """
 
-from lbactors.client.client import DEFAULT_URL, ApiError, Client, SyncClient, Unreachable
+from lbactors.client.client import Client, SyncClient
+from lbactors.client.transport import DEFAULT_URL, ApiError, Unreachable
 
 __all__ = ["DEFAULT_URL", "ApiError", "Client", "SyncClient", "Unreachable"]

@@ -15,8 +15,7 @@ import random
 import secrets
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, TypedDict
 from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
@@ -77,12 +76,23 @@ def checked(answer: Any) -> dict[str, Any]:
     return answer
 
 
+class Options(TypedDict, total=False):
+    """How to send; `Transport` says what each means, and the default."""
+
+    tenant_id: str | None
+    timeout_s: float
+    patience_s: float
+    connections: int
+    retry_refused: bool
+
+
 class Transport:
     """Sends requests to one server under one key. Use it inside one running event loop.
 
-    timeout_s: longest wait for one answer. patience_s: how long, from the first try, a request may be
-    tried again; 0 tries once. retry_refused: whether a refused connection is tried again too (a game
-    server wants that while the server restarts; a person who mistyped a port does not).
+    tenant_id: for a key that is not of one tenant. timeout_s: longest wait for one answer. patience_s: how
+    long, from the first try, a request may be tried again; 0 tries once. retry_refused: whether a refused
+    connection is tried again too (a game server wants that while the server restarts; a person who mistyped
+    a port does not). ValueError for an address that is none.
     """
 
     def __init__(
@@ -111,16 +121,8 @@ class Transport:
         self._retry_refused = retry_refused
         self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
     async def close(self) -> None:
-        """Close the connections; the client may be used again afterwards and opens new ones."""
+        """Close the connections; the next call opens new ones."""
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -179,14 +181,16 @@ class Transport:
             if not again or not await pauses.wait(getattr(failure, "retry_after_s", None)):
                 raise failure
 
-    async def command(self, path: str, body: Any, params: Mapping[str, Any] | None = None) -> Any:
+    async def json(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        """`call`, for an answer that is an object, as all of the API's but `/metrics` are."""
+        return checked(await self.call(method, path, **more))
+
+    async def command(self, path: str, body: Any, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A POST that changes something, under an `Idempotency-Key` of its own, so that it may be
         repeated.
         """
-        return await self.call("POST", path, params=params, body=body, headers={"Idempotency-Key": new_id()})
-
-    async def _json(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        return checked(await self.call(method, path, **more))
+        headers = {"Idempotency-Key": new_id()}
+        return await self.json("POST", path, params=params, body=body, headers=headers)
 
     async def _once(
         self, method: str, url: URL, content: bytes | None, headers: dict[str, str], answers: tuple[int, ...]
@@ -261,11 +265,6 @@ def query(params: Mapping[str, Any] | None) -> str:
         if value is not None
     ]
     return "?" + urlencode(pairs, quote_via=quote) if pairs else ""
-
-
-def segment(text: str) -> str:
-    """An id as one segment of a path."""
-    return quote(text, safe="")
 
 
 def new_id() -> str:

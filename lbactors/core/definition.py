@@ -57,10 +57,16 @@ class Strict(BaseModel):
 class Scoring(Strict):
     """How submissions become an entry's score."""
 
-    source: Literal["scores", "metric", "events"] = "scores"
-    aggregation: Aggregation = "best"
-    score_min: NumberField | None = None
-    score_max: NumberField | None = None
+    source: Literal["scores", "metric", "events"] = Field(
+        default="scores", json_schema_extra={"enum": ["scores"]}
+    )
+    aggregation: Aggregation = Field(
+        default="best", description="Cannot change while a period holds entries."
+    )
+    score_min: NumberField | None = Field(default=None, description="A submission below is refused.")
+    score_max: NumberField | None = Field(
+        default=None, description="A submission above is refused; not below `score_min`."
+    )
 
     @field_validator("source")
     @classmethod
@@ -81,26 +87,52 @@ class RankingRules(Strict):
 
     order: Order = "desc"
     subscore_order: Order = "desc"
-    tie_breaking: TieBreaking = "first"
-    rank_style: RankStyle = "ordinal"
-    max_entries: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
-    min_score: NumberField | None = None
+    tie_breaking: TieBreaking = Field(
+        default="first", description="Who leads among equals: who reached it first, or last."
+    )
+    rank_style: RankStyle = Field(default="ordinal", description="1,2,3 · 1,1,3 · 1,1,2")
+    max_entries: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
+        default=None, description="The worst drops out."
+    )
+    min_score: NumberField | None = Field(
+        default=None, description="Below it an entry is kept, but neither ranked nor counted."
+    )
 
 
 class Definition(Strict):
     """A leaderboard as a client writes it (`POST /v1/leaderboards`)."""
 
-    leaderboard_id: Annotated[str, Field(pattern=LEADERBOARD_ID)]
-    name: Annotated[str, Field(min_length=1, max_length=200)] = ""
+    leaderboard_id: Annotated[str, Field(pattern=LEADERBOARD_ID)] = Field(
+        description="Unique in the tenant, immutable."
+    )
+    name: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        default="", description="Default: the id."
+    )
     description: Annotated[str, Field(max_length=2000)] = ""
-    status: Literal["active", "inactive", "archived"] = "active"
+    status: Literal["active", "inactive", "archived"] = Field(
+        default="active", description="`inactive` and `archived` refuse writes and serve reads."
+    )
     timeframe: Timeframe = Timeframe()
-    windows: tuple[Literal["all_time", "yearly", "monthly", "weekly", "daily", "hourly"], ...] = ()
+    windows: tuple[Literal["all_time", "yearly", "monthly", "weekly", "daily", "hourly"], ...] = Field(
+        default=(),
+        description="Further views, each its own chain of periods fed by the same submissions; not the main "
+        "type.",
+        json_schema_extra={"uniqueItems": True},
+    )
     scoring: Scoring = Scoring()
     ranking: RankingRules = RankingRules()
-    placement: Literal["auto", "dedicated"] = "auto"
-    rewards: RewardRules | None = None
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    placement: Literal["auto", "dedicated"] = Field(
+        default="auto",
+        description="`dedicated`: each window has a period actor of its own, whatever else runs.",
+    )
+    rewards: RewardRules | None = Field(
+        default=None,
+        description="What the players of a closed period win; null for nothing. PATCH replaces it.",
+    )
+    metadata: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Any JSON object whose integers fit in 64 bits; at most 4096 bytes as compact JSON.",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 EPOCH: Final = datetime(1970, 1, 1)
 HORIZON_MS: Final = 32_503_680_000_000
+"""3000-01-01T00:00:00Z: a period that ends here or later has an unbounded future."""
 _RFC3339: Final = re.compile(
     r"([0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))[Tt]"
     r"((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])(?:\.([0-9]+))?"

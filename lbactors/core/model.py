@@ -20,20 +20,12 @@ class Submission(NamedTuple):
     aggregation: str | None
 
 
-# Steps of a period's life that were carried out, events included, in this order. CLOSED: sealed, rewards are
-# still to be granted. A record that is sealed at UNANNOUNCED is of an earlier version: nothing is left to do.
-UNANNOUNCED, OPENED, CLOSING, CLOSED, COMPLETE = range(5)
-
-
-# Submission ids are known for a day, and a period takes them until a day's grace after its end is over.
-IDS_OWED_MS = 48 * 3600 * 1000
-
-
 class PeriodRecord(NamedTuple):
     """A period as the store remembers it: document `<chain_id>/<key>` of the collection `periods`.
 
     `serial` counts the periods of a chain from 1 and names the journal (`<chain_id>/<serial>`), so a key
-    may change (a new timeframe) while the entries stay. `starts_at_ms` None: no beginning.
+    may change (a new timeframe) while the entries stay. `starts_at_ms` None: no beginning. What happens to
+    it, and in which state it is, says `lbactors.core.lifecycle`.
     """
 
     serial: int
@@ -46,28 +38,14 @@ class PeriodRecord(NamedTuple):
     opened_at_ms: int
     last_seq: int = 0
     forced: bool = False  # closed by hand: takes no late submissions
-    stage: int = 0  # how far its life was announced, one of STAGES
+    stage: int = 0  # how far its life was carried out, a `lifecycle.Stage`
     ids_owed: bool = False  # closed while there was no period after it that could take its submission ids
-
-    def owes_ids(self, now_ms: int) -> bool:
-        """Whether a period that is made now may be sent a repeat of what this one took."""
-        return self.ids_owed and (self.ends_at_ms is None or now_ms < self.ends_at_ms + IDS_OWED_MS)
 
     def contains(self, at_ms: int) -> bool:
         """Whether an instant lies in [start, end)."""
         return (self.starts_at_ms is None or self.starts_at_ms <= at_ms) and (
             self.ends_at_ms is None or at_ms < self.ends_at_ms
         )
-
-    def state(self, now_ms: int, grace_ms: int) -> str:
-        """`pending`, `active`, `closing` or `closed`: a function of the clock alone."""
-        if self.forced:
-            grace_ms = 0
-        if self.starts_at_ms is not None and now_ms < self.starts_at_ms:
-            return "pending"
-        if self.ends_at_ms is None or now_ms < self.ends_at_ms:
-            return "active"
-        return "closing" if now_ms < self.ends_at_ms + grace_ms else "closed"
 
 
 # What the catalogue knows ---------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 Number = int | float
@@ -28,7 +28,7 @@ def check_number(value: object) -> int | float:
     raise PydanticCustomError("number_type", "must be a number")
 
 
-NumberField = Annotated[Any, BeforeValidator(check_number)]
+NumberField = Annotated[Any, BeforeValidator(check_number), WithJsonSchema({"type": "number"})]
 
 
 def normal(number: Number) -> Number:

@@ -12,8 +12,10 @@ CALM_PER_S = BUSY_PER_S / 4  # below it, it may share again
 MOVED_AT_ONCE = 32  # chains of one move; the next look takes the next ones
 
 
-class Tenancy(NamedTuple):
-    """A chain in an actor. rate_per_s: submissions and reads of late. dedicated: asked for its own actor."""
+class ChainLoad(NamedTuple):
+    """A chain in an actor, with its load. rate_per_s: submissions and reads of late. dedicated: it asked for
+    an actor of its own.
+    """
 
     chain_id: str
     rate_per_s: float
@@ -28,18 +30,18 @@ class Move(NamedTuple):
     to: str | None
 
 
-def is_reserved(tenants: Sequence[Tenancy]) -> bool:
+def is_reserved(chains: Sequence[ChainLoad]) -> bool:
     """Whether an actor is kept for the one chain that it has."""
-    return len(tenants) == 1 and (tenants[0].dedicated or tenants[0].rate_per_s >= CALM_PER_S)
+    return len(chains) == 1 and (chains[0].dedicated or chains[0].rate_per_s >= CALM_PER_S)
 
 
-def place(actors: Mapping[str, Sequence[Tenancy]], budget: int) -> str | None:
+def place(actors: Mapping[str, Sequence[ChainLoad]], budget: int) -> str | None:
     """The actor for a new chain, or None if a further actor should be started for it.
 
     An idle actor first; a new one while the budget lasts; then the least loaded of those that are not kept
     for one chain, then of all.
     """
-    idle = sorted(name for name, tenants in actors.items() if not tenants)
+    idle = sorted(name for name, chains in actors.items() if not chains)
     if idle:
         return idle[0]
     if len(actors) < budget:
@@ -48,7 +50,7 @@ def place(actors: Mapping[str, Sequence[Tenancy]], budget: int) -> str | None:
     return min(shared, key=lambda name: (len(shared[name]), name))
 
 
-def next_move(actors: Mapping[str, Sequence[Tenancy]], budget: int) -> Move | None:
+def next_move(actors: Mapping[str, Sequence[ChainLoad]], budget: int) -> Move | None:
     """The most urgent change of homes, or None if all is well.
 
     A chain that asked for an actor of its own, or is busy, and shares one, moves to an idle or a new actor
@@ -57,24 +59,24 @@ def next_move(actors: Mapping[str, Sequence[Tenancy]], budget: int) -> Move | No
     """
     wanting = [
         (t.dedicated, t.rate_per_s, t.chain_id, name)
-        for name, tenants in actors.items()
-        if len(tenants) > 1
-        for t in tenants
+        for name, chains in actors.items()
+        if len(chains) > 1
+        for t in chains
         if t.dedicated or t.rate_per_s >= BUSY_PER_S
     ]
     if not wanting:
         return None
     dedicated, _, chain_id, home = max(wanting)
-    idle = sorted(name for name, tenants in actors.items() if not tenants)
+    idle = sorted(name for name, chains in actors.items() if not chains)
     if idle or len(actors) < budget:
         return Move([chain_id], home, idle[0] if idle else None)
     # A busy chain leaves those alone that have an actor of their own; a dedicated one only its like.
     others_home = {
-        name: tenants
-        for name, tenants in actors.items()
-        if name != home and not (any(t.dedicated for t in tenants) if dedicated else is_reserved(tenants))
+        name: chains
+        for name, chains in actors.items()
+        if name != home and not (any(t.dedicated for t in chains) if dedicated else is_reserved(chains))
     }
-    shared = sorted((is_reserved(tenants), len(tenants), name) for name, tenants in others_home.items())
+    shared = sorted((is_reserved(chains), len(chains), name) for name, chains in others_home.items())
     kept = len(actors) - len(shared)  # with this home, which would be kept too
     if not shared or kept > (budget - 1 if dedicated else budget // 2):
         return None

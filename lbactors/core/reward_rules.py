@@ -45,11 +45,24 @@ class Tier(_Strict):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
-    rank_from: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
-    rank_to: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
-    top_percent: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = None
-    score_threshold: NumberField | None = None
-    payload: dict[str, Any] = Field(default_factory=dict)
+    rank_from: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
+        default=None, description="First rank that wins; with `rank_to`."
+    )
+    rank_to: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
+        default=None, description="Last rank that wins, not before `rank_from`."
+    )
+    top_percent: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = Field(
+        default=None, description="Ranks up to ceil(total × top_percent / 100) win."
+    )
+    score_threshold: NumberField | None = Field(
+        default=None,
+        description="Scores at or beyond it win: from it up (order desc), from it down (asc).",
+    )
+    payload: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What the game makes of it: any JSON object whose integers fit in 64 bits; at most "
+        f"{PAYLOAD_BYTES} bytes as compact JSON.",
+    )
 
     @field_validator("payload")
     @classmethod
@@ -83,10 +96,24 @@ class RewardRules(_Strict):
     long after the closing winners are kept and rewards can be claimed, whatever becomes of the period.
     """
 
-    tiers: Annotated[tuple[Tier, ...], Field(min_length=1, max_length=TIERS)]
-    grant: Literal["first", "every"] = "first"
-    windows: Annotated[tuple[RewardWindow, ...], Field(min_length=1, max_length=7)] = ("main",)
-    retain_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    tiers: Annotated[tuple[Tier, ...], Field(min_length=1, max_length=TIERS)] = Field(
+        description="Names are unique. All payloads together: at most "
+        f"{PAYLOADS_BYTES} bytes as compact JSON."
+    )
+    grant: Literal["first", "every"] = Field(
+        default="first",
+        description="A player wins the first tier that matches, in the order given, or every one.",
+    )
+    windows: Annotated[tuple[RewardWindow, ...], Field(min_length=1, max_length=7)] = Field(
+        default=("main",),
+        description="Windows of the leaderboard whose periods have rewards.",
+        json_schema_extra={"uniqueItems": True},
+    )
+    retain_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        default=90,
+        description="How long after a closing rewards are kept and can be claimed, whatever becomes of the "
+        "period.",
+    )
 
     @field_validator("tiers", "windows", mode="before")
     @classmethod

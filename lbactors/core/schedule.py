@@ -1,7 +1,8 @@
-"""What should happen next to a chain of periods, and where it should live: pure functions (laws 6, 7, 9).
+"""Which periods a chain should have by now, and which steps of them are due: pure functions (laws 6, 7, 9).
 
 The supervisor observes, asks these functions, persists what they say, and acts. Each answer is idempotent:
-asked again before it was carried out, the plan is the same.
+asked again before it was carried out, the plan is the same. What a period's steps are is in
+`lbactors.core.lifecycle`.
 """
 
 from __future__ import annotations
@@ -10,28 +11,18 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from lbactors.core.model import CLOSED, CLOSING, COMPLETE, OPENED, PeriodRecord
+from lbactors.core.lifecycle import Step, is_missed, steps_ahead, surplus
+from lbactors.core.model import PeriodRecord
 from lbactors.core.timeframe import Span, Timeframe, last_span, span_from
 
 LEAD_MS = 30_000  # a period is opened this long before it begins (or half the length of the one before)
-LINGER_MS = 1_000  # after the grace, until sealing: for submissions that are on their way inside the server
-# Hundreds of leaderboards may roll over at the same instant, so each chain has its own place in these spans
-# (`spread`): the work before and after a boundary comes at a bounded rate.
+# Hundreds of leaderboards may roll over at the same instant, so each chain has its own place in this span
+# (`spread`): the work before a boundary, and after it (`lifecycle.SEAL_SPREAD_MS`), comes at a bounded rate.
 LEAD_SPREAD_MS = 120_000
-SEAL_SPREAD_MS = 20_000
-SEAL_SPREAD_PART = 20  # and at most this part of the period's length
 _YEAR_OR_MONTH = re.compile(r"\d{4}(-\d{2})?")
 CATCH_UP_SPANS = 20_000  # missed periods that are looked at one by one; beyond, the schedule is entered anew
 MISSED_PERIODS = 1_000  # missed periods that are opened and closed one by one; older ones never existed
 STEPS_AT_ONCE = 300  # of one plan; the next look goes on
-
-
-class Step(NamedTuple):
-    """Something that became due at an instant: the period is to be taken to a stage (`model`)."""
-
-    at_ms: int
-    stage: int
-    serial: int
 
 
 class Plan(NamedTuple):
@@ -53,85 +44,29 @@ def plan_chain(
     next_serial: int,
     now_ms: int,
     *,
-    goes_on: bool,
+    wanted: bool,
     spread: float = 0.0,
 ) -> Plan:
     """What is to be opened, announced, sealed and deleted now.
 
-    records: all that are kept, in order of serial. goes_on: new periods are wanted (the leaderboard is not
+    records: all that are kept, in order of serial. wanted: new periods are (the leaderboard is not
     archived and the window not taken away). spread: the chain's place, in [0, 1), among those that share a
     boundary.
     """
     lead_ms = LEAD_MS + int(LEAD_SPREAD_MS * spread)
-    add = _to_add(timeframe, window, records, next_serial, now_ms, lead_ms) if goes_on else []
+    add = _to_add(timeframe, window, records, next_serial, now_ms, lead_ms) if wanted else []
     grace_ms = timeframe.late_grace_seconds * 1000
     everything = [*records, *add]
-    agenda = [step for record in everything for step in _steps(record, grace_ms, spread)]
+    agenda = [step for record in everything for step in steps_ahead(record, grace_ms, spread)]
     agenda.sort(key=lambda step: (step.at_ms, step.serial, step.stage))
     steps = [step for step in agenda if step.at_ms <= now_ms][:STEPS_AT_ONCE]
-    complete = [r.serial for r in everything if r.sealed and r.stage >= COMPLETE]
-    # A period that is being closed must be so before it can go: it is deleted at the next look.
-    closing = {step.serial for step in steps if step.stage >= CLOSED}
-    surplus = max(len(complete) + len(closing) - timeframe.retain_periods, 0)
-    delete = complete[:surplus]
-    if delete and delete[-1] == everything[-1].serial:
-        delete.pop()  # the last one of a schedule stays: its standings are `current`
-    owed = owing(everything)
-    if owed is not None and owed.owes_ids(now_ms):
-        delete = [serial for serial in delete if serial != owed.serial]
+    delete = surplus(everything, steps, timeframe.retain_periods, now_ms)
     due = [step.at_ms for step in agenda if step.at_ms > now_ms]
-    if goes_on and everything:
+    if wanted and everything:
         last = everything[-1]
         if last.ends_at_ms is not None and span_from(timeframe, window, last.ends_at_ms) is not None:
             due.append(last.ends_at_ms - _lead_ms(last, lead_ms))
     return Plan(add, steps, delete, min(due) if due else None)
-
-
-def _steps(record: PeriodRecord, grace_ms: int, spread: float) -> list[Step]:
-    """All that is still to come in a period's life, as far as the schedule knows it."""
-    steps = []
-    if record.stage < OPENED:
-        opened_ms = record.starts_at_ms if record.starts_at_ms is not None else record.opened_at_ms
-        if record.serial == 1:  # the leaderboard may have been made in the middle of it
-            opened_ms = min(max(opened_ms, record.opened_at_ms), record.ends_at_ms or record.opened_at_ms)
-        steps.append(Step(opened_ms, OPENED, record.serial))
-    if record.ends_at_ms is not None:
-        if record.stage < CLOSING:
-            steps.append(Step(record.ends_at_ms, CLOSING, record.serial))
-        seal_ms = _seal_ms(record, grace_ms, spread)
-        if record.stage < CLOSED:
-            steps.append(Step(seal_ms, CLOSED, record.serial))
-        elif record.stage < COMPLETE:
-            steps.append(Step(seal_ms, COMPLETE, record.serial))
-    return steps
-
-
-def _seal_ms(record: PeriodRecord, grace_ms: int, spread: float) -> int:
-    assert record.ends_at_ms is not None
-    if record.forced:
-        return record.ends_at_ms + LINGER_MS
-    length_ms = record.ends_at_ms - (record.starts_at_ms or 0)
-    return (
-        record.ends_at_ms
-        + grace_ms
-        + LINGER_MS
-        + int(min(SEAL_SPREAD_MS, length_ms / SEAL_SPREAD_PART) * spread)
-    )
-
-
-def is_missed(record: PeriodRecord, grace_ms: int) -> bool:
-    """Whether a period was over, with its grace, before it could be opened: nobody can have used it."""
-    if record.ends_at_ms is None or record.forced:
-        return False
-    return record.ends_at_ms + grace_ms + LINGER_MS <= record.opened_at_ms
-
-
-def owing(records: Sequence[PeriodRecord]) -> PeriodRecord | None:
-    """The closed period whose submission ids none after it has: the last that anybody used, if there was
-    nothing to hand them on to when it was closed (a manual leaderboard, an archived one).
-    """
-    last = next((r for r in reversed(records) if r.sealed and r.last_seq), None)
-    return last if last is not None and last.ids_owed else None
 
 
 def _lead_ms(record: PeriodRecord, lead_ms: int) -> int:
@@ -233,11 +168,8 @@ def unique_key(key: str, keys: Iterable[str]) -> str:
     return f"{key}-{number}"
 
 
-def goes_on_after(timeframe: Timeframe, window: str, records: Sequence[PeriodRecord]) -> bool:
+def has_next_period(timeframe: Timeframe, window: str, records: Sequence[PeriodRecord]) -> bool:
     """Whether the schedule has a period after the last record."""
     if not records or records[-1].ends_at_ms is None:
         return False
     return span_from(timeframe, window, records[-1].ends_at_ms) is not None
-
-
-# Where chains live -----------------------------------------------------------------------------------------

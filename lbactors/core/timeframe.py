@@ -1,8 +1,8 @@
 """The rule that generates periods: a pure function from an instant to the period that contains it.
 
 Idea. Zone boundaries are wall-clock readings, and a wall clock can jump. Everything rests on one function
-of the zone, the *reach* of an instant: the highest reading that the local clock has shown up to then. The
-reach never falls, so "nominal boundary N has passed" means "reach >= N", and the boundary's instant is the
+of the zone, the *high-water mark* of an instant: the highest reading that the local clock has shown up to
+then. It never falls, so "nominal boundary N has passed" means "mark >= N", and the boundary's instant is the
 first at which that holds. All rules follow: a reading that a forward jump skips counts from the first
 instant after the jump, one that a backward jump repeats counts from its first showing, periods tile time,
 and a period that shrinks to nothing (the skipped day of Pacific/Apia) is never the highest one passed, so
@@ -25,8 +25,7 @@ nothing raises. Zone rules come from the tzdata package and not from the machine
 cluster agree; in them no two clock changes of a zone since 1900 lie closer than four days, and the searches
 here rely on one at most within a day.
 
-This module reads no clock and does no I/O, apart from the zone data. It owns `Timeframe`, `Span` and the
-RFC 3339 conversions of the project's edges.
+This module reads no clock and does no I/O, apart from the zone data. It owns `Timeframe` and `Span`.
 """
 
 import re
@@ -64,19 +63,12 @@ _CRON_MEMO_PERIODS: Final = 4
 
 FLOOR_MS: Final = -2_208_988_800_000
 """1900-01-01T00:00:00Z: a period that begins here or earlier has an unbounded past."""
-"""3000-01-01T00:00:00Z: a period that ends here or later has an unbounded future."""
-
-
-# RFC 3339 -----------------------------------------------------------------------------------------------
 
 
 def _instant_key(at_ms: int) -> str:
     """The start instant as a period key: seconds, and milliseconds only where there are some."""
     text = format_instant(at_ms)
     return text if at_ms % 1000 else text[:-5] + "Z"
-
-
-"""A model field that is RFC 3339 text outside (input and every dump) and `int` milliseconds inside."""
 
 
 # The definition -----------------------------------------------------------------------------------------
@@ -148,19 +140,51 @@ class Timeframe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     type: TimeframeType = "permanent"
-    timezone: Annotated[str, AfterValidator(_validated_timezone)] = "UTC"
+    timezone: Annotated[str, AfterValidator(_validated_timezone)] = Field(
+        default="UTC",
+        description="IANA name; boundaries are wall-clock times in it, across clock changes.",
+        json_schema_extra={"format": "time-zone"},
+    )
     reset_time: Annotated[str, AfterValidator(_validated_reset_time)] = Field(
         default="00:00", json_schema_extra={"pattern": f"^{_RESET_TIME_PATTERN}$"}
     )
     reset_day: Weekday = "monday"
-    reset_date: int = Field(default=1, ge=1, le=31)
-    cron: Annotated[str, AfterValidator(_validated_cron)] | None = Field(default=None, validate_default=True)
-    every_seconds: int | None = Field(default=None, ge=1, le=315_360_000, validate_default=True)
-    starts_at: Instant | None = Field(default=None, validate_default=True)
-    ends_at: Instant | None = Field(default=None, validate_default=True)
-    late_grace_seconds: int = Field(default=5, ge=0, le=86_400)
-    retain_periods: int = Field(default=10, ge=0, le=1000)
-    late_submissions: Literal["refuse", "arrival"] = "refuse"
+    reset_date: int = Field(default=1, ge=1, le=31, description="Clamped to the month's last day.")
+    cron: Annotated[str, AfterValidator(_validated_cron)] | None = Field(
+        default=None,
+        validate_default=True,
+        description="Five fields, in the zone. Required for type `cron`, only there.",
+        json_schema_extra={"format": "cron", "maxLength": _MAX_CRON_CHARACTERS},
+    )
+    every_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=315_360_000,
+        validate_default=True,
+        description="Required for type `every`, only there; anchored on `starts_at`, else on 1970.",
+    )
+    starts_at: Instant | None = Field(
+        default=None,
+        validate_default=True,
+        description="Begin of the whole schedule. Required for type `range`.",
+    )
+    ends_at: Instant | None = Field(
+        default=None,
+        validate_default=True,
+        description="End of the whole schedule, after `starts_at`. Required for type `range`.",
+    )
+    late_grace_seconds: int = Field(
+        default=5,
+        ge=0,
+        le=86_400,
+        description="How long after its end a period takes submissions that occurred inside it.",
+    )
+    retain_periods: int = Field(default=10, ge=0, le=1000, description="Closed periods kept.")
+    late_submissions: Literal["refuse", "arrival"] = Field(
+        default="refuse",
+        description="What becomes of a submission that occurred in a closed period: 409 (`refuse`), or it "
+        "counts for the period in which it arrived.",
+    )
 
     # The checks across fields hang on the field that is to be put right, so that the error's loc names it.
     # They see the fields above only, and not those that were wrong in themselves.
@@ -215,7 +239,7 @@ def _change(zone: ZoneInfo, low: int, high: int) -> int:
     return high
 
 
-def _reach(zone: ZoneInfo, at: int) -> datetime:
+def _high_water_mark(zone: ZoneInfo, at: int) -> datetime:
     """The highest whole-second reading that the local clock has shown up to the instant."""
     local = datetime.fromtimestamp(at, zone)
     if not local.fold:
@@ -230,7 +254,7 @@ def _reach(zone: ZoneInfo, at: int) -> datetime:
 
 
 def _first_reaching(zone: ZoneInfo, reading: datetime) -> int:
-    """The first instant at which the reach is at least the reading (inverse of `_reach`)."""
+    """The first instant at which the mark is at least the reading (inverse of `_high_water_mark`)."""
     local = reading.replace(tzinfo=zone)
     before, after = local.utcoffset(), local.replace(fold=1).utcoffset()
     assert before is not None and after is not None
@@ -284,7 +308,7 @@ _CALENDAR: Final[dict[str, Callable[[Timeframe, datetime], tuple[str, datetime, 
 def _calendar_period(tf: Timeframe, kind: str, at: int) -> tuple[str, int, int]:
     zone = _zone(tf.timezone)
     reset = timedelta(seconds=_reset_seconds(tf.reset_time))
-    shifted = _reach(zone, at) - reset  # on this clock days begin at midnight
+    shifted = _high_water_mark(zone, at) - reset  # on this clock days begin at midnight
     key, first, after = _CALENDAR[kind](tf, shifted.replace(hour=0, minute=0, second=0))
     return key, _first_reaching(zone, first + reset), _first_reaching(zone, after + reset)
 
@@ -342,10 +366,10 @@ def _cron_period(tf: Timeframe, at: int) -> tuple[int, int]:
         if start <= at < end:
             return start, end
     zone = _zone(tf.timezone)
-    reach = _reach(zone, at)
+    mark = _high_water_mark(zone, at)
     # cronsim excludes the instant it starts from, in both directions.
-    first = next(CronSim(tf.cron, reach + _SECOND, reverse=True))
-    after = next(CronSim(tf.cron, reach))
+    first = next(CronSim(tf.cron, mark + _SECOND, reverse=True))
+    after = next(CronSim(tf.cron, mark))
     found = _first_reaching(zone, first), _first_reaching(zone, after)
     memo[0] = (found, *recent[: _CRON_MEMO_PERIODS - 1])
     return found

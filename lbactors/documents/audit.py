@@ -10,7 +10,7 @@ import msgpack
 
 from lbactors.core.instants import format_instant
 from lbactors.documents.storage_errors import storage_errors
-from persistence.store import Store
+from persistence.store import Store, scan_pages
 
 AUDIT = "audit"
 LAST = 10**17 - 1
@@ -77,15 +77,11 @@ async def scan_records(
     store: Store, tenant_id: str, after: str, end: str = ""
 ) -> AsyncIterator[tuple[str, bytes]]:
     """A tenant's records, newest first, a chunk at a time; up to the id `end` if there is one."""
-    while True:
-        found = await store.scan(AUDIT, prefix=f"{tenant_id}/", after=after, limit=CHUNK)
-        for found_id, body in found:
+    async for rows in scan_pages(store, AUDIT, prefix=f"{tenant_id}/", after=after, page=CHUNK):
+        for found_id, body in rows:
             if end and found_id >= end:
                 return
             yield found_id, body
-        if len(found) < CHUNK:
-            return
-        after = found[-1][0]
 
 
 def record_json(body: bytes) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgpack
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
 from lbactors.core.definition import LEADERBOARD_ID, SCOPES, TENANT_ID, Definition, check_identifier
 from lbactors.core.instants import format_instant, parse_instant
+from lbactors.core.lifecycle import state_of
 from lbactors.core.model import Board, Key, PeriodRecord, PeriodView, Row, Tenant
 from lbactors.core.packing import pack
 
@@ -116,7 +117,7 @@ def view_of_record(
         record.serial,
         record.key,
         window,
-        record.state(now_ms, grace_ms),
+        state_of(record, now_ms, grace_ms),
         record.starts_at_ms if record.starts_at_ms is not None else record.opened_at_ms,
         record.ends_at_ms,
         next_starts_at_ms,
@@ -195,6 +196,8 @@ class Written(BaseModel):
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Secret = Annotated[str, Field(min_length=1, max_length=256)]
+InstantText = Annotated[Any, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""What `_instant` judges."""
 Scope = Literal[
     "scores:write",
     "rankings:read",
@@ -209,22 +212,24 @@ assert set(SCOPES) == set(Scope.__args__)  # type: ignore[attr-defined]
 
 class TenantBody(Written):
     tenant_id: Annotated[str, Field(pattern=TENANT_ID)]
-    name: Name = ""
-    hmac_secret: Secret | None = None
+    name: Name = Field(default="", description="Default: the id.")
+    hmac_secret: Secret | None = Field(default=None, description="Never shown again.")
 
 
 class TenantPatch(Written):
     name: Name | None = None
     status: Literal["active", "disabled"] | None = None
-    hmac_secret: Secret | None = None
+    hmac_secret: Secret | None = Field(default=None, description="Never shown again.")
 
 
 class KeyBody(Written):
-    tenant_id: Annotated[str, Field(pattern=TENANT_ID)] | None = None
+    tenant_id: Annotated[str, Field(pattern=TENANT_ID)] | None = Field(
+        default=None, description="Default: the tenant acted in."
+    )
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(SCOPES))]
-    expires_at: Any = None
-    player_id: str | None = None
+    expires_at: InstantText | None = None
+    player_id: str | None = Field(default=None, description="Binds the key to a player.")
 
     @field_validator("expires_at")
     @classmethod
@@ -243,9 +248,13 @@ class KeyPatch(Written):
 
 
 class PeriodBody(Written):
-    period_key: Annotated[str, Field(pattern=LEADERBOARD_ID)] | None = None
-    starts_at: Any
-    ends_at: Any = None
+    period_key: Annotated[str, Field(pattern=LEADERBOARD_ID)] | None = Field(
+        default=None, description="Default: the start instant. Not `current` or `previous`."
+    )
+    starts_at: InstantText = Field(description="Not before the end of the last period.")
+    ends_at: InstantText | None = Field(
+        default=None, description="After `starts_at`; null: until it is closed."
+    )
 
     @field_validator("starts_at", "ends_at")
     @classmethod
@@ -273,10 +282,13 @@ Label = Annotated[str, Field(min_length=1, max_length=64)]
 class ProfileBody(Written):
     display_name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     avatar_url: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
-    attributes: Annotated[dict[str, Any], AfterValidator(_small)] = Field(default_factory=dict)
+    attributes: Annotated[dict[str, Any], AfterValidator(_small)] = Field(
+        default_factory=dict,
+        description="Any JSON object whose integers fit in 64 bits; at most 4096 bytes as compact JSON.",
+    )
     roles: Annotated[list[Label], Field(max_length=64)] = Field(default_factory=list)
     tags: Annotated[list[Label], Field(max_length=64)] = Field(default_factory=list)
-    hidden_until: Any = None
+    hidden_until: InstantText | None = None
 
     @field_validator("hidden_until")
     @classmethod

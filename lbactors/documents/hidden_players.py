@@ -38,11 +38,15 @@ class Hidden(NamedTuple):
 
 
 SHOWN = Hidden(None, None, None, None)
-Reason = Annotated[str, Field(min_length=1, max_length=500)]
+Reason = Annotated[str, Field(min_length=1, max_length=500, description="For the audit log.")]
 
 
 class HideBody(Written):
-    until: Annotated[Any, AfterValidator(written_instant)] = None
+    until: Annotated[Any, AfterValidator(written_instant)] = Field(
+        default=None,
+        description="When the player is shown again; null or absent: never.",
+        json_schema_extra={"type": ["string", "null"], "format": "date-time"},
+    )
     reason: Reason | None = None
 
 

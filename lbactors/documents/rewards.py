@@ -21,16 +21,17 @@ id is escaped (`/` and `%`), so no id is the beginning of another's range. No te
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgpack
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from lbactors.core.ids import in_tenant, parse_chain, split_tenant, window_of_chain
 from lbactors.core.instants import format_instant
 from lbactors.core.model import PeriodRecord
 from lbactors.core.packing import pack
 from lbactors.core.reward_rules import Place, RewardRules
+from lbactors.documents.entities import Written
 
 CHUNK_WINNERS = 500
 EXPIRY, GONE = "~expiry/", "~gone/"
@@ -242,3 +243,12 @@ def reward_json(chain_id: str, promise: Promise, player_id: str, claim: Claim) -
 def instant(at_ms: int | None) -> str | None:
     """RFC 3339 text, or None for no time."""
     return None if at_ms is None else format_instant(at_ms)
+
+
+class ClaimBody(Written):
+    """What a claimant may say."""
+
+    claim_id: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+        default=None,
+        description="The claimant's own word for this claim, such as the id of a transaction.",
+    )

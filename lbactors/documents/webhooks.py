@@ -192,18 +192,30 @@ def check_url(value: str) -> str:
     return value
 
 
-Url = Annotated[str, Field(min_length=1, max_length=LONGEST_URL)]
-Outbox = Annotated[list[EventType], Field(min_length=1, max_length=32)]
+Url = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=LONGEST_URL,
+        description="http or https, without user, password and fragment. Redirects are not followed.",
+        json_schema_extra={"format": "webhook-url"},
+    ),
+]
+Events = Annotated[list[EventType], Field(min_length=1, max_length=32)]
 BoardId = Annotated[str, Field(pattern=LEADERBOARD_ID)]
 Boards = Annotated[list[BoardId], Field(min_length=1, max_length=MOST_BOARDS)]
 Description = Annotated[str, Field(max_length=2000)]
 Status = Literal["active", "disabled"]
+ALL_EVENTS = "Types of events; null: all."
+ALL_BOARDS = "Leaderboards, existing or not; null: all."
 
 
 class WebhookBody(Written):
     url: Url
-    events: Outbox | None = None
-    leaderboard_ids: Boards | None = None
+    events: Events | None = Field(default=None, description=ALL_EVENTS, json_schema_extra={"default": None})
+    leaderboard_ids: Boards | None = Field(
+        default=None, description=ALL_BOARDS, json_schema_extra={"default": None}
+    )
     description: Description = ""
     status: Status = "active"
 
@@ -215,8 +227,8 @@ class WebhookBody(Written):
 
 class WebhookPatch(Written):
     url: Url | None = None
-    events: Outbox | None = None
-    leaderboard_ids: Boards | None = None
+    events: Events | None = Field(default=None, description=ALL_EVENTS)
+    leaderboard_ids: Boards | None = Field(default=None, description=ALL_BOARDS)
     description: Description | None = None
     status: Status | None = None
 
@@ -228,3 +240,12 @@ class WebhookPatch(Written):
 
 class ReplayBody(Written):
     state: Literal["failed"]
+
+
+PREVIOUS_S = 86_400  # how long the secret before signs too: time to take the new one everywhere
+
+
+class RotateBody(Written):
+    previous_valid_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = Field(
+        default=PREVIOUS_S, description="How long the secret before signs too."
+    )

@@ -508,3 +508,23 @@ class Activation:
     def release(self) -> None:
         """Forget the state of an activation at rest; the next one loads it."""
         self._turn("release")
+
+    def check(self) -> None:
+        """Assert every invariant, the period's included; called throughout the tests. It holds whenever
+        another task runs.
+        """
+        what = f"{self.period_id}: {self.state}"
+        assert self.waiting_inputs == sum(len(w.inputs) for w in self._waiting), f"{what}: inputs are lost"
+        working = self._flusher is not None and not self._flusher.done()
+        assert working or not self._waiting, f"{what}: nobody appends what waits"
+        assert self.state in READABLE or not self._waiting, f"{what}: nothing can wait for it"
+        if self.state in WRITABLE:
+            assert self.epoch and not self.record.sealed, f"{what}: it has no right to write"
+            assert not self.ended.is_set(), f"{what}: it has lost its journal"
+            assert self.period.seq >= self.floor_seq, f"{what}: it lacks what was acknowledged"
+        if self.state == "asleep":
+            assert not self.epoch and not self.period.seq, f"{what}: it holds a state"
+        assert self.state != "suspended" or self.ended.is_set(), f"{what}: nobody replaces it"
+        assert self.period.saved_seq <= self.period.seq, f"{what}: its snapshot is ahead of it"
+        if self._sound:
+            self.period.check()

@@ -22,13 +22,14 @@ import gc
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import structlog
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
 from lbactors.core.ids import tenant_of
@@ -58,17 +59,14 @@ log = structlog.get_logger("period_actor")
 
 
 class PeriodActor:
-    """`settings`: store_url, store_id, lease_seconds, clock_file, seen_ids_limit, queue_limit,
-    snapshot_inputs, snapshot_seconds, idle_unload_seconds, log_level. The constructor neither loads nor
-    raises (law 5).
-    """
+    """`settings`: `ActorSettings`, as they travel. The constructor neither loads nor raises (law 5)."""
 
     def __init__(
-        self, name: str, settings: dict[str, Any], node_address: Callable[[], str] = lambda: "127.0.0.1"
+        self, name: str, settings: Mapping[str, Any], node_address: Callable[[], str] = lambda: "127.0.0.1"
     ) -> None:
         self.name = name
         self._node_address = node_address
-        self.settings = settings
+        self.settings = ActorSettings.from_wire(settings)
         self.incarnation = secrets.token_hex(8)
         self.chains: dict[str, Chain] = {}
         self.started_at = time.time()
@@ -88,15 +86,15 @@ class PeriodActor:
             self._starting = asyncio.Lock()
         async with self._starting:
             if self._store is None:
-                configure_logs(self.settings["log_level"])
+                configure_logs(self.settings.log_level)
                 # Entries are millions of small immutable tuples that make no cycles: looking at all of them
                 # again and again is the only thing that the default thresholds would do here.
                 gc.set_threshold(50_000, 20, 1000)
-                self.clock = Clock(self.settings["clock_file"])
-                lease_s = self.settings["lease_seconds"]
-                self.limits = Limits(self.settings["seen_ids_limit"], self.settings["queue_limit"], lease_s)
-                store = open_store(self.settings["store_url"])
-                store.expect(self.settings["store_id"])
+                self.clock = Clock(self.settings.clock_file)
+                lease_s = self.settings.lease_seconds
+                self.limits = Limits(self.settings.seen_ids_limit, self.settings.queue_limit, lease_s)
+                store = open_store(self.settings.store_url)
+                store.expect(self.settings.store_id)
                 await store.open()
                 self._store = store
                 self._background = [
@@ -402,19 +400,19 @@ class PeriodActor:
 
     async def _look_after(self) -> None:
         """Write snapshots when they are due, one after the other; unload closed periods nobody reads."""
-        every_ms = self.settings["snapshot_seconds"] * 1000
+        every_ms = self.settings.snapshot_seconds * 1000
         while True:
             await asyncio.sleep(UPKEEP_S)
             now_ms = self.clock.now_ms()
             await self._follow_hidden()
             for chain in [c for c in self.chains.values() if c.open.is_awake or len(c.closed)]:
-                await chain.rest(now_ms - int(self.settings["idle_unload_seconds"] * 1000))
+                await chain.rest(now_ms - int(self.settings.idle_unload_seconds * 1000))
                 for activation in list(chain.open):
                     unsaved = activation.period.seq - activation.period.saved_seq
                     due = unsaved and now_ms - activation.snapshot_at_ms >= every_ms
-                    if activation.state == "serving" and (due or unsaved >= self.settings["snapshot_inputs"]):
+                    if activation.state == "serving" and (due or unsaved >= self.settings.snapshot_inputs):
                         try:
-                            await activation.snapshot(gentle_inputs=self.settings["snapshot_inputs"])
+                            await activation.snapshot(gentle_inputs=self.settings.snapshot_inputs)
                         except StoreError as error:
                             log.warning("snapshot failed", period=activation.period_id, error=str(error))
 

@@ -21,6 +21,7 @@ from lbactors.clock import Clock
 from lbactors.core import inputs as made
 from lbactors.core.errors import ApiError
 from lbactors.core.inputs import Input, player_id_of
+from lbactors.core.lifecycle import owes_ids, state_of
 from lbactors.core.model import PeriodRecord
 from lbactors.core.period import NO_RANK, Applied
 from lbactors.period_actor.activation import Activation
@@ -145,7 +146,7 @@ class Chain:
         owed = self.spec.owing
         if self._unheard is not None or owed is None:
             return self._unheard
-        return owed if owed.owes_ids(self.clock.now_ms()) else None
+        return owed if owes_ids(owed, self.clock.now_ms()) else None
 
     def _awaits_ids(self, activation: Activation) -> bool:
         """Whether it could take a repeat of what the period before it took for something new."""
@@ -232,7 +233,7 @@ class Chain:
         """
         if occurred_at_ms is not None:
             found = self._at(occurred_at_ms)
-            state = "closed" if found is None else found.record.state(arrived_at_ms, self.spec.grace_ms)
+            state = "closed" if found is None else state_of(found.record, arrived_at_ms, self.spec.grace_ms)
             if found is not None and state in ("active", "closing"):
                 return found
             if self.spec.late_arrival and occurred_at_ms < arrived_at_ms:
@@ -464,3 +465,24 @@ class Chain:
         """Let go at once; what is journaled is safe."""
         self.open.stop()
         self.closed.stop()
+
+    def check(self) -> None:
+        """Assert every invariant of the chain and its periods; called throughout the tests. It holds whenever
+        another task runs.
+        """
+        self.open.check()
+        self.closed.check()
+        if self.open.is_stopped:
+            return
+        chain_id, open_serials = self.spec.chain_id, {a.record.serial for a in self.open}
+        assert not open_serials & set(self.closed), f"{chain_id}: open and closed at once"
+        for activation in (*self.open, *self.closed.values()):
+            assert activation.period_id == f"{chain_id}/{activation.record.serial}", activation.period_id
+        wanted = {r.serial for r in self.spec.records}
+        unheard = set() if self._unheard is None else {self._unheard.serial}
+        assert self._unheard is None or self._unheard.sealed
+        missing = wanted - open_serials - set(self.closed) - unheard
+        assert not missing, f"{chain_id}: periods {missing} are not hosted"
+        draining = {a.record.serial for a in self.open if a.state == "draining"}
+        stray = open_serials - wanted - draining
+        assert not stray, f"{chain_id}: nobody wants periods {stray}"

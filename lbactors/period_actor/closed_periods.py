@@ -158,3 +158,13 @@ class ClosedPeriods(Mapping[int, Activation]):
         self._loaded[record.serial] = writer
         reader.discard()
         return count
+
+    def check(self) -> None:
+        """Assert every invariant; called throughout the tests. It holds whenever another task runs."""
+        loading = {serial for serial, activation in self._loaded.items() if activation.state == "loading"}
+        assert loading == set(self._loading), f"tasks load {set(self._loading)}, loading are {loading}"
+        assert self._failed.keys() == self._failed_at_s.keys()
+        for serial, activation in self._loaded.items():
+            assert activation.record.serial == serial and activation.record.sealed, activation.period_id
+            assert activation.state in ("loading", "sealed"), f"{activation.period_id}: {activation.state}"
+            activation.check()

@@ -267,3 +267,15 @@ class OpenPeriods:
                 news = asyncio.create_task(self._news.wait())
                 await asyncio.wait([task, news], timeout=0.02, return_when=asyncio.FIRST_COMPLETED)
                 news.cancel()
+
+    def check(self) -> None:
+        """Assert every invariant; called throughout the tests. It holds whenever another task runs."""
+        if self._stopped:
+            return
+        order = [(a.record.starts_at_ms or 0, a.record.serial) for a in self._all]
+        assert order == sorted(set(order)), f"open periods out of order: {order}"
+        guarded = sorted(a.record.serial for a in self._all if a.state != "asleep")
+        assert sorted(self._tasks) == guarded, f"guards of {sorted(self._tasks)}, awake are {guarded}"
+        for activation in self._all:
+            assert activation.state != "sealed", f"{activation.period_id} is closed, and among the open ones"
+            activation.check()

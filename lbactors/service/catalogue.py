@@ -192,3 +192,13 @@ class Catalogue:
         elif collection == "profiles":
             tenant_id, player_id = split_tenant(doc_id)
             self._on_profile(tenant_id, player_id)
+
+    def check(self) -> None:
+        """Assert that what is known under several names is the same; called throughout the tests."""
+        assert self._keys_by_hash == {key.key_hash: key for key in self._keys.values()}
+        assert all(key.key_id == key_id for key_id, key in self._keys.items())
+        assert all(tenant.tenant_id == tenant_id for tenant_id, tenant in self._tenants.items())
+        for tenant_id, boards in self._boards.items():
+            for leaderboard_id, board in boards.items():
+                assert (board.tenant_id, board.leaderboard_id) == (tenant_id, leaderboard_id)
+        assert all(self._homes.values()), "a chain has a home without a name"

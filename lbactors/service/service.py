@@ -16,8 +16,9 @@ import structlog
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
 from lbactors.core.ids import in_chain
+from lbactors.core.lifecycle import state_of
 from lbactors.core.model import Board, Outcome, PeriodRecord, PeriodView, Reading, Row, Submission
-from lbactors.core.schedule import goes_on_after
+from lbactors.core.schedule import has_next_period
 from lbactors.documents import audit
 from lbactors.documents.entities import view_of_record
 from lbactors.documents.hidden_players import hidden_of
@@ -218,7 +219,7 @@ class Service:
         next_ms = None
         if later:
             next_ms = later[0].starts_at_ms
-        elif goes_on_after(timeframe, window, [record]):
+        elif has_next_period(timeframe, window, [record]):
             next_ms = record.ends_at_ms
         grace_ms = timeframe.late_grace_seconds * 1000
         return view_of_record(record, window, self.now_ms(), grace_ms, next_ms)
@@ -229,7 +230,7 @@ class Service:
         """A chain's periods, newest first, and how many there are in all (after the filter by state)."""
         records = await self._records(board.chain_id(window))
         now_ms, grace_ms = self.now_ms(), board.definition.timeframe.late_grace_seconds * 1000
-        chosen = [r for r in reversed(records) if state is None or r.state(now_ms, grace_ms) == state]
+        chosen = [r for r in reversed(records) if state is None or state_of(r, now_ms, grace_ms) == state]
         shown = chosen[offset : offset + limit]
         views = await asyncio.gather(*(self._view(board, window, r, records) for r in shown))
         return list(views), len(chosen)

@@ -19,7 +19,7 @@ from lbactors.documents.webhooks import (
     unpack_delivery,
     unpack_webhook,
 )
-from persistence.store import Store
+from persistence.store import Store, StoreError, scan_pages
 
 PAGE_DOCUMENTS = 2000
 WORDS = {letter: word for word, letter in STATES.items()}
@@ -33,7 +33,7 @@ class WebhookReader:
 
     async def webhooks(self, tenant_id: str) -> list[Webhook]:
         """A tenant's webhooks, oldest first."""
-        found = [unpack_webhook(body) for _, body in await self._scan("webhooks", f"{tenant_id}/", "", 0)]
+        found = [unpack_webhook(body) for _, body in await self._scan("webhooks", f"{tenant_id}/")]
         return sorted(found, key=lambda webhook: (webhook.created_at_ms, webhook.webhook_id))
 
     async def webhook(self, tenant_id: str, webhook_id: str) -> Webhook:
@@ -48,13 +48,13 @@ class WebhookReader:
     ) -> tuple[list[dict[str, Any]], int]:
         """Deliveries of a state (None: any), newest first, and how many there are."""
         ids: list[tuple[str, str]] = []
-        for letter in STATES.values() if state is None else (STATES[state],):
-            prefix = f"{letter}/{webhook.listener}/"
-            after, count = "", PAGE_DOCUMENTS
-            while count == PAGE_DOCUMENTS:
-                rows = await self._scan("deliveries", prefix, after, PAGE_DOCUMENTS)
-                ids += [(doc_id.removeprefix(prefix), letter) for doc_id, _ in rows]
-                after, count = rows[-1][0] if rows else "", len(rows)
+        try:
+            for letter in STATES.values() if state is None else (STATES[state],):
+                prefix = f"{letter}/{webhook.listener}/"
+                pages = scan_pages(self._store, "deliveries", prefix=prefix, page=PAGE_DOCUMENTS)
+                ids += [(i.removeprefix(prefix), letter) async for rows in pages for i, _ in rows]
+        except StoreError as error:
+            raise ApiError("storage_unavailable", str(error)) from error
         ids.sort(reverse=True)
         shown = ids[offset : offset + limit]
         names = [f"{letter}/{webhook.listener}/{name}" for name, letter in shown]
@@ -92,6 +92,6 @@ class WebhookReader:
         with storage_errors():
             return await self._store.get(collection, doc_ids)
 
-    async def _scan(self, collection: str, prefix: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+    async def _scan(self, collection: str, prefix: str) -> list[tuple[str, bytes]]:
         with storage_errors():
-            return await self._store.scan(collection, prefix=prefix, after=after, limit=limit)
+            return await self._store.scan(collection, prefix=prefix)

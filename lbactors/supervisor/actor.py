@@ -9,17 +9,20 @@ before may still write. So nothing is ever done on the memory of two of them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgpack
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.core.errors import ApiError
 from lbactors.core.packing import pack
 from lbactors.logs import configure_logs
 from lbactors.plugins import Plugins
+from lbactors.supervisor.commands.runner import CommandRunner
 from lbactors.supervisor.events.plugin_listeners import PluginListeners
-from lbactors.supervisor.supervisor import OWNER, Supervisor
+from lbactors.supervisor.state import OWNER
+from lbactors.supervisor.supervisor import Supervisor
 from lbactors.wire.actors import Actors
 from lbactors.wire.catalogue_feed import CatalogueVersion
 from lbactors.wire.commands import CommandCall, CommandReply
@@ -30,16 +33,18 @@ CLAIM_S = 15.0
 
 
 class SupervisorActor:
-    """`settings`: plain values, see `gateway.server.actor_settings`. Calls take and give bytes (msgpack).
+    """`settings`: `ActorSettings`, as they travel. Calls take and give bytes (msgpack).
 
     The constructor neither loads nor raises: an actor whose constructor fails is dead for good (law 5).
     """
 
-    def __init__(self, settings: dict[str, Any], connect: Callable[[], Actors]) -> None:
-        self.settings = settings
+    def __init__(self, settings: Mapping[str, Any], connect: Callable[[], Actors]) -> None:
+        self.settings = ActorSettings.from_wire(settings)
+        self.is_stopping = False  # the server ends; it stays so
         self._connect = connect
         self._store: Store | None = None
-        self._hooks: PluginListeners | None = None
+        self._plugin_listeners: PluginListeners | None = None
+        self._commands: CommandRunner | None = None  # of the last supervisor
         self._beginning: asyncio.Task[Supervisor] | None = None
         self.supervisor: Supervisor | None = None  # the last one that took an epoch
 
@@ -56,63 +61,69 @@ class SupervisorActor:
         beginning = self._beginning
         if beginning is None or not beginning.done() or beginning.cancelled():
             return False
-        return beginning.exception() is None and not beginning.result().is_over
+        return beginning.exception() is None and not beginning.result().state.is_over
 
     async def _begin(self) -> Supervisor:
         settings = self.settings
-        configure_logs(settings["log_level"])
+        configure_logs(settings.log_level)
         if self._store is None:
-            store = open_store(settings["store_url"])
-            store.expect(settings["store_id"])
+            store = open_store(settings.store_url)
+            store.expect(settings.store_id)
             await store.open()
             self._store = store
-        if self._hooks is None:
-            self._hooks = PluginListeners(Plugins.load(settings.get("plugins", "")))
+        if self._plugin_listeners is None:
+            self._plugin_listeners = PluginListeners(Plugins.load(settings.plugins))
         # The server renews it. A supervisor that outlived its server, on a cluster that goes on, must not
         # fence the supervisor of another one.
-        await self._store.claim(settings["server_id"], settings["server"], CLAIM_S)
+        await self._store.claim(settings.server_id, settings.server, CLAIM_S)
         last = self.supervisor
-        if last is not None and last.went_back:
+        if last is not None and last.state.went_back:
             highest = await self._store.ownership(OWNER)
-            if highest < last.epoch:
+            if highest < last.state.epoch:
                 raise StoreWentBack(
-                    f"{WENT_BACK}: the supervisor's epoch was {last.epoch}, and the store knows {highest}"
+                    f"{WENT_BACK}: the supervisor's epoch was {last.state.epoch}, the store knows {highest}"
                 )
         epoch = await self._store.take_ownership(OWNER)
-        self.supervisor = Supervisor(settings, self._connect(), self._store, self._hooks, epoch)
+        self.supervisor = supervisor = Supervisor(
+            settings, self._connect(), self._store, self._plugin_listeners, epoch
+        )
+        supervisor.hosting.is_stopping = self.is_stopping
+        self._commands = CommandRunner(supervisor)
         try:
-            await self.supervisor.begin()
+            await supervisor.load()
+            await self._commands.first_start()
+            await supervisor.begin()
         except BaseException:
-            self.supervisor.end()
+            supervisor.state.end()
             raise
-        return self.supervisor
+        return supervisor
 
     # Calls of gateways ----------------------------------------------------------------------------------
 
     async def watch(self, payload: bytes) -> bytes:
-        """`CatalogueVersion` -> `News`, see `Supervisor.watch`."""
+        """`CatalogueVersion` -> `News`, see `Feed.watch`."""
         supervisor = await self.start()
-        return pack(await supervisor.watch(*CatalogueVersion(*msgpack.unpackb(payload))))
+        return pack(await supervisor.state.feed.watch(*CatalogueVersion(*msgpack.unpackb(payload))))
 
     async def current_version(self) -> bytes:
         """`CatalogueVersion`."""
         supervisor = await self.start()
-        return pack(CatalogueVersion(supervisor.epoch, supervisor.version))
+        return pack(CatalogueVersion(supervisor.state.epoch, supervisor.state.feed.version))
 
     async def command(self, payload: bytes) -> bytes:
         """`CommandCall` -> `CommandReply`, or an error."""
         call = CommandCall.from_wire(msgpack.unpackb(payload))
         try:
             supervisor = await self.start()
-            status, body = await supervisor.command(
-                call.name, call.tenant_id, call.args, call.idempotency, call.who
-            )
+            runner = self._commands
+            assert runner is not None
+            status, body = await runner.run(call.name, call.tenant_id, call.args, call.idempotency, call.who)
         except ApiError as error:
             return pack(CommandReply.error_to_wire(error))
         except StoreError as error:
             failed = ApiError("storage_unavailable", str(error))
             return pack(CommandReply.error_to_wire(failed))
-        shown_by = CatalogueVersion(supervisor.epoch, supervisor.version)
+        shown_by = CatalogueVersion(supervisor.state.epoch, supervisor.state.feed.version)
         return pack(CommandReply(status, body, shown_by).to_wire())
 
     async def report(self, name: bytes) -> bytes:
@@ -124,7 +135,7 @@ class SupervisorActor:
         """A gateway needs chains that are dormant; the `CatalogueVersion` that has their home."""
         supervisor = await self.start()
         await supervisor.rouse(name.decode())
-        return pack(CatalogueVersion(supervisor.epoch, supervisor.version))
+        return pack(CatalogueVersion(supervisor.state.epoch, supervisor.state.feed.version))
 
     async def status(self, brief: bytes = b"") -> bytes:
         """For operators, see `Supervisor.status`."""
@@ -133,8 +144,9 @@ class SupervisorActor:
 
     async def stop(self) -> bytes:
         """The end of the server: every period saved, every actor let go."""
-        self.settings["stopping"] = True
+        self.is_stopping = True
         if self.supervisor is not None:  # else nothing ever started
+            self.supervisor.hosting.is_stopping = True
             await self.supervisor.stop()
         if self._store is not None:
             await self._store.close()

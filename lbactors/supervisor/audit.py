@@ -32,11 +32,11 @@ from lbactors.documents.audit import (
     doc_id,
     scan_records,
 )
+from lbactors.supervisor.state import SupervisorState
 from persistence.store import Change, StoreError
 
 if TYPE_CHECKING:
     from lbactors.supervisor.command_plan import CommandPlan
-    from lbactors.supervisor.supervisor import Supervisor
 
 STEP_BACK = 60_000 * PER_MS  # a clock that steps back by less than a minute does not reorder the log
 TRIMMED_AT_ONCE = 500
@@ -51,15 +51,15 @@ log = structlog.get_logger("audit")
 class Audit:
     """The supervisor's pen. `record` numbers within one process; the epoch tells processes apart."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.s = supervisor
+    def __init__(self, state: SupervisorState) -> None:
+        self.state = state
         self._last = 0
 
     def record(
         self, tenant_id: str, who: Who | None, act: str, target: str, details: dict[str, Any]
     ) -> Change:
         """One record, for the caller's commit. details: small and JSON-ready, see `Audited`."""
-        at_ms = self.s.clock.now_ms()
+        at_ms = self.state.clock.now_ms()
         number = at_ms * PER_MS
         if number <= self._last < number + STEP_BACK:
             number = self._last + 1
@@ -76,7 +76,7 @@ class Audit:
             list(who),
             rest,
         ]
-        return Change(AUDIT, doc_id(tenant_id, number, self.s.epoch), bytes(msgpack.packb(body)))
+        return Change(AUDIT, doc_id(tenant_id, number, self.state.epoch), bytes(msgpack.packb(body)))
 
     def of_command(
         self, name: str, tenant_id: str, args: dict[str, Any], planned: CommandPlan, who: Who | None
@@ -93,18 +93,18 @@ class Audit:
 
     async def trim(self) -> int:
         """Delete a bounded number of records of every tenant that are too old; how many. ApiError."""
-        before_ms = self.s.clock.now_ms() - self.s.settings.get("audit_retain_days", 400) * DAY_MS
+        before_ms = self.state.clock.now_ms() - self.state.settings.audit_retain_days * DAY_MS
         gone = 0
-        for tenant_id in list(self.s.documents["tenants"]):
+        for tenant_id in list(self.state.documents["tenants"]):
             after = f"{tenant_id}/{LAST - before_ms * PER_MS:017d}-"
             try:
-                found = await self.s.store.scan(
+                found = await self.state.store.scan(
                     AUDIT, prefix=f"{tenant_id}/", after=after, limit=TRIMMED_AT_ONCE
                 )
             except StoreError as error:
                 raise ApiError("storage_unavailable", str(error)) from error
             if found:
-                await self.s.commit([Change(AUDIT, i, None) for i, _ in found])
+                await self.state.commit([Change(AUDIT, i, None) for i, _ in found])
             gone += len(found)
         return gone
 
@@ -121,7 +121,7 @@ class Audit:
     async def erase(self, tenant_id: str, player_id: str, anonymous_id: str) -> list[Change]:
         """Records with a player's id taken out of them, for the caller's commit. StoreError."""
         changes = []
-        async for found_id, body in scan_records(self.s.store, tenant_id, ""):
+        async for found_id, body in scan_records(self.state.store, tenant_id, ""):
             if player_id.encode() not in body:
                 continue
             new = bytes(msgpack.packb(anonymised(msgpack.unpackb(body), player_id, anonymous_id)))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from zlib import crc32
 
-from lbactors.core import placement, schedule
+from lbactors.core import lifecycle, placement, schedule
 from lbactors.core.definition import Rules
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.timeframe import Span, next_span
@@ -56,7 +56,7 @@ class ChainState:
             self.records,
             self.next_serial,
             now_ms,
-            goes_on=self.wanted,
+            wanted=self.wanted,
             spread=self.spread,
         )
 
@@ -78,15 +78,29 @@ class ChainState:
     def record(self, serial: int) -> PeriodRecord:
         return next(r for r in self.records if r.serial == serial)
 
-    def tenancy(self) -> placement.Tenancy:
-        """What the planner needs to know to find a home."""
+    def check(self) -> None:
+        """Assert every invariant; called throughout the tests. It holds whenever another task runs."""
+        assert self.chain_id == self.board.chain_id(self.window)
+        serials = [r.serial for r in self.records]
+        assert serials == sorted(set(serials)), f"{self.chain_id}: records out of order: {serials}"
+        assert len({r.key for r in self.records}) == len(serials), f"{self.chain_id}: a key stands twice"
+        assert self.next_serial > max(serials, default=0), f"{self.chain_id}: a serial would be used again"
+        for record in self.records:
+            lifecycle.check_record(record)
+        endless = [r.serial for r in self.records[:-1] if r.ends_at_ms is None]
+        assert not endless, f"{self.chain_id}: others follow {endless}, which have no end"
+        assert all(seq > 0 for seq in self.floors.values()), self.floors
+        assert self.home or not self.records, f"{self.chain_id} has periods and no home"
+
+    def load(self) -> placement.ChainLoad:
+        """What placement needs to know to find it a home."""
         dedicated = self.board.definition.placement == "dedicated" and self.wanted
-        return placement.Tenancy(self.chain_id, self.rate_per_s, dedicated)
+        return placement.ChainLoad(self.chain_id, self.rate_per_s, dedicated)
 
     def spec(self) -> ChainSpec:
         definition = self.board.definition
         sealed = [r for r in self.records if r.sealed]
-        more = self.wanted and schedule.goes_on_after(definition.timeframe, self.window, self.records)
+        more = self.wanted and schedule.has_next_period(definition.timeframe, self.window, self.records)
         return ChainSpec(
             self.chain_id,
             self.window,
@@ -104,7 +118,7 @@ class ChainState:
             },
             self.awake,
             definition.timeframe.late_submissions == "arrival",
-            schedule.owing(self.records),
+            lifecycle.owing_ids(self.records),
         )
 
 

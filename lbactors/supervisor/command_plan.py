@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from lbactors.core.errors import ApiError, invalid, invalid_from
-from lbactors.core.model import Tenant
+from lbactors.core.errors import invalid, invalid_from
 from lbactors.documents.audit import Audited
-from lbactors.documents.entities import unpack_tenant
 from persistence.store import Change
-
-if TYPE_CHECKING:
-    from lbactors.supervisor.supervisor import Supervisor
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -34,14 +29,6 @@ class CommandPlan(NamedTuple):
     remember: dict[str, Any] | None = None
     audited: Audited | None = None
     outcome: dict[str, Any] | None = None
-
-
-def require_tenant(supervisor: Supervisor, tenant_id: str) -> Tenant:
-    """ApiError tenant_not_found."""
-    body = supervisor.documents["tenants"].get(tenant_id)
-    if body is None:
-        raise ApiError("tenant_not_found", f"no tenant '{tenant_id}'")
-    return unpack_tenant(body)
 
 
 def parse(model: type[M], data: Any) -> M:

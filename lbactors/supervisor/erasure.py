@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgpack
 import structlog
@@ -19,15 +19,18 @@ from lbactors.core.errors import ApiError
 from lbactors.documents.audit import Audited, anonymised
 from lbactors.documents.entities import pack_key, unpack_key
 from lbactors.documents.hidden_players import SHOWN
+from lbactors.supervisor.audit import Audit
 from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.command_plan import CommandPlan
-from lbactors.supervisor.commands.reviews import erase_reviews
-from lbactors.supervisor.rewards.granting import erase_rewards
+from lbactors.supervisor.events.erasure import erased_bodies
+from lbactors.supervisor.hidden_players import HiddenPlayers
+from lbactors.supervisor.hosting import Hosting
+from lbactors.supervisor.purging import Purging
+from lbactors.supervisor.reviews import Reviews
+from lbactors.supervisor.rewards.granting import Granting
+from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.requests import Erase
-from persistence.store import Change, StoreError
-
-if TYPE_CHECKING:
-    from lbactors.supervisor.supervisor import Supervisor
+from persistence.store import Change, StoreError, scan_pages
 
 CHAINS_AT_ONCE = 8
 CHUNK = 500  # documents read at a time
@@ -39,15 +42,30 @@ log = structlog.get_logger("erasure")
 class Erasure:
     """Two steps of one command; see `CommandRunner`."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.s = supervisor
+    def __init__(
+        self,
+        state: SupervisorState,
+        hosting: Hosting,
+        purging: Purging,
+        hidden_players: HiddenPlayers,
+        granting: Granting,
+        reviews: Reviews,
+        audit: Audit,
+    ) -> None:
+        self.state = state
+        self.hosting = hosting
+        self.purging = purging
+        self.hidden_players = hidden_players
+        self.granting = granting
+        self.reviews = reviews
+        self.audit = audit
 
     async def erase_in_periods(self, tenant_id: str, player_id: str) -> dict[str, Any]:
         """Forget a player in all periods; what the second step needs to know of it. ApiError."""
         anonymous_id = f"erased-{secrets.token_hex(8)}"
-        await self.s.purging.drop()  # what a purge had to leave for later may hold the player, too
+        await self.purging.drop()  # what a purge had to leave for later may hold the player, too
         limit = asyncio.Semaphore(CHAINS_AT_ONCE)
-        chains = [c for c in self.s.chains.values() if c.board.tenant_id == tenant_id and c.records]
+        chains = [c for c in self.state.chains.values() if c.board.tenant_id == tenant_id and c.records]
         erased = sum(
             await asyncio.gather(*(self._erase(chain, player_id, anonymous_id, limit) for chain in chains))
         )
@@ -57,12 +75,12 @@ class Erasure:
         self, tenant_id: str, _: str | None, player_id: str, anonymous_id: str, erased: int
     ) -> CommandPlan:
         """Forget a player in all documents. player_not_found if nothing but the audit log named him."""
-        await self.s.purging.drop()  # of what was purged since
+        await self.purging.drop()  # of what was purged since
         doc_id = f"{tenant_id}/{player_id}"
-        (profile,) = await self.s.store.get("profiles", [doc_id])
-        hidden = self.s.moderation.hidden(tenant_id, player_id)
-        changes = await erase_rewards(self.s, tenant_id, player_id, anonymous_id)
-        changes += await erase_reviews(self.s, tenant_id, player_id)
+        (profile,) = await self.state.store.get("profiles", [doc_id])
+        hidden = self.hidden_players.hidden(tenant_id, player_id)
+        changes = await self.granting.erase(tenant_id, player_id, anonymous_id)
+        changes += await self.reviews.erase(tenant_id, player_id)
         changes += await self._documents(tenant_id, player_id, anonymous_id)
         if profile is not None:
             changes.append(Change("profiles", doc_id, None))
@@ -70,13 +88,14 @@ class Erasure:
             changes.append(Change("hidden", doc_id, None))
         if not changes and erased == 0:
             raise ApiError("player_not_found", f"no player '{player_id}'")
-        changes += await self.s.events.erase(tenant_id, player_id, anonymous_id)
-        changes += await self.s.audit.erase(tenant_id, player_id, anonymous_id)
+        changes += await erased_bodies(self.state.store, tenant_id, player_id, anonymous_id)
+        changes += await self.audit.erase(tenant_id, player_id, anonymous_id)
 
         async def act() -> None:
-            await self.s.moderation.apply(tenant_id, player_id, [c for c in changes if c.doc_id == doc_id])
+            self.hidden_players.apply(tenant_id, player_id, [c for c in changes if c.doc_id == doc_id])
+            await self.hosting.tell_all_who_is_hidden()
             if not await self._scrubbed():
-                self.s._keep(self._scrub())
+                self.state.spawn(self._scrub())
 
         told = Audited("player.erase", anonymous_id, {"player_id": anonymous_id, "entries": erased})
         body = {"player_id": player_id, "erased_entries": erased}
@@ -85,7 +104,7 @@ class Erasure:
     async def _scrubbed(self) -> bool:
         """Whether the store could see to it that deleted bytes are gone."""
         try:
-            return await self.s.store.scrub()
+            return await self.state.store.scrub()
         except StoreError as error:
             log.warning("deleted bytes are still there", error=str(error))
             return False
@@ -104,9 +123,9 @@ class Erasure:
         request = Erase(chain.chain_id, player_id, anonymous_id)
         async with limit, chain.lock:
             try:
-                return int(await self.s.hosting.change(chain, "erase", request))
+                return int(await self.hosting.change(chain, "erase", request))
             except ApiError:
-                if self.s.hosting.knows(chain):
+                if self.state.knows(chain):
                     raise
                 return 0  # purged meanwhile
 
@@ -117,7 +136,7 @@ class Erasure:
             at_ms, digest, status, answer = msgpack.unpackb(body)
             new = [at_ms, digest, status, anonymised(answer, player_id, anonymous_id)]
             changes.append(Change("idempotency", found_id, bytes(msgpack.packb(new))))
-        for key_id, body in self.s.documents["keys"].items():
+        for key_id, body in self.state.documents["keys"].items():
             key = unpack_key(body)
             if key.tenant_id == tenant_id and key.player_id == player_id:
                 gone = key._replace(status="deleted", player_id=anonymous_id, name=anonymous_id)
@@ -127,13 +146,5 @@ class Erasure:
     async def _mentioning(self, collection: str, tenant_id: str, player_id: str) -> list[tuple[str, bytes]]:
         """A tenant's documents whose bytes contain the id. StoreError."""
         name = player_id.encode()
-        found: list[tuple[str, bytes]] = []
-        after = ""
-        while True:
-            some: list[tuple[str, Any]] = await self.s.store.scan(
-                collection, prefix=f"{tenant_id}/", after=after, limit=CHUNK
-            )
-            found += [(i, body) for i, body in some if name in body]
-            if len(some) < CHUNK:
-                return found
-            after = some[-1][0]
+        pages = scan_pages(self.state.store, collection, prefix=f"{tenant_id}/", page=CHUNK)
+        return [(found_id, body) async for rows in pages for found_id, body in rows if name in body]

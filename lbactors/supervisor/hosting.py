@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 import msgpack
 import structlog
@@ -25,13 +25,15 @@ from lbactors.core.errors import ApiError
 from lbactors.core.model import Reading
 from lbactors.core.packing import pack
 from lbactors.supervisor.chain_state import ChainState
+from lbactors.supervisor.hidden_players import HiddenPlayers
+from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.actors import Actor, ActorGone, Actors, Unanswered
-from lbactors.wire.catalogue_feed import INCARNATIONS
+from lbactors.wire.catalogue_feed import INCARNATIONS, FeedChange
 from lbactors.wire.chain_spec import HostedDigest
 from lbactors.wire.ping import ChainPing, Ping
 from lbactors.wire.reads import Query, ReadAnswer, ReadOp
 from lbactors.wire.replies import NOT_HERE, VALUE, Reply
-from lbactors.wire.requests import Host, Moderate, Release
+from lbactors.wire.requests import Host, Release
 from persistence.store import Change
 
 CALL_TIMEOUT_S = 30.0
@@ -44,42 +46,44 @@ PREFIX = "period-"  # of period actors' names
 
 log = structlog.get_logger("supervisor")
 
-Keep = Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
 
+class ActorState:
+    """A period actor as the supervisor knows it."""
 
-class HiddenLists(Protocol):
-    """What actors must know before they host (`lbactors.supervisor.hidden_players.HiddenPlayers`)."""
-
-    version: int
-
-    def since(self, version: int) -> Moderate: ...
+    def __init__(self, ref: Actor) -> None:
+        self.ref = ref
+        self.incarnation = ""
+        self.chains: set[str] = set()
+        self.last_ping: Ping | None = None  # None while it is away
+        self.lock = asyncio.Lock()
+        self.observed_at_s = 0.0
+        self.quiet_since_s = time.monotonic()  # nothing of it was awake since then
+        self.moderated = 0  # version of the hidden players that it was told
+        self.is_emptied = False  # chains are on their way from here
+        self.hosted: dict[str, int] = {}  # chain -> version of the spec that it took
 
 
 class Hosting:
-    """See the module's docstring. chains: all of the supervisor's, by id. keep: runs something beside.
-    publish: tells gateways. commit: makes documents durable, then tells gateways.
-    """
+    """See the module's docstring. cluster: where actors come from."""
 
-    def __init__(
-        self,
-        settings: dict[str, Any],
-        cluster: Actors,
-        chains: dict[str, ChainState],
-        keep: Keep,
-        publish: Callable[[Iterable[tuple[str, str, bytes | None]]], None],
-        commit: Callable[[list[Change]], Awaitable[None]],
-    ) -> None:
-        self.settings = settings
+    def __init__(self, state: SupervisorState, cluster: Actors, hidden_players: HiddenPlayers) -> None:
+        self.state = state
         self.cluster = cluster
-        self.chains = chains
+        self.hidden_players = hidden_players
         self.actors: dict[str, ActorState] = {}
-        self.keep = keep
-        self.publish = publish
-        self.commit = commit
-        self.moderation: HiddenLists | None = None
         self.dormant: dict[str, set[str]] = {}  # chains of actors that do not run: nobody uses them
         self.homing = asyncio.Lock()  # held while chains become dormant or get a home again
+        self.is_stopping = False  # the server ends: what dies now is not made again
         self._number = 0  # of the newest actor
+        state.feed.add_source(self._incarnations)
+
+    def _incarnations(self) -> Iterable[FeedChange]:
+        """Which process each actor is, for gateways; empty where it does not run."""
+        for name, actor in self.actors.items():
+            if actor.incarnation:
+                yield FeedChange(INCARNATIONS, name, actor.incarnation.encode())
+        for name in self.dormant:
+            yield FeedChange(INCARNATIONS, name, b"")
 
     def restore(self, awake: Iterable[str]) -> None:
         """Know again which chain lives where, from the chains' homes. awake: actors to start again at once;
@@ -87,7 +91,7 @@ class Hosting:
         """
         running = {name for name in self.cluster.period_actors() if name.startswith(PREFIX)}
         live = running | set(awake)
-        for chain in self.chains.values():
+        for chain in self.state.chains.values():
             if chain.home in live:
                 self.actor(chain.home).chains.add(chain.chain_id)
             elif chain.home:
@@ -97,22 +101,18 @@ class Hosting:
         numbers = [name.removeprefix(PREFIX) for name in (*self.actors, *self.dormant)]
         self._number = max((int(n) for n in numbers if n.isdigit()), default=0)
 
-    def knows(self, chain: ChainState) -> bool:
-        """Whether a chain is one of those that there are: it was not purged."""
-        return self.chains.get(chain.chain_id) is chain
-
     def all_hosted(self) -> bool:
         """Whether every chain that has periods is where it should be, as it should be."""
         return all(
             c.home in self.dormant
             or (c.home in self.actors and self.actors[c.home].hosted.get(c.chain_id, -1) >= c.version)
-            for c in self.chains.values()
+            for c in self.state.chains.values()
             if c.records
         )
 
     def settle(self, chain: ChainState) -> Change:
         """Choose a home for a chain; the change that makes it known."""
-        name = placement.place(self.tenancies(), self.budget()) or self.new_name()
+        name = placement.place(self.chain_loads(), self.budget()) or self.new_name()
         self.actor(name).chains.add(chain.chain_id)
         chain.home = name
         self.start_spares()
@@ -123,31 +123,31 @@ class Hosting:
         self._number += 1
         return f"{PREFIX}{self._number}"
 
-    def tenancies(self) -> dict[str, list[placement.Tenancy]]:
-        """Who lives in which actor that runs."""
-        known = self.chains
+    def chain_loads(self) -> dict[str, list[placement.ChainLoad]]:
+        """Who lives in which actor that runs, with its load."""
+        known = self.state.chains
 
-        def tenancy(chain_id: str) -> placement.Tenancy:
+        def load(chain_id: str) -> placement.ChainLoad:
             chain = known.get(chain_id)  # one that is just being made is not there yet, and has its place
-            return chain.tenancy() if chain is not None else placement.Tenancy(chain_id, 0.0, False)
+            return chain.load() if chain is not None else placement.ChainLoad(chain_id, 0.0, False)
 
-        return {name: [tenancy(c) for c in actor.chains] for name, actor in self.actors.items()}
+        return {name: [load(c) for c in actor.chains] for name, actor in self.actors.items()}
 
     def actor(self, name: str) -> ActorState:
         actor = self.actors.get(name)
         if actor is None:
-            ref = self.cluster.period_actor(name, self.settings)
+            ref = self.cluster.period_actor(name, self.state.settings)
             actor = self.actors[name] = ActorState(ref)
         return actor
 
     def budget(self) -> int:
         """Period actors that may run at once (law 9)."""
-        return max(self.cluster.cores() * int(self.settings["actors_per_core"]), 1)
+        return max(self.cluster.cores() * self.state.settings.actors_per_core, 1)
 
     def start_spares(self) -> None:
         """Have as many idle actors running as the settings ask for, within the budget."""
         idle = sum(1 for a in self.actors.values() if not a.chains)
-        while idle < self.settings["spare_actors"] and len(self.actors) < self.budget():
+        while idle < self.state.settings.spare_actors and len(self.actors) < self.budget():
             self.actor(self.new_name())
             idle += 1
 
@@ -168,17 +168,17 @@ class Hosting:
             chain_ids = self.dormant.get(name)
             if chain_ids is None:
                 return
-            chains = [self.chains[c] for c in sorted(chain_ids) if c in self.chains]
+            chains = [self.state.chains[c] for c in sorted(chain_ids) if c in self.state.chains]
             # Among those that run, if any does: a process start takes a second or two, and somebody waits.
-            up = {n: t for n, t in self.tenancies().items() if self.actors[n].incarnation}
-            to = placement.place(up, len(up)) if up else placement.place(self.tenancies(), self.budget())
+            up = {n: t for n, t in self.chain_loads().items() if self.actors[n].incarnation}
+            to = placement.place(up, len(up)) if up else placement.place(self.chain_loads(), self.budget())
             to = to or self.new_name()
             self.actor(to).chains.update(c.chain_id for c in chains)  # may fail: then they stay dormant
             del self.dormant[name]
             for chain in chains:
                 chain.home = to
             log.info("dormant chains have a home again", chains=len(chains), home=name, to=to)
-            await self.commit([Change("homes", c.chain_id, to.encode()) for c in chains])
+            await self.state.commit([Change("homes", c.chain_id, to.encode()) for c in chains])
         self.start_spares()
         await self.host([c for c in chains if c.records], wait=False)
 
@@ -187,7 +187,7 @@ class Hosting:
         try:
             return msgpack.unpackb(await actor.ref.call(method, pack(request), timeout_s=CALL_TIMEOUT_S))
         except (ActorGone, TimeoutError) as error:
-            self.keep(self.probe(actor.ref.name))
+            self.state.spawn(self.probe(actor.ref.name))
             raise Unanswered("period_loading", f"{actor.ref.name} is away: {error}") from error
 
     async def host(self, chains: list[ChainState], *, wait: bool) -> None:
@@ -200,8 +200,8 @@ class Hosting:
             if actor is None:
                 continue  # dormant: they are hosted when somebody needs them
             try:
-                await self.moderate(actor)
-                group = [c for c in group if self.knows(c)]  # the others were purged meanwhile
+                await self.tell_who_is_hidden(actor)
+                group = [c for c in group if self.state.knows(c)]  # the others were purged meanwhile
                 versions = {c.chain_id: c.version for c in group}
                 request = Host([c.spec() for c in group], wait, actor.moderated)
                 replies = await self.call(actor, "host", request.to_wire())
@@ -211,20 +211,20 @@ class Hosting:
                 if Reply.from_wire(reply).status == VALUE:
                     actor.hosted[chain.chain_id] = versions[chain.chain_id]
 
-    async def moderate(self, actor: ActorState) -> None:
+    async def tell_who_is_hidden(self, actor: ActorState) -> None:
         """Tell an actor which players are hidden, as far as it does not know. ApiError."""
-        while self.moderation is not None and actor.moderated < self.moderation.version:
-            request = self.moderation.since(actor.moderated)
+        while actor.moderated < self.hidden_players.version:
+            request = self.hidden_players.changes_since(actor.moderated)
             await self.call(actor, "moderate", request)
             actor.moderated = request.version
 
-    async def moderate_all(self) -> None:
+    async def tell_all_who_is_hidden(self) -> None:
         """Tell all actors; those that are away hear it when they are back."""
 
         async def one(actor: ActorState) -> None:
             try:
                 async with asyncio.timeout(TOLD_WITHIN_S):
-                    await self.moderate(actor)
+                    await self.tell_who_is_hidden(actor)
             except (ApiError, TimeoutError) as error:
                 log.warning("not told who is hidden", actor=actor.ref.name, error=repr(error))
 
@@ -241,7 +241,7 @@ class Hosting:
             loading = reply.error is not None and reply.error.code == "period_loading"
             if attempt > CHANGE_ATTEMPTS or not (loading or reply.status == NOT_HERE):
                 return reply.result()
-            if not self.knows(chain):
+            if not self.state.knows(chain):
                 raise ApiError("leaderboard_not_found", "purged meanwhile")
             if loading:
                 await asyncio.sleep(CHANGE_PAUSE_S)
@@ -285,9 +285,9 @@ class Hosting:
                 packed = await actor.ref.call("ping", timeout_s=PING_TIMEOUT_S)
             except ActorGone as error:
                 actor.last_ping = None
-                if error.for_good and not self.settings.get("stopping"):
+                if error.for_good and not self.is_stopping:
                     log.error("period actor is dead for good; a new one is made", actor=name)
-                    actor.ref = self.cluster.period_actor(name, self.settings)
+                    actor.ref = self.cluster.period_actor(name, self.state.settings)
                 return
             except TimeoutError:
                 return
@@ -296,14 +296,16 @@ class Hosting:
                 actor.incarnation = ping.incarnation
                 actor.hosted.clear()
                 actor.moderated = 0
-                self.publish([(INCARNATIONS, name, actor.incarnation.encode())])
+                self.state.feed.publish([FeedChange(INCARNATIONS, name, actor.incarnation.encode())])
             actor.last_ping = ping
             self._observe(actor, ping)
             try:
-                await self.moderate(actor)
+                await self.tell_who_is_hidden(actor)
             except ApiError:
                 return
-            wanted = [c for c in (self.chains.get(i) for i in actor.chains) if c is not None and c.records]
+            wanted = [
+                c for c in (self.state.chains.get(i) for i in actor.chains) if c is not None and c.records
+            ]
             if ping.hosted == HostedDigest.of((c.chain_id, c.version) for c in wanted):
                 actor.hosted = {c.chain_id: c.version for c in wanted}
                 return
@@ -325,7 +327,7 @@ class Hosting:
         weight = min(elapsed_s / RATE_S, 1.0)
         actor.observed_at_s = now_s
         for chain_id in actor.chains:
-            chain = self.chains.get(chain_id)
+            chain = self.state.chains.get(chain_id)
             if chain is None or chain_id not in actor.hosted:
                 continue
             seen = ping.chains.get(chain_id)
@@ -354,7 +356,7 @@ class Hosting:
         for name in (*sorted(self.actors), *sorted(self.dormant)):
             actor = self.actors.get(name)
             ping = actor.last_ping if actor is not None else None
-            chains = [c for c in map(self.chains.get, sorted(self.chains_of(name))) if c is not None]
+            chains = [c for c in map(self.state.chains.get, sorted(self.chains_of(name))) if c is not None]
             awake = ping.chains if ping is not None else {}
             found.append(
                 {
@@ -364,13 +366,36 @@ class Hosting:
                     "placed": len(chains),
                     "awake": sum(c.awake for c in chains) if actor is not None else 0,
                     "rate_per_s": round(sum(c.rate_per_s for c in chains), 1),
-                    "reserved": placement.is_reserved([c.tenancy() for c in chains]),
+                    "reserved": placement.is_reserved([c.load() for c in chains]),
                     "chains": {c.chain_id: awake.get(c.chain_id, ChainPing(c.version)) for c in chains}
                     if with_chains
                     else {},
                 }
             )
         return found
+
+    def check(self) -> None:
+        """Assert that every chain with a home has its place there and nowhere else; called throughout the
+        tests. It holds whenever another task runs, from `restore` on; only a chain that is just being moved,
+        under its lock, has no place meanwhile.
+        """
+        assert not self.actors.keys() & self.dormant.keys(), "an actor runs and is dormant"
+        placed = {name: actor.chains for name, actor in self.actors.items()} | self.dormant
+        homes: dict[str, str] = {}
+        for name, chain_ids in placed.items():
+            for chain_id in chain_ids:
+                assert chain_id not in homes, f"{chain_id} lives in {homes[chain_id]} and in {name}"
+                homes[chain_id] = name
+        for chain_id, chain in self.state.chains.items():
+            assert chain.chain_id == chain_id
+            if not chain.lock.locked() or chain_id in homes:
+                found = homes.get(chain_id, "")
+                assert found == chain.home, f"{chain_id}: its home is {chain.home!r}, it lives in {found!r}"
+        for name, actor in self.actors.items():
+            assert actor.ref.name == name
+            for chain_id, version in actor.hosted.items():
+                known = self.state.chains.get(chain_id)
+                assert known is None or version <= known.version, f"{chain_id} is hosted from the future"
 
     async def stop(self) -> None:
         """Every period saved, every actor let go."""
@@ -383,19 +408,3 @@ class Hosting:
             self.cluster.kill(actor.ref)
 
         await asyncio.gather(*(one(actor) for actor in self.actors.values()))
-
-
-class ActorState:
-    """A period actor as the supervisor knows it."""
-
-    def __init__(self, ref: Actor) -> None:
-        self.ref = ref
-        self.incarnation = ""
-        self.chains: set[str] = set()
-        self.last_ping: Ping | None = None  # None while it is away
-        self.lock = asyncio.Lock()
-        self.observed_at_s = 0.0
-        self.quiet_since_s = time.monotonic()  # nothing of it was awake since then
-        self.moderated = 0  # version of the hidden players that it was told
-        self.is_emptied = False  # chains are on their way from here
-        self.hosted: dict[str, int] = {}  # chain -> version of the spec that it took

@@ -16,7 +16,6 @@ a new epoch for a period that it had not used yet.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import msgpack
 import structlog
@@ -25,13 +24,11 @@ from lbactors.core.errors import ApiError
 from lbactors.core.model import Board
 from lbactors.documents.entities import Mark
 from lbactors.supervisor.chain_state import ChainState, chains_of
-from lbactors.supervisor.commands.reviews import purge_reviews
-from lbactors.supervisor.hosting import TOLD_WITHIN_S
-from lbactors.supervisor.rewards.retention import purge_changes
+from lbactors.supervisor.hosting import TOLD_WITHIN_S, Hosting
+from lbactors.supervisor.reviews import Reviews
+from lbactors.supervisor.rewards.retention import RewardRetention, purge_changes
+from lbactors.supervisor.state import SupervisorState
 from persistence.store import Change, StoreError
-
-if TYPE_CHECKING:
-    from lbactors.supervisor.supervisor import Supervisor
 
 COLLECTION = "purged"
 AGAIN_S = 2.0  # after a try that failed: the store is away, or an actor
@@ -42,8 +39,17 @@ log = structlog.get_logger("supervisor")
 class Purging:
     """One for each supervisor."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.s = supervisor
+    def __init__(
+        self,
+        state: SupervisorState,
+        hosting: Hosting,
+        reviews: Reviews,
+        reward_retention: RewardRetention,
+    ) -> None:
+        self.state = state
+        self.hosting = hosting
+        self.reviews = reviews
+        self.reward_retention = reward_retention
         self._wake = asyncio.Event()
         self._purged: dict[str, ChainState] = {}  # by id: something may be under way for them
 
@@ -51,14 +57,14 @@ class Purging:
         """What the commit that purges leaderboards has to hold; memory lets go of them now, so nothing may
         come between. StoreError.
         """
-        changes = [change for board in boards for change in await purge_reviews(self.s, board)]
+        changes = [change for board in boards for change in await self.reviews.purge(board)]
         for board in boards:
             doc_id = f"{board.tenant_id}/{board.leaderboard_id}"
-            del self.s.boards[doc_id]
+            del self.state.boards[doc_id]
             changes.append(Change("leaderboards", doc_id, None))
-            for chain in chains_of(self.s.chains, board):
+            for chain in chains_of(self.state.chains, board):
                 chain_id = chain.chain_id
-                self._purged[chain_id] = self.s.chains.pop(chain_id)
+                self._purged[chain_id] = self.state.chains.pop(chain_id)
                 mark = Mark(chain.records[0].serial if chain.records else 1, chain.next_serial)
                 changes.append(Change(COLLECTION, chain_id, bytes(msgpack.packb(list(mark)))))
                 changes.append(Change("homes", chain_id, None))
@@ -68,10 +74,10 @@ class Purging:
 
     async def begin(self) -> None:
         """After that commit. What fails is done later."""
-        self.s.rewards.retention.look()
+        self.reward_retention.look()
         try:
             async with asyncio.timeout(TOLD_WITHIN_S):
-                await self.s.hosting.release(list(self._purged))
+                await self.hosting.release(list(self._purged))
         except (ApiError, TimeoutError) as error:
             log.warning("an actor may still host purged leaderboards", error=str(error))
         try:
@@ -87,15 +93,15 @@ class Purging:
             await self._drop(chain_id, mark)
 
     async def _marks(self) -> dict[str, Mark]:
-        rows = await self.s.store.scan(COLLECTION)
+        rows = await self.state.store.scan(COLLECTION)
         return {chain_id: Mark(*msgpack.unpackb(body)) for chain_id, body in rows}
 
     async def _drop(self, chain_id: str, mark: Mark) -> None:
-        await self.s.store.drop_periods([f"{chain_id}/{serial}" for serial in range(*mark)])
+        await self.state.store.drop_periods([f"{chain_id}/{serial}" for serial in range(*mark)])
 
     async def run(self) -> None:
         """Work through the marks, for as long as the supervisor lives."""
-        while not self.s.is_over:
+        while not self.state.is_over:
             self._wake.clear()
             again_s = None
             try:
@@ -121,13 +127,13 @@ class Purging:
             if chain_id in self._purged:
                 async with self._purged[chain_id].lock:
                     pass  # what was under way has ended, and whoever comes next finds the chain unknown
-        await self.s.hosting.release(list(marks))
+        await self.hosting.release(list(marks))
         for chain_id, mark in marks.items():
             await self._drop(chain_id, mark)
-            late = await self.s.store.scan("periods", prefix=f"{chain_id}/")
+            late = await self.state.store.scan("periods", prefix=f"{chain_id}/")
             changes = [Change("periods", doc_id, None) for doc_id, _ in late]
             changes += [Change("homes", chain_id, None), *purge_changes([chain_id])]
-            await self.s.commit([*changes, Change(COLLECTION, chain_id, None)])
+            await self.state.commit([*changes, Change(COLLECTION, chain_id, None)])
             self._purged.pop(chain_id, None)
-            self.s.rewards.retention.look()
+            self.reward_retention.look()
             log.info("purged", chain=chain_id)

@@ -20,10 +20,11 @@ from lbactors.core.errors import ApiError
 from lbactors.core.packing import pack
 from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.hosting import CALL_TIMEOUT_S, ActorState, Hosting
+from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.actors import ActorGone
-from lbactors.wire.catalogue_feed import INCARNATIONS
+from lbactors.wire.catalogue_feed import INCARNATIONS, FeedChange
 from lbactors.wire.requests import Release
-from persistence.store import Change, Store, StoreError
+from persistence.store import Change, StoreError
 
 PING_S = 1.0
 BALANCE_LOOKS = 5  # pings between two looks at who lives where
@@ -38,25 +39,26 @@ log = structlog.get_logger("supervisor")
 class Rebalancer:
     """One for each supervisor; `restore` at its start, then `watch`."""
 
-    def __init__(self, hosting: Hosting) -> None:
-        self.h = hosting
+    def __init__(self, state: SupervisorState, hosting: Hosting) -> None:
+        self.state = state
+        self.hosting = hosting
         self._warm: dict[str, list[str]] = {}  # what the store knows: actors in use, with their large chains
 
-    async def restore(self, store: Store) -> None:
+    async def restore(self) -> None:
         """Know again who lives where, and start what was in use. StoreError."""
-        self._warm = {name: msgpack.unpackb(body) for name, body in await store.scan("warm")}
+        self._warm = {name: msgpack.unpackb(body) for name, body in await self.state.store.scan("warm")}
         large = {chain_id for chain_ids in self._warm.values() for chain_id in chain_ids}
-        for chain in self.h.chains.values():
+        for chain in self.state.chains.values():
             chain.awake = chain.chain_id in large
-        homes = {chain.home for chain in self.h.chains.values()}
-        self.h.restore(name for name in self._warm if name in homes)
+        homes = {chain.home for chain in self.state.chains.values()}
+        self.hosting.restore(name for name in self._warm if name in homes)
 
     async def watch(self) -> None:
         """Ping every actor; now and then look at who lives where."""
         looks = 0
         while True:
-            for name in list(self.h.actors):
-                self.h.keep(self.h.probe(name))
+            for name in list(self.hosting.actors):
+                self.state.spawn(self.hosting.probe(name))
             await asyncio.sleep(PING_S)
             looks += 1
             if looks % BALANCE_LOOKS == 0:
@@ -72,8 +74,8 @@ class Rebalancer:
     async def remember_warm(self) -> None:
         """Keep in the store which actors are in use, and which of their chains are large. ApiError."""
         changes = []
-        for name in {*self.h.actors, *self._warm}:
-            chains = [self.h.chains[c] for c in self.h.chains_of(name) if c in self.h.chains]
+        for name in {*self.hosting.actors, *self._warm}:
+            chains = [self.state.chains[c] for c in self.hosting.chains_of(name) if c in self.state.chains]
             awake = [c for c in chains if c.awake]
             warm = sorted(c.chain_id for c in awake if c.entries >= WARM_ENTRIES) if awake else None
             if warm != self._warm.get(name):
@@ -83,27 +85,27 @@ class Rebalancer:
                 else:
                     self._warm[name] = warm
         if changes:
-            await self.h.commit(changes)
+            await self.state.commit(changes)
 
     # Moving ---------------------------------------------------------------------------------------------
 
     async def rebalance(self) -> None:
         """Make the most urgent change of homes that the planner sees. ApiError."""
-        move = placement.next_move(self.h.tenancies(), self.h.budget())
+        move = placement.next_move(self.hosting.chain_loads(), self.hosting.budget())
         if move is None:
             return
-        chains = [self.h.chains[c] for c in move.chain_ids if c in self.h.chains]
+        chains = [self.state.chains[c] for c in move.chain_ids if c in self.state.chains]
         if not chains:
             return
-        to = move.to if move.to is not None else self.h.new_name()
+        to = move.to if move.to is not None else self.hosting.new_name()
         log.info("chains move", chains=len(chains), first=chains[0].chain_id, home=move.home, to=to)
         try:
             # It runs, and has its store, before anything moves there.
-            await self.h.actor(to).ref.call("endpoint", timeout_s=CALL_TIMEOUT_S)
+            await self.hosting.actor(to).ref.call("endpoint", timeout_s=CALL_TIMEOUT_S)
         except (ActorGone, TimeoutError) as error:
             log.warning("chains do not move yet", to=to, error=str(error))
             return
-        source = self.h.actors[move.home]
+        source = self.hosting.actors[move.home]
         source.is_emptied = True
         try:
             for start in range(0, len(chains), MOVES_AT_ONCE):
@@ -111,7 +113,7 @@ class Rebalancer:
                 await asyncio.gather(*(self._move(c, move.home, to) for c in some))
         finally:
             source.is_emptied = False
-        self.h.start_spares()
+        self.hosting.start_spares()
 
     async def _move(self, chain: ChainState, home: str, to: str) -> None:
         """Drain, save and let go; then persist and publish the new home; then serve there. ApiError.
@@ -120,36 +122,36 @@ class Rebalancer:
         between: the home that the store knows is where it will be loaded again.
         """
         async with chain.lock:
-            source, target = self.h.actors.get(home), self.h.actors.get(to)
-            if chain.home != home or not self.h.knows(chain):
+            source, target = self.hosting.actors.get(home), self.hosting.actors.get(to)
+            if chain.home != home or not self.state.knows(chain):
                 return
             if source is None or target is None:
                 return
             source.chains.discard(chain.chain_id)  # so that the next ping does not have it hosted again
             awake = chain.awake
             try:
-                await self.h.call(source, "release", Release([chain.chain_id], save=True))
+                await self.hosting.call(source, "release", Release([chain.chain_id], save=True))
             except ApiError:
-                if self.h.knows(chain):
+                if self.state.knows(chain):
                     source.chains.add(chain.chain_id)  # it is away: it will be loaded there, when it is back
                 raise
             source.hosted.pop(chain.chain_id, None)
-            if not self.h.knows(chain):
+            if not self.state.knows(chain):
                 return  # purged meanwhile
             chain.home, chain.awake = to, awake
             target.chains.add(chain.chain_id)
-            await self.h.commit([Change("homes", chain.chain_id, to.encode())])
-            await self.h.host([chain], wait=False)
+            await self.state.commit([Change("homes", chain.chain_id, to.encode())])
+            await self.hosting.host([chain], wait=False)
 
     # Going dormant --------------------------------------------------------------------------------------
 
     async def retire_idle(self) -> None:
         """End actors of which nothing was awake for a while, down to the spares that are asked for."""
         now_s = time.monotonic()
-        for name, actor in list(self.h.actors.items()):
-            spare = not actor.chains and len([a for a in self.h.actors.values() if not a.chains])
+        for name, actor in list(self.hosting.actors.items()):
+            spare = not actor.chains and len([a for a in self.hosting.actors.values() if not a.chains])
             if (
-                (spare and spare <= self.h.settings["spare_actors"])
+                (spare and spare <= self.state.settings.spare_actors)
                 or not actor.last_ping
                 or actor.is_emptied
                 or self._is_awake(actor)
@@ -159,21 +161,21 @@ class Rebalancer:
                 await self._retire(name, actor)
 
     def _is_awake(self, actor: ActorState) -> bool:
-        known = (self.h.chains.get(c) for c in actor.chains)
+        known = (self.state.chains.get(c) for c in actor.chains)
         return any(chain is not None and chain.awake for chain in known)
 
     async def _retire(self, name: str, actor: ActorState) -> None:
         """Its chains go dormant, its process ends. Nobody can give them a home before it has let go."""
-        async with self.h.homing:
-            if self.h.actors.get(name) is not actor or self._is_awake(actor):
+        async with self.hosting.homing:
+            if self.hosting.actors.get(name) is not actor or self._is_awake(actor):
                 return
-            del self.h.actors[name]
+            del self.hosting.actors[name]
             if actor.chains:
-                self.h.dormant[name] = set(actor.chains)
-                self.h.publish([(INCARNATIONS, name, b"")])
+                self.hosting.dormant[name] = set(actor.chains)
+                self.state.feed.publish([FeedChange(INCARNATIONS, name, b"")])
             log.info("actor ends, nobody uses it", actor=name, chains=len(actor.chains))
             try:
-                await self.h.call(actor, "release", Release(sorted(actor.chains), save=True))
+                await self.hosting.call(actor, "release", Release(sorted(actor.chains), save=True))
             except ApiError as error:  # the journal has everything, and the next activation's epoch is higher
                 log.warning("period actor did not let go in time", actor=name, error=str(error))
         await asyncio.sleep(GATEWAYS_LEARN_S)  # nobody may be on his way to it when it ends
@@ -181,4 +183,4 @@ class Rebalancer:
             await actor.ref.call("stop", timeout_s=CALL_TIMEOUT_S)
         except Exception as error:
             log.warning("period actor did not stop in time", actor=name, error=repr(error))
-        self.h.cluster.kill(actor.ref)
+        self.hosting.cluster.kill(actor.ref)

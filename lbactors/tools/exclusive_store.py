@@ -14,8 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from persistence import open_store
-from persistence.data_dir import lock_data_dir
-from persistence.sqlite.store import DATABASE_NAME
+from persistence.data_dir import DATABASE_NAME, lock_data_dir
 from persistence.store import Store, StoreError, StoreInUse
 
 CLAIM_S = 15.0

@@ -32,10 +32,11 @@ from lbactors.core.packing import pack
 from lbactors.core.snapshot_parts import META
 from lbactors.documents.entities import COLLECTIONS
 from lbactors.period_actor.replay import part_seqs
+from lbactors.tools.migration_marker import MARKER, MARKERS, Marker, read_marker, unfinished_migration
+from lbactors.tools.progress import Progress
 from lbactors.tools.stored_documents import sound_documents
 from persistence.store import Change, Part, Record, Recovered, Store, StoreCorrupt
 
-MARKERS, MARKER = "migration", "marker"  # collection and id of the marker
 OWNER = "migration"
 PERIODS_AT_ONCE = 4
 PARTS_BYTES = 2 << 20  # written in one call
@@ -44,8 +45,6 @@ APPENDS_BYTES = 4 << 20  # on their way at once, of one period
 APPENDS = 256
 CHANGES_BYTES = 1 << 20  # documents in one commit
 CHANGES = 500
-
-Progress = Callable[[str, int, int], None]  # what is done, how many steps of it are done, of how many
 
 
 class MigrationRefused(Exception):
@@ -56,15 +55,6 @@ class MigrationFailed(Exception):
     """The migration did not end well. What is in the target is marked as unfinished."""
 
 
-class Marker(NamedTuple):
-    """What the target says of its migration. `source`: identity of the store copied; `address`: as shown."""
-
-    source: str
-    address: str
-    started_at_ms: int
-    finished_at_ms: int | None
-
-
 class Migrated(NamedTuple):
     """What was copied. `equal_before`: periods that were there already; `finished_before`: all of it was."""
 
@@ -73,27 +63,6 @@ class Migrated(NamedTuple):
     documents: int
     size_bytes: int
     finished_before: bool = False
-
-
-async def read_marker(store: Store) -> Marker | None:
-    """The marker of an open store. StoreCorrupt, StoreUnavailable."""
-    (body,) = await store.get(MARKERS, [MARKER])
-    try:
-        return None if body is None else Marker(*msgpack.unpackb(body))
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise StoreCorrupt(f"document {MARKERS!r} {MARKER!r}: this version cannot read it") from error
-
-
-async def unfinished_migration(store: Store) -> str | None:
-    """Why a server must not start on this open store: it is half a copy. None if it is not. StoreError."""
-    marker = await read_marker(store)
-    if marker is None or marker.finished_at_ms is not None:
-        return None
-    since = format_instant(marker.started_at_ms)
-    return (
-        f"holds an unfinished migration from {marker.address}, begun {since}: "
-        "run the same `lbactors migrate` again, it goes on"
-    )
 
 
 class Digest:

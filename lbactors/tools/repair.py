@@ -18,7 +18,6 @@ player that was interrupted.)
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -28,14 +27,13 @@ from lbactors.core.packing import pack
 from lbactors.core.period import Period
 from lbactors.documents.entities import COLLECTIONS
 from lbactors.period_actor.replay import Contents, contents
+from lbactors.tools.progress import Progress
 from lbactors.tools.stored_documents import all_documents, read_document
 from lbactors.tools.stored_periods import build_period, load_period, read_period
 from persistence.store import Change, Examined, Store, StoreCorrupt, StoreError
 
 OWNER = "repair"
 RESTORE = "restore the store from a backup"
-
-Progress = Callable[[str, int, int], None]  # what is looked at, how many steps are done, of how many
 
 
 class Dropped(NamedTuple):

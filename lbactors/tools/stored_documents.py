@@ -23,9 +23,8 @@ from lbactors.documents.entities import COLLECTIONS, Mark, unpack_board
 from lbactors.documents.reviews import Review, document_id
 from lbactors.documents.rewards import read_claim, read_reward
 from lbactors.documents.webhooks import BODY, GENERATION, PLUGIN, STATES, Delivery, Webhook
-from persistence.store import Store, StoreCorrupt
+from persistence.store import PAGE_DOCUMENTS, Store, StoreCorrupt, scan_pages
 
-PAGE_DOCUMENTS = 500  # at most some MB: profiles and definitions have limits of a few KB
 LONGEST_ID = 1024  # characters; beyond it the search for a damaged document gives up
 LAST = "\U0010ffff"
 
@@ -35,12 +34,9 @@ _CHARACTERS = 0x110000 - (_SURROGATES[1] - _SURROGATES[0])
 
 async def sound_documents(store: Store, collection: str) -> AsyncIterator[tuple[str, bytes]]:
     """Every document of a collection in order of id, some hundreds in memory at a time. StoreCorrupt."""
-    after, count = "", PAGE_DOCUMENTS
-    while count == PAGE_DOCUMENTS:
-        rows = await store.scan(collection, after=after, limit=PAGE_DOCUMENTS)
+    async for rows in scan_pages(store, collection, page=PAGE_DOCUMENTS):
         for row in rows:
             yield row
-        after, count = rows[-1][0] if rows else "", len(rows)
 
 
 async def all_documents(

@@ -16,7 +16,7 @@ Documents are read some hundreds at a time, periods one at a time: memory is bou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -24,15 +24,14 @@ from lbactors.core.ids import board_of_chain, board_uid, chain_of, in_chain, win
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.period import Period
 from lbactors.documents.entities import COLLECTIONS
-from lbactors.tools.migrate import unfinished_migration
+from lbactors.tools.migration_marker import unfinished_migration
+from lbactors.tools.progress import Progress
 from lbactors.tools.stored_documents import all_documents, read_document
 from lbactors.tools.stored_periods import load_period
 from persistence.store import Examined, Store, StoreCorrupt
 
 ERROR, CAUTION = "error", "caution"
 SHOWN_OF_A_PERIOD = 10  # findings of one kind; a journal of thousands of bad records is one trouble
-
-Progress = Callable[[str, int, int], None]  # what is looked at, how many steps are done, of how many
 
 
 class Finding(NamedTuple):

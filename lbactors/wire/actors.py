@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from lbactors.actor_settings import ActorSettings
 from lbactors.core.errors import ApiError
 
 
@@ -40,7 +41,7 @@ class Actors(Protocol):
 
     def cores(self) -> int: ...
 
-    def period_actor(self, name: str, settings: dict[str, Any]) -> Any: ...
+    def period_actor(self, name: str, settings: ActorSettings) -> Any: ...
 
     def period_actors(self) -> list[str]: ...
 

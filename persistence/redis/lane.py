@@ -37,6 +37,7 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     ResponseError,
     TryAgainError,
@@ -44,7 +45,7 @@ from redis.exceptions import (
 
 from persistence.redis.scripts import SCRIPTS
 from persistence.redis.url import RedisOptions
-from persistence.store import StoreError, StoreUnavailable
+from persistence.store import StoreError, StoreLoading, StoreUnavailable
 
 QUEUE_COMMANDS = 8192  # waiting or under way in a lane; beyond either limit: StoreUnavailable
 QUEUE_BYTES = 128 << 20
@@ -60,10 +61,17 @@ ELSEWHERE = (
     ReadOnlyError,
     BusyLoadingError,
 )
-REFUSALS = ("OOM", "MISCONF", "NOREPLICAS", "BUSY ", "UNBLOCKED", "NOAUTH")  # how other errors begin
+# Other errors that mean "not now", by the code that they begin with.
+REFUSALS = frozenset({"OOM", "MISCONF", "NOREPLICAS", "BUSY", "UNBLOCKED", "NOAUTH"})
 
 Reply = Any
 Address = tuple[str, int]
+
+
+def code_of(reply: RedisError) -> str:
+    """The code that an error reply begins with, "" where redis-py has a class for it and takes it off."""
+    word = str(reply).partition(" ")[0]
+    return word if word.isupper() else ""
 
 
 def explained(error: Exception, where: str, *, unknown: bool) -> StoreError:
@@ -71,7 +79,21 @@ def explained(error: Exception, where: str, *, unknown: bool) -> StoreError:
     text = str(error) or type(error).__name__
     if isinstance(error, TimeoutError):
         text = "no answer in time"
+    if isinstance(error, BusyLoadingError) or isinstance(error.__cause__, BusyLoadingError):
+        return StoreLoading(f"{where}: {text}", unknown=unknown)
     return StoreUnavailable(f"{where}: {text}", unknown=unknown)
+
+
+def is_no_cluster(error: BaseException) -> bool:
+    """Whether a node refused to tell its slots: redis-py makes a RedisClusterException of that, among others,
+    which has no code.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, RedisClusterException) and isinstance(found.__context__, ResponseError):
+            return True
+        found = found.__cause__
+    return False
 
 
 class _Command:
@@ -232,11 +254,12 @@ class Lane:
         if isinstance(reply, ELSEWHERE):
             self._lost(reply)
             asyncio.get_running_loop().call_soon(self._reconnect)
-        elif not (isinstance(reply, OutOfMemoryError | NoPermissionError) or str(reply).startswith(REFUSALS)):
+        elif not isinstance(reply, OutOfMemoryError | NoPermissionError) and code_of(reply) not in REFUSALS:
             return reply
         prefix = "OOM " if isinstance(reply, OutOfMemoryError) else ""
         prefix = "READONLY " if isinstance(reply, ReadOnlyError) else prefix
-        return StoreUnavailable(f"{self._where}: {prefix}{reply}")
+        kind = StoreLoading if isinstance(reply, BusyLoadingError) else StoreUnavailable
+        return kind(f"{self._where}: {prefix}{reply}")
 
     def _reconnect(self) -> None:
         """Let the next group begin with a new connection, to wherever the node is then."""

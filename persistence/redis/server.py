@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from persistence.redis.keys import text
 from persistence.redis.url import RedisOptions
-from persistence.store import StoreError, StoreUnavailable
+from persistence.store import StoreError, StoreLoading, StoreUnavailable
 
 OLDEST = (7, 0)
 OLDEST_WITH_WAITAOF = (7, 2)
@@ -26,7 +26,7 @@ class ServerInfo:
         return int(major), int(rest.partition(".")[0] or 0)
 
     def check(self, options: RedisOptions) -> None:
-        """StoreUnavailable if it is loading or a replica; StoreError if it will never do."""
+        """StoreLoading; StoreUnavailable if it is a replica; StoreError if it will never do."""
         shown = ".".join(map(str, self.version))
         mode = self.values.get("redis_mode", "standalone")
         if mode == "sentinel":
@@ -42,7 +42,7 @@ class ServerInfo:
         if options.wait_fsync and self.values.get("aof_enabled") == "0":
             raise StoreError(f"{self.where}: wait_fsync needs 'appendonly yes'")
         if self.values.get("loading") == "1":
-            raise StoreUnavailable(f"{self.where}: Redis is loading its data")
+            raise StoreLoading(f"{self.where}: Redis is loading its data")
         if self.values.get("role") == "slave":
             raise StoreUnavailable(f"{self.where} is a read-only replica; the primary is needed")
         policy = self.values.get("maxmemory_policy", "noeviction")

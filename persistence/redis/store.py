@@ -6,14 +6,16 @@ one, Redis decides. Commands run on lanes (`redis.lane`), which say of every out
 Journals, and what is small, have one lane; snapshot parts and replays, which are large, another; reads a
 third: so none of them waits behind the other.
 
-What departs from the obvious * The manifest of a snapshot is made here, not in Lua: Redis is asked for the
-versions of the parts that were   put, the manifest is made and checked, and a script puts it in force if
-nothing was put or committed since. * Large deletions are made in steps after the commit, so that no append
-waits for them. A step that is missed   is made up for by the next commit. * A period's keys share a hash
-tag, so the index of all periods is elsewhere. It is written before the first   epoch is given out and
-cleaned after a drop: it may name a period that has nothing, never miss one that has.
+What departs from the obvious:
 
-Only these files import redis: `redis.store`, `redis.lane`.
+* The manifest of a snapshot is made here, not in Lua: Redis is asked for the versions of the parts that were
+  put, the manifest is made and checked, and a script puts it in force if nothing was put or committed since.
+* Large deletions are made in steps after the commit, so that no append waits for them. A step that is missed
+  is made up for by the next commit.
+* A period's keys share a hash tag, so the index of all periods is elsewhere. It is written before the first
+  epoch is given out and cleaned after a drop: it may name a period that has nothing, never miss one that has.
+
+Only this file and `redis.lane` import redis.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ from typing import Any
 import msgpack
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
-from persistence.redis import reading as reading
+from persistence.redis import reading
 from persistence.redis.keys import Keys, sealed, text
-from persistence.redis.lane import Address, Lane, Nodes, Reply, explained
+from persistence.redis.lane import Address, Lane, Nodes, Reply, explained, is_no_cluster
 from persistence.redis.scripts import DROPPED_EPOCH_S, FORMAT, TRIM_RECORDS, script_of
 from persistence.redis.server import ServerInfo
 from persistence.redis.url import parse_redis_url
@@ -104,7 +106,7 @@ class RedisStore:
             async with asyncio.timeout(self.options.timeout_s):
                 await self._nodes.find()
         except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
-            if "Cluster mode is not enabled" in str(error):
+            if is_no_cluster(error):
                 raise StoreError(f"{self.where} is no Redis Cluster: use redis://") from error
             raise explained(error, self.where, unknown=False) from error
 

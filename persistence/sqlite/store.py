@@ -27,7 +27,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
-from persistence.data_dir import DataDirLock, lock_data_dir
+from persistence.data_dir import DATABASE_NAME, DataDirLock, lock_data_dir
 from persistence.sqlite import examination as examination
 from persistence.sqlite import operations as operations
 from persistence.sqlite.operations import Connection
@@ -44,7 +44,6 @@ from persistence.store import (
 
 __all__ = ["DataDirLock", "SqliteStore", "lock_data_dir"]
 
-DATABASE_NAME = "lbactors.sqlite3"
 WRITE_QUEUE_OPERATIONS = 4096  # waiting or under way in this process; beyond either limit: StoreUnavailable
 WRITE_QUEUE_BYTES = 128 << 20
 READ_QUEUE_QUERIES = 4096  # waiting or under way; beyond it: StoreUnavailable

@@ -74,7 +74,8 @@ Reading = Generator[T, None, None]  # of many rows, from one view of the databas
 def _translated(error: sqlite3.Error, path: Path, *, unknown: bool = False) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-    if damaged or str(error).startswith("Could not decode"):
+    # SQLite's own errors have a code; Python's is that a text cannot be decoded.
+    if damaged or (isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")):
         return StoreCorrupt(f"{path}: {error}")
     return StoreUnavailable(f"{path}: {error}", unknown=unknown)
 

@@ -1,7 +1,10 @@
-"""Fixtures of the HTTP suite: one server for the session, a client with the root key, boards and tenants.
+"""Black-box tests of the native HTTP API: one server for the session, a client with the root key, boards.
 
-The server is a process of our own, or the one that LBACTORS_TEST_URL and LBACTORS_TEST_KEY name. Nothing is
-cleaned up between tests: every test makes boards (and tenants) with ids of its own.
+They are written from the API description alone and talk to one real server process over HTTP; nothing here
+imports the server's code. In `tests.support.api`, `client` judges every answer, `boards` speaks for one
+leaderboard, `model` is the naive oracle of rankings. The server is a process of our own, or the one that
+LBACTORS_TEST_URL and LBACTORS_TEST_KEY name. Nothing is cleaned up between tests: every test makes boards
+(and tenants) with ids of its own.
 """
 
 from __future__ import annotations
@@ -12,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from .boards import Board, MakeBoard, at_noon, unique
-from .client import Api, Transport
-from .server_process import ServerProcess
+from tests.support.api.boards import Board, MakeBoard, at_noon, unique
+from tests.support.api.client import Api, Transport
+from tests.support.api.server_process import ServerProcess
 
 _transports: list[Transport] = []
 

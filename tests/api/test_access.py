@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from .boards import Board, MakeBoard, ahead, unique
-from .client import Api, eventually
+from tests.support.api.boards import Board, MakeBoard, ahead, unique
+from tests.support.api.client import Api, eventually
 
 MakeKey = Callable[..., dict[str, Any]]
 MakeTenant = Callable[[], str]

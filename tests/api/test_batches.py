@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from .boards import MakeBoard
-from .client import Api
+from tests.support.api.boards import MakeBoard
+from tests.support.api.client import Api
 
 BAD_ITEMS: list[Any] = [
     {"player_id": "bad"},

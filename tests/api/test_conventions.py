@@ -13,8 +13,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from .boards import MakeBoard, instant, now, unique
-from .client import MSGPACK, Api
+from tests.support.api.boards import MakeBoard, instant, now, unique
+from tests.support.api.client import MSGPACK, Api
 
 PACKED = {"Content-Type": MSGPACK, "Accept": MSGPACK}
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from .boards import MakeBoard, unique
-from .client import Api
+from tests.support.api.boards import MakeBoard, unique
+from tests.support.api.client import Api
 
 # PATCH and versions
 

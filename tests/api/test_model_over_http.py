@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from .boards import Board, MakeBoard
-from .client import Api
-from .model import Model, Outcome, Rules
+from tests.support.api.boards import Board, MakeBoard
+from tests.support.api.client import Api
+from tests.support.api.model import Model, Outcome, Rules
 
 SEED = int(os.environ.get("LBACTORS_TEST_SEED", "20261118"))
 BURSTS = 7

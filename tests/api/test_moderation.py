@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from .boards import Board, MakeBoard, ahead, unique
-from .client import Api
+from tests.support.api.boards import Board, MakeBoard, ahead, unique
+from tests.support.api.client import Api
 
 MakeTenant = Callable[[], str]
 MakeKey = Callable[..., dict[str, Any]]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from .boards import Board, MakeBoard
-from .client import Api
+from tests.support.api.boards import Board, MakeBoard
+from tests.support.api.client import Api
 
 SIZE = 20
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from .boards import Board, MakeBoard, unique
-from .client import Api
+from tests.support.api.boards import Board, MakeBoard, unique
+from tests.support.api.client import Api
 
 EXACT = 2**53
 BODY_MAX_BYTES = 8 * 1024 * 1024

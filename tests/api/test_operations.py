@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from .boards import MakeBoard, unique
-from .client import Api
+from tests.support.api.boards import MakeBoard, unique
+from tests.support.api.client import Api
 
 ROUTES: dict[str, set[str]] = {
     "/v1/leaderboards": {"get", "post"},

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .boards import Board, MakeBoard
-from .client import Api
+from tests.support.api.boards import Board, MakeBoard
+from tests.support.api.client import Api
 
 # Ties
 

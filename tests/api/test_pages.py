@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from .boards import Board, MakeBoard, instant
-from .client import Api
+from tests.support.api.boards import Board, MakeBoard, instant
+from tests.support.api.client import Api
 
 SIZE = 57
 PAGE_FIELDS = {"leaderboard_id", "period", "total", "as_of_seq", "entries", "next_cursor", "prev_cursor"}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from .boards import Board, MakeBoard, ahead
-from .client import Api
+from tests.support.api.boards import Board, MakeBoard, ahead
+from tests.support.api.client import Api
 
 
 @pytest.fixture

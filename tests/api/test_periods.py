@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from .boards import Board, MakeBoard, ahead, now, wire
-from .client import Api
+from tests.support.api.boards import Board, MakeBoard, ahead, now, wire
+from tests.support.api.client import Api
 
 PERIOD_FIELDS = {
     "period_key",

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .boards import Board, ahead, at_noon, unique
-from .client import Api, Transport, eventually
-from .server_process import ServerProcess
-
-TESTS = Path(__file__).resolve().parent.parent
+from tests.support.api.boards import Board, ahead, at_noon, unique
+from tests.support.api.client import Api, Transport, eventually
+from tests.support.api.server_process import ServerProcess
+from tests.support.repository import PLUGINS, python_path
 
 
 class Judged:
-    """A server with the plugin of `tests/judging_plugin.py`, and what its hooks heard."""
+    """A server with the plugin of `tests/support/plugins/judging_plugin.py`, and what its hooks heard."""
 
     def __init__(self, api: Api, folder: Path) -> None:
         self.api = api
@@ -39,8 +37,11 @@ class Judged:
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judged]:
     folder = tmp_path_factory.mktemp("judged")
-    path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
-    variables = {"PYTHONPATH": path, "JUDGING_FOLDER": str(folder), "LBACTORS_HELD_LIMIT": "5"}
+    variables = {
+        "PYTHONPATH": python_path(PLUGINS),
+        "JUDGING_FOLDER": str(folder),
+        "LBACTORS_HELD_LIMIT": "5",
+    }
     process = ServerProcess(folder, LBACTORS_PLUGINS="judging_plugin", **variables)
     process.start()
     transport = Transport(process.base_url)

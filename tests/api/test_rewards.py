@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from .boards import Board, MakeBoard, instant
-from .client import Api, Transport, eventually
+from tests.support.api.boards import Board, MakeBoard, instant
+from tests.support.api.client import Api, Transport, eventually
 
 TIERS = [
     {"name": "champion", "rank_from": 1, "rank_to": 1, "payload": {"gems": 500, "badge": {"id": 7}}},

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from .boards import Board, MakeBoard, ahead, instant, now, wire
-from .client import Api, eventually
+from tests.support.api.boards import Board, MakeBoard, ahead, instant, now, wire
+from tests.support.api.client import Api, eventually
 
 
 def every(seconds: int, **frame: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from .boards import MakeBoard
-from .client import Api
+from tests.support.api.boards import MakeBoard
+from tests.support.api.client import Api
 
 # (score, subscore, metadata) -> (applied, score, subscore, metadata); None: the field is not sent
 Row = tuple[tuple[float | None, float | None, Any], tuple[bool, float, float, Any]]

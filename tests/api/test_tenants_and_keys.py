@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from .boards import instant, unique
-from .client import Api
+from tests.support.api.boards import instant, unique
+from tests.support.api.client import Api
 
 MakeKey = Callable[..., dict[str, Any]]
 MakeTenant = Callable[[], str]

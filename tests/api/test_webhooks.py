@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 from standardwebhooks import Webhook
 
-from .boards import MakeBoard, instant, unique
-from .client import Api, eventually
+from tests.support.api.boards import MakeBoard, instant, unique
+from tests.support.api.client import Api, eventually
 
 WITHIN_S = 30
 HOOKS = "/v1/webhooks"

@@ -1,6 +1,12 @@
-"""Fixtures of the crash tests: servers to be killed, one that several tests share, random moments.
+"""Crash tests: real server processes, real kills. Here: servers to be killed, one that several tests share.
 
-Every server is ended with all its processes when its fixture ends, whatever the test did to it.
+Everything is black box: a server as a child process, HTTP from outside, `kill -9` from the system. A ledger
+(`writers`) remembers what each submission was answered; readers (`readers`) judge every page that they get
+while processes die; an audit compares what is there afterwards with what was promised. Every server is ended
+with all its processes when its fixture ends, whatever the test did to it.
+
+The moments of the kills are random: the seed is printed at the end of the run, and LBACTORS_CRASH_SEED sets
+it. LBACTORS_CRASH_KILLS makes `test_random_kills` longer, LBACTORS_CRASH_OUTAGE_SECONDS the outage of Redis.
 """
 
 from __future__ import annotations
@@ -8,19 +14,14 @@ from __future__ import annotations
 import os
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer
 
-from .server_process import Server
-from .writers import Api
-
-ROOT_KEY = "lb_a-key-for-crash-tests"
-
-MakeServer = Callable[..., Server]
-Note = Callable[[str], None]
+from tests.support.crash.server_process import MakeServer, Server
+from tests.support.crash.writers import Api
+from tests.support.redis_server import RedisServer
 
 
 @pytest.fixture

@@ -9,15 +9,12 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from outbox import Receiver
-
 from lbactors.clock import Clock
-
-from .conftest import ROOT_KEY, MakeServer
-from .readers import Row, compare, standings_of
-from .test_closing_steps import wire
-from .told import firsts, subscribe, until_confirmed, until_told
-from .writers import Api, Ledger
+from tests.support.crash.readers import Row, compare, standings_of
+from tests.support.crash.server_process import ROOT_KEY, MakeServer
+from tests.support.crash.told import firsts, subscribe, until_confirmed, until_told
+from tests.support.crash.writers import Api, Ledger, wire
+from tests.support.supervisor.outbox import Receiver
 
 PLAYERS = 20
 HOUR_MS = 3_600_000

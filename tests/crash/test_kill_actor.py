@@ -6,10 +6,10 @@ import asyncio
 import random
 import time
 
-from .conftest import Note
-from .readers import live_reader, settle_and_audit
-from .server_process import Server
-from .writers import Api, Ledger, Load
+from tests.support.crash.readers import live_reader, settle_and_audit
+from tests.support.crash.server_process import Server
+from tests.support.crash.writers import Api, Ledger, Load
+from tests.support.figures import Note
 
 BACK_WITHIN_S = 30.0  # the target is 3; a busy test machine is slower
 

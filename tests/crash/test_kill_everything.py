@@ -6,18 +6,20 @@ import asyncio
 import random
 import time
 
-from .conftest import MakeServer, Note
-from .readers import Preloaded, live_reader, settle_and_audit
-from .server_process import survivors
-from .writers import DISCONNECTED, OK, Api, Ledger, Load
+from tests.support.crash.readers import Preloaded, live_reader, settle_and_audit
+from tests.support.crash.server_process import MakeServer, survivors
+from tests.support.crash.writers import DISCONNECTED, OK, Api, Ledger, Load
+from tests.support.figures import Note
+from tests.support.rounds import long, rounds
 
-PRELOADED = 100_000
+PRELOADED = rounds(20_000, 100_000)
 BUSY_S = 0.5  # so long before a kill something was acknowledged
 SERVES_WITHIN_S = 40.0  # the target is 3; a busy test machine is slower
 GONE_WITHIN_S = 30.0
 ROOT_KEY = "lb_a-key-for-crash-tests"
 
 
+@long
 async def test_two_kills_under_load(make_server: MakeServer, rng: random.Random, note: Note) -> None:
     """First every process dies at once; then the server's own alone, so that its successor starts beside
     orphans.

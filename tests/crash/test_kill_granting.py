@@ -1,7 +1,7 @@
 """kill -9 while winners are granted: of the supervisor, of the period's actor, of everything at once.
 
 Verified: afterwards each winner is there once, in the order of ranks, has one claim to make, and stands in
-one event. Not verified here: the moments between two commits, one by one (`tests/test_granting.py` does it).
+one event. Not verified here: the moments between two commits, one by one (the unit tests of granting do it).
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import asyncio
 import random
 from typing import Any
 
-from outbox import Receiver
-
-from .conftest import ROOT_KEY, MakeServer, Note
-from .server_process import Server
-from .writers import Api, unique
+from tests.support.crash.server_process import ROOT_KEY, MakeServer, Server
+from tests.support.crash.writers import Api, unique
+from tests.support.figures import Note
+from tests.support.rounds import long, of
+from tests.support.supervisor.outbox import Receiver
 
 PLAYERS = 16_000
 BATCH = 8_000
 WITHIN_S = 90.0
+KILLS = of(((0.1, "supervisor"), (0.3, "actor"), (0.5, "supervisor")), ((0.1, "supervisor"), (0.3, "actor")))
 TIERS = [
     {"name": "champion", "rank_from": 1, "rank_to": 1, "payload": {"gems": 1000}},
     {"name": "all", "top_percent": 100, "payload": {"gems": 1}},
@@ -74,6 +75,7 @@ def told(receiver: Receiver) -> list[int]:
     return [player["rank"] for players in events.values() for player in players]
 
 
+@long
 async def test_kill_whatever_while_winners_are_granted(
     make_server: MakeServer, rng: random.Random, note: Note
 ) -> None:
@@ -85,7 +87,7 @@ async def test_kill_whatever_while_winners_are_granted(
         await api.ok("POST", "/v1/webhooks", {"url": receiver.url, "events": ["reward.granted"]})
         close, rewards = await played(api)
         await api.ok("POST", close, {})
-        for share, whom in ((0.1, "supervisor"), (0.3, "actor"), (0.5, "supervisor")):
+        for share, whom in KILLS:
             page = await granted(api, rewards, at_least=int(PLAYERS * rng.uniform(share, share + 0.1)))
             progress.append(page["winners"])
             if whom == "supervisor":

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from .conftest import Note
-from .readers import entries_of, live_reader, settle_and_audit
-from .server_process import Server
-from .writers import OK, Api, Ledger, Load, unique
+from tests.support.crash.readers import entries_of, live_reader, settle_and_audit
+from tests.support.crash.server_process import Server
+from tests.support.crash.writers import OK, Api, Ledger, Load, unique
+from tests.support.figures import Note
 
 BACK_WITHIN_S = 60.0
 EVERY_S = 2

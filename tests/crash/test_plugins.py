@@ -1,37 +1,34 @@
 """Plugins and kill -9: no closing is skipped, and what is approved counts once.
 
-The plugin (`tests/judging_plugin.py`) kills the supervisor itself, after its hook's work and before the
-server can know that it is done: the one moment in which an event must be told again.
+The plugin (`judging_plugin`) kills the supervisor itself, after its hook's work and before the server can
+know that it is done: the one moment in which an event must be told again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from zones import zone_at_noon
 
-from .conftest import MakeServer
-from .server_process import Server
-from .writers import Api, Disconnected, unique
+from tests.support.crash.server_process import MakeServer, Server
+from tests.support.crash.writers import Api, Disconnected, unique
+from tests.support.repository import PLUGINS, python_path
+from tests.support.rounds import long, rounds
+from tests.support.zones import zone_at_noon
 
-TESTS = Path(__file__).resolve().parent.parent
-ROUNDS = 4
+CLOSINGS, APPROVALS = rounds(1, 3), rounds(2, 4)
 WITHIN_S = 40.0
 
 
 @pytest.fixture
 async def judged(make_server: MakeServer) -> AsyncIterator[tuple[Server, Api]]:
     server = make_server(None)
-    path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
     server.variables |= {
-        "PYTHONPATH": path,
+        "PYTHONPATH": python_path(PLUGINS),
         "LBACTORS_PLUGINS": "judging_plugin",
         "JUDGING_FOLDER": str(server.folder),
     }
@@ -61,13 +58,14 @@ async def at_last(api: Api, method: str, path: str, body: Any = None) -> Any:
             await asyncio.sleep(0.05)
 
 
+@long
 async def test_killed_between_a_hooks_success_and_its_record(judged: tuple[Server, Api]) -> None:
     server, api = judged
     board_id = unique("closing")
     path = f"/v1/leaderboards/{board_id}"
     await api.ok("POST", "/v1/leaderboards", {"leaderboard_id": board_id})
     wanted = []
-    for number in range(3):
+    for number in range(CLOSINGS):
         await at_last(api, "POST", f"{path}/scores", {"player_id": "p", "score": number})
         victim = await api.supervisor_pid()
         (server.folder / "die").write_text(board_id)
@@ -80,7 +78,7 @@ async def test_killed_between_a_hooks_success_and_its_record(judged: tuple[Serve
         assert not (server.folder / "die").exists() and await api.supervisor_pid() != victim
     told = heard(server, board_id)
     assert [key for key, _ in told] == [key for key in wanted for _ in range(2)]
-    assert len({event for _, event in told}) == 3  # the second time under the same id
+    assert len({event for _, event in told}) == CLOSINGS  # the second time under the same id
     server.terminate()
     assert await server.exit_code() == 0
     await server.start()
@@ -89,9 +87,11 @@ async def test_killed_between_a_hooks_success_and_its_record(judged: tuple[Serve
         while len(heard(server, board_id)) == len(told):  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.05)
     again = heard(server, board_id)  # in order: what is told a second time would come before what is new
-    assert again[:-1] == told and again[-1][0] == "all_time-4", "what was recorded is not told again"
+    assert again[:-1] == told, "what was recorded is not told again"
+    assert again[-1][0] == f"all_time-{CLOSINGS + 1}"
 
 
+@long
 async def test_approved_once_whatever_dies(judged: tuple[Server, Api], rng: random.Random) -> None:
     server, api = judged
     board_id = unique("approving")
@@ -99,7 +99,7 @@ async def test_approved_once_whatever_dies(judged: tuple[Server, Api], rng: rand
     definition = {"leaderboard_id": board_id, "scoring": {"aggregation": "sum"}, "windows": ["daily"]}
     await api.ok("POST", "/v1/leaderboards", definition | {"timeframe": {"timezone": zone_at_noon()}})
     held = []
-    for number in range(ROUNDS):
+    for number in range(APPROVALS):
         item = {"player_id": "p", "score": 10**number, "metadata": {"judge": "hold"}}
         item |= {"submission_id": f"m-{number}"} if number % 2 else {}
         held.append((await api.ok("POST", f"{path}/scores", item))["held_id"])
@@ -118,6 +118,6 @@ async def test_approved_once_whatever_dies(judged: tuple[Server, Api], rng: rand
     await server.start()
     for window in ("main", "daily"):
         (entry,) = (await api.ok("GET", f"{path}/rankings", window=window))["entries"]
-        assert entry["score"] == sum(10**number for number in range(ROUNDS)), window
-        assert entry["submissions"] == ROUNDS
+        assert entry["score"] == sum(10**number for number in range(APPROVALS)), window
+        assert entry["submissions"] == APPROVALS
     assert (await api.ok("GET", f"{path}/held"))["items"] == []

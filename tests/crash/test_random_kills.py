@@ -6,7 +6,7 @@ everything at once; some in pairs. The kills follow each other within a second o
 the time is it waited for that what died has come back; so things die while they start, and while Redis is
 away. Every CHAPTER kills the load stops, and what is there is compared with what was promised.
 
-LBACTORS_CRASH_KILLS: how many kills for each store. LBACTORS_CRASH_SEED: the plan.
+LBACTORS_CRASH_KILLS: how many kills for each store (8, in the long form 22). LBACTORS_CRASH_SEED: the plan.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import time
 from collections import Counter
 from itertools import pairwise
 
-from redis_server import RedisServer, until
+from tests.support.crash.readers import live_reader, settle_and_audit
+from tests.support.crash.server_process import ROOT_KEY, MakeServer, Server, survivors
+from tests.support.crash.writers import DISCONNECTED, OK, Api, Events, Ledger, Load
+from tests.support.figures import Note
+from tests.support.redis_server import RedisServer, until
+from tests.support.rounds import long, rounds
 
-from .conftest import ROOT_KEY, MakeServer, Note
-from .readers import live_reader, settle_and_audit
-from .server_process import Server, survivors
-from .writers import DISCONNECTED, OK, Api, Ledger, Load, Outbox
-
-KILLS = int(os.environ.get("LBACTORS_CRASH_KILLS", "22"))
+KILLS = int(os.environ.get("LBACTORS_CRASH_KILLS") or rounds(8, 22))
 CHAPTER = 10
 WHOLE_EVERY = 20  # one kill in so many takes the server; a start costs seconds
 WEIGHTS = {"actor": 8, "supervisor": 3, "gateway": 2, "redis": 5}
@@ -144,6 +144,7 @@ class Killer:
             await self._redis_back
 
 
+@long
 async def test_random_kills(
     make_server: MakeServer, storage: RedisServer | None, rng: random.Random, note: Note
 ) -> None:
@@ -197,7 +198,7 @@ async def test_random_kills(
     note(f"{store}: nothing could be written for {pause_s:.1f} s at most")
 
 
-def longest_pause_s(events: Outbox) -> float:
+def longest_pause_s(events: Events) -> float:
     """Between two successes."""
     ends_s = sorted(event.ended_s for event in events.all if event.how == OK)
     return max(after - before for before, after in pairwise(ends_s))

@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
-from redis_server import RedisServer, until
 
-from .conftest import ROOT_KEY, MakeServer, Note
-from .readers import entries_of, live_reader, settle_and_audit
-from .server_process import Server
-from .test_start import refusal
-from .writers import OK, Api, Event, Ledger, Load
+from tests.support.crash.readers import entries_of, live_reader, settle_and_audit
+from tests.support.crash.refusal import refusal
+from tests.support.crash.server_process import ROOT_KEY, MakeServer, Server
+from tests.support.crash.writers import OK, Api, Event, Ledger, Load
+from tests.support.figures import Note
+from tests.support.redis_server import RedisServer, until
+from tests.support.rounds import long, rounds
 
-AWAY_S = float(os.environ.get("LBACTORS_CRASH_OUTAGE_SECONDS", "12"))
+AWAY_S = float(os.environ.get("LBACTORS_CRASH_OUTAGE_SECONDS") or rounds(5, 12))
 SILENT_S = 7.0  # longer than a command to Redis may take
 # The one append that is on its way waits for its timeout; whatever comes later is refused at once.
 REFUSED_WITHIN_S = 9.0
@@ -175,6 +176,7 @@ async def trouble(boards: Boards, watch: Watch, redis: RedisServer, how: str, no
     boards.check_reads()
 
 
+@long
 async def test_redis_is_away_and_full(
     make_server: MakeServer, redis: RedisServer, rng: random.Random, note: Note
 ) -> None:

@@ -21,16 +21,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from redis_server import RedisServer, until
 
 from lbactors.core.errors import ApiError
-
-from .conftest import Note
-from .direct import DirectApi
-from .lone_actor import CHAIN_ID
-from .readers import compare
-from .server_process import REPOSITORY, environment
-from .writers import OK, Ledger, Load
+from tests.support.crash.direct import DirectApi
+from tests.support.crash.lone_actor import CHAIN_ID
+from tests.support.crash.readers import compare
+from tests.support.crash.server_process import environment
+from tests.support.crash.writers import OK, Ledger, Load
+from tests.support.figures import Note
+from tests.support.redis_server import RedisServer, until
+from tests.support.repository import REPOSITORY
 
 ROUNDS = 3  # the two processes change roles so often
 HEARD_WITHIN_S = 30.0
@@ -43,9 +43,8 @@ class LoneActor:
     """A process of `lone_actor`. `host` makes it the newest activation."""
 
     def __init__(self, name: str, store_url: str) -> None:
-        script = Path(__file__).with_name("lone_actor.py")
         self._process = subprocess.Popen(
-            [sys.executable, str(script), name, store_url],
+            [sys.executable, "-m", "tests.support.crash.lone_actor", name, store_url],
             cwd=REPOSITORY,
             env=environment(),
             stdin=subprocess.PIPE,

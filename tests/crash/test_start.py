@@ -3,72 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import os
 import random
 import socket
 import sqlite3
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
-from free_ports import free_port
-from redis_server import RedisServer
 
-from persistence.sqlite.store import DATABASE_NAME, SqliteStore
+from persistence.data_dir import DATABASE_NAME
+from persistence.sqlite.store import SqliteStore
 from persistence.store import Record
+from tests.support.crash.readers import live_reader, settle_and_audit
+from tests.support.crash.refusal import refusal
+from tests.support.crash.server_process import (
+    ROOT_KEY,
+    MakeServer,
+    Server,
+    command_line,
+    survivors,
+)
+from tests.support.crash.writers import DISCONNECTED, OK, Api, Ledger, Load
+from tests.support.figures import Note
+from tests.support.free_ports import free_port
+from tests.support.redis_server import RedisServer
 
-from .conftest import ROOT_KEY, MakeServer, Note
-from .readers import live_reader, settle_and_audit
-from .server_process import Server, command_line, environment, session_of, survivors
-from .writers import DISCONNECTED, OK, Api, Ledger, Load
-
-REFUSED_WITHIN_S = 30.0  # a test machine may be very busy; else it takes 1 to 2
 LEFT_AFTER_EXIT_S = 20.0
 FOUND_WITHIN_S = 20.0
 CLAIM, OWNERS = "{lbactors}:claim", "{lbactors}:owners"
 ON_THE_WIRE_S = 0.05  # a request sent so shortly before SIGTERM may not have been read yet, later if busy
-CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2  # linux/capability.h
-PR_CAPBSET_DROP = 24  # linux/prctl.h
-
-
-def without_privilege() -> None:
-    """In a child before exec: modes of files count for root, too."""
-    if os.geteuid() == 0:
-        libc = ctypes.CDLL(None, use_errno=True)
-        for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
-            if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
-                raise OSError(ctypes.get_errno(), "prctl")
-
-
-def refusal(server: Server) -> str:
-    """The one line of a start that must fail: exit code 2, nothing on stdout, no process left."""
-    began_s = time.monotonic()
-    with subprocess.Popen(
-        server.command,
-        cwd=Path(__file__).resolve().parents[2],
-        env=environment(TMPDIR=str(server.folder)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=without_privilege,  # nothing but a system call happens in it
-    ) as process:
-        try:
-            stdout, stderr = process.communicate(timeout=REFUSED_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
-            raise
-    took_s = time.monotonic() - began_s
-    left = [pid for pid in psutil.pids() if session_of(pid) == process.pid]
-    assert (process.returncode, stdout, left) == (2, "", []), (process.returncode, stdout, stderr, left)
-    lines = stderr.splitlines()
-    assert len(lines) == 1 and lines[0].startswith("error: "), f"after {took_s:.1f} s: {stderr}"
-    return lines[0]
 
 
 @pytest.fixture

@@ -21,15 +21,15 @@ from typing import NamedTuple
 
 import psutil
 import pytest
-from redis_server import RedisServer, until
 
-from .conftest import ROOT_KEY, MakeServer, Note
-from .direct import DirectApi
-from .readers import Reader, compare, live_reader, standings_of
-from .server_process import REPOSITORY, environment, session_of
-from .writers import DISCONNECTED, OK, Api, Ledger, Load
+from tests.support.crash.direct import DirectApi
+from tests.support.crash.readers import Reader, compare, live_reader, standings_of
+from tests.support.crash.server_process import ROOT_KEY, MakeServer, environment, session_of
+from tests.support.crash.writers import DISCONNECTED, OK, Api, Ledger, Load
+from tests.support.figures import Note
+from tests.support.redis_server import RedisServer, until
+from tests.support.repository import REPOSITORY
 
-NODES = Path(__file__).with_name("two_nodes.py")
 HEARD_WITHIN_S = 60.0
 BOARDS = 16  # made at most until one is on the second node: the chance that none is, 1 in 65 000
 BACK_WITHIN_S = 45.0  # Ray takes 2 to 3 s to notice; a busy test machine is slower
@@ -42,7 +42,7 @@ class Nodes:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="lbn-", dir="/tmp"))
         self._process = subprocess.Popen(
-            [sys.executable, str(NODES)],
+            [sys.executable, "-m", "tests.support.crash.two_nodes"],
             cwd=REPOSITORY,
             env=environment(TMPDIR=str(self.folder), RAY_TMPDIR=str(self.folder)),
             stdin=subprocess.PIPE,

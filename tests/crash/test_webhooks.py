@@ -14,19 +14,19 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from outbox import Receiver
 from standardwebhooks import Webhook
 
 from lbactors.clock import Clock
-
-from .conftest import ROOT_KEY, MakeServer, Note
-from .server_process import Server
-from .told import firsts, until_told
-from .writers import Api, unique
+from tests.support.crash.server_process import ROOT_KEY, MakeServer, Server
+from tests.support.crash.told import firsts, until_told
+from tests.support.crash.writers import Api, unique
+from tests.support.figures import Note
+from tests.support.rounds import long, rounds
+from tests.support.supervisor.outbox import Receiver
 
 HOUR_MS = 3_600_000
 DOWN_HOURS = 3
-KILLS = 3
+KILLS = rounds(1, 3)
 WITHIN_S = 60.0
 STEPS = ["period.opened", "period.closing", "period.closed"]
 
@@ -127,6 +127,7 @@ def _signed(secret: str, headers: dict[str, str], raw: bytes) -> bool:
     )
 
 
+@long
 async def test_kill_the_supervisor_while_it_delivers(
     server: Server, api: Api, receiver: Receiver, rng: random.Random, note: Note
 ) -> None:

@@ -15,9 +15,8 @@ import pytest
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Outcome, Submission
 from lbactors.service.service import Service
-
-from .counted_time import ms
-from .in_process import Server
+from tests.support.simulation.counted_time import ms
+from tests.support.supervisor.in_process import Server
 
 NOON_MS = ms("2011-12-29T12:00")
 GRACE_MS = 10_000

@@ -1,7 +1,7 @@
 """No submission lost, doubled or in the wrong period over a year of changing clocks.
 
-LBACTORS_SIMULATION_SEED repeats a run; LBACTORS_SIMULATION_ENDS visits so many ends of each chain's periods
-beside those near clock changes (a longer run).
+LBACTORS_SIMULATION_SEED repeats a year; LBACTORS_SIMULATION_ENDS visits so many ends of each chain's periods
+beside those near clock changes (a longer year).
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from outbox import Receiver
 
-from .boards import BOARDS, YEAR_BEGINS_MS
-from .in_process import Server
-from .year import Year
+from tests.support.rounds import long, rounds
+from tests.support.simulation.boards import BOARDS, YEAR_BEGINS_MS
+from tests.support.simulation.year import Year
+from tests.support.supervisor.in_process import Server
+from tests.support.supervisor.outbox import Receiver
 
-ENDS = 3
+ENDS, YEARS = rounds(1, 3), rounds(1, 2)
 
 
 @pytest.fixture
@@ -31,12 +32,21 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@long
 async def test_a_year(folder: Path) -> None:
-    seed = os.environ.get("LBACTORS_SIMULATION_SEED") or secrets.token_hex(4)
-    print(f"LBACTORS_SIMULATION_SEED={seed}")
+    zones = {board["timeframe"]["timezone"] for board in BOARDS}
+    assert len(zones) >= 12
+    given = os.environ.get("LBACTORS_SIMULATION_SEED")
+    for seed in [given] if given else [secrets.token_hex(4) for _ in range(YEARS)]:
+        print(f"LBACTORS_SIMULATION_SEED={seed}")
+        await live_through(folder / seed, seed)
+
+
+async def live_through(folder: Path, seed: str) -> None:
+    """One year of one server."""
     ends = int(os.environ.get("LBACTORS_SIMULATION_ENDS") or ENDS)
     settings = {"idle_unload_seconds": 1800.0, "actors_per_core": 4, "spare_actors": 0}
-    async with Server(folder / "data", YEAR_BEGINS_MS, **settings) as server:
+    async with Server(folder, YEAR_BEGINS_MS, **settings) as server:
         receiver = await Receiver().start()
         year = Year(server, random.Random(seed), ends, receiver)
         try:
@@ -44,7 +54,5 @@ async def test_a_year(folder: Path) -> None:
         finally:
             await receiver.stop()
     print(dict(year.counts))
-    zones = {board["timeframe"]["timezone"] for board in BOARDS}
-    assert len(zones) >= 12
     assert min(year.counts[what] for what in ("taken", "repeats", "refused", "sealed")) > 100, year.counts
     assert year.counts["lists"] > 50, year.counts  # they are drawn by lot

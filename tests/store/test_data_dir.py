@@ -9,8 +9,7 @@ import pytest
 
 from persistence.data_dir import SERVER_LOCK, lock_data_dir
 from persistence.store import StoreError, StoreInUse
-
-from .processes import Child
+from tests.support.store.processes import Child
 
 
 def test_one_server_at_a_time(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ import re
 from pathlib import Path
 
 import pytest
-from redis_server import RedisCluster, RedisServer
 
 from persistence.redis.store import RedisStore
 from persistence.store import Change, Record, StoreError
+from tests.support.redis_server import RedisCluster, RedisServer
+from tests.support.repository import REPOSITORY
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "redis.md"
+PAGE = REPOSITORY / "docs" / "redis.md"
 IN_A_CLUSTER = ["cluster|slots", "command"]
 
 

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from free_ports import free_redis_port
-from redis_server import RedisServer, TlsFiles, until
 
 from persistence.redis.store import RedisStore
 from persistence.store import Change, Record, StoreError, StoreInUse, StoreUnavailable
-
-from .contract import journal, recovered, refusal
-from .redis_backend import opened, unavailable, with_options
+from tests.support.free_ports import free_redis_port
+from tests.support.redis_server import RedisServer, TlsFiles, until
+from tests.support.store.contract import journal, recovered, refusal
+from tests.support.store.redis_backend import opened, unavailable, with_options
 
 PASSWORD = "s3cr3t/word:of@redis"
 ENCODED = "s3cr3t%2Fword%3Aof%40redis"

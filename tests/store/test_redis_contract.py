@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Callable
 
 import pytest
-from redis_server import RedisCluster, RedisServer
 
-from .contract import Backend, StoreContract
-from .redis_backend import RedisBackend
+from tests.support.redis_server import RedisCluster, RedisServer
+from tests.support.store.contract import Backend, StoreContract
+from tests.support.store.redis_backend import RedisBackend
 
 _numbers = itertools.count()
 

@@ -7,14 +7,13 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Iterator
 
 import pytest
-from redis_server import RedisServer
 
 from persistence.redis.store import RedisStore
 from persistence.store import Change, Fenced, Record, StoreUnavailable
-
-from .contract import journal, recovered, refusal
-from .redis_backend import opened, with_options
-from .wire import Wire
+from tests.support.redis_server import RedisServer
+from tests.support.store.contract import journal, recovered, refusal
+from tests.support.store.redis_backend import opened, with_options
+from tests.support.store.wire import Wire
 
 APPENDS = 4  # under way at a time
 CUTS_OF_REQUESTS = 24  # spread over all bytes of an exchange; replies are cut after each byte

@@ -9,13 +9,12 @@ from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
 import pytest
-from redis_server import MASTER_NAME, MakeRedis, RedisCluster, RedisSentinel, RedisServer, until
 
 from persistence.redis.store import RedisStore
 from persistence.store import Change, Record, SeqMismatch, Store, StoreError, StoreUnavailable
-
-from .contract import journal, recovered, refusal
-from .redis_backend import RedisBackend, opened, unavailable, with_options
+from tests.support.redis_server import MASTER_NAME, MakeRedis, RedisCluster, RedisSentinel, RedisServer, until
+from tests.support.store.contract import journal, recovered, refusal
+from tests.support.store.redis_backend import RedisBackend, opened, unavailable, with_options
 
 TIMEOUT_MS = 1500  # long enough for what must succeed on a busy machine
 _numbers = itertools.count()
@@ -315,7 +314,7 @@ async def test_a_cluster_needs_its_own_scheme(cluster: RedisCluster, shared_redi
     with pytest.raises(StoreError, match=r"is a node of a Redis Cluster: use redis\+cluster://"):
         await RedisStore(cluster.nodes[0].url).open()
     single = f"redis+cluster://127.0.0.1:{shared_redis.port}/"
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match="is no Redis Cluster: use redis://"):
         await RedisStore(with_options(single, timeout_ms=TIMEOUT_MS)).open()
 
 

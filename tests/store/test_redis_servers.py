@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from redis_server import MakeRedis, RedisServer, until
 
 from persistence.redis.store import RedisStore
 from persistence.store import (
@@ -23,13 +22,14 @@ from persistence.store import (
     Store,
     StoreCorrupt,
     StoreError,
+    StoreLoading,
     StoreTooNew,
     StoreUnavailable,
     StoreWentBack,
 )
-
-from .contract import journal, recovered, refusal
-from .redis_backend import RedisBackend, opened, unavailable, with_options
+from tests.support.redis_server import MakeRedis, RedisServer, until
+from tests.support.store.contract import journal, recovered, refusal
+from tests.support.store.redis_backend import RedisBackend, opened, unavailable, with_options
 
 BIG = bytes(20_000)
 
@@ -247,14 +247,14 @@ async def test_a_server_that_is_loading(make_redis: MakeRedis) -> None:
         await until(lambda: server.info("persistence")["aof_base_size"] != "0", "there is one")
         await until(lambda: server.info("persistence")["aof_rewrite_in_progress"] == "0", "it is compact")
         server.kill()
-        said: dict[str, list[str]] = {"open": [], "ping": [], "append": []}
+        said: dict[str, list[StoreUnavailable]] = {"open": [], "ping": [], "append": []}
 
         async def works(name: str, call: Callable[[], Awaitable[object]]) -> bool:
             try:
                 await call()
             except StoreUnavailable as error:
                 assert not error.unknown
-                said[name].append(str(error))
+                said[name].append(error)
                 return False
             return True
 
@@ -268,7 +268,9 @@ async def test_a_server_that_is_loading(make_redis: MakeRedis) -> None:
             until(partial(works, "ping", store.ping), "it has loaded"),
             until(partial(works, "append", lambda: store.append("p99", records[-1])), "it has loaded"),
         )
-        assert all(any("loading" in text for text in texts) for texts in said.values()), said
+        for errors in said.values():
+            loading = [error for error in errors if "loading" in str(error)]
+            assert loading and all(isinstance(error, StoreLoading) for error in loading), said
         assert await recovered(another, "p99") == (0, {}, records)
         await another.close()
 

@@ -8,16 +8,15 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from redis_server import RedisServer, until
 
 from persistence.redis import lane
 from persistence.redis.store import RedisStore
 from persistence.store import Change, Record, StoreUnavailable
-
-from .child import body_of, check_child_records
-from .contract import journal, recovered, refusal
-from .processes import Child
-from .redis_backend import opened, unavailable, with_options
+from tests.support.redis_server import RedisServer, until
+from tests.support.store.child import body_of, check_child_records
+from tests.support.store.contract import journal, recovered, refusal
+from tests.support.store.processes import Child
+from tests.support.store.redis_backend import opened, unavailable, with_options
 
 TIMEOUT_MS = 1500  # long enough for what must succeed on a busy machine
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from persistence.checksum import checksum
+from persistence.data_dir import DATABASE_NAME
 from persistence.sqlite import operations
 from persistence.sqlite.operations import ADDITIONS
-from persistence.sqlite.store import DATABASE_NAME, SqliteStore
+from persistence.sqlite.store import SqliteStore
 from persistence.store import (
     Change,
     Fenced,
@@ -25,8 +26,7 @@ from persistence.store import (
     StoreUnavailable,
     StoreWentBack,
 )
-
-from .contract import journal, recovered, refusal
+from tests.support.store.contract import journal, recovered, refusal
 
 # Word for word what the first version made; what it must go on finding.
 FIRST_VERSION = """

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from persistence import open_store
-from persistence.data_dir import WRITE_LOCK
+from persistence.data_dir import DATABASE_NAME, WRITE_LOCK
 from persistence.sqlite import operations
 from persistence.sqlite import store as sqlite_store
-from persistence.sqlite.store import DATABASE_NAME, SqliteStore
+from persistence.sqlite.store import SqliteStore
 from persistence.store import (
     Change,
     Fenced,
@@ -33,10 +33,9 @@ from persistence.store import (
     StoreTooNew,
     StoreUnavailable,
 )
-
-from .child import body_of
-from .contract import journal, recovered, refusal
-from .processes import Child
+from tests.support.store.child import body_of
+from tests.support.store.contract import journal, recovered, refusal
+from tests.support.store.processes import Child
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgpack
 
@@ -25,11 +25,14 @@ from lbactors.documents.entities import (
     tenant_json,
     unpack_key,
 )
-from lbactors.supervisor.command_plan import CommandPlan, parse, require_tenant
+from lbactors.supervisor.command_plan import CommandPlan, parse
+from lbactors.supervisor.events.outbox import Outbox
+from lbactors.supervisor.events.retention import purge_deliveries
+from lbactors.supervisor.hidden_players import HiddenPlayers
+from lbactors.supervisor.hosting import Hosting
+from lbactors.supervisor.purging import Purging
+from lbactors.supervisor.state import SupervisorState
 from persistence.store import Change
-
-if TYPE_CHECKING:
-    from lbactors.supervisor.supervisor import Supervisor
 
 
 class AccessCommands:
@@ -37,23 +40,34 @@ class AccessCommands:
     kept.
     """
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.s = supervisor
+    def __init__(
+        self,
+        state: SupervisorState,
+        hosting: Hosting,
+        purging: Purging,
+        hidden_players: HiddenPlayers,
+        outbox: Outbox,
+    ) -> None:
+        self.state = state
+        self.hosting = hosting
+        self.purging = purging
+        self.hidden_players = hidden_players
+        self.outbox = outbox
         self.pepper = b""
 
     # Tenants and keys -----------------------------------------------------------------------------------
 
     async def create_tenant(self, _tenant: str, _: str | None, tenant: Any) -> CommandPlan:
         body = parse(TenantBody, tenant)
-        if body.tenant_id in self.s.documents["tenants"]:
+        if body.tenant_id in self.state.documents["tenants"]:
             raise ApiError("tenant_exists", f"tenant '{body.tenant_id}' exists already")
         made = Tenant(
-            body.tenant_id, body.name or body.tenant_id, "active", body.hmac_secret, self.s.clock.now_ms()
+            body.tenant_id, body.name or body.tenant_id, "active", body.hmac_secret, self.state.clock.now_ms()
         )
         return CommandPlan(201, tenant_json(made), [Change("tenants", made.tenant_id, pack_tenant(made))])
 
     async def patch_tenant(self, _tenant: str, _: str | None, tenant_id: str, patch: Any) -> CommandPlan:
-        old = require_tenant(self.s, tenant_id)
+        old = self.state.tenant(tenant_id)
         body = parse(TenantPatch, patch)
         fields = {f: getattr(body, f) for f in body.model_fields_set}
         for field in ("name", "status"):
@@ -64,27 +78,28 @@ class AccessCommands:
 
     async def delete_tenant(self, _tenant: str, _: str | None, tenant_id: str) -> CommandPlan:
         """A tenant goes with all that is its own: leaderboards, keys, profiles, webhooks."""
-        tenant = require_tenant(self.s, tenant_id)
+        tenant = self.state.tenant(tenant_id)
         if tenant_id == "default":
             raise invalid("the tenant 'default' cannot be deleted", "path", "tenant_id")
         changes = []
-        for key_id, body in self.s.documents["keys"].items():
+        for key_id, body in self.state.documents["keys"].items():
             key = unpack_key(body)
             if key.tenant_id == tenant_id:
                 changes.append(Change("keys", key_id, pack_key(key._replace(status="deleted"))))
         for collection in ("profiles", "idempotency", "hidden", "audit"):
-            for doc_id, _body in await self.s.store.scan(collection, prefix=f"{tenant_id}/"):
+            for doc_id, _body in await self.state.store.scan(collection, prefix=f"{tenant_id}/"):
                 changes.append(Change(collection, doc_id, None))
-        listeners = [webhook.listener for webhook in self.s.events.webhooks_of(tenant_id)]
+        listeners = [webhook.listener for webhook in self.outbox.webhooks_of(tenant_id)]
         changes += [Change("webhooks", listener, None) for listener in listeners]
         changes.append(Change("tenants", tenant_id, None))
-        boards = [b for b in self.s.boards.values() if b.tenant_id == tenant_id]
-        changes += await self.s.purging.plan(boards)
+        boards = [b for b in self.state.boards.values() if b.tenant_id == tenant_id]
+        changes += await self.purging.plan(boards)
 
         async def act() -> None:
-            self.s.events.purge(listeners)
-            await self.s.purging.begin()
-            await self.s.moderation.forget_tenant(tenant_id)
+            self.state.spawn(purge_deliveries(self.state, listeners))
+            await self.purging.begin()
+            if self.hidden_players.forget_tenant(tenant_id):
+                await self.hosting.tell_all_who_is_hidden()
 
         return CommandPlan(200, tenant_json(tenant), changes, act)
 
@@ -97,7 +112,7 @@ class AccessCommands:
     async def create_key(self, tenant_id: str, seed: str | None, key: Any) -> CommandPlan:
         body = parse(KeyBody, key)
         tenant_id = body.tenant_id or tenant_id
-        require_tenant(self.s, tenant_id)
+        self.state.tenant(tenant_id)
         text = self.key_text(seed)
         made = Key(
             f"k_{secrets.token_hex(8)}",
@@ -108,14 +123,14 @@ class AccessCommands:
             "active",
             body.expires_at,
             body.player_id,
-            self.s.clock.now_ms(),
+            self.state.clock.now_ms(),
         )
         shown = key_json(made)
         change = Change("keys", made.key_id, pack_key(made))
         return CommandPlan(201, {**shown, "key": text}, [change], None, shown)
 
     def _key(self, key_id: str) -> Key:
-        body = self.s.documents["keys"].get(key_id)
+        body = self.state.documents["keys"].get(key_id)
         key = unpack_key(body) if body is not None else None
         if key is None or key.status == "deleted":
             raise ApiError("key_not_found", f"no key '{key_id}'")
@@ -146,14 +161,13 @@ class AccessCommands:
         until_ms = body["hidden_until"]
         if body["hidden_until"] is not None:
             body["hidden_until"] = format_instant(body["hidden_until"])
-        body = {"player_id": player_id, **body, "updated_at": format_instant(self.s.clock.now_ms())}
+        body = {"player_id": player_id, **body, "updated_at": format_instant(self.state.clock.now_ms())}
         doc_id = f"{tenant_id}/{player_id}"
-        (known,) = await self.s.store.get("profiles", [doc_id])
+        (known,) = await self.state.store.get("profiles", [doc_id])
         old = {} if known is None else msgpack.unpackb(known)
-        moderation = self.s.moderation
         if keep_hidden:
             body["hidden_until"], until_ms = old.get("hidden_until"), None
-        hiding = [] if keep_hidden else moderation.by_profile(tenant_id, player_id, until_ms)
+        hiding = [] if keep_hidden else self.hidden_players.by_profile(tenant_id, player_id, until_ms)
         changed = sorted(f for f in body if f != "updated_at" and (not old or body[f] != old.get(f)))
         if not changed and not hiding:
             return CommandPlan(200, old, [])
@@ -163,6 +177,7 @@ class AccessCommands:
         changes = [Change("profiles", doc_id, bytes(msgpack.packb(body))), *hiding]
 
         async def act() -> None:
-            await moderation.apply(tenant_id, player_id, hiding)
+            self.hidden_players.apply(tenant_id, player_id, hiding)
+            await self.hosting.tell_all_who_is_hidden()
 
         return CommandPlan(200, body, changes, act if hiding else None, audited=told)

@@ -15,40 +15,23 @@ run beside others, so that none waits for an erasure or for a leaderboard that i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any, TypeGuard
+from typing import Any, TypeGuard
 
 import orjson
-from pydantic import BeforeValidator
 
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Row
-from lbactors.core.numbers import check_number
 from lbactors.documents.audit import Audited
-from lbactors.documents.entities import Written
-from lbactors.documents.hidden_players import Reason
+from lbactors.documents.entry_edits import EditBody, RestoreBody
 from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.command_plan import CommandPlan, parse
+from lbactors.supervisor.hosting import Hosting
+from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.actors import Unanswered
 from lbactors.wire.requests import ChangeEntry, EntryChange
 
-if TYPE_CHECKING:
-    from lbactors.supervisor.supervisor import Supervisor
-
 ENTRY_EDITS = frozenset(("remove_entry", "edit_entry", "restore_entry"))
 UNKNOWN = "unknown"
-
-Number = Annotated[Any, BeforeValidator(check_number)]
-
-
-class EditBody(Written):
-    score: Number
-    subscore: Number | None = None
-    metadata: dict[str, Any] | None = None
-    reason: Reason
-
-
-class RestoreBody(Written):
-    reason: Reason | None = None
 
 
 def _told(window: str, key: str, row: Row) -> dict[str, Any]:
@@ -74,8 +57,9 @@ class EntryEdits:
     [[window, period key, row before or nil, row after or nil]…]}.
     """
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.s = supervisor
+    def __init__(self, state: SupervisorState, hosting: Hosting) -> None:
+        self.state = state
+        self.hosting = hosting
 
     async def remove_entry(
         self,
@@ -130,9 +114,7 @@ class EntryEdits:
         fields: list[Any],
         details: dict[str, Any],
     ) -> CommandPlan:
-        board = self.s.boards.get(f"{tenant_id}/{leaderboard_id}")
-        if board is None:
-            raise ApiError("leaderboard_not_found", f"no leaderboard '{leaderboard_id}'")
+        board = self.state.board(tenant_id, leaderboard_id)
         chains = self._chains(board, window)
         details = {"player_id": player_id, "window": window, **details}
         outcome: dict[str, Any] = {}
@@ -177,7 +159,7 @@ class EntryEdits:
 
     def _chains(self, board: Board, window: str | None) -> list[ChainState]:
         windows = board.windows if window is None else (window,)
-        found = [self.s.chains.get(board.chain_id(w)) for w in windows if w in board.windows]
+        found = [self.state.chains.get(board.chain_id(w)) for w in windows if w in board.windows]
         chains = [c for c in found if c is not None and c.records]
         if not chains:
             name = board.leaderboard_id
@@ -190,4 +172,4 @@ class EntryEdits:
         """Of one chain. Under its lock, so it does not move meanwhile."""
         request = ChangeEntry(chain.chain_id, act, player_id, fields)
         async with chain.lock:
-            return EntryChange.from_wire(await self.s.hosting.change(chain, "change_entry", request))
+            return EntryChange.from_wire(await self.hosting.change(chain, "change_entry", request))

@@ -8,16 +8,15 @@ again.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgpack
 
-from lbactors.core import schedule
+from lbactors.core import lifecycle, schedule
 from lbactors.core.definition import Definition, Rules
 from lbactors.core.errors import ApiError, invalid
 from lbactors.core.instants import format_instant
-from lbactors.core.model import CLOSED, CLOSING, OPENED, UNANNOUNCED, Board, PeriodRecord
-from lbactors.core.schedule import Step
+from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.timeframe import Span, last_span, span_at, span_from
 from lbactors.documents.entities import (
     METADATA_BYTES,
@@ -28,68 +27,68 @@ from lbactors.documents.entities import (
     view_of_record,
 )
 from lbactors.supervisor.chain_state import ChainState, chains_of
-from lbactors.supervisor.command_plan import CommandPlan, parse, require_tenant
+from lbactors.supervisor.command_plan import CommandPlan, parse
+from lbactors.supervisor.hosting import Hosting
+from lbactors.supervisor.lifecycle import Lifecycle
+from lbactors.supervisor.purging import Purging
+from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.reads import Stats
 from persistence.store import Change
-
-if TYPE_CHECKING:
-    from lbactors.supervisor.supervisor import Supervisor
 
 
 class LeaderboardCommands:
     """Handlers by name; see `CommandRunner`."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.s = supervisor
-
-    def _board(self, tenant_id: str, leaderboard_id: str) -> Board:
-        board = self.s.boards.get(f"{tenant_id}/{leaderboard_id}")
-        if board is None:
-            raise ApiError("leaderboard_not_found", f"no leaderboard '{leaderboard_id}'")
-        return board
+    def __init__(
+        self, state: SupervisorState, hosting: Hosting, lifecycle: Lifecycle, purging: Purging
+    ) -> None:
+        self.state = state
+        self.hosting = hosting
+        self.lifecycle = lifecycle
+        self.purging = purging
 
     # Leaderboards ---------------------------------------------------------------------------------------
 
     async def create_leaderboard(self, tenant_id: str, _: str | None, definition: Any) -> CommandPlan:
-        require_tenant(self.s, tenant_id)
+        self.state.tenant(tenant_id)
         parsed = parse(Definition, definition)
         doc_id = f"{tenant_id}/{parsed.leaderboard_id}"
-        if doc_id in self.s.boards:
+        if doc_id in self.state.boards:
             raise ApiError("leaderboard_exists", f"leaderboard '{parsed.leaderboard_id}' exists already")
         check_metadata(parsed)
-        now_ms = self.s.clock.now_ms()
+        now_ms = self.state.clock.now_ms()
         board = Board(tenant_id, secrets.token_hex(4), parsed, 1, now_ms, now_ms)
         chains, changes = [], [Change("leaderboards", doc_id, pack_board(board))]
         for window in board.windows:
             chain = ChainState(board, window)
             chains.append(chain)
             changes.extend(self._open(chain))
-        self.s.boards[doc_id] = board
+        self.state.boards[doc_id] = board
         for chain in chains:
-            self.s.chains[chain.chain_id] = chain
+            self.state.chains[chain.chain_id] = chain
 
         async def act() -> None:
-            await self.s.hosting.host([c for c in chains if c.records], wait=True)
+            await self.hosting.host([c for c in chains if c.records], wait=True)
             for chain in chains:
-                self.s.schedule(chain, 0)
+                self.state.schedule(chain, 0)
 
         return CommandPlan(201, board_json(board), changes, act)
 
     def _open(self, chain: ChainState) -> list[Change]:
         """The first periods of a chain, and its home."""
-        plan = chain.plan(self.s.clock.now_ms())
+        plan = chain.plan(self.state.clock.now_ms())
         if not plan.add:
             return []
-        self.s.take_records(chain, plan.add)
-        changes = [self.s.record_change(chain, r) for r in plan.add]
+        self.state.take_records(chain, plan.add)
+        changes = [self.state.record_change(chain, r) for r in plan.add]
         if not chain.home:
-            changes.append(self.s.hosting.settle(chain))
+            changes.append(self.hosting.settle(chain))
         return changes
 
     async def patch_leaderboard(
         self, tenant_id: str, _: str | None, leaderboard_id: str, patch: Any, if_match: int | None
     ) -> CommandPlan:
-        board = self._board(tenant_id, leaderboard_id)
+        board = self.state.board(tenant_id, leaderboard_id)
         if if_match is not None and if_match != board.version:
             raise ApiError("version_mismatch", f"the leaderboard's version is {board.version}")
         new = merged(board.definition, patch)
@@ -97,7 +96,7 @@ class LeaderboardCommands:
         return await self._redefine(board, new)
 
     async def archive_leaderboard(self, tenant_id: str, _: str | None, leaderboard_id: str) -> CommandPlan:
-        board = self._board(tenant_id, leaderboard_id)
+        board = self.state.board(tenant_id, leaderboard_id)
         return await self._redefine(board, board.definition.model_copy(update={"status": "archived"}))
 
     async def _redefine(self, old: Board, definition: Definition) -> CommandPlan:
@@ -105,9 +104,9 @@ class LeaderboardCommands:
         doc_id = f"{old.tenant_id}/{old.leaderboard_id}"
         if definition == old.definition:
             return CommandPlan(200, board_json(old), [])
-        now_ms = self.s.clock.now_ms()
+        now_ms = self.state.clock.now_ms()
         board = old._replace(definition=definition, version=old.version + 1, updated_at_ms=now_ms)
-        chains = chains_of(self.s.chains, old)
+        chains = chains_of(self.state.chains, old)
         if Rules.of(definition).reorders(Rules.of(old.definition)) and await self._has_entries(chains):
             raise invalid(
                 "order, aggregation and tie rules cannot change while a period holds entries", "body"
@@ -119,22 +118,22 @@ class LeaderboardCommands:
             for chain in chains:
                 changes.extend(self._rebound(chain, board, now_ms))
             for window in board.windows:
-                chain_of = self.s.chains.get(board.chain_id(window))
+                chain_of = self.state.chains.get(board.chain_id(window))
                 if chain_of is None:
                     chain_of = ChainState(board, window)
-                    self.s.chains[chain_of.chain_id] = chain_of
+                    self.state.chains[chain_of.chain_id] = chain_of
                     chains.append(chain_of)
                     await chain_of.lock.acquire()
                 changes.extend(self._open(chain_of))
-            self.s.boards[doc_id] = board
+            self.state.boards[doc_id] = board
         finally:
             for chain in chains:
                 chain.lock.release()
 
         async def act() -> None:
-            await self.s.hosting.host([c for c in chains if c.records], wait=True)
+            await self.hosting.host([c for c in chains if c.records], wait=True)
             for chain in chains:
-                self.s.schedule(chain, 0)
+                self.state.schedule(chain, 0)
 
         return CommandPlan(200, board_json(board), changes, act)
 
@@ -151,7 +150,7 @@ class LeaderboardCommands:
                 return []
             if current.ends_at_ms is not None and current.ends_at_ms <= now_ms:
                 return []
-            return self._rewrite(chain, open_records, current._replace(ends_at_ms=now_ms, forced=True))
+            return self._rewrite(chain, open_records, lifecycle.closed_by_force(current, now_ms))
         before, after = old_board.definition.timeframe, board.definition.timeframe
         if before == after or (after.type == "manual" and chain.window == "main"):
             return []
@@ -165,7 +164,8 @@ class LeaderboardCommands:
             chain,
             open_records,
             renewed._replace(
-                opened_at_ms=current.opened_at_ms, stage=_stage_under(renewed, current.stage, now_ms)
+                opened_at_ms=current.opened_at_ms,
+                stage=lifecycle.stage_under(renewed, current.stage, now_ms),
             ),
         )
 
@@ -176,38 +176,38 @@ class LeaderboardCommands:
         gone = {r.serial: r for r in open_records if r.serial >= current.serial}
         changes = [Change("periods", f"{chain.chain_id}/{r.key}", None) for r in gone.values()]
         chain.records = [r for r in chain.records if r.serial not in gone]
-        self.s.take_records(chain, [current])
+        self.state.take_records(chain, [current])
         changes = [c for c in changes if c.doc_id != f"{chain.chain_id}/{current.key}"]
-        return [*changes, self.s.record_change(chain, current)]
+        return [*changes, self.state.record_change(chain, current)]
 
     async def _has_entries(self, chains: list[ChainState]) -> bool:
         for chain in chains:
             for record in chain.records:
                 if record.sealed:
                     continue
-                view, total, *_ = await self.s.hosting.read(chain, record.key, Stats())
+                view, total, *_ = await self.hosting.read(chain, record.key, Stats())
                 if view[7] or total:
                     return True
         return False
 
     async def purge_leaderboard(self, tenant_id: str, _: str | None, leaderboard_id: str) -> CommandPlan:
-        board = self._board(tenant_id, leaderboard_id)
-        changes = await self.s.purging.plan([board])
-        return CommandPlan(200, board_json(board), changes, self.s.purging.begin)
+        board = self.state.board(tenant_id, leaderboard_id)
+        changes = await self.purging.plan([board])
+        return CommandPlan(200, board_json(board), changes, self.purging.begin)
 
     # Periods --------------------------------------------------------------------------------------------
 
     async def create_period(
         self, tenant_id: str, _: str | None, leaderboard_id: str, period: Any
     ) -> CommandPlan:
-        board = self._board(tenant_id, leaderboard_id)
+        board = self.state.board(tenant_id, leaderboard_id)
         body = parse(PeriodBody, period)
         if board.definition.timeframe.type != "manual":
             raise invalid("only leaderboards with timeframe 'manual' take periods", "body")
         if body.ends_at is not None and body.ends_at <= body.starts_at:
             raise invalid("must be after starts_at", "body", "ends_at")
-        chain = self.s.chains[board.chain_id("main")]
-        now_ms = self.s.clock.now_ms()
+        chain = self.state.chains[board.chain_id("main")]
+        now_ms = self.state.clock.now_ms()
         async with chain.lock:
             for other in chain.records:
                 begins = other.starts_at_ms if other.starts_at_ms is not None else 0
@@ -224,14 +224,14 @@ class LeaderboardCommands:
             record = schedule.new_record(
                 Span(key, body.starts_at, body.ends_at), chain.next_serial, now_ms, keys, None
             )
-            self.s.take_records(chain, [record])
-            changes = [self.s.record_change(chain, record)]
+            self.state.take_records(chain, [record])
+            changes = [self.state.record_change(chain, record)]
             if not chain.home:
-                changes.append(self.s.hosting.settle(chain))
+                changes.append(self.hosting.settle(chain))
 
         async def act() -> None:
-            await self.s.hosting.host([chain], wait=True)
-            self.s.schedule(chain, 0)
+            await self.hosting.host([chain], wait=True)
+            self.state.schedule(chain, 0)
 
         return CommandPlan(201, self._record_json(chain, record), changes, act)
 
@@ -239,11 +239,11 @@ class LeaderboardCommands:
         self, tenant_id: str, _: str | None, leaderboard_id: str, window: str
     ) -> CommandPlan:
         """End the current period now and begin the next one (a forced reset)."""
-        board = self._board(tenant_id, leaderboard_id)
-        chain = self.s.chains.get(board.chain_id(window))
+        board = self.state.board(tenant_id, leaderboard_id)
+        chain = self.state.chains.get(board.chain_id(window))
         if chain is None or window not in board.windows:
             raise ApiError("period_not_found", f"no window '{window}'")
-        now_ms = self.s.clock.now_ms()
+        now_ms = self.state.clock.now_ms()
         timeframe = board.definition.timeframe
         async with chain.lock:
             open_records = [r for r in chain.records if not r.sealed]
@@ -255,25 +255,24 @@ class LeaderboardCommands:
                 raise ApiError("period_not_open", f"period '{current.key}' has not begun")
             if current.ends_at_ms is not None and now_ms >= current.ends_at_ms:
                 raise ApiError("period_closed", f"period '{current.key}' is over")
-            closed = current._replace(ends_at_ms=now_ms, forced=True)
+            closed = lifecycle.closed_by_force(current, now_ms)
             changes = self._rewrite(chain, open_records, closed)
             following: PeriodRecord | None = None
             span = span_at(timeframe, window, now_ms) if chain.wanted else None
             if span is not None:
                 keys = [r.key for r in chain.records]
                 following = schedule.new_record(span, chain.next_serial, now_ms, keys, now_ms)
-                self.s.take_records(chain, [following])
-                changes.append(self.s.record_change(chain, following))
+                self.state.take_records(chain, [following])
+                changes.append(self.state.record_change(chain, following))
 
         async def act() -> dict[str, Any]:
-            await self.s.hosting.host([chain], wait=True)
+            await self.hosting.host([chain], wait=True)
             try:
                 async with chain.lock:
-                    reached = chain.record(closed.serial).stage  # it may have been opened meanwhile
-                    stages = (s for s in (OPENED, CLOSING, CLOSED) if s > reached)
-                    await self.s.closing.carry_out(chain, [Step(now_ms, s, closed.serial) for s in stages])
+                    record = chain.record(closed.serial)  # it may have been opened meanwhile
+                    await self.lifecycle.carry_out(chain, lifecycle.steps_by_force(record, now_ms))
             finally:
-                self.s.schedule(chain, 0)
+                self.state.schedule(chain, 0)
             sealed = next((r for r in chain.records if r.serial == closed.serial), closed)
             return answer(sealed)
 
@@ -284,7 +283,7 @@ class LeaderboardCommands:
         return CommandPlan(200, answer(closed), changes, act)
 
     def _record_json(self, chain: ChainState, record: PeriodRecord) -> dict[str, Any]:
-        next_ms, now_ms = chain.next_starts_ms(record), self.s.clock.now_ms()
+        next_ms, now_ms = chain.next_starts_ms(record), self.state.clock.now_ms()
         return period_json(view_of_record(record, chain.window, now_ms, chain.grace_ms, next_ms))
 
 
@@ -295,15 +294,6 @@ def _current(open_records: list[PeriodRecord], now_ms: int) -> PeriodRecord | No
             return record
     later = [r for r in open_records if (r.starts_at_ms or 0) > now_ms]
     return later[0] if later else (open_records[-1] if open_records else None)
-
-
-def _stage_under(record: PeriodRecord, stage: int, now_ms: int) -> int:
-    """The stage of a current period that was given other bounds: what is ahead again will be told."""
-    if record.ends_at_ms is None or now_ms < record.ends_at_ms:
-        stage = min(stage, OPENED)
-    if record.starts_at_ms is not None and now_ms < record.starts_at_ms:
-        stage = UNANNOUNCED
-    return stage
 
 
 def merged(definition: Definition, patch: Any) -> Definition:

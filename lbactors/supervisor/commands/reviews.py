@@ -20,10 +20,9 @@ is what makes a repeat find the first one. Of each leaderboard at most `held_lim
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from lbactors.core.errors import ApiError
-from lbactors.core.model import Board
 from lbactors.documents.audit import NOT_AN_ACT, Audited
 from lbactors.documents.reviews import (
     APPROVED,
@@ -41,10 +40,9 @@ from lbactors.documents.reviews import (
     unpack_review,
 )
 from lbactors.supervisor.command_plan import CommandPlan
-from persistence.store import Change, Store
-
-if TYPE_CHECKING:
-    from lbactors.clock import Clock
+from lbactors.supervisor.reviews import Reviews
+from lbactors.supervisor.state import SupervisorState
+from persistence.store import Change
 
 REMEMBERED_MS = 24 * 3600 * 1000  # decided ones, as submission ids are
 FORGET_AT_ONCE = 200  # decided ones looked at for their age with each decision
@@ -57,48 +55,14 @@ def _act(verb: str, leaderboard_id: str, held: Review, **more: Any) -> Audited:
     return Audited(f"held_submission.{verb}", held.held_id, details)
 
 
-class ReviewSupervisor(Protocol):
-    """What is needed of the supervisor. `held_counts`: held submissions by place, as far as they were
-    counted; emptied whenever memory may not be what the store says.
-    """
-
-    settings: dict[str, Any]
-    boards: dict[str, Board]
-    held_counts: dict[str, int]
-
-    @property
-    def store(self) -> Store: ...
-
-    @property
-    def clock(self) -> Clock: ...
-
-
-async def erase_reviews(supervisor: ReviewSupervisor, tenant_id: str, player_id: str) -> list[Change]:
-    """What takes a player's submissions out, held and decided ones, in every leaderboard of a tenant."""
-    rows = await supervisor.store.scan(COLLECTION, prefix=f"{tenant_id}/")
-    supervisor.held_counts.clear()
-    return [
-        Change(COLLECTION, doc_id, None)
-        for doc_id, body in rows
-        if unpack_review(body).player_id == player_id
-    ]
-
-
-async def purge_reviews(supervisor: ReviewSupervisor, board: Board) -> list[Change]:
-    """What takes everything of a leaderboard out."""
-    place = place_of(board)
-    supervisor.held_counts.pop(place, None)
-    rows = await supervisor.store.scan(COLLECTION, prefix=place)
-    return [Change(COLLECTION, doc_id, None) for doc_id, _ in rows]
-
-
 class ReviewCommands:
     """The supervisor's commands on held submissions; see `lbactors.supervisor.commands.runner`, which runs
     one at a time.
     """
 
-    def __init__(self, supervisor: ReviewSupervisor) -> None:
-        self.s = supervisor
+    def __init__(self, state: SupervisorState, reviews: Reviews) -> None:
+        self.state = state
+        self.reviews = reviews
         self._swept: dict[str, str] = {}  # place -> the decided document up to which ages were looked at
 
     async def hold(self, _tenant: str, _: str | None, items: list[Any]) -> CommandPlan:
@@ -109,7 +73,7 @@ class ReviewCommands:
         """
         wanted = []
         for tenant_id, leaderboard_id, uid, fields in items:
-            board = self.s.boards.get(f"{tenant_id}/{leaderboard_id}")
+            board = self.state.boards.get(f"{tenant_id}/{leaderboard_id}")
             there = board is not None and board.uid == uid
             wanted.append((f"{tenant_id}/{leaderboard_id}~{uid}/" if there else "", Review(*fields)))
         known = await self._known([(place, held.held_id) for place, held in wanted if place])
@@ -121,13 +85,13 @@ class ReviewCommands:
                 continue
             first = known.get((place, held.held_id))
             if first is None:
-                count = await self._count(place)
-                if count >= self.s.settings["held_limit"]:
+                count = await self.reviews.count(place)
+                if count >= self.state.settings.held_limit:
                     verdicts.append(["full"])
                     continue
-                first = held._replace(changed_at_ms=self.s.clock.now_ms())
+                first = held._replace(changed_at_ms=self.state.clock.now_ms())
                 known[place, held.held_id] = first
-                self.s.held_counts[place] = count + 1
+                self.reviews.add(place, 1)
                 changes.append(put_review(open_id(place, held.held_id), first))
             verdicts.append([first.state, first.held_id, first.note])
         return CommandPlan(200, {"verdicts": verdicts}, changes, audited=NOT_AN_ACT)
@@ -135,7 +99,7 @@ class ReviewCommands:
     async def _known(self, wanted: list[tuple[str, str]]) -> dict[tuple[str, str], Review]:
         """Those that are held or remembered, by place and held_id."""
         doc_ids = [make(*which) for which in wanted for make in (open_id, decided_id)]
-        bodies = await self.s.store.get(COLLECTION, doc_ids) if doc_ids else []
+        bodies = await self.state.store.get(COLLECTION, doc_ids) if doc_ids else []
         found: dict[tuple[str, str], Review] = {}
         for index, which in enumerate(wanted):
             is_open, decided = bodies[2 * index : 2 * index + 2]
@@ -146,14 +110,7 @@ class ReviewCommands:
         return found
 
     def _expired(self, held: Review) -> bool:
-        return held.changed_at_ms <= self.s.clock.now_ms() - REMEMBERED_MS
-
-    async def _count(self, place: str) -> int:
-        count = self.s.held_counts.get(place)
-        if count is None:
-            count = len(await self.s.store.scan(COLLECTION, prefix=f"{place}h/"))
-            self.s.held_counts[place] = count
-        return count
+        return held.changed_at_ms <= self.state.clock.now_ms() - REMEMBERED_MS
 
     async def begin_approval(
         self, tenant_id: str, _: str | None, leaderboard_id: str, held_id: str
@@ -166,7 +123,9 @@ class ReviewCommands:
             raise ApiError("held_submission_decided", f"submission '{held_id}' was rejected")
         if held.state == APPROVED:
             return CommandPlan(200, {"held": list(held)}, [])
-        held = held._replace(state=APPROVING, attempts=held.attempts + 1, changed_at_ms=self.s.clock.now_ms())
+        held = held._replace(
+            state=APPROVING, attempts=held.attempts + 1, changed_at_ms=self.state.clock.now_ms()
+        )
         changes = [put_review(open_id(place, held_id), held)]
         return CommandPlan(200, {"held": list(held)}, changes, audited=NOT_AN_ACT)
 
@@ -195,7 +154,7 @@ class ReviewCommands:
             return CommandPlan(200, review_json(held, leaderboard_id), [])
         if held.state == APPROVED:
             raise ApiError("held_submission_decided", f"submission '{held_id}' was approved")
-        if held.state == APPROVING and held.changed_at_ms > self.s.clock.now_ms() - UNDER_WAY_MS:
+        if held.state == APPROVING and held.changed_at_ms > self.state.clock.now_ms() - UNDER_WAY_MS:
             raise ApiError("held_submission_decided", f"submission '{held_id}' is being approved")
         planned = await self._decide(place, held._replace(note=note), REJECTED)
         body = review_json(Review(*planned.body["held"]), leaderboard_id)
@@ -203,21 +162,20 @@ class ReviewCommands:
 
     async def _decide(self, place: str, held: Review, state: str) -> CommandPlan:
         was_open = held.state in (HELD, APPROVING)
-        held = held._replace(state=state, attempts=0, changed_at_ms=self.s.clock.now_ms())
+        held = held._replace(state=state, attempts=0, changed_at_ms=self.state.clock.now_ms())
         doc_id = decided_id(place, held.held_id)  # an old decision on the same id is replaced
         changes = [change for change in await self._forgotten(place) if change.doc_id != doc_id]
         changes.append(put_review(doc_id, held))
         if was_open:
             changes.append(Change(COLLECTION, open_id(place, held.held_id), None))
-            if place in self.s.held_counts:
-                self.s.held_counts[place] -= 1
+            self.reviews.add(place, -1)
         return CommandPlan(200, {"held": list(held)}, changes)
 
     async def _forgotten(self, place: str) -> list[Change]:
         """Decided ones of the leaderboard that are old: a part of them is looked at each time."""
         prefix = f"{place}d/"
         after = self._swept.get(place, "")
-        rows = await self.s.store.scan(COLLECTION, prefix=prefix, after=after, limit=FORGET_AT_ONCE)
+        rows = await self.state.store.scan(COLLECTION, prefix=prefix, after=after, limit=FORGET_AT_ONCE)
         if len(rows) < FORGET_AT_ONCE:
             self._swept.pop(place, None)  # from the beginning, next time
         else:
@@ -227,10 +185,7 @@ class ReviewCommands:
         ]
 
     async def _find(self, tenant_id: str, leaderboard_id: str, held_id: str) -> tuple[str, Review]:
-        board = self.s.boards.get(f"{tenant_id}/{leaderboard_id}")
-        if board is None:
-            raise ApiError("leaderboard_not_found", f"no leaderboard '{leaderboard_id}'")
-        place = place_of(board)
+        place = place_of(self.state.board(tenant_id, leaderboard_id))
         held = (await self._known([(place, held_id)])).get((place, held_id))
         if held is None:
             raise ApiError("held_submission_not_found", f"no held submission '{held_id[:128]}'")

@@ -10,12 +10,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from lbactors.core.errors import ApiError, invalid
-from lbactors.documents.entities import Written
 from lbactors.documents.events import TEST, Event, event_id
 from lbactors.documents.webhooks import (
     BODY,
@@ -24,6 +21,7 @@ from lbactors.documents.webhooks import (
     PENDING,
     Delivery,
     ReplayBody,
+    RotateBody,
     Webhook,
     WebhookBody,
     WebhookPatch,
@@ -33,46 +31,41 @@ from lbactors.documents.webhooks import (
     unpack_delivery,
     webhook_json,
 )
-from lbactors.supervisor.command_plan import CommandPlan, parse, require_tenant
-from lbactors.supervisor.events.retention import heads
+from lbactors.supervisor.command_plan import CommandPlan, parse
+from lbactors.supervisor.events.outbox import Outbox
+from lbactors.supervisor.events.retention import heads, purge_deliveries
 from lbactors.supervisor.events.webhook_signing import is_private_literal, new_secret
+from lbactors.supervisor.state import SupervisorState
 from persistence.store import Change
 
-if TYPE_CHECKING:
-    from lbactors.supervisor.supervisor import Supervisor
-
 WEBHOOKS_OF_TENANT = 20  # each event is written once for each of them
-PREVIOUS_S = 86_400  # how long the secret before signs too: time to take the new one everywhere
 REPLAYED_AT_ONCE = 250  # deliveries of one commit
-
-
-class RotateBody(Written):
-    previous_valid_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = PREVIOUS_S
 
 
 class WebhookCommands:
     """Handlers by name; see `CommandRunner`."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.s = supervisor
+    def __init__(self, state: SupervisorState, outbox: Outbox) -> None:
+        self.state = state
+        self.outbox = outbox
 
     def _webhook(self, tenant_id: str, webhook_id: str) -> Webhook:
-        webhook = self.s.events.webhooks.get(f"{tenant_id}/{webhook_id}")
+        webhook = self.outbox.webhooks.get(f"{tenant_id}/{webhook_id}")
         if webhook is None:
             raise ApiError("webhook_not_found", f"no webhook '{webhook_id}'")
         return webhook
 
     def _check_target(self, url: str) -> None:
-        if self.s.settings.get("webhook_public_targets", False) and is_private_literal(url):
+        if self.state.settings.webhook_public_targets and is_private_literal(url):
             raise invalid("must not be a private address", "body", "url")
 
     async def create_webhook(self, tenant_id: str, _: str | None, webhook: Any) -> CommandPlan:
-        require_tenant(self.s, tenant_id)
+        self.state.tenant(tenant_id)
         body = parse(WebhookBody, webhook)
         self._check_target(body.url)
-        if len(self.s.events.webhooks_of(tenant_id)) >= WEBHOOKS_OF_TENANT:
+        if len(self.outbox.webhooks_of(tenant_id)) >= WEBHOOKS_OF_TENANT:
             raise ApiError("webhook_limit", f"a tenant has at most {WEBHOOKS_OF_TENANT} webhooks")
-        now_ms = self.s.clock.now_ms()
+        now_ms = self.state.clock.now_ms()
         made = Webhook(
             tenant_id,
             f"wh_{secrets.token_hex(8)}",
@@ -104,7 +97,7 @@ class WebhookCommands:
                 fields[field] = _distinct(fields[field])
         if fields.get("status") == "active":
             fields["disabled_reason"] = None
-        new = old._replace(**fields, updated_at_ms=self.s.clock.now_ms())
+        new = old._replace(**fields, updated_at_ms=self.state.clock.now_ms())
         return CommandPlan(200, webhook_json(new), [_change(new)])
 
     async def delete_webhook(self, tenant_id: str, _: str | None, webhook_id: str) -> CommandPlan:
@@ -112,7 +105,7 @@ class WebhookCommands:
         webhook = self._webhook(tenant_id, webhook_id)
 
         async def act() -> None:
-            self.s.events.purge([webhook.listener])
+            self.state.spawn(purge_deliveries(self.state, [webhook.listener]))
 
         return CommandPlan(200, webhook_json(webhook), [Change("webhooks", webhook.listener, None)], act)
 
@@ -121,7 +114,7 @@ class WebhookCommands:
     ) -> CommandPlan:
         old = self._webhook(tenant_id, webhook_id)
         body = parse(RotateBody, rotation)
-        now_ms = self.s.clock.now_ms()
+        now_ms = self.state.clock.now_ms()
         new = old._replace(
             secret=new_secret(),
             previous_secret=old.secret if body.previous_valid_seconds else None,
@@ -138,19 +131,19 @@ class WebhookCommands:
         if webhook.status != "active":
             raise ApiError("webhook_disabled", "the webhook is disabled")
         self._check_room(webhook)
-        now_ms = self.s.clock.now_ms()
+        now_ms = self.state.clock.now_ms()
         made = event_id(TEST, webhook.listener, now_ms, secrets.token_hex(8))
         event = Event(made, TEST, now_ms, tenant_id, "", {"webhook_id": webhook_id})
-        changes = self.s.events.delivery_changes(webhook.listener, event)
+        changes = self.outbox.delivery_changes(webhook.listener, event)
         head = changes[0]
         assert head.body is not None
         name = head.doc_id.rpartition("/")[2]
-        self.s.events.lanes[webhook.listener].probe_now()
+        self.outbox.lanes[webhook.listener].probe_now()
         return CommandPlan(202, delivery_json(name, "pending", unpack_delivery(head.body)), changes)
 
     def _check_room(self, webhook: Webhook) -> int:
         """How many more deliveries may be pending. ApiError overloaded if none."""
-        room = self.s.events.room(webhook.listener)
+        room = self.outbox.room(webhook.listener)
         if room <= 0:
             raise ApiError("overloaded", "too many deliveries of this webhook are pending")
         return room
@@ -162,17 +155,17 @@ class WebhookCommands:
         webhook = self._webhook(tenant_id, webhook_id)
         name = f"{webhook.listener}/{delivery_id}"
         letters = (PENDING, DELIVERED, FAILED)
-        found = await self.s.store.get("deliveries", [f"{letter}/{name}" for letter in (*letters, BODY)])
+        found = await self.state.store.get("deliveries", [f"{letter}/{name}" for letter in (*letters, BODY)])
         heads_found = {letter: body for letter, body in zip(letters, found, strict=False) if body is not None}
         if not heads_found or found[-1] is None:
             raise ApiError("delivery_not_found", f"no delivery '{delivery_id}'")
         letter, body = next(iter(heads_found.items()))
         head = unpack_delivery(body)
-        if letter == PENDING and self.s.events.lanes[webhook.listener].is_sending(delivery_id):
+        if letter == PENDING and self.outbox.lanes[webhook.listener].is_sending(delivery_id):
             return CommandPlan(202, delivery_json(delivery_id, "pending", head), [])
         if letter != PENDING:
             self._check_room(webhook)
-        self.s.events.lanes[webhook.listener].probe_now()
+        self.outbox.lanes[webhook.listener].probe_now()
         head, changes = self._again(webhook, letter, delivery_id, head)
         return CommandPlan(202, delivery_json(delivery_id, "pending", head), changes)
 
@@ -181,7 +174,7 @@ class WebhookCommands:
     ) -> tuple[Delivery, list[Change]]:
         """A delivery of any state as a pending one that is due now."""
         head = head._replace(
-            queued_at_ms=self.s.clock.now_ms(), attempts=0, next_at_ms=0, finished_at_ms=None
+            queued_at_ms=self.state.clock.now_ms(), attempts=0, next_at_ms=0, finished_at_ms=None
         )
         put = Change("deliveries", f"{PENDING}/{webhook.listener}/{name}", pack_delivery(head))
         if letter == PENDING:
@@ -197,14 +190,14 @@ class WebhookCommands:
 
         async def act() -> dict[str, Any]:
             replayed, remaining = 0, 0
-            async for page in heads(self.s.events, f"{FAILED}/{webhook.listener}/"):
+            async for page in heads(self.state.store, f"{FAILED}/{webhook.listener}/"):
                 for start in range(0, len(page), REPLAYED_AT_ONCE):
-                    room = max(self.s.events.room(webhook.listener), 0)
+                    room = max(self.outbox.room(webhook.listener), 0)
                     part = page[start : start + REPLAYED_AT_ONCE]
                     remaining += max(len(part) - room, 0)
                     again = [self._again(webhook, FAILED, name, head)[1] for _, name, head in part[:room]]
                     if again:
-                        await self.s.commit([change for changes in again for change in changes])
+                        await self.state.commit([change for changes in again for change in changes])
                         replayed += len(again)
                     await asyncio.sleep(0)
             return {"replayed": replayed, "remaining": remaining}

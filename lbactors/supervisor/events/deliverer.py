@@ -26,6 +26,7 @@ import orjson
 import structlog
 
 from lbactors.core.errors import ApiError
+from lbactors.documents.events import Event
 from lbactors.documents.webhooks import (
     BODY,
     DELIVERED,
@@ -40,6 +41,7 @@ from lbactors.documents.webhooks import (
 from lbactors.supervisor.events.delivery_queue import Lane, pause_ms, queue_of
 from lbactors.supervisor.events.retention import trim
 from lbactors.supervisor.events.webhook_signing import signed_headers
+from lbactors.supervisor.state import SupervisorState
 from persistence.store import Change, StoreCorrupt, StoreError
 
 if TYPE_CHECKING:
@@ -72,9 +74,11 @@ class _Result(NamedTuple):
 class Deliverer:
     """See the module's docstring. spread: random numbers in 0..1 for the pauses."""
 
-    def __init__(self, events: Outbox, spread: Callable[[], float] = random.random) -> None:
-        self.events = events
-        self.s = events.s
+    def __init__(
+        self, state: SupervisorState, outbox: Outbox, spread: Callable[[], float] = random.random
+    ) -> None:
+        self.state = state
+        self.outbox = outbox
         self.delivered = 0  # since the start of this process, like the others
         self.failed = 0
         self.attempts = 0
@@ -89,10 +93,15 @@ class Deliverer:
         self._turn = 0
         self._stopping = False
 
+    def status(self) -> dict[str, int]:
+        """For operators; counts since this process began."""
+        return {"attempts": self.attempts, "delivered": self.delivered, "failed": self.failed}
+
     def start(self) -> None:
-        self._trim_at_ms = self.s.clock.now_ms() + FIRST_TRIM_MS
-        self.s._keep(self._run())
-        self.s._keep(self._write())
+        """Begin to deliver."""
+        self._trim_at_ms = self.state.clock.now_ms() + FIRST_TRIM_MS
+        self.state.spawn(self._run())
+        self.state.spawn(self._write())
 
     async def stop(self) -> None:
         """Start no more attempts; give those under way a moment, and record their results."""
@@ -111,24 +120,24 @@ class Deliverer:
     async def _run(self) -> None:
         try:
             while True:
-                self.events.wake.clear()
-                now_ms = self.s.clock.now_ms()
+                self.outbox.wake.clear()
+                now_ms = self.state.clock.now_ms()
                 if not self._stopping:
                     self._dispatch(now_ms)
                 if now_ms >= self._trim_at_ms:
                     self._trim_at_ms = now_ms + TRIM_MS
-                    self.s._keep(self._trim())
-                waits = any(len(lane) for lane in self.events.lanes.values())
+                    self.state.spawn(self._trim())
+                waits = any(len(lane) for lane in self.outbox.lanes.values())
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S if waits else IDLE_LOOK_S):
-                        await self.events.wake.wait()
+                        await self.outbox.wake.wait()
         finally:
             if self._sender is not None:
                 await self._sender.close()
 
     def _dispatch(self, now_ms: int) -> None:
         """Start what is due. Listeners take turns, so that one with much to send leaves others room."""
-        lanes = [(listener, lane) for listener, lane in self.events.lanes.items() if len(lane)]
+        lanes = [(listener, lane) for listener, lane in self.outbox.lanes.items() if len(lane)]
         while lanes and len(self._under_way) < IN_ALL:
             self._turn = (self._turn + 1) % len(lanes)
             listener, lane = lanes[self._turn]
@@ -136,13 +145,13 @@ class Deliverer:
             if name is None:
                 del lanes[self._turn]
                 continue
-            task = self.s._keep(self._attempt(listener, lane, name))
+            task = self.state.spawn(self._attempt(listener, lane, name))
             self._under_way.add(task)
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)
-        self.events.wake.set()
+        self.outbox.wake.set()
 
     # Sending --------------------------------------------------------------------------------------------
 
@@ -152,16 +161,16 @@ class Deliverer:
             await self._try(listener, lane, name)
         except Exception as error:
             log.exception("delivery not attempted", listener=listener, delivery=name, error=repr(error))
-            lane.put_back(name, self.s.clock.now_ms() + DAMAGED_PAUSE_MS)
+            lane.put_back(name, self.state.clock.now_ms() + DAMAGED_PAUSE_MS)
 
     async def _try(self, listener: str, lane: Lane, name: str) -> None:
         ids = [f"{PENDING}/{listener}/{name}", f"{BODY}/{listener}/{name}"]
         try:
-            head_bytes, body_bytes = await self.s.store.get("deliveries", ids)
+            head_bytes, body_bytes = await self.state.store.get("deliveries", ids)
         except StoreError as error:
             log.error("delivery cannot be read", delivery=ids[0], error=str(error))
             pause = DAMAGED_PAUSE_MS if isinstance(error, StoreCorrupt) else STORE_PAUSE_MS
-            lane.put_back(name, self.s.clock.now_ms() + pause)
+            lane.put_back(name, self.state.clock.now_ms() + pause)
             return
         if head_bytes is None or body_bytes is None:  # deleted meanwhile
             lane.put_back(name, 0)
@@ -170,7 +179,7 @@ class Deliverer:
         head, body = unpack_delivery(head_bytes), bytes(msgpack.unpackb(body_bytes))
         self.attempts += 1
         attempt = await self._send(listener, head, body)
-        now_ms = self.s.clock.now_ms()
+        now_ms = self.state.clock.now_ms()
         lane.answered(attempt.error is None, now_ms, self._spread())
         self._leave(listener, name, head, attempt, now_ms)
 
@@ -183,25 +192,23 @@ class Deliverer:
         if listener.startswith(PLUGIN):
             error, seconds = await self._call(listener, head, body)
             return Attempt(None, error, int(seconds * 1000))
-        webhook = self.events.webhooks.get(listener)
+        webhook = self.outbox.webhooks.get(listener)
         if webhook is None:
             return Attempt(None, "the webhook was deleted", 0)
         if self._sender is None:
-            self._sender = Sender(self.s.settings.get("webhook_public_targets", False))
-        now_ms = self.s.clock.now_ms()
+            self._sender = Sender(self.state.settings.webhook_public_targets)
+        now_ms = self.state.clock.now_ms()
         headers = signed_headers(webhook.secrets_at(now_ms), head.event_id, now_ms, body)
         return await self._sender.post(webhook.url, headers, body)
 
     async def _call(self, listener: str, head: Delivery, body: bytes) -> tuple[str | None, float]:
         """Have a plugin hear of an event: what went wrong, and how long it took (s)."""
-        from lbactors.documents.events import Event
-
         data = orjson.loads(body)["data"]
         event = Event(head.event_id, head.type, head.at_ms, head.tenant_id, head.leaderboard_id, data)
         began, error = time.monotonic(), None
         try:
             async with asyncio.timeout(PLUGIN_S):
-                await self.events.plugins[listener].call(event)
+                await self.outbox.plugins[listener].call(event)
         except Exception as raised:  # of somebody else's code; the event is repeated
             error = f"{type(raised).__name__}: {raised}"[:200]
             log.warning("a plugin failed", plugin=listener, event_id=head.event_id, exc_info=raised)
@@ -216,7 +223,7 @@ class Deliverer:
         gone = attempt.status == GONE
         if attempt.error is None:
             state, head = DELIVERED, head._replace(finished_at_ms=now_ms)
-        elif now_ms - head.queued_at_ms >= self.events.give_up_ms and not gone:
+        elif now_ms - head.queued_at_ms >= self.outbox.give_up_ms and not gone:
             state, head = FAILED, head._replace(finished_at_ms=now_ms)
         else:
             wait_ms = max(pause_ms(head.attempts, self._spread()), attempt.wait_ms)
@@ -231,11 +238,11 @@ class Deliverer:
             self._some.clear()
             while self._results:
                 batch, self._results = self._results[:RECORDS_AT_ONCE], self._results[RECORDS_AT_ONCE:]
-                known = [result for result in batch if result.listener in self.events.lanes]
+                known = [result for result in batch if result.listener in self.outbox.lanes]
                 changes = [change for result in known for change in self._changes(result)]
                 try:
                     if changes:
-                        await self.s.commit(changes)
+                        await self.state.commit(changes)
                 except ApiError as error:
                     log.warning("results not recorded; what was under way is sent again", error=str(error))
                     return  # the supervisor begins anew from its documents
@@ -253,13 +260,13 @@ class Deliverer:
             found.append(Change("deliveries", f"{BODY}/{name}", None))  # nobody could look at it
         elif result.state != PENDING:
             found.append(Change("deliveries", f"{result.state}/{name}", body))
-        webhook = self.events.webhooks.get(result.listener)
+        webhook = self.outbox.webhooks.get(result.listener)
         if result.gone and webhook is not None and webhook.status == "active":
-            found.append(self.events.disable(webhook, "the receiver answered 410 Gone"))
+            found.append(self.outbox.disable(webhook, "the receiver answered 410 Gone"))
         return found
 
     def _recorded(self, result: _Result) -> None:
-        lane = self.events.lanes.get(result.listener)
+        lane = self.outbox.lanes.get(result.listener)
         if lane is not None:
             lane.recorded(result.name, queue_of(result.head))
         self.delivered += result.state == DELIVERED
@@ -272,11 +279,11 @@ class Deliverer:
                 event_id=result.head.event_id,
                 error=None if result.head.last is None else result.head.last.error,
             )
-        self.events.wake.set()
+        self.outbox.wake.set()
 
     async def _trim(self) -> None:
         try:
-            given_up = await trim(self.events)
+            given_up = await trim(self.state, self.outbox)
             self.failed += given_up  # not in one statement: it would forget what was counted during the await
         except (StoreError, ApiError) as error:
             log.warning("old deliveries not trimmed", error=str(error))

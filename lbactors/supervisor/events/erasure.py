@@ -12,23 +12,20 @@ import msgpack
 import orjson
 
 from lbactors.documents.webhooks import BODY, PLUGIN
-from persistence.store import Change
+from persistence.store import Change, scan_pages
 
 if TYPE_CHECKING:
     from persistence.store import Store
 
-PAGE_DOCUMENTS = 500
 ABOUT_A_PLAYER = ("display_name", "metadata")  # fields beside a player's id that tell of the person
 
 
-async def erased(store: Store, tenant_id: str, player_id: str, anonymous_id: str) -> list[Change]:
+async def erased_bodies(store: Store, tenant_id: str, player_id: str, anonymous_id: str) -> list[Change]:
     """Bodies of deliveries with another id in the player's place, for the caller's commit. StoreError."""
     needle = orjson.dumps(player_id)
     changes: list[Change] = []
     for prefix in (f"{BODY}/{tenant_id}/", f"{BODY}/{PLUGIN}"):
-        after, count = "", PAGE_DOCUMENTS
-        while count == PAGE_DOCUMENTS:
-            rows = await store.scan("deliveries", prefix=prefix, after=after, limit=PAGE_DOCUMENTS)
+        async for rows in scan_pages(store, "deliveries", prefix=prefix):
             for doc_id, packed in rows:
                 raw = bytes(msgpack.unpackb(packed))
                 if needle not in raw:
@@ -37,7 +34,6 @@ async def erased(store: Store, tenant_id: str, player_id: str, anonymous_id: str
                 if body["tenant_id"] == tenant_id:
                     new = orjson.dumps({**body, "data": _without(body["data"], player_id, anonymous_id)})
                     changes.append(Change("deliveries", doc_id, bytes(msgpack.packb(new))))
-            after, count = rows[-1][0] if rows else "", len(rows)
     return changes
 
 

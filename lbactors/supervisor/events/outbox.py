@@ -16,9 +16,8 @@ A webhook that has too many pending deliveries is disabled, and says so: nothing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import count
-from typing import TYPE_CHECKING
 
 import msgpack
 import structlog
@@ -37,32 +36,23 @@ from lbactors.documents.webhooks import (
     unpack_delivery,
     unpack_webhook,
 )
-from lbactors.supervisor.events.deliverer import Deliverer
 from lbactors.supervisor.events.delivery_queue import Lane, queue_of
-from lbactors.supervisor.events.erasure import erased
-from lbactors.supervisor.events.retention import purge
-from persistence.store import Change
-
-if TYPE_CHECKING:
-    from lbactors.supervisor.supervisor import Supervisor
+from lbactors.supervisor.state import SupervisorState
+from persistence.store import Change, scan_pages
 
 PAGE_DOCUMENTS = 1000
 AT_ONCE = 8  # attempts of one listener at a time: one slow receiver must not need all that there are
-# Where a setting is missing:
-PENDING_LIMIT = 100_000  # deliveries of one webhook
-GIVE_UP_S = 3 * 86_400  # a weekend, with the evening before it
-KEEP_S = 7 * 86_400
 
 log = structlog.get_logger("events")
 
 
 class Outbox:
-    """The supervisor's part for events. Use: `register` (plugins), `await load()`, `start()`; then `wanted`
+    """The supervisor's part for events. Use: `register` (plugins), `await load()`; then `wanted`
     and `changes` before a commit, `committed` after it.
     """
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.s = supervisor
+    def __init__(self, state: SupervisorState) -> None:
+        self.state = state
         self.webhooks: dict[str, Webhook] = {}  # by listener id
         self.plugins: dict[str, Listening] = {}  # by listener id
         self.lanes: dict[str, Lane] = {}  # of every listener that is known
@@ -72,10 +62,10 @@ class Outbox:
         self._generation_stored = False
         self._registered: dict[str, tuple[frozenset[str], Call]] = {}
         self._by_tenant: dict[str, dict[str, Webhook]] = {}
-        self._limit = int(supervisor.settings.get("webhook_pending_limit", PENDING_LIMIT))
-        self.give_up_ms = int(supervisor.settings.get("webhook_give_up_seconds", GIVE_UP_S) * 1000)
-        self.keep_ms = int(supervisor.settings.get("webhook_keep_seconds", KEEP_S) * 1000)
-        self.deliverer = Deliverer(self)
+        self._limit = state.settings.webhook_pending_limit
+        self.give_up_ms = int(state.settings.webhook_give_up_seconds * 1000)
+        self.keep_ms = int(state.settings.webhook_keep_seconds * 1000)
+        state.on_commit(self.took)
 
     # Starting -------------------------------------------------------------------------------------------
 
@@ -91,56 +81,37 @@ class Outbox:
     async def load(self) -> None:
         """Read webhooks and pending deliveries. StoreError, ApiError storage_unavailable."""
         known: dict[str, int] = {}
-        for doc_id, body in await self.s.store.scan("webhooks"):
+        for doc_id, body in await self.state.store.scan("webhooks"):
             if doc_id.startswith(PLUGIN):
                 known[doc_id] = msgpack.unpackb(body)
             else:
                 self._take_webhook(doc_id, unpack_webhook(body))
-        now_ms = self.s.clock.now_ms()
+        now_ms = self.state.clock.now_ms()
         new = [
             Change("webhooks", name, bytes(msgpack.packb(now_ms)))
             for name in self._registered
             if name not in known
         ]
         if new:
-            await self.s.commit(new)
+            await self.state.commit(new)
         for name, (types, call) in self._registered.items():
             self.plugins[name] = Listening(types, call, known.get(name, now_ms))
             self.lanes[name] = Lane(AT_ONCE)
-        (generation,) = await self.s.store.get("deliveries", [GENERATION])
+        (generation,) = await self.state.store.get("deliveries", [GENERATION])
         self.generation = 1 if generation is None else msgpack.unpackb(generation) + 1
-        prefix = after = f"{PENDING}/"
-        while True:
-            rows = await self.s.store.scan("deliveries", prefix=prefix, after=after, limit=PAGE_DOCUMENTS)
+        pages = scan_pages(self.state.store, "deliveries", prefix=f"{PENDING}/", page=PAGE_DOCUMENTS)
+        async for rows in pages:
             self._take_pending(rows)
-            if len(rows) < PAGE_DOCUMENTS:
-                break
-            after = rows[-1][0]
         if pending := sum(map(len, self.lanes.values())):
             log.info("deliveries pending", deliveries=pending)
 
-    def start(self) -> None:
-        """Begin to deliver."""
-        self.deliverer.start()
-
-    async def stop(self) -> None:
-        """Stop delivering, in order."""
-        await self.deliverer.stop()
-
     def status(self) -> dict[str, int]:
-        """For operators; the last three count since this process began."""
+        """For operators."""
         return {
             "webhooks": len(self.webhooks),
             "pending": sum(map(len, self.lanes.values())),
             "receivers_down": sum(lane.down for lane in self.lanes.values()),
-            "attempts": self.deliverer.attempts,
-            "delivered": self.deliverer.delivered,
-            "failed": self.deliverer.failed,
         }
-
-    async def erase(self, tenant_id: str, player_id: str, anonymous_id: str) -> list[Change]:
-        """Stored events with another id in a player's place, for the caller's commit. StoreError."""
-        return await erased(self.s.store, tenant_id, player_id, anonymous_id)
 
     # Before and after a commit --------------------------------------------------------------------------
 
@@ -174,7 +145,7 @@ class Outbox:
 
     def delivery_changes(self, listener: str, event: Event) -> list[Change]:
         """One event for one listener."""
-        now_ms = self.s.clock.now_ms()
+        now_ms = self.state.clock.now_ms()
         head = Delivery(
             event.event_id, event.type, event.tenant_id, event.leaderboard_id, event.at_ms, now_ms
         )
@@ -195,10 +166,6 @@ class Outbox:
         """A tenant's webhooks."""
         return list(self._by_tenant.get(tenant_id, {}).values())
 
-    def purge(self, listeners: Sequence[str]) -> None:
-        """Begin to delete the deliveries of listeners that were deleted."""
-        self.s._keep(purge(self, listeners))
-
     def _disable_full(self, webhook: Webhook) -> Change:
         reason = f"more than {self._limit} deliveries were pending"
         return self.disable(webhook, reason)
@@ -206,7 +173,7 @@ class Outbox:
     def disable(self, webhook: Webhook, reason: str) -> Change:
         """The change that disables a webhook, and says why."""
         log.error("webhook disabled", webhook=webhook.listener, reason=reason)
-        now_ms = self.s.clock.now_ms()
+        now_ms = self.state.clock.now_ms()
         new = webhook._replace(status="disabled", disabled_reason=reason, updated_at_ms=now_ms)
         return Change("webhooks", webhook.listener, pack_webhook(new))
 
@@ -215,7 +182,7 @@ class Outbox:
         self.wake.set()
 
     def took(self, changes: Iterable[Change]) -> None:
-        """Called by the supervisor with all that was made durable."""
+        """Hears of all that was made durable."""
         for collection, doc_id, body in changes:
             if collection == "webhooks" and not doc_id.startswith(PLUGIN):
                 self._take_webhook(doc_id, None if body is None else unpack_webhook(body))
@@ -254,3 +221,13 @@ class Outbox:
             else:
                 head = unpack_delivery(body)
                 lane.put(name, queue_of(head), head.next_at_ms)
+
+    def check(self) -> None:
+        """Assert every invariant; called throughout the tests."""
+        assert set(self.lanes) == {*self.webhooks, *self.plugins}, "a lane is nobody's"
+        known = {i: webhook for of_tenant in self._by_tenant.values() for i, webhook in of_tenant.items()}
+        assert known == self.webhooks
+        for listener, lane in self.lanes.items():
+            webhook = self.webhooks.get(listener)
+            assert lane.paused == (webhook is not None and webhook.status != "active"), listener
+            lane.check()

@@ -43,7 +43,7 @@ class PluginListeners:
         for hook, event_type in PERIOD_HOOKS.items():
             for name, function in plugins.hooks(hook):
                 hooks.setdefault(name, {})[event_type] = function
-        self._callers = {name: _ClientConnection(name, functions) for name, functions in hooks.items()}
+        self._callers = {name: _PluginThread(name, functions) for name, functions in hooks.items()}
 
     def register(self, events: Registers) -> None:
         """Make every plugin that has a hook a listener of its events."""
@@ -51,7 +51,7 @@ class PluginListeners:
             events.register(f"{LISTENER}{name}", set(caller.hooks), caller.call)
 
 
-class _ClientConnection:
+class _PluginThread:
     """The thread of one plugin. hooks: by type of event."""
 
     def __init__(self, name: str, hooks: Mapping[str, Callable[[Event], object]]) -> None:

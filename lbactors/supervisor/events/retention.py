@@ -26,7 +26,8 @@ from lbactors.documents.webhooks import (
     pack_delivery,
     unpack_delivery,
 )
-from persistence.store import Change, StoreError
+from lbactors.supervisor.state import SupervisorState
+from persistence.store import Change, Store, StoreError, scan_pages
 
 if TYPE_CHECKING:
     from lbactors.supervisor.events.outbox import Outbox
@@ -40,54 +41,51 @@ log = structlog.get_logger("delivery")
 Head = tuple[str, str, Delivery]  # listener, delivery id, what it says
 
 
-async def heads(events: Outbox, prefix: str) -> AsyncIterator[list[Head]]:
+async def heads(store: Store, prefix: str) -> AsyncIterator[list[Head]]:
     """Heads of a state (`p/…`, narrowed by more of the id), page by page in order of listener and id."""
-    after, count = prefix, PAGE_DOCUMENTS
-    while count == PAGE_DOCUMENTS:
-        rows = await events.s.store.scan("deliveries", prefix=prefix, after=after, limit=PAGE_DOCUMENTS)
+    async for rows in scan_pages(store, "deliveries", prefix=prefix, page=PAGE_DOCUMENTS):
         page: list[Head] = []
         for doc_id, body in rows:
             listener, _, name = doc_id[2:].rpartition("/")
             page.append((listener, name, unpack_delivery(body)))
         yield page
-        after, count = rows[-1][0] if rows else "", len(rows)
 
 
-async def trim(events: Outbox) -> int:
+async def trim(state: SupervisorState, outbox: Outbox) -> int:
     """One pass; how many were given up. StoreError, ApiError storage_unavailable."""
-    for state in (FAILED, DELIVERED):
-        await _delete_old(events, state)
-    return await _give_up(events)
+    for kind in (FAILED, DELIVERED):
+        await _delete_old(state, outbox, kind)
+    return await _give_up(state, outbox)
 
 
-async def _delete_old(events: Outbox, state: str) -> None:
-    now_ms = events.s.clock.now_ms()
+async def _delete_old(state: SupervisorState, outbox: Outbox, kind: str) -> None:
+    now_ms = state.clock.now_ms()
     kept: dict[str, list[str]] = {}
-    async for page in heads(events, f"{state}/"):
+    async for page in heads(state.store, f"{kind}/"):
         gone: list[tuple[str, str]] = []
         for listener, group in groupby(page, key=lambda head: head[0]):
             names = kept.setdefault(listener, [])
             for _, name, head in group:
-                old = now_ms - (head.finished_at_ms or 0) >= events.keep_ms
-                if old or not _is_known(events, listener):
+                old = now_ms - (head.finished_at_ms or 0) >= outbox.keep_ms
+                if old or not _is_known(outbox, listener):
                     gone.append((listener, name))
                 else:
                     names.append(name)
-        await _delete(events, state, gone)
+        await _delete(state, kind, gone)
     for listener, names in kept.items():
-        await _delete(events, state, [(listener, name) for name in names[: -KEPT[state]]])
+        await _delete(state, kind, [(listener, name) for name in names[: -KEPT[kind]]])
 
 
-async def _give_up(events: Outbox) -> int:
-    now_ms, given_up = events.s.clock.now_ms(), 0
-    async for page in heads(events, f"{PENDING}/"):
-        orphans = [(listener, name) for listener, name, _ in page if not _is_known(events, listener)]
-        await _delete(events, PENDING, orphans)
-        old = [head for head in page if now_ms - head[2].queued_at_ms >= events.give_up_ms]
+async def _give_up(state: SupervisorState, outbox: Outbox) -> int:
+    now_ms, given_up = state.clock.now_ms(), 0
+    async for page in heads(state.store, f"{PENDING}/"):
+        orphans = [(listener, name) for listener, name, _ in page if not _is_known(outbox, listener)]
+        await _delete(state, PENDING, orphans)
+        old = [head for head in page if now_ms - head[2].queued_at_ms >= outbox.give_up_ms]
         for start in range(0, len(old), CHANGES_AT_ONCE):
             changes: list[Change] = []
             for listener, name, head in old[start : start + CHANGES_AT_ONCE]:
-                lane = events.lanes.get(listener)
+                lane = outbox.lanes.get(listener)
                 if lane is not None:
                     if name not in lane or lane.is_sending(name) or not (lane.paused or lane.down):
                         continue
@@ -96,34 +94,34 @@ async def _give_up(events: Outbox) -> int:
                 changes.append(Change("deliveries", f"{PENDING}/{listener}/{name}", None))
                 changes.append(Change("deliveries", f"{FAILED}/{listener}/{name}", failed))
             if changes:
-                await events.s.commit(changes)
+                await state.commit(changes)
             given_up += len(changes) // 2
     if given_up:
         log.warning("deliveries given up: their receivers were away too long", deliveries=given_up)
     return given_up
 
 
-def _is_known(events: Outbox, listener: str) -> bool:
+def _is_known(outbox: Outbox, listener: str) -> bool:
     """Whether a listener exists, or is a plugin, which may be installed again."""
-    return listener in events.lanes or listener.startswith(PLUGIN)
+    return listener in outbox.lanes or listener.startswith(PLUGIN)
 
 
-async def purge(events: Outbox, listeners: Sequence[str]) -> None:
+async def purge_deliveries(state: SupervisorState, listeners: Sequence[str]) -> None:
     """Delete all that was to be, or had been, delivered to listeners that are no more. What a death or an
     outage leaves is found by `trim`.
     """
     try:
         for listener in listeners:
-            for state in (PENDING, FAILED, DELIVERED):
-                async for page in heads(events, f"{state}/{listener}/"):
-                    await _delete(events, state, [(listener, name) for _, name, _ in page])
+            for kind in (PENDING, FAILED, DELIVERED):
+                async for page in heads(state.store, f"{kind}/{listener}/"):
+                    await _delete(state, kind, [(listener, name) for _, name, _ in page])
     except (StoreError, ApiError) as error:
         log.warning("deliveries of a deleted webhook are left for later", error=str(error))
 
 
-async def _delete(events: Outbox, state: str, gone: list[tuple[str, str]]) -> None:
+async def _delete(state: SupervisorState, kind: str, gone: list[tuple[str, str]]) -> None:
     for start in range(0, len(gone), CHANGES_AT_ONCE):
         chunk = [f"{listener}/{name}" for listener, name in gone[start : start + CHANGES_AT_ONCE]]
-        changes = [Change("deliveries", f"{kind}/{name}", None) for name in chunk for kind in (state, BODY)]
-        await events.s.commit(changes)
+        changes = [Change("deliveries", f"{part}/{name}", None) for name in chunk for part in (kind, BODY)]
+        await state.commit(changes)
         await asyncio.sleep(0)

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgpack
-from pydantic import Field
 
 from lbactors.core.errors import ApiError
-from lbactors.documents.entities import Written
 from lbactors.documents.rewards import (
     Claim,
+    ClaimBody,
     Promise,
     claim_doc_id,
     counts_id,
@@ -31,21 +30,13 @@ from lbactors.documents.rewards import (
     reward_json,
 )
 from lbactors.supervisor.command_plan import CommandPlan, parse
+from lbactors.supervisor.state import SupervisorState
 from persistence.store import Change, StoreError
-
-if TYPE_CHECKING:
-    from lbactors.supervisor.supervisor import Supervisor
 
 WAITING = 10_000  # claims that may wait; more are answered 429
 AT_ONCE = 500  # carried out with one commit
 
 Json = dict[str, Any]
-
-
-class ClaimBody(Written):
-    """What a claimant may say."""
-
-    claim_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
 
 
 class Ask(NamedTuple):
@@ -66,19 +57,17 @@ class Ask(NamedTuple):
 
 
 class Claims:
-    """The supervisor's."""
+    """Claims that wait, and what decides them."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.s = supervisor
+    def __init__(self, state: SupervisorState) -> None:
+        self.state = state
         self._waiting: deque[tuple[Ask, asyncio.Future[Json]]] = deque()
 
     def _ask(
         self, tenant_id: str, leaderboard_id: str, window: str, serial: int, player_id: str, claim: Any
     ) -> Ask:
         body = parse(ClaimBody, claim)
-        board = self.s.boards.get(f"{tenant_id}/{leaderboard_id}")
-        if board is None:
-            raise ApiError("leaderboard_not_found", f"no leaderboard '{leaderboard_id}'")
+        board = self.state.board(tenant_id, leaderboard_id)
         return Ask(board.chain_id(window), serial, player_id, body.claim_id)
 
     async def command(self, tenant_id: str, _: str | None, **args: Any) -> CommandPlan:
@@ -111,7 +100,7 @@ class Claims:
         try:
             judged, changes = await self._judge([ask for ask, _ in batch])
             if changes:
-                await self.s.commit(changes)
+                await self.state.commit(changes)
             answers = judged
         except ApiError as error:
             answers = [error] * len(batch)
@@ -130,7 +119,7 @@ class Claims:
         """What each claim is answered, in their order, and what is to be durable before. StoreError."""
         of_period = list(dict.fromkeys(ask.promise for ask in asks))
         counted = [counts_id(promise) for promise in of_period]
-        stored = await self.s.store.get("rewards", [*of_period, *counted])
+        stored = await self.state.store.get("rewards", [*of_period, *counted])
         promises = {
             doc_id: Promise(*msgpack.unpackb(body))
             for doc_id, body in zip(of_period, stored, strict=False)
@@ -138,9 +127,9 @@ class Claims:
         }
         counts = dict(zip(of_period, stored[len(of_period) :], strict=True))
         ids = list(dict.fromkeys(ask.claim for ask in asks))
-        found = zip(ids, await self.s.store.get("claims", ids), strict=True)
+        found = zip(ids, await self.state.store.get("claims", ids), strict=True)
         won = {doc_id: Claim(*msgpack.unpackb(body)) for doc_id, body in found if body is not None}
-        now_ms = self.s.clock.now_ms()
+        now_ms = self.state.clock.now_ms()
         answers: list[Json | ApiError] = []
         changes: dict[tuple[str, str], bytes] = {}
         for ask in asks:

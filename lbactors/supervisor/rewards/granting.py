@@ -15,9 +15,8 @@ claim document is there, or the player has (as yet) won nothing.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgpack
 import orjson
@@ -44,13 +43,12 @@ from lbactors.documents.rewards import (
     winners_of,
 )
 from lbactors.supervisor.chain_state import ChainState
-from lbactors.supervisor.rewards.claiming import Claims
-from lbactors.supervisor.rewards.retention import Retention
+from lbactors.supervisor.events.outbox import Outbox
+from lbactors.supervisor.hosting import Hosting
+from lbactors.supervisor.rewards.retention import RewardRetention
+from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.reads import Standings
 from persistence.store import Change
-
-if TYPE_CHECKING:
-    from lbactors.supervisor.supervisor import Supervisor
 
 EVENT = "reward.granted"
 CHUNKS_AT_ONCE = 20  # stored by one call: a second or two
@@ -59,14 +57,16 @@ EVENT_BYTES = 128 * 1024  # of an event's players as JSON; with all payloads it 
 log = structlog.get_logger("supervisor")
 
 
-class Rewards:
+class Granting:
     """The supervisor's: begins and carries out what is promised."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.s = supervisor
-        self._naming = asyncio.Lock()  # of winners: while a chunk is stored, nobody is renamed
-        self.claims = Claims(supervisor)
-        self.retention = Retention(supervisor, self._naming)
+    def __init__(
+        self, state: SupervisorState, hosting: Hosting, outbox: Outbox, reward_retention: RewardRetention
+    ) -> None:
+        self.state = state
+        self.hosting = hosting
+        self.outbox = outbox
+        self.reward_retention = reward_retention
         self._grants = 0  # how many are being carried out
         self._renamed: dict[tuple[str, str], str] = {}  # erased while grants were being carried out
 
@@ -76,8 +76,8 @@ class Rewards:
         rules = definition.rewards
         if rules is None or chain.window not in rules.windows:
             return []
-        promise = Promise.of(record, rules, definition.ranking.order, self.s.clock.now_ms())
-        self.retention.ends_at(promise.expires_at_ms)
+        promise = Promise.of(record, rules, definition.ranking.order, self.state.clock.now_ms())
+        self.reward_retention.ends_at(promise.expires_at_ms)
         return [
             Change("rewards", promise_id(chain.chain_id, record.serial), packed(promise)),
             Change("rewards", key_id(chain.chain_id, record.key), packed(record.serial)),
@@ -106,7 +106,7 @@ class Rewards:
         return True
 
     async def _promise(self, chain_id: str, serial: int) -> Promise | None:
-        (body,) = await self.s.store.get("rewards", [promise_id(chain_id, serial)])
+        (body,) = await self.state.store.get("rewards", [promise_id(chain_id, serial)])
         return None if body is None else Promise(*msgpack.unpackb(body))
 
     async def _walk(self, chain: ChainState, record: PeriodRecord, promise: Promise) -> Promise:
@@ -117,7 +117,7 @@ class Rewards:
         chunks = 0
         while (page := awarding.next_page(place)) is not None:
             offset, limit = page
-            reading = await self.s.hosting.read(chain, record.key, Standings(offset, limit))
+            reading = await self.hosting.read(chain, record.key, Standings(offset, limit))
             for position, row in enumerate(reading.rows, start=offset + 1):
                 assert row.rank is not None, "standings are of those who are ranked"
                 place = Place(position, row.rank, row.score)
@@ -152,8 +152,8 @@ class Rewards:
             by_tier=by_tier,
             granted_at_ms=promise.at_ms if last else None,
         )
-        async with self._naming:
-            if self.s.chains.get(chain_id) is not chain:
+        async with self.reward_retention.naming:
+            if not self.state.knows(chain):
                 raise ApiError("leaderboard_not_found", "purged while its rewards were granted")
             winners = [
                 w._replace(player_id=self._renamed.get((tenant_id, w.player_id), w.player_id))
@@ -168,9 +168,9 @@ class Rewards:
                 claim = Claim(w.rank, w.score, w.tiers, number, promise.at_ms, promise.expires_at_ms)
                 doc_id = claim_doc_id(chain_id, promise.serial, w.player_id)
                 changes.append(Change("claims", doc_id, packed(claim)))
-            changes += self.s.events.changes(self._events(chain, promise, number, winners))
-            await self.s.commit(changes)
-        self.s.events.committed()
+            changes += self.outbox.changes(self._events(chain, promise, number, winners))
+            await self.state.commit(changes)
+        self.outbox.committed()
         return after
 
     def _events(
@@ -178,9 +178,7 @@ class Rewards:
     ) -> Iterable[Event]:
         """One for a chunk; several where players' ids and tiers are so long that one would be too large."""
         board = chain.board
-        if not winners or not self.s.events.wanted(
-            board.tenant_id, board.leaderboard_id, EVENT, promise.at_ms
-        ):
+        if not winners or not self.outbox.wanted(board.tenant_id, board.leaderboard_id, EVENT, promise.at_ms):
             return
         named = promise.rules["tiers"]
         path = f"/v1/leaderboards/{board.leaderboard_id}/periods/{promise.period_key}/rewards"
@@ -203,18 +201,22 @@ class Rewards:
     # Erasure --------------------------------------------------------------------------------------------
 
     async def erase(self, tenant_id: str, player_id: str, anonymous_id: str) -> list[Change]:
-        """See `erase_rewards`."""
-        async with self._naming:
+        """Documents that take a player's name out of what was won and claimed, for the commit of an erasure.
+
+        Rank, score and what was won stay, under `anonymous_id`. To be called as part of a command, after the
+        player's entries were erased. StoreError.
+        """
+        async with self.reward_retention.naming:
             if self._grants:  # what they read before the player was erased has the old name
                 self._renamed[tenant_id, player_id] = anonymous_id
             prefix = player_prefix(tenant_id, player_id)
-            found = await self.s.store.scan("claims", prefix=prefix)
+            found = await self.state.store.scan("claims", prefix=prefix)
         changes = []
         for doc_id, body in found:
             chain_id, serial = chain_of_claim(tenant_id, player_id, doc_id)
             claim = Claim(*msgpack.unpackb(body))
             chunk = chunk_id(promise_id(chain_id, serial), claim.chunk)
-            (stored,) = await self.s.store.get("rewards", [chunk])
+            (stored,) = await self.state.store.get("rewards", [chunk])
             changes.append(Change("claims", doc_id, None))
             if stored is None:
                 continue
@@ -226,17 +228,6 @@ class Rewards:
             anonymous = claim_doc_id(chain_id, serial, anonymous_id)
             changes.append(Change("claims", anonymous, packed(claim._replace(claim_id=None))))
         return changes
-
-
-async def erase_rewards(
-    supervisor: Supervisor, tenant_id: str, player_id: str, anonymous_id: str
-) -> list[Change]:
-    """Documents that take a player's name out of what was won and claimed, for the commit of an erasure.
-
-    Rank, score and what was won stay, under `anonymous_id`. To be called as part of a command, after the
-    player's entries were erased. StoreError.
-    """
-    return await supervisor.rewards.erase(tenant_id, player_id, anonymous_id)
 
 
 def _player(promise: Promise, winner: Winner) -> dict[str, Any]:

@@ -13,7 +13,6 @@ compare the promise's end with the clock themselves.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import msgpack
 import structlog
@@ -30,10 +29,8 @@ from lbactors.documents.rewards import (
     promise_id,
     winners_of,
 )
+from lbactors.supervisor.state import SupervisorState
 from persistence.store import Change, StoreError
-
-if TYPE_CHECKING:
-    from lbactors.supervisor.supervisor import Supervisor
 
 LOOK_S = 2.0  # how often the clock is compared with the next end that is known; no store is asked for that
 AT_ONCE = 100  # ends looked at with one question
@@ -44,16 +41,16 @@ log = structlog.get_logger("supervisor")
 
 
 def purge_changes(chain_ids: list[str]) -> list[Change]:
-    """For the commit that removes a leaderboard: its rewards are to go. Then `Retention.look`."""
+    """For the commit that removes a leaderboard: its rewards are to go. Then `RewardRetention.look`."""
     return [Change("rewards", f"{GONE}{chain_id}", packed(None)) for chain_id in chain_ids]
 
 
-class Retention:
-    """The supervisor's. naming: held while winners are stored."""
+class RewardRetention:
+    """`naming` is held while a chunk of winners is stored: meanwhile nobody is renamed or deleted."""
 
-    def __init__(self, supervisor: Supervisor, naming: asyncio.Lock) -> None:
-        self.s = supervisor
-        self._naming = naming
+    def __init__(self, state: SupervisorState) -> None:
+        self.state = state
+        self.naming = asyncio.Lock()
         self._wake = asyncio.Event()
         self._due_ms = 0
 
@@ -70,7 +67,7 @@ class Retention:
         """Delete what is due, for as long as the supervisor lives."""
         while True:
             self._wake.clear()
-            if self.s.clock.now_ms() >= self._due_ms:
+            if self.state.clock.now_ms() >= self._due_ms:
                 try:
                     await self.sweep()
                 except (StoreError, ApiError) as error:
@@ -93,22 +90,22 @@ class Retention:
             raise
 
     async def _sweep(self) -> None:
-        for doc_id, _ in await self.s.store.scan("rewards", prefix=GONE):
-            async with self._naming:
+        for doc_id, _ in await self.state.store.scan("rewards", prefix=GONE):
+            async with self.naming:
                 pass  # a chunk that was on its way is stored; the chain is unknown, so no other follows
             chain_id = doc_id.removeprefix(GONE)
             await self._delete_under(chain_id, chain_id)
-            await self.s.commit([Change("rewards", doc_id, None)])
+            await self.state.commit([Change("rewards", doc_id, None)])
         while True:
-            ends = await self.s.store.scan("rewards", prefix=EXPIRY, limit=AT_ONCE)
+            ends = await self.state.store.scan("rewards", prefix=EXPIRY, limit=AT_ONCE)
             for doc_id, _ in ends:
                 at_ms, own_id = doc_id.removeprefix(EXPIRY).split("/", 1)
-                if int(at_ms) > self.s.clock.now_ms():
+                if int(at_ms) > self.state.clock.now_ms():
                     self.ends_at(int(at_ms))
                     return
                 chain_id = own_id.rpartition("/")[0]
                 await self._delete_under(chain_id, own_id)
-                await self.s.commit(
+                await self.state.commit(
                     [*await self._promise_changes(chain_id, own_id), Change("rewards", doc_id, None)]
                 )
                 log.info("rewards ended", promise=own_id)
@@ -117,7 +114,7 @@ class Retention:
 
     async def _delete_under(self, chain_id: str, under: str) -> None:
         """Every document below an id: chunks with their winners' claims, promises, keys."""
-        while rows := await self.s.store.scan("rewards", prefix=f"{under}/", limit=DOCUMENTS):
+        while rows := await self.state.store.scan("rewards", prefix=f"{under}/", limit=DOCUMENTS):
             changes = []
             for doc_id, body in rows:
                 serial, _, part = doc_id.removeprefix(f"{chain_id}/").partition("/")
@@ -131,17 +128,17 @@ class Retention:
                         Change("rewards", expiry_id(chain_id, Promise(*msgpack.unpackb(body))), None)
                     )
                 changes.append(Change("rewards", doc_id, None))
-            await self.s.commit(changes)
+            await self.state.commit(changes)
 
     async def _promise_changes(self, chain_id: str, own_id: str) -> list[Change]:
         """A promise goes, and its key unless a later period has taken that."""
-        (body,) = await self.s.store.get("rewards", [own_id])
+        (body,) = await self.state.store.get("rewards", [own_id])
         if body is None:
             return []
         promise = Promise(*msgpack.unpackb(body))
         changes = [Change("rewards", own_id, None)]
         by_key = key_id(chain_id, promise.period_key)
-        (serial,) = await self.s.store.get("rewards", [by_key])
+        (serial,) = await self.state.store.get("rewards", [by_key])
         if serial is not None and promise_id(chain_id, msgpack.unpackb(serial)) == own_id:
             changes.append(Change("rewards", by_key, None))
         return changes

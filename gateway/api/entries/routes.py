@@ -1,0 +1,68 @@
+"""Routes that change the entries of open periods."""
+
+from __future__ import annotations
+
+from gateway.api.entries import examples as example
+from gateway.api.entries import handlers
+from gateway.http.openapi import Answer, Body, Route
+from gateway.http.parameters import text
+from gateway.http.shared_parameters import BOARD, SUBMIT_CODES, Shared
+
+REASON = text("reason", "Why, for the audit log.", max_length=500)
+ENTRY_CODES = ("leaderboard_not_found", "period_not_found", "period_closed", "entry_not_found")
+
+
+def routes(s: Shared) -> tuple[Route, ...]:
+    """Entries of open periods: taken out, edited, restored."""
+    scopes = ("leaderboards:write",)
+    return (
+        Route(
+            "DELETE",
+            f"{BOARD}/players/{{player_id}}",
+            handlers.remove_entry,
+            "moderation_remove_entry",
+            "Rankings",
+            "Take a player's entry out",
+            Answer(200, "What was taken out.", "RemovedEntries"),
+            "Out of the current period of every window, or of one. What was removed can be restored. The act "
+            "is in the audit log.",
+            scopes=("scores:write",),
+            parameters=(s.board, s.player, s.any_window, REASON),
+            codes=(*SUBMIT_CODES, "entry_not_found", "period_not_found"),
+            logged=True,
+        ),
+        Route(
+            "PATCH",
+            f"{BOARD}/players/{{player_id}}",
+            handlers.edit_entry,
+            "moderation_edit_entry",
+            "Moderation",
+            "Edit a player's entry",
+            Answer(200, "The entries before and after.", "EditedEntries"),
+            "In the current period of every window in which the player has an entry, or of one. The score is "
+            "set whatever the aggregation and the limits for submissions; among equals the player stands "
+            "where who reached the score now would stand. `subscore` and `metadata` stay if they are absent.",
+            scopes=scopes,
+            parameters=(s.board, s.player, s.any_window),
+            body=Body("EntryEdit", example.EDIT),
+            codes=ENTRY_CODES,
+            logged=True,
+        ),
+        Route(
+            "POST",
+            f"{BOARD}/players/{{player_id}}/restore",
+            handlers.restore_entry,
+            "moderation_restore_entry",
+            "Moderation",
+            "Restore a player's removed entry",
+            Answer(200, "The entries as they are again.", "RestoredEntries"),
+            "Puts back exactly what was removed last from the current period of every window, or of one. Of "
+            "each period the newest 1000 removed entries are kept. 409 `entry_exists` if the player has an "
+            "entry again.",
+            scopes=scopes,
+            parameters=(s.board, s.player, s.any_window, s.idempotency_key),
+            body=Body("RestoreInput", {"reason": "removed by mistake"}, required=False),
+            codes=(*ENTRY_CODES, "entry_exists", "idempotency_conflict"),
+            logged=True,
+        ),
+    )

@@ -1,0 +1,93 @@
+"""Routes of keys (API section 7)."""
+
+from __future__ import annotations
+
+from gateway.api.keys import examples as example
+from gateway.api.keys import handlers
+from gateway.http.openapi import Answer, Body, Route
+from gateway.http.parameters import choice, text
+from gateway.http.shared_parameters import STATUSES, Shared
+from lbactors.core.definition import TENANT_ID
+
+
+def routes(s: Shared) -> tuple[Route, ...]:
+    """Keys."""
+    keys = ("keys:write", "platform")
+    key = text("key_id", "Id of a key.", "path")
+    status = choice("status", "Only with this status.", STATUSES, None)
+    paging = (s.limit, s.offset, s.cursor, s.if_none_match)
+    return (
+        Route(
+            "GET",
+            "/v1/keys",
+            handlers.list_keys,
+            "admin_list_keys",
+            "Administration",
+            "List keys",
+            Answer(200, "A page of keys, oldest first, without deleted ones.", "KeyListing"),
+            "Of the tenant acted in; for a platform key that names no tenant, of all tenants.",
+            scopes=keys,
+            parameters=(
+                text("tenant_id", "Only of this tenant.", max_length=63, pattern=TENANT_ID),
+                status,
+                *paging,
+            ),
+            etag=True,
+        ),
+        Route(
+            "POST",
+            "/v1/keys",
+            handlers.create_key,
+            "admin_create_key",
+            "Administration",
+            "Create a key",
+            Answer(201, "Created. The key itself is shown this once.", "NewKey"),
+            "A key without `platform` can grant only scopes that it has, in its own tenant.",
+            scopes=keys,
+            parameters=(s.idempotency_key,),
+            body=Body("KeyInput", example.KEY),
+            codes=("idempotency_conflict",),
+            logged=True,
+        ),
+        Route(
+            "GET",
+            "/v1/keys/{key_id}",
+            handlers.get_key,
+            "admin_get_key",
+            "Administration",
+            "Read a key's description",
+            Answer(200, "The key's description.", "Key"),
+            scopes=keys,
+            parameters=(key, s.if_none_match),
+            codes=("key_not_found",),
+            etag=True,
+        ),
+        Route(
+            "PATCH",
+            "/v1/keys/{key_id}",
+            handlers.patch_key,
+            "admin_patch_key",
+            "Administration",
+            "Disable, enable or rename a key",
+            Answer(200, "The key's description.", "Key"),
+            scopes=keys,
+            parameters=(key,),
+            body=Body("KeyPatch", example.KEY_PATCH),
+            codes=("key_not_found",),
+            logged=True,
+        ),
+        Route(
+            "DELETE",
+            "/v1/keys/{key_id}",
+            handlers.delete_key,
+            "admin_delete_key",
+            "Administration",
+            "Delete a key",
+            Answer(200, "The key's description.", "Key"),
+            "It is remembered as deleted, and can never be used again.",
+            scopes=keys,
+            parameters=(key,),
+            codes=("key_not_found",),
+            logged=True,
+        ),
+    )

@@ -1,0 +1,25 @@
+"""Example documents of leaderboards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DEFINITION: dict[str, Any] = {
+    "leaderboard_id": "xp-weekly-global",
+    "name": "Global Weekly XP",
+    "timeframe": {"type": "weekly", "timezone": "Europe/Rome", "reset_day": "monday", "reset_time": "00:00"},
+    "windows": ["daily", "all_time"],
+    "scoring": {"aggregation": "best", "score_min": 0, "score_max": 1_000_000},
+    "ranking": {"order": "desc", "rank_style": "ordinal", "max_entries": 100_000},
+}
+DEFINITION_PATCH = {"name": "Global Weekly XP (season 2)", "ranking": {"max_entries": 200_000}}
+DEFINITION_WITH_REWARDS: dict[str, Any] = {
+    "leaderboard_id": "xp-with-rewards",
+    "timeframe": {"type": "weekly"},
+    "rewards": {
+        "tiers": [
+            {"name": "champion", "rank_from": 1, "rank_to": 1, "payload": {"gems": 1000}},
+            {"name": "half", "top_percent": 50, "payload": {"gems": 10}},
+        ]
+    },
+}

@@ -1,0 +1,115 @@
+"""Definitions (API section 2).
+
+Reads come from the catalogue and the service. Writes go to the supervisor as they came: it validates
+definitions, compares versions, and its answer is passed on. Here an `If-Match` becomes a version, and
+nothing else is understood.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from gateway.http.call import Call
+from gateway.http.listings import listing_of
+from lbactors.core.errors import ApiError
+from lbactors.core.model import Board
+from lbactors.documents.entities import board_json
+from lbactors.service.service import AdminAnswer
+
+SORTS = ("leaderboard_id", "name", "created_at", "updated_at")
+STATUSES = ("active", "inactive", "archived")
+
+
+def sort_values() -> tuple[str, ...]:
+    """What `sort` may be: each field, and with '-' in falling order."""
+    return (*SORTS, *(f"-{name}" for name in SORTS))
+
+
+async def create(call: Call) -> web.Response:
+    """`POST /v1/leaderboards`."""
+    call.caller.check_unbound()
+    definition, idempotency = await call.document()
+    answer = await call.admin("create_leaderboard", call.tenant_id, {"definition": definition}, idempotency)
+    leaderboard_id = str(answer.body.get("leaderboard_id", ""))
+    return call.admin_answer(
+        answer, {**_tag(answer), "Location": f"/v1/leaderboards/{quote(leaderboard_id, safe='')}"}
+    )
+
+
+async def list_all(call: Call) -> web.Response:
+    """`GET /v1/leaderboards`."""
+    status, search, sort = call.query["status"], call.query["search"], call.query["sort"]
+    boards = call.service.catalogue.boards(call.tenant_id)
+    if status is not None:
+        boards = [board for board in boards if board.definition.status == status]
+    if search:
+        needle = search.casefold()
+        boards = [board for board in boards if _matches(board, needle)]
+    field = sort.removeprefix("-")
+    # The id decides between equals, in rising order both ways: two stable sorts.
+    boards = sorted(boards, key=lambda board: board.leaderboard_id)
+    boards.sort(key=lambda board: _sort_key(board, field), reverse=sort.startswith("-"))
+    return listing_of(call, boards, board_json, "leaderboards", status, search, sort)
+
+
+def _matches(board: Board, needle: str) -> bool:
+    return needle in board.leaderboard_id.casefold() or needle in board.definition.name.casefold()
+
+
+def _sort_key(board: Board, field: str) -> Any:
+    if field == "name":
+        return board.definition.name.casefold()
+    if field == "created_at":
+        return board.created_at_ms
+    return board.updated_at_ms if field == "updated_at" else board.leaderboard_id
+
+
+async def get(call: Call) -> web.Response:
+    """`GET /v1/leaderboards/{leaderboard_id}`."""
+    board = await call.board()
+    etag = f'"{board.version}"'
+    if call.not_modified(etag):
+        return web.Response(status=304, headers={"ETag": etag})
+    return call.answer(board_json(board), headers={"ETag": etag})
+
+
+async def patch(call: Call) -> web.Response:
+    """`PATCH /v1/leaderboards/{leaderboard_id}`."""
+    call.caller.check_unbound()
+    board = await call.board()
+    changes, idempotency = await call.document()
+    args = {"leaderboard_id": board.leaderboard_id, "patch": changes, "if_match": _version(call, board)}
+    answer = await call.admin("patch_leaderboard", call.tenant_id, args, idempotency)
+    return call.admin_answer(answer, _tag(answer))
+
+
+async def delete(call: Call) -> web.Response:
+    """`DELETE /v1/leaderboards/{leaderboard_id}`: archives, or purges."""
+    call.caller.check_unbound()
+    board = await call.board()
+    command = "purge_leaderboard" if call.query["purge"] else "archive_leaderboard"
+    answer = await call.admin(command, call.tenant_id, {"leaderboard_id": board.leaderboard_id})
+    return call.admin_answer(answer)
+
+
+def _tag(answer: AdminAnswer) -> dict[str, str]:
+    version = answer.body.get("version")
+    return {"ETag": f'"{version}"'} if version is not None else {}
+
+
+def _version(call: Call, board: Board) -> int | None:
+    """The version that `If-Match` asks for; None for any. A header that names no possible version is a 412.
+
+    Of several versions only the present one can match; if it is not among them, the supervisor, which may
+    know a newer one than the catalogue here, is left to judge the first.
+    """
+    tags = call.if_match()
+    if tags is None or "*" in tags:
+        return None
+    versions = [int(tag) for tag in tags if tag.isascii() and tag.isdigit() and len(tag) < 16]
+    if not versions:
+        raise ApiError("version_mismatch", "If-Match names no version of a leaderboard")
+    return board.version if board.version in versions else versions[0]

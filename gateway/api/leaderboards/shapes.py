@@ -1,0 +1,64 @@
+"""Shapes of definitions (API section 2): those of requests come from the models that judge them."""
+
+from __future__ import annotations
+
+from gateway.http.model_shapes import model_shape
+from gateway.http.settings import GatewaySettings
+from gateway.http.shapes import INSTANT, STRING, Schema, answer, closed, listing, said
+from lbactors.core.definition import Definition, RankingRules, Scoring
+from lbactors.core.timeframe import Timeframe
+
+
+def _where(type_: str) -> Schema:
+    return {"if": {"properties": {"type": {"const": type_}}, "required": ["type"]}}
+
+
+def _only_for(type_: str, field: str) -> Schema:
+    """A field of a timeframe that one type requires and the others refuse."""
+    return {
+        **_where(type_),
+        "then": {"required": [field], "properties": {field: {"not": {"type": "null"}}}},
+        "else": {"properties": {field: {"type": "null"}}},
+    }
+
+
+def shapes(settings: GatewaySettings) -> dict[str, Schema]:
+    """Of a leaderboard."""
+    definition = model_shape(Definition)
+    fields = definition["properties"]
+    own_id = said(fields["leaderboard_id"], "Must be the leaderboard's own.")
+    return {
+        "Definition": definition,
+        "DefinitionPatch": closed(
+            {**fields, "leaderboard_id": own_id},
+            description="What is absent stays. `timeframe`, `scoring` and `ranking` are merged by field, "
+            "`windows`, `rewards` and `metadata` are replaced.",
+        ),
+        "Leaderboard": answer(
+            {
+                **fields,
+                "tenant_id": STRING,
+                "version": said({"type": "integer", "minimum": 1}, "Rises with every change; the ETag."),
+                "created_at": INSTANT,
+                "updated_at": INSTANT,
+            }
+        ),
+        "LeaderboardListing": listing("Leaderboard"),
+        "Timeframe": model_shape(
+            Timeframe,
+            "The rule that generates periods.",
+            allOf=[
+                _only_for("cron", "cron"),
+                _only_for("every", "every_seconds"),
+                {
+                    **_where("range"),
+                    "then": {
+                        "required": ["starts_at", "ends_at"],
+                        "properties": {"starts_at": INSTANT, "ends_at": INSTANT},
+                    },
+                },
+            ],
+        ),
+        "Scoring": model_shape(Scoring, "How submissions become an entry's score."),
+        "Ranking": model_shape(RankingRules, "How entries are ordered, ranked and kept."),
+    }

@@ -1,0 +1,46 @@
+"""Periods (API section 3): reads come from the service, writes go to the supervisor as they came."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.http.call import Call
+from gateway.http.listings import listing, place
+from lbactors.documents.entities import period_json
+
+PERIOD_STATES = ("pending", "active", "closing", "closed")
+
+
+async def list_periods(call: Call) -> web.Response:
+    """`GET /v1/leaderboards/{leaderboard_id}/periods`, newest first."""
+    board = await call.board()
+    window, state = call.query["window"], call.query["state"]
+    filters = ("periods", board.uid, window, state)
+    offset, limit = place(call, *filters)
+    views, total = await call.service.periods(board, window, state, offset, limit)
+    return listing(call, [period_json(view) for view in views], total, offset, *filters)
+
+
+async def get_period(call: Call) -> web.Response:
+    """`GET /v1/leaderboards/{leaderboard_id}/periods/{period_key}`."""
+    board = await call.board()
+    view = await call.service.period(board, call.query["window"], call.path["period_key"])
+    return call.reading(period_json(view))
+
+
+async def create_period(call: Call) -> web.Response:
+    """`POST /v1/leaderboards/{leaderboard_id}/periods`, for the timeframe `manual`."""
+    call.caller.check_unbound()
+    board = await call.board()
+    period, idempotency = await call.document()
+    args = {"leaderboard_id": board.leaderboard_id, "period": period}
+    return call.admin_answer(await call.admin("create_period", call.tenant_id, args, idempotency))
+
+
+async def close_period(call: Call) -> web.Response:
+    """`POST /v1/leaderboards/{leaderboard_id}/periods/current/close`: a forced reset."""
+    call.caller.check_unbound()
+    board = await call.board()
+    idempotency = await call.empty_document()
+    args = {"leaderboard_id": board.leaderboard_id, "window": call.query["window"]}
+    return call.admin_answer(await call.admin("close_period", call.tenant_id, args, idempotency))

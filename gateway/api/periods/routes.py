@@ -1,0 +1,95 @@
+"""Routes of periods (API section 3)."""
+
+from __future__ import annotations
+
+from gateway.api.periods import examples as example
+from gateway.api.periods import handlers
+from gateway.http.openapi import Answer, Body, Route
+from gateway.http.parameters import choice, text
+from gateway.http.shared_parameters import BOARD, PERIOD_WORDS, READ_CODES, Shared
+
+
+def routes(s: Shared) -> tuple[Route, ...]:
+    """Periods."""
+    write = ("leaderboards:write",)
+    return (
+        Route(
+            "GET",
+            f"{BOARD}/periods",
+            handlers.list_periods,
+            "leaderboards_list_periods",
+            "Periods",
+            "List periods, newest first",
+            Answer(200, "A page of periods.", "PeriodListing"),
+            scopes=("rankings:read",),
+            parameters=(
+                s.board,
+                s.window,
+                choice("state", "Only in this state.", handlers.PERIOD_STATES, None),
+                s.limit,
+                s.offset,
+                s.cursor,
+                s.if_none_match,
+            ),
+            codes=READ_CODES,
+            etag=True,
+        ),
+        Route(
+            "GET",
+            f"{BOARD}/periods/{{period_key}}",
+            handlers.get_period,
+            "leaderboards_get_period",
+            "Periods",
+            "Read a period",
+            Answer(200, "The period.", "Period", example.PERIOD),
+            scopes=("rankings:read",),
+            parameters=(
+                s.board,
+                text("period_key", PERIOD_WORDS, "path"),
+                s.any_window.described("The window; default: whichever has a period of this key."),
+                s.if_none_match,
+            ),
+            codes=READ_CODES,
+            etag=True,
+        ),
+        Route(
+            "POST",
+            f"{BOARD}/periods",
+            handlers.create_period,
+            "leaderboards_create_period",
+            "Periods",
+            "Create a period (timeframe `manual`)",
+            Answer(201, "Created.", "Period", example.PERIOD),
+            scopes=write,
+            parameters=(s.board, s.idempotency_key),
+            body=Body("PeriodInput", example.PERIOD_INPUT),
+            codes=("leaderboard_not_found", "leaderboard_inactive", "period_exists", "idempotency_conflict"),
+            logged=True,
+        ),
+        Route(
+            "POST",
+            f"{BOARD}/periods/current/close",
+            handlers.close_period,
+            "leaderboards_close_period",
+            "Periods",
+            "Close the current period now",
+            Answer(
+                200,
+                "The period that ended, and the one that began.",
+                "ClosedPeriod",
+                {"closed": {**example.PERIOD, "state": "closed"}, "current": None},
+            ),
+            scopes=write,
+            parameters=(s.board, s.window, s.idempotency_key),
+            body=Body("Empty", {}, required=False),
+            codes=(
+                "leaderboard_not_found",
+                "leaderboard_inactive",
+                "period_not_found",
+                "period_not_open",
+                "period_closed",
+                "idempotency_conflict",
+            ),
+            logged=True,
+        ),
+    )

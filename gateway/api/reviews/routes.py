@@ -1,0 +1,77 @@
+"""Routes of submissions that plugins held for review."""
+
+from __future__ import annotations
+
+from gateway.api.reviews import examples as example
+from gateway.api.reviews import handlers
+from gateway.http.examples import OUTCOME
+from gateway.http.openapi import Answer, Body, Route
+from gateway.http.parameters import identifier, text
+from gateway.http.shared_parameters import BOARD, SUBMIT_CODES, Shared
+
+
+def routes(s: Shared) -> tuple[Route, ...]:
+    """Listing and deciding."""
+    write = ("leaderboards:write",)
+    held_id = text("held_id", "Id of a held submission.", "path", max_length=64)
+    decided = ("held_submission_not_found", "held_submission_decided")
+    return (
+        Route(
+            "GET",
+            f"{BOARD}/held",
+            handlers.list_reviews,
+            "held_list_held",
+            "Review",
+            "List submissions that wait for review, oldest first",
+            Answer(200, "A page of held submissions.", "HeldListing"),
+            scopes=write,
+            parameters=(
+                s.board,
+                identifier("player_id", "Only of this player.", s.settings.id_length, "query"),
+                s.limit,
+                s.offset,
+                s.cursor,
+                s.if_none_match,
+            ),
+            codes=("leaderboard_not_found",),
+            etag=True,
+        ),
+        Route(
+            "POST",
+            f"{BOARD}/held/{{held_id}}/approve",
+            handlers.approve,
+            "held_approve",
+            "Review",
+            "Approve a held submission",
+            Answer(
+                200,
+                "It was submitted; what became of it.",
+                "ApprovedSubmission",
+                {"held": {**example.HELD, "state": "approved"}, "outcome": OUTCOME},
+            ),
+            "It is submitted under its own id for the time at which it came. Where the period of that time "
+            "is closed, the answer is 409 and it stays held. Repeats, also after a 503, apply it once; when "
+            "it is approved they get the first answer.",
+            scopes=write,
+            parameters=(s.board, held_id),
+            body=Body("Empty", {}, required=False),
+            codes=(*SUBMIT_CODES, *decided),
+            logged=True,
+        ),
+        Route(
+            "POST",
+            f"{BOARD}/held/{{held_id}}/reject",
+            handlers.reject,
+            "held_reject",
+            "Review",
+            "Reject a held submission",
+            Answer(200, "It will not be applied.", "HeldSubmission", {**example.HELD, "state": "rejected"}),
+            "Sent again within a day it is refused with the reason. One whose approval had an unknown "
+            "outcome can be rejected a minute later; what was applied then stays.",
+            scopes=write,
+            parameters=(s.board, held_id),
+            body=Body("Rejection", {"reason": "impossible on this level"}, required=False),
+            codes=("leaderboard_not_found", *decided),
+            logged=True,
+        ),
+    )

@@ -1,0 +1,90 @@
+"""Rewards: who won what when a period closed, and claims.
+
+Lists and single rewards come from the store, by way of the service's `rewards`; a claim goes to the
+supervisor. A period that is not closed yet is no error for a listing: it says what can be won.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.http.call import Call
+from gateway.http.cursors import listing_cursor, listing_offset
+from gateway.http.listings import listing, place
+from lbactors.service.reward_reader import Found
+
+
+async def _found(call: Call) -> Found:
+    """The period that path and query name. `current` and `previous` are asked of its actor."""
+    board = await call.board()
+    window, period_key = call.query["window"], call.path["period_key"]
+    if period_key in ("current", "previous"):
+        period_key = (await call.service.period(board, window, period_key)).key
+    return await call.service.rewards.find(board, window, period_key)
+
+
+async def of_period(call: Call) -> web.Response:
+    """`GET /v1/leaderboards/{leaderboard_id}/periods/{period_key}/rewards`: winners in rank order."""
+    found = await _found(call)
+    query, reader = call.query, call.service.rewards
+    player_id, tier, claimed = query["player_id"], query["tier"], query["claimed"]
+    summary = await reader.summary(found)
+    filters = ("rewards", found.chain_id, found.serial, player_id, tier, claimed)
+    start = 0 if query["cursor"] is None else listing_offset(query["cursor"], filters)
+    if player_id is None:
+        items, total, after = await reader.page(found, start, query["limit"], tier, claimed, summary)
+    else:
+        items = [
+            item
+            for item in await reader.only(found, player_id)
+            if claimed in (None, item["claimed"])
+            and (tier is None or any(share["tier"] == tier for share in item["rewards"]))
+        ]
+        total, after = len(items), None
+    names = await call.service.names(call.tenant_id, [item["player_id"] for item in items]) if items else []
+    return call.reading(
+        {
+            **summary,
+            "items": [{**item, "display_name": name} for item, name in zip(items, names, strict=True)],
+            "total": total,
+            "next_cursor": None if after is None else listing_cursor(after, filters),
+        }
+    )
+
+
+async def of_period_and_player(call: Call) -> web.Response:
+    """`GET /v1/leaderboards/{leaderboard_id}/periods/{period_key}/rewards/{player_id}`."""
+    found = await _found(call)
+    return call.reading(await call.service.rewards.one(found, call.path["player_id"]))
+
+
+async def claim(call: Call) -> web.Response:
+    """`POST /v1/leaderboards/{leaderboard_id}/periods/{period_key}/rewards/{player_id}/claim`."""
+    player_id = call.path["player_id"]
+    call.caller.check_player(player_id)
+    if call.request.body_exists:
+        body, idempotency = await call.document()
+    else:
+        body, idempotency = {}, await call.empty_document()
+    found = await _found(call)
+    await call.service.rewards.claim_of(found, player_id)
+    args = {
+        "leaderboard_id": found.board.leaderboard_id,
+        "window": call.query["window"],
+        "serial": found.serial,
+        "player_id": player_id,
+        "claim": body,
+    }
+    return call.admin_answer(await call.admin("claim_reward", call.tenant_id, args, idempotency))
+
+
+async def of_player(call: Call) -> web.Response:
+    """`GET /v1/players/{player_id}/rewards`: everything that a player won in the tenant, newest first."""
+    player_id, claimed = call.path["player_id"], call.query["claimed"]
+    reader = call.service.rewards
+    boards = call.service.catalogue.boards(call.tenant_id)
+    filters = ("player-rewards", player_id, claimed)
+    offset, limit = place(call, *filters)
+    found = await reader.of_player(call.tenant_id, player_id, boards, claimed)
+    items = await reader.in_full(player_id, found[offset : offset + limit])
+    return listing(call, items, len(found), offset, *filters)

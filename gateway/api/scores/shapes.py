@@ -1,0 +1,132 @@
+"""Shapes of submissions and of what became of them (API section 4).
+
+Those of submissions are written by hand. For speed no model judges them as a whole: `http.submissions` checks
+their structure under the limits of the settings, and numbers, times and metadata in a loop.
+"""
+
+from __future__ import annotations
+
+from gateway.http.parameters import NUMBER_SCHEMA, identifier_schema
+from gateway.http.settings import GatewaySettings
+from gateway.http.shapes import (
+    BOOLEAN,
+    COUNT,
+    FURTHER_WINDOW,
+    INSTANT,
+    RANK,
+    STRING,
+    Schema,
+    answer,
+    closed,
+    or_null,
+    ref,
+    said,
+)
+from gateway.http.submissions import AGGREGATIONS
+from lbactors.core.errors import ERROR_STATUS
+
+
+def shapes(settings: GatewaySettings) -> dict[str, Schema]:
+    """What is submitted, and what became of it."""
+    identifier = identifier_schema(settings.id_length)
+    fields: Schema = {
+        "player_id": identifier,
+        "score": or_null(NUMBER_SCHEMA, "Required unless the aggregation is `count`."),
+        "subscore": or_null(NUMBER_SCHEMA, "Default 0."),
+        "metadata": {
+            "type": ["object", "null"],
+            "description": "Any JSON object whose integers fit in 64 bits; as compact JSON at most "
+            f"{settings.metadata_bytes} bytes.",
+        },
+        "submission_id": or_null(
+            identifier,
+            "Unique in the leaderboard: a repeat within a day changes nothing and counts as accepted.",
+        ),
+        "occurred_at": or_null(INSTANT, "At most 60 s ahead of the server's clock. Default: the arrival."),
+        "aggregation": or_null(
+            {"type": "string", "enum": list(AGGREGATIONS)},
+            "Overrides the leaderboard's for this submission; needs the scope `leaderboards:write`.",
+        ),
+    }
+    outcome: Schema = {
+        "period_key": STRING,
+        "player_id": STRING,
+        "applied": said(BOOLEAN, "False where the leaderboard's rule keeps the entry as it was."),
+        "score": or_null(NUMBER_SCHEMA, "The entry's, after the submission."),
+        "subscore": or_null(NUMBER_SCHEMA),
+        "previous_score": or_null(NUMBER_SCHEMA, "Null for a new entry."),
+        "rank": said(RANK, "Null for an unranked entry."),
+        "previous_rank": RANK,
+        "seq": said(COUNT, "Position in the period's journal."),
+    }
+    windows = said(
+        {"type": "array", "items": answer({"window": FURTHER_WINDOW, **outcome})},
+        "One item for each further window; there only if the leaderboard has some.",
+    )
+    duplicate = said({"type": "boolean", "const": True}, "There only for a repeated `submission_id`.")
+    any_item = said({}, "Should be a submission. A bad item rejects itself alone.")
+
+    def batch(item: str) -> Schema:
+        items = {"anyOf": [ref(item), any_item]}
+        array = {"type": "array", "maxItems": settings.batch_items, "items": items}
+        return {"anyOf": [array, closed({"submissions": array}, ("submissions",))]}
+
+    return {
+        "Submission": closed(fields, ("player_id",)),
+        "SubmissionToBoard": closed({"leaderboard_id": STRING, **fields}, ("leaderboard_id", "player_id")),
+        "Submissions": {"anyOf": [ref("Submission"), *batch("Submission")["anyOf"]]},
+        "SubmissionsToBoards": batch("SubmissionToBoard"),
+        "Outcome": answer({**outcome, "windows": windows, "duplicate": duplicate}, ("windows", "duplicate")),
+        "BatchOutcome": answer(
+            {
+                "accepted": COUNT,
+                "rejected": COUNT,
+                "held": said(
+                    {"type": "integer", "minimum": 1},
+                    "Of the accepted ones, those held for review, not applied yet; there only if there "
+                    "are some.",
+                ),
+                "errors": {
+                    "type": "array",
+                    "items": answer(
+                        {
+                            "index": COUNT,
+                            "code": {"type": "string", "enum": list(ERROR_STATUS)},
+                            "message": STRING,
+                            "details": {"type": "array", "items": ref("ErrorDetail")},
+                        },
+                        ("details",),
+                    ),
+                },
+                "results": said(
+                    {
+                        "type": "array",
+                        "items": answer(
+                            {
+                                "index": COUNT,
+                                **{
+                                    # of a held item they are null
+                                    name: or_null(schema) if name in ("period_key", "seq") else schema
+                                    for name, schema in outcome.items()
+                                },
+                                "windows": windows,
+                                "duplicate": duplicate,
+                                "held": said({"type": "boolean", "const": True}, "There only if it is held."),
+                                "held_id": STRING,
+                            },
+                            (
+                                *(name for name in outcome if name != "rank"),
+                                "windows",
+                                "duplicate",
+                                "held",
+                                "held_id",
+                            ),
+                        ),
+                    },
+                    "Of the accepted items: empty for `none`, index and rank for `ranks`, all for `full`.",
+                ),
+            },
+            ("held",),
+        ),
+        "SubmissionsAnswer": {"anyOf": [ref("Outcome"), ref("HeldOutcome"), ref("BatchOutcome")]},
+    }

@@ -1,0 +1,109 @@
+"""The whole API: every route of the gateway, every shape, and nothing beside them.
+
+`RESOURCES` lists them; a new one is a package beside the others and a line here. Order matters for speed
+alone: aiohttp tries the routes of a prefix one after the other, so the hot ones come first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.api import (
+    audit,
+    entries,
+    hidden_players,
+    keys,
+    leaderboards,
+    operations,
+    periods,
+    players,
+    rankings,
+    reviews,
+    rewards,
+    scores,
+    tenants,
+    webhooks,
+)
+from gateway.http.document_shapes import document_shapes
+from gateway.http.metrics import package_version
+from gateway.http.openapi import Route, common_shapes
+from gateway.http.settings import GatewaySettings
+from gateway.http.shapes import Schema
+from gateway.http.shared_parameters import shared_parameters
+
+RESOURCES = (
+    scores.RESOURCE,
+    rankings.RESOURCE,
+    entries.RESOURCE,
+    leaderboards.RESOURCE,
+    periods.RESOURCE,
+    hidden_players.RESOURCE,
+    players.RESOURCE,
+    rewards.RESOURCE,
+    reviews.RESOURCE,
+    webhooks.RESOURCE,
+    audit.RESOURCE,
+    tenants.RESOURCE,
+    keys.RESOURCE,
+    operations.RESOURCE,
+)
+
+TAGS = {
+    "Scores": "Submitting scores, one or many.",
+    "Rankings": "Reading pages, entries and distributions.",
+    "Leaderboards": "Definitions of leaderboards.",
+    "Periods": "The periods of a leaderboard's windows.",
+    "Rewards": "What players won when a period closed, and claims.",
+    "Players": "Profiles, and erasure.",
+    "Review": "Submissions that plugins held until somebody decides.",
+    "Webhooks": "Events of periods and rewards, sent to your servers.",
+    "Moderation": "Hidden players; entries edited and restored; the audit log.",
+    "Administration": "Tenants, keys and the state of the server.",
+    "Operations": "For load balancers, Prometheus and people.",
+}
+
+INFO: dict[str, Any] = {
+    "title": "lbactors",
+    "version": package_version(),
+    "description": """Leaderboards for games.
+
+**Bodies** are JSON, or MessagePack (`Content-Type` and `Accept: application/msgpack`), of the same
+shapes; requests may be gzip-compressed. Names are `snake_case`. An unknown field or query parameter is an
+error.
+
+**Times** come in as RFC 3339 with an offset or `Z`, and go out in UTC with milliseconds.
+
+**Numbers**: scores are doubles. Integers within ±2^53 are exact and stay integers; larger integers
+written as integers, NaN and infinities are refused.
+
+**Tenants**: the key decides. A platform key acts in `default`, or in the tenant that `X-Tenant-Id` names.
+
+**Errors** have one envelope, `{"error": {"code", "message", "status", "details"}}`, everywhere. After 429
+and 503 wait for `Retry-After`. A score answered with an error was not applied, except after
+`storage_unavailable` and a lost connection, where the outcome is unknown: send the same `submission_id`
+again.
+
+**Repeats**: scores have a `submission_id`. Other POSTs take `Idempotency-Key`: a repeat gets the first
+answer. On a score route `Idempotency-Key: K` stands for the ids `K:0`, `K:1`… of its items.
+
+**HEAD** works wherever GET does. Every answer carries `X-Request-Id`.""",
+}
+
+
+def routes(settings: GatewaySettings) -> tuple[Route, ...]:
+    """All routes, hot ones first."""
+    shared = shared_parameters(settings)
+    return tuple(route for resource in RESOURCES for route in resource.routes(shared))
+
+
+def components(settings: GatewaySettings) -> dict[str, Schema]:
+    """All shapes, by name: the components of the OpenAPI document.
+
+    Requests are closed (`additionalProperties: false`, unknown fields are a 422) and give every limit that
+    JSON Schema can say; where a rule spans several fields, the description says it. Answers are given in
+    full: all their fields are required unless a description tells when they are there.
+    """
+    found = {**common_shapes(), **document_shapes()}
+    for resource in RESOURCES:
+        found |= resource.shapes(settings)
+    return found

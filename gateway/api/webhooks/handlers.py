@@ -1,0 +1,107 @@
+"""Webhooks and their deliveries: reads come from the store, writes go to the supervisor as they came.
+
+A key that is bound to a player manages none: what is sent tells of all players.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from aiohttp import web
+
+from gateway.http.call import Call
+from gateway.http.listings import listing, listing_of, place
+from lbactors.documents.webhooks import Webhook, webhook_json
+
+
+async def _webhook(call: Call) -> Webhook:
+    """The webhook that the path names; 404 `webhook_not_found`."""
+    call.caller.check_unbound()
+    return await call.service.webhooks.webhook(call.tenant_id, call.path["webhook_id"])
+
+
+async def create(call: Call) -> web.Response:
+    """`POST /v1/webhooks`."""
+    call.caller.check_unbound()
+    webhook, idempotency = await call.document()
+    answer = await call.admin("create_webhook", call.tenant_id, {"webhook": webhook}, idempotency)
+    location = f"/v1/webhooks/{quote(str(answer.body.get('webhook_id', '')), safe='')}"
+    return call.admin_answer(answer, {"Location": location})
+
+
+async def list_all(call: Call) -> web.Response:
+    """`GET /v1/webhooks`."""
+    call.caller.check_unbound()
+    found = await call.service.webhooks.webhooks(call.tenant_id)
+    return listing_of(call, found, webhook_json, "webhooks", call.tenant_id)
+
+
+async def get(call: Call) -> web.Response:
+    """`GET /v1/webhooks/{webhook_id}`."""
+    return call.reading(webhook_json(await _webhook(call)))
+
+
+async def patch(call: Call) -> web.Response:
+    """`PATCH /v1/webhooks/{webhook_id}`."""
+    webhook = await _webhook(call)
+    changes, _ = await call.document()
+    args = {"webhook_id": webhook.webhook_id, "patch": changes}
+    return call.admin_answer(await call.admin("patch_webhook", call.tenant_id, args))
+
+
+async def delete(call: Call) -> web.Response:
+    """`DELETE /v1/webhooks/{webhook_id}`."""
+    webhook = await _webhook(call)
+    args = {"webhook_id": webhook.webhook_id}
+    return call.admin_answer(await call.admin("delete_webhook", call.tenant_id, args))
+
+
+async def rotate(call: Call) -> web.Response:
+    """`POST /v1/webhooks/{webhook_id}/rotate-secret`."""
+    webhook = await _webhook(call)
+    rotation, idempotency = await call.document() if call.request.body_exists else ({}, None)
+    args = {"webhook_id": webhook.webhook_id, "rotation": rotation}
+    return call.admin_answer(await call.admin("rotate_webhook_secret", call.tenant_id, args, idempotency))
+
+
+async def test(call: Call) -> web.Response:
+    """`POST /v1/webhooks/{webhook_id}/test`."""
+    webhook = await _webhook(call)
+    idempotency = await call.empty_document()
+    args = {"webhook_id": webhook.webhook_id}
+    return call.admin_answer(await call.admin("test_webhook", call.tenant_id, args, idempotency))
+
+
+# Deliveries -----------------------------------------------------------------------------------------------
+
+
+async def list_deliveries(call: Call) -> web.Response:
+    """`GET /v1/webhooks/{webhook_id}/deliveries`, newest first."""
+    webhook = await _webhook(call)
+    state = call.query["state"]
+    filters = ("deliveries", webhook.webhook_id, state)
+    offset, limit = place(call, *filters)
+    items, total = await call.service.webhooks.deliveries(webhook, state, offset, limit)
+    return listing(call, items, total, offset, *filters)
+
+
+async def get_delivery(call: Call) -> web.Response:
+    """`GET /v1/webhooks/{webhook_id}/deliveries/{delivery_id}`."""
+    webhook = await _webhook(call)
+    return call.reading(await call.service.webhooks.delivery(webhook, call.path["delivery_id"]))
+
+
+async def replay_delivery(call: Call) -> web.Response:
+    """`POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay`."""
+    webhook = await _webhook(call)
+    idempotency = await call.empty_document()
+    args = {"webhook_id": webhook.webhook_id, "delivery_id": call.path["delivery_id"]}
+    return call.admin_answer(await call.admin("replay_delivery", call.tenant_id, args, idempotency))
+
+
+async def replay_deliveries(call: Call) -> web.Response:
+    """`POST /v1/webhooks/{webhook_id}/deliveries/replay`."""
+    webhook = await _webhook(call)
+    replay, idempotency = await call.document()
+    args = {"webhook_id": webhook.webhook_id, "replay": replay}
+    return call.admin_answer(await call.admin("replay_deliveries", call.tenant_id, args, idempotency))

@@ -1,0 +1,314 @@
+"""One request on its way through the gateway, and what all requests share.
+
+The door makes a `Call` for a request whose route, key and parameters are in order, and gives it to the
+route's endpoint: `async def endpoint(call: Call) -> web.StreamResponse`. Endpoints read from the call, ask
+`call.service`, and answer with `call.answer` or `call.reading`; they raise `ApiError` for everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from hashlib import blake2b, sha256
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from aiohttp import web
+from cachetools import FIFOCache
+
+from gateway.http import codec
+from gateway.http.access import Access, Caller
+from gateway.http.metrics import Metrics
+from gateway.http.settings import GatewaySettings
+from gateway.http.submissions import SubmissionReader
+from gateway.http.validation import Validation
+from lbactors.core.definition import check_identifier
+from lbactors.core.errors import ApiError, invalid
+from lbactors.core.model import Board, Key
+from lbactors.documents.audit import Who
+from lbactors.plugins import VALIDATE, Plugins
+from lbactors.service.service import AdminAnswer, Idempotency
+
+if TYPE_CHECKING:
+    from lbactors.service.service import Service
+
+_ETAGS = re.compile(r'(?:W/)?"([^"]*)"|(\*)')
+_HEADER_KEY = re.compile(r"[\x21-\x7e]{1,120}")
+_NOBODY = Caller("", "", "", frozenset(), None, False, False)
+
+
+class Gateway:
+    """The service and everything of the HTTP side that outlives a request."""
+
+    def __init__(self, service: Service, settings: GatewaySettings, plugins: Plugins | None = None) -> None:
+        self.service = service
+        self.settings = settings
+        self.access = Access(service)
+        self.metrics = Metrics()
+        self.log = structlog.get_logger("gateway")
+        self.draining = False
+        self.pages = PageMemo()
+        self.submissions = SubmissionReader(settings)
+        self.validation: Validation | None = None
+        if plugins is not None and plugins.hooks(VALIDATE):
+            self.validation = Validation(plugins, settings.plugin_failure, service, self.metrics)
+        self._open = 0
+        self._logged_503_at = 0.0
+        self._idle = asyncio.Event()
+        self.metrics.in_flight.set_function(lambda: self._open)
+
+    def worth_logging(self, status: int) -> bool:
+        """Every 500, but of the 503s of an outage (thousands a second) one a second; metrics count them."""
+        if status != 503:
+            return True
+        now = time.monotonic()
+        if now - self._logged_503_at < 1.0:
+            return False
+        self._logged_503_at = now
+        return True
+
+    def entered(self) -> None:
+        """A request came in."""
+        self._open += 1
+
+    def left(self) -> None:
+        """Its answer is ready."""
+        self._open -= 1
+        if self.draining and not self._open:
+            self._idle.set()
+
+    async def drained(self) -> None:
+        """Refuses new requests from now on, and waits until none is open."""
+        self.draining = True
+        if self._open:
+            await self._idle.wait()
+
+
+class PageMemo:
+    """Rendered pages of readings that several callers share (the service gives them one `Reading` object).
+
+    Keyed by the identity of the reading, which is kept alive here, so an identity is never reused while it
+    counts. Bounded by number, and by the rows that a kept page may have.
+    """
+
+    PAGES = 64
+    ROWS = 100
+
+    def __init__(self) -> None:
+        self._pages = FIFOCache[tuple[int, Any], tuple[object, Any, tuple[bytes, str]]](self.PAGES)
+
+    def get(self, reading: object, variant: Any, names: Any) -> tuple[bytes, str] | None:
+        """Body and ETag, if this reading was rendered in this variant with these names."""
+        kept = self._pages.get((id(reading), variant))
+        return kept[2] if kept is not None and kept[0] is reading and kept[1] == names else None
+
+    def put(self, reading: object, variant: Any, names: Any, rendered: tuple[bytes, str]) -> None:
+        """Keeps a rendered page; the oldest goes."""
+        self._pages[id(reading), variant] = (reading, names, rendered)
+
+
+class Call:
+    """`query` and `path` hold the parsed parameters by name; `packed`: the answer is to be MessagePack."""
+
+    __slots__ = (
+        "caller",
+        "gateway",
+        "packed",
+        "path",
+        "query",
+        "request",
+        "request_id",
+        "service",
+        "settings",
+    )
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        request: web.Request,
+        request_id: str,
+        packed: bool,
+        path: Mapping[str, Any],
+        query: Mapping[str, Any],
+        caller: Caller | None,
+    ) -> None:
+        self.gateway = gateway
+        self.service = gateway.service
+        self.settings = gateway.settings
+        self.request = request
+        self.request_id = request_id
+        self.packed = packed
+        self.path = path
+        self.query = query
+        self.caller = caller or _NOBODY
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant acted in."""
+        return self.caller.tenant_id
+
+    # In ---------------------------------------------------------------------------------------------------
+
+    async def board(self) -> Board:
+        """The leaderboard that the path names; 404 `leaderboard_not_found`."""
+        return await self.board_of(self.path["leaderboard_id"])
+
+    async def board_of(self, leaderboard_id: str) -> Board:
+        """A leaderboard of the tenant by id; asks the supervisor before saying that there is none."""
+        catalogue = self.service.catalogue
+        board = catalogue.board(self.caller.tenant_id, leaderboard_id)
+        if board is None:
+            await catalogue.sync()
+            board = catalogue.board(self.caller.tenant_id, leaderboard_id)
+            if board is None:
+                raise ApiError("leaderboard_not_found", f"no leaderboard {leaderboard_id[:128]!r}")
+        return board
+
+    async def raw_body(self) -> tuple[bytes, str]:
+        """The body, inflated, and its media type."""
+        headers = self.request.headers
+        media_type = codec.body_format(headers.get("Content-Type"))
+        limit = self.settings.body_limit_bytes
+        if (self.request.content_length or 0) > limit:
+            raise ApiError("body_too_large", f"the body exceeds {limit} bytes")
+        body = await self.request.read()
+        coding = headers.get("Content-Encoding")
+        return (body if coding is None else codec.inflate(body, coding, limit)), media_type
+
+    async def body(self) -> Any:
+        """The data in the body."""
+        raw, media_type = await self.raw_body()
+        return codec.parse(raw, media_type, self.settings.json_depth)
+
+    async def document(self) -> tuple[dict[str, Any], Idempotency | None]:
+        """A body that is an object fit to be stored, and the `Idempotency-Key`."""
+        raw, media_type = await self.raw_body()
+        value = codec.parse(raw, media_type, self.settings.json_depth)
+        if type(value) is not dict:
+            raise invalid("must be an object", "body")
+        codec.check_storable(value, "body")
+        return value, self._idempotency(raw)
+
+    async def empty_document(self) -> Idempotency | None:
+        """For routes that take no fields: the body must be absent or {}. The request's `Idempotency-Key`."""
+        if not self.request.body_exists:
+            return self._idempotency(b"")
+        document, idempotency = await self.document()
+        for name in document:
+            raise invalid("unknown field", "body", name)
+        return idempotency
+
+    async def optional_document(self) -> tuple[dict[str, Any], Idempotency | None]:
+        """Like `document`; a body that is absent is an empty one."""
+        if not self.request.body_exists:
+            return {}, self._idempotency(b"")
+        return await self.document()
+
+    def _idempotency(self, raw_body: bytes) -> Idempotency | None:
+        key = self.idempotency_key() if self.request.method == "POST" else None
+        if key is None:
+            return None
+        digest = sha256(f"{self.request.method} {self.request.raw_path}\n".encode() + raw_body)
+        return Idempotency(key, digest.hexdigest())
+
+    def idempotency_key(self) -> str | None:
+        """The header `Idempotency-Key`, 1 to 120 visible ASCII characters; None without it."""
+        key = self.request.headers.get("Idempotency-Key")
+        if key is not None and not _HEADER_KEY.fullmatch(key):
+            raise invalid("must be 1 to 120 visible ASCII characters", "header", "Idempotency-Key")
+        return key
+
+    def identifier(self, value: Any, *loc: str | int) -> str:
+        """A player id out of a body; 422 otherwise."""
+        try:
+            return check_identifier(value, self.settings.id_length)
+        except ValueError as error:
+            raise invalid(str(error), *loc) from None
+
+    def if_match(self) -> list[str] | None:
+        """The tags of `If-Match` without quotes and `W/`, `*` among them; None without the header."""
+        header = self.request.headers.get("If-Match")
+        return None if header is None else _tags(header)
+
+    async def key_of_tenant(self, key_id: str) -> Key:
+        """A key that the caller may see: of the tenant acted in; for a platform key that names none, any."""
+        tenant_id = None if self.caller.platform and not self.caller.named_tenant else self.tenant_id
+        catalogue = self.service.catalogue
+        for attempt in range(2):
+            for key in catalogue.keys(tenant_id):
+                if key.key_id == key_id:
+                    return key
+            if attempt == 0:
+                await catalogue.sync()
+        raise ApiError("key_not_found", f"no key {key_id[:128]!r}")
+
+    # Through the supervisor --------------------------------------------------------------------------------
+
+    async def admin(
+        self, command: str, tenant_id: str, args: dict[str, Any], idempotency: Idempotency | None = None
+    ) -> AdminAnswer:
+        """Carry out an administrative command, in the name of the key that called."""
+        who = Who(self.caller.key_id, self.caller.key_name, self.request_id)
+        return await self.service.admin(command, tenant_id, args, idempotency, who)
+
+    # Out --------------------------------------------------------------------------------------------------
+
+    def answer(
+        self, document: Any, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> web.Response:
+        """A JSON or MessagePack answer."""
+        return web.Response(
+            body=codec.encode(document, self.packed),
+            status=status,
+            headers={"Content-Type": codec.MSGPACK if self.packed else codec.JSON, **(headers or {})},
+        )
+
+    def admin_answer(self, answer: AdminAnswer, headers: Mapping[str, str] | None = None) -> web.Response:
+        """What the supervisor answered, as it stands."""
+        if answer.status == 204:
+            return web.Response(status=204, headers=headers)
+        return self.answer(answer.body, answer.status, headers)
+
+    def reading(self, document: Any) -> web.Response:
+        """A read's answer with an ETag, or 304 if the client has it already."""
+        return self.rendered(*render(document, self.packed))
+
+    def rendered(self, body: bytes, etag: str) -> web.Response:
+        """`reading` for bytes and their ETag."""
+        headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept"}
+        if self.not_modified(etag):
+            return web.Response(status=304, headers=headers)
+        headers["Content-Type"] = codec.MSGPACK if self.packed else codec.JSON
+        return web.Response(body=body, headers=headers)
+
+    def not_modified(self, etag: str) -> bool:
+        """Whether `If-None-Match` covers the tag (`"…"`), by weak comparison."""
+        header = self.request.headers.get("If-None-Match")
+        if header is None:
+            return False
+        tags = _tags(header)
+        return "*" in tags or etag.strip('"') in tags
+
+
+def inactive(board: Board) -> ApiError | None:
+    """The 409 for a write to a leaderboard that takes none."""
+    status = board.definition.status
+    if status == "active":
+        return None
+    return ApiError("leaderboard_inactive", f"leaderboard {board.leaderboard_id!r} is {status}")
+
+
+def render(document: Any, packed: bool) -> tuple[bytes, str]:
+    """The bytes of an answer, and an ETag that follows from them.
+
+    A page names its `as_of_seq`, so its tag follows the seq; and it follows everything else that is shown too
+    (state, bounds, display names), which no list of causes would guarantee.
+    """
+    body = codec.encode(document, packed)
+    return body, f'"{blake2b(body, digest_size=12).hexdigest()}"'
+
+
+def _tags(header: str) -> list[str]:
+    return [star or tag for tag, star in _ETAGS.findall(header)]

@@ -1,0 +1,52 @@
+"""Shapes of documents that several resources answer with (rendered by `gateway.http.documents`)."""
+
+from __future__ import annotations
+
+from gateway.http.parameters import NUMBER_SCHEMA
+from gateway.http.shapes import (
+    CHANGE,
+    COUNT,
+    INSTANT,
+    RANK,
+    STRING,
+    WINDOW,
+    Schema,
+    answer,
+    or_null,
+    ref,
+    said,
+)
+
+PAGE_PERIOD: Schema = {
+    "period_key": said(STRING, "Such as `2026-W47`; unique in its window."),
+    "window": WINDOW,
+    "state": {"type": "string", "enum": ["pending", "active", "closing", "closed"]},
+    "starts_at": or_null(INSTANT),
+    "ends_at": or_null(INSTANT),
+}
+ENTRY: Schema = {
+    "rank": said(RANK, "Null below `min_score`."),
+    "player_id": STRING,
+    "display_name": or_null(STRING),
+    "score": NUMBER_SCHEMA,
+    "subscore": NUMBER_SCHEMA,
+    "metadata": {"type": ["object", "null"]},
+    "submissions": COUNT,
+    "first_at": INSTANT,
+    "updated_at": INSTANT,
+    "change": said(
+        or_null(CHANGE),
+        "The rank against the previous period of the same window. Null while that cannot be read.",
+    ),
+}
+PAGE_HEAD: Schema = {
+    "leaderboard_id": STRING,
+    "period": ref("PagePeriod"),
+    "total": said(COUNT, "Ranked entries in the period."),
+    "as_of_seq": said(COUNT, "Everything up to this seq is in the answer."),
+}
+
+
+def document_shapes() -> dict[str, Schema]:
+    """The components that stand for them."""
+    return {"PagePeriod": answer(PAGE_PERIOD), "Entry": answer(ENTRY)}

@@ -1,0 +1,62 @@
+"""Parameters and error codes that many routes have in common."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.http.parameters import Parameter, choice, identifier, integer, text
+from gateway.http.settings import GatewaySettings
+from lbactors.core.definition import WINDOWS
+from lbactors.core.numbers import MAX_EXACT_INTEGER
+
+BOARD = "/v1/leaderboards/{leaderboard_id}"
+READ_CODES = ("leaderboard_not_found", "period_not_found", "overloaded")
+SUBMIT_CODES = (
+    "leaderboard_not_found",
+    "leaderboard_inactive",
+    "period_not_open",
+    "period_closed",
+    "overloaded",
+)
+WINDOW_NAMES = tuple(WINDOWS)
+STATUSES = ("active", "disabled")  # of tenants and of keys that are not deleted
+PERIOD_WORDS = "`current`, `previous` or a period key."
+
+
+class Shared(NamedTuple):
+    """Parameters that several routes have, under the limits of the settings."""
+
+    board: Parameter
+    player: Parameter
+    window: Parameter
+    any_window: Parameter
+    period: Parameter
+    limit: Parameter
+    offset: Parameter
+    cursor: Parameter
+    idempotency_key: Parameter
+    if_none_match: Parameter
+    settings: GatewaySettings
+
+
+def shared_parameters(settings: GatewaySettings) -> Shared:
+    """The shared parameters under the limits of the settings."""
+    most = settings.page_limit
+    return Shared(
+        board=text("leaderboard_id", "Id of a leaderboard.", "path"),
+        player=identifier("player_id", "Id of a player.", settings.id_length),
+        window=choice("window", "The window.", WINDOW_NAMES, "main"),
+        any_window=choice("window", "Only this window; default: all.", WINDOW_NAMES, None),
+        period=text("period", PERIOD_WORDS, default="current", max_length=160),
+        limit=integer("limit", "Most items of the answer.", 1, most, min(20, most)),
+        offset=integer("offset", "Items to skip; not with `cursor`.", 0, MAX_EXACT_INTEGER, 0),
+        cursor=text("cursor", "Where an earlier answer said to go on.", format="cursor"),
+        idempotency_key=text(
+            "Idempotency-Key",
+            "A repeat with the same key gets the first answer; the same key with another body is a 409.",
+            "header",
+            pattern="^[!-~]{1,120}$",
+        ),
+        if_none_match=text("If-None-Match", "Tags of answers that the client has.", "header"),
+        settings=settings,
+    )

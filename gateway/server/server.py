@@ -1,0 +1,204 @@
+"""The server process: data directory, store, Ray, supervisor, HTTP, and an orderly end.
+
+One process starts everything and serves HTTP itself; with `--gateways n` it starts n - 1 further gateway
+processes that accept on the same socket. Whatever keeps the server from starting is one line on stderr and
+exit code 2. A server that may not go on (Ray died, another server has the store) ends with exit code 1.
+
+The data directory is locked whatever the store: it holds what the server knows about its store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hashlib
+import secrets
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from gateway.server.further_gateways import further_gateway, is_further, run_further
+from gateway.server.known_store import KnownStores
+from gateway.server.serving import BACKLOG, StartError, new_loop, plugins_of, serving, stop_event
+from gateway.server.store_claim import StoreClaim, claim_store
+from lbactors.actor_settings import ActorSettings
+from lbactors.logs import configure_logs
+from lbactors.plugins import PluginError
+from lbactors.settings import ServerSettings
+from persistence.data_dir import lock_data_dir
+from persistence.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from lbactors.service.service import Service
+
+ADDRESS_LOOK_S = 0.2
+ADDRESS_FREE_WITHIN_S = 2.0  # the further gateways of a server that was killed hold its port so long at most
+WATCH_S = 0.5  # how often Ray's processes and the claim on the store are looked at
+LOADED_WITHIN_S = 10.0  # `ready` is printed then at the latest; a very large server goes on loading
+LOADED_POLL_S = 0.1
+
+log = structlog.get_logger("server")
+
+
+def actor_settings(settings: ServerSettings, root_key_hash: str | None, claim: StoreClaim) -> ActorSettings:
+    """What supervisor and period actors need to know, on a store that is claimed."""
+    return settings.for_actors(
+        store_id=claim.store_id,
+        server_id=claim.server_id,
+        server=claim.description,
+        root_key_hash=root_key_hash,
+    )
+
+
+def run(settings: ServerSettings) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit code."""
+    configure_logs(settings.log_level)
+    if is_further():
+        return run_further(settings)
+    try:
+        plugins_of(settings.plugins)
+        listener = _listen(settings)
+        with lock_data_dir(settings.data_dir):
+            return _serve(settings, listener, KnownStores(settings.data_dir))
+    except (StartError, StoreError, PluginError) as error:
+        own = getattr(error, "cause", error)  # of what an actor raised, without the story how
+        print(f"error: {own}", file=sys.stderr, flush=True)
+        return 2
+
+
+def _listen(settings: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    deadline_s = time.monotonic() + ADDRESS_FREE_WITHIN_S
+    while True:
+        try:
+            listener.bind((settings.host, settings.port))
+            listener.listen(BACKLOG)
+            return listener
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline_s:
+                where = f"{settings.host}:{settings.port}"
+                raise StartError(f"cannot listen on {where}: {error.strerror}") from None
+        time.sleep(ADDRESS_LOOK_S)
+
+
+async def _first_key(settings: ServerSettings, store: Store) -> str | None:
+    """The root key's hash, if there is to be one; an empty store gets a key, printed here. StoreError."""
+    if settings.root_key is not None:
+        text = settings.root_key.get_secret_value()
+        return hashlib.sha256(text.encode()).hexdigest()
+    if await store.scan("keys", limit=1):
+        return None
+    text = f"lb_{secrets.token_hex(24)}"
+    print(f"root key: {text}", flush=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _serve(settings: ServerSettings, listener: socket.socket, known: KnownStores) -> int:
+    from lbactors.cluster import Cluster
+
+    accept_older = settings.accept_older_store
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        claim = runner.run(claim_store(settings.store_url, known, accept_older=accept_older))
+        cluster = Cluster()
+        try:
+            key_hash = runner.run(_first_key(settings, claim.store))
+            try:
+                if settings.ray_address == "local":
+                    cluster.start_local()
+                else:
+                    cluster.join(settings.ray_address)
+            except (ConnectionError, OSError, RuntimeError) as error:
+                raise StartError(f"Ray cannot be reached at {settings.ray_address}: {error}") from error
+            return runner.run(_main(settings, cluster, listener, claim, key_hash))
+        finally:
+            cluster.close()
+            runner.run(claim.release())
+
+
+async def _main(
+    settings: ServerSettings, cluster: Any, listener: socket.socket, claim: StoreClaim, key_hash: str | None
+) -> int:
+    stopping = stop_event()
+    async with claim.renewed():
+        await claim.renew()  # nothing was renewed while Ray started
+        claim.is_written = True
+        await _replace_supervisor(settings, cluster)
+        supervisor = cluster.supervisor(actor_settings(settings, key_hash, claim))
+        port = listener.getsockname()[1]
+        async with contextlib.AsyncExitStack() as running:
+            gateway = serving(
+                settings, cluster, supervisor, listener, claim.store, metrics_port=settings.metrics_port
+            )
+            service = await running.enter_async_context(gateway)
+            claim.supervisor_epoch = lambda: service.catalogue.epoch
+            for _ in range(settings.gateways - 1):
+                await running.enter_async_context(
+                    further_gateway(settings, cluster.address, listener, claim.store_id)
+                )
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            await _until_loaded(service, stopping)
+            print(f"ready: http://{host}:{port}", flush=True)
+            orderly = await _until_stopped(cluster, claim, stopping)
+            log.info("draining")
+        if not orderly:
+            return 1
+        try:
+            await supervisor.call("stop", timeout_s=settings.drain_seconds)
+            cluster.kill(supervisor)
+            claim.is_written = False
+        except Exception as error:  # what is journaled is safe even if the last snapshots fail
+            log.warning("last snapshots failed", error=repr(error))
+        return 0
+
+
+async def _replace_supervisor(settings: ServerSettings, cluster: Any) -> None:
+    """On a cluster that was there before: end the supervisor of a server that was killed. It has the settings
+    of that one, and its period actors too.
+    """
+    from lbactors.cluster import SUPERVISOR
+
+    old = cluster.find(SUPERVISOR) if settings.ray_address != "local" else None
+    if old is None:
+        return
+    log.warning("a supervisor of an earlier server is there; it is replaced")
+    try:
+        await old.call("stop", timeout_s=settings.drain_seconds)
+    except Exception as error:  # what is journaled is safe
+        log.warning("it did not stop in time", error=repr(error))
+    cluster.kill(old)
+    async with asyncio.timeout(settings.drain_seconds):
+        while cluster.find(SUPERVISOR) is not None:  # noqa: ASYNC110 - Ray has no event for it
+            await asyncio.sleep(LOADED_POLL_S)
+
+
+async def _until_loaded(service: Service, stopping: asyncio.Event) -> None:
+    """Requests are served already, with 503 for what is loading; wait a while until nothing is."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LOADED_WITHIN_S):
+            while not stopping.is_set() and not (await service.ready())["ready"]:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOADED_POLL_S):
+                        await stopping.wait()
+
+
+async def _until_stopped(cluster: Any, claim: StoreClaim, stopping: asyncio.Event) -> bool:
+    """Wait for a signal (true), or for something that the server cannot do without to be lost (false)."""
+    while not stopping.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WATCH_S):
+                await stopping.wait()
+        if stopping.is_set():
+            break
+        if dead := cluster.lost_processes():
+            log.error("Ray died; the journal has everything, start the server again", processes=dead)
+            return False
+        if claim.lost:
+            log.error("another server has the store; this one ends", reason=claim.lost)
+            return False
+    return True

@@ -1,0 +1,273 @@
+"""A period's life as one table, pure: its stages, what leads from one to the next, what each commit holds.
+
+A record's `stage` is the last step that was carried out; `TRANSITIONS` has a row for each step. From top to
+bottom, with what a period goes through that is no stage of its own:
+
+    step      due                           first                          in its commit
+    --------  ----------------------------  -----------------------------  ------------------------------
+    made      ahead of its start, or late                                  the record at UNANNOUNCED; of a
+              if it was missed                                             missed one it is `sealed`
+    OPENED    at its start                                                 `period.opened`
+    CLOSING   at its end                                                   `period.closing`
+    CLOSED    when its grace is over, or    its actor seals it: ids go to  the record with its numbers,
+              a moment after a forced end   the next one, last snapshot    `period.closed`, the promise of
+                                            (a missed one needs none)      rewards
+    COMPLETE  in that same commit, if       the rewards are granted, in    the record
+              nothing was promised          commits of their own
+    ids       when there is a period after  its actor has the new one      the record without `ids_owed`
+    handed    one that was closed without   take the ids over
+    on        a next one
+    deleted   when it is COMPLETE, beyond   its journal and snapshot are   the record goes
+              `retain_periods`, and owes    dropped
+              no ids
+
+OPENED and CLOSING are kept only if an event tells of them: where nobody listens, repeating them tells nobody
+again. What comes before in time is committed before anything that has to be done first (`Work`).
+
+The schedule asks which steps are due, the supervisor's lifecycle carries them out, and catch-up is the same
+table: a period that was missed goes through the same steps, late. Beside the stages there is the *state* that
+readers and writers see, a function of the clock alone: `state_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum, IntEnum, auto
+from typing import Any, Literal, NamedTuple
+
+from lbactors.core.model import PeriodRecord
+
+LINGER_MS = 1_000  # after the grace, until sealing: for submissions that are on their way inside the server
+# Hundreds of leaderboards may end at the same instant, so each chain has its own place in this span.
+SEAL_SPREAD_MS = 20_000
+SEAL_SPREAD_PART = 20  # and at most this part of the period's length
+# Submission ids are known for a day, and a period takes them until a day's grace after its end is over.
+IDS_OWED_MS = 48 * 3600 * 1000
+
+PeriodState = Literal["pending", "active", "closing", "closed"]
+
+
+class Stage(IntEnum):
+    """How far a period's life was carried out, events included. Stored as a plain integer."""
+
+    UNANNOUNCED = 0
+    OPENED = 1
+    CLOSING = 2
+    CLOSED = 3  # sealed; its rewards are still to be granted
+    COMPLETE = 4
+
+
+class Work(Enum):
+    """What has to be done before a step's commit."""
+
+    NONE = auto()
+    SEAL = auto()  # by the period's actor, which closes it for good
+    GRANT = auto()  # of rewards, chunk by chunk in commits of their own
+
+
+class Step(NamedTuple):
+    """A step that became due at an instant: the period is to be taken to a stage."""
+
+    at_ms: int
+    stage: Stage
+    serial: int
+
+
+class Transition(NamedTuple):
+    """A row of the table: how a period comes to the stage `to`.
+
+    planned_from: the stage from which on it is known that it will come. due_ms: its instant by the record,
+    the grace and the chain's place in [0, 1) among those that share a boundary; None if it never comes.
+    work: what is done first (`work_of`). event, shows: what listeners are told in its commit, and the state
+    that they are shown. is_kept: the record is in the commit also if nobody listens. promises: so is the
+    promise of rewards; without one the period is COMPLETE at once (`reached`).
+    """
+
+    to: Stage
+    planned_from: Stage
+    due_ms: Callable[[PeriodRecord, int, float], int | None]
+    work: Work
+    event: str | None
+    shows: PeriodState
+    is_kept: bool
+    promises: bool
+
+
+# Instants -------------------------------------------------------------------------------------------------
+
+
+def grace_of(record: PeriodRecord, grace_ms: int) -> int:
+    """How long a period takes late submissions: not at all if it was closed by force."""
+    return 0 if record.forced else grace_ms
+
+
+def _start_ms(record: PeriodRecord, grace_ms: int, spread: float) -> int | None:
+    starts_ms, ends_ms = record.starts_at_ms, record.ends_at_ms
+    if starts_ms is not None and ends_ms is not None and ends_ms < starts_ms:
+        return None  # taken away before it began
+    opened_ms = record.opened_at_ms if starts_ms is None else starts_ms
+    if record.serial == 1:  # the leaderboard may have been made in the middle of it
+        opened_ms = max(opened_ms, record.opened_at_ms)
+    return opened_ms if ends_ms is None else min(opened_ms, ends_ms)
+
+
+def _end_ms(record: PeriodRecord, grace_ms: int, spread: float) -> int | None:
+    return record.ends_at_ms
+
+
+def _seal_ms(record: PeriodRecord, grace_ms: int, spread: float) -> int | None:
+    """By force at once; by schedule after the grace, each chain at its own place."""
+    if record.ends_at_ms is None:
+        return None
+    if record.forced:
+        return record.ends_at_ms + LINGER_MS
+    length_ms = record.ends_at_ms - (record.starts_at_ms or 0)
+    spread_ms = int(min(SEAL_SPREAD_MS, length_ms / SEAL_SPREAD_PART) * spread)
+    return record.ends_at_ms + grace_ms + LINGER_MS + spread_ms
+
+
+# The table ------------------------------------------------------------------------------------------------
+
+_UNANNOUNCED, _OPENED, _CLOSING, _CLOSED, _COMPLETE = Stage
+
+# fmt: off
+TRANSITIONS = {row.to: row for row in (
+    #          to         planned_from  due_ms     work        event             shows      kept   promises
+    Transition(_OPENED,   _UNANNOUNCED, _start_ms, Work.NONE,  "period.opened",  "active",  False, False),
+    Transition(_CLOSING,  _UNANNOUNCED, _end_ms,   Work.NONE,  "period.closing", "closing", False, False),
+    Transition(_CLOSED,   _UNANNOUNCED, _seal_ms,  Work.SEAL,  "period.closed",  "closed",  True,  True),
+    Transition(_COMPLETE, _CLOSED,      _seal_ms,  Work.GRANT, None,             "closed",  True,  False),
+)}
+# fmt: on
+_AHEAD = tuple(
+    tuple(row for row in TRANSITIONS.values() if row.planned_from <= stage < row.to) for stage in Stage
+)
+
+
+_STAGES = frozenset(Stage)
+
+
+def steps_ahead(record: PeriodRecord, grace_ms: int, spread: float = 0.0) -> list[Step]:
+    """All that is still to come in a period's life, as far as the schedule knows it, stage by stage."""
+    steps = []
+    for row in _AHEAD[record.stage]:
+        at_ms = row.due_ms(record, grace_ms, spread)
+        if at_ms is not None:
+            steps.append(Step(at_ms, row.to, record.serial))
+    return steps
+
+
+def steps_by_force(record: PeriodRecord, now_ms: int) -> list[Step]:
+    """What is to be done at once for a period that was closed by force, without the moment's wait."""
+    return [Step(now_ms, row.to, record.serial) for row in _AHEAD[record.stage] if row.to <= _CLOSED]
+
+
+def work_of(row: Transition, record: PeriodRecord) -> Work:
+    """What has to be done first for this period: one that is sealed already, as a missed one is from the
+    beginning, needs no actor to be closed.
+    """
+    return Work.NONE if row.work is Work.SEAL and record.sealed else row.work
+
+
+def reached(row: Transition, *, promised: bool) -> Stage:
+    """The stage that a step's commit leads to. promised: the commit holds a promise of rewards."""
+    return Stage.COMPLETE if row.promises and not promised else row.to
+
+
+# What changes a record ------------------------------------------------------------------------------------
+
+
+def restored(row: Sequence[Any]) -> PeriodRecord:
+    """A record as it is stored. Version 0.1 kept no stage: what it had closed is complete."""
+    record = PeriodRecord(*row)
+    if len(row) <= PeriodRecord._fields.index("stage") and record.sealed:
+        return record._replace(stage=Stage.COMPLETE)
+    return record
+
+
+def is_missed(record: PeriodRecord, grace_ms: int) -> bool:
+    """Whether a period was over, with its grace, before it could be opened: nobody can have used it."""
+    if record.ends_at_ms is None or record.forced:
+        return False
+    return record.ends_at_ms + grace_ms + LINGER_MS <= record.opened_at_ms
+
+
+def closed_by_force(record: PeriodRecord, now_ms: int) -> PeriodRecord:
+    """A period that ends now, and takes nothing late."""
+    return record._replace(ends_at_ms=now_ms, forced=True)
+
+
+def stage_under(record: PeriodRecord, stage: int, now_ms: int) -> int:
+    """The stage of a period that was at `stage` and was given the bounds of `record`: what is ahead again
+    will be told again. The one way back in the table.
+    """
+    if record.ends_at_ms is None or now_ms < record.ends_at_ms:
+        stage = min(stage, Stage.OPENED)
+    if record.starts_at_ms is not None and now_ms < record.starts_at_ms:
+        stage = Stage.UNANNOUNCED
+    return stage
+
+
+def is_complete(record: PeriodRecord) -> bool:
+    """Whether nothing is left to be done for a period but its deletion."""
+    return record.sealed and record.stage >= Stage.COMPLETE
+
+
+def owing_ids(records: Sequence[PeriodRecord]) -> PeriodRecord | None:
+    """The closed period whose submission ids none after it has: the last that anybody used, if there was
+    nothing to hand them on to when it was closed (a manual leaderboard, an archived one).
+    """
+    last = next((r for r in reversed(records) if r.sealed and r.last_seq), None)
+    return last if last is not None and last.ids_owed else None
+
+
+def owes_ids(record: PeriodRecord, now_ms: int) -> bool:
+    """Whether a period that is made now may be sent a repeat of what this one took."""
+    return record.ids_owed and (record.ends_at_ms is None or now_ms < record.ends_at_ms + IDS_OWED_MS)
+
+
+def surplus(
+    records: Sequence[PeriodRecord], steps: Sequence[Step], retain_periods: int, now_ms: int
+) -> list[int]:
+    """Serials of the closed periods that are to be deleted: the oldest beyond `retain_periods`.
+
+    records: all of a chain, by serial. steps: those that are carried out before the deletion.
+    """
+    complete = [r.serial for r in records if is_complete(r)]
+    # A period that is being closed must be so before it can go: it is deleted at the next look.
+    closing = {step.serial for step in steps if step.stage >= Stage.CLOSED}
+    delete = complete[: max(len(complete) + len(closing) - retain_periods, 0)]
+    if delete and delete[-1] == records[-1].serial:
+        delete.pop()  # the last one of a schedule stays: its standings are `current`
+    owing = owing_ids(records)
+    if owing is not None and owes_ids(owing, now_ms):
+        delete = [serial for serial in delete if serial != owing.serial]
+    return delete
+
+
+def check_record(record: PeriodRecord) -> None:
+    """Assert what holds of every record at any time; called throughout the tests."""
+    what = repr(record)
+    assert record.serial >= 1 and record.stage in _STAGES, what
+    assert record.stage < Stage.CLOSED or record.sealed, f"closed and not sealed: {what}"
+    assert record.stage < Stage.CLOSING or record.ends_at_ms is not None, f"it has no end: {what}"
+    assert record.ends_at_ms is not None or not (record.forced or record.sealed), f"it has no end: {what}"
+    if not record.sealed:
+        numbers = (record.entries, record.submissions, record.last_seq)
+        assert numbers == (0, 0, 0) and not record.ids_owed, f"told before it was sealed: {what}"
+    assert record.last_seq or not record.ids_owed, f"it owes ids that it never took: {what}"
+
+
+# What readers and writers see -----------------------------------------------------------------------------
+
+
+def state_of(record: PeriodRecord, now_ms: int, grace_ms: int) -> PeriodState:
+    """The state of a period at an instant: before its start `pending`, then `active`, after its end `closing`
+    while it takes late submissions, then `closed`. Whoever reads, writes or edits asks this function; what it
+    says does not wait for the stage, which follows when the step is carried out.
+    """
+    if record.starts_at_ms is not None and now_ms < record.starts_at_ms:
+        return "pending"
+    if record.ends_at_ms is None or now_ms < record.ends_at_ms:
+        return "active"
+    return "closing" if now_ms < record.ends_at_ms + grace_of(record, grace_ms) else "closed"

@@ -1,0 +1,211 @@
+"""What every period must hold, by brute force: submissions sorted by hand into spans that were counted out.
+
+An `ExpectedBoard` is told what was sent and when, and says what the answer must be; a list of what was taken
+is all that it keeps. Standings are computed from that list anew whenever somebody asks. It knows the rules of
+the API (grace, repeats, the order of equal scores) and nothing of how the service keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from lbactors.core.model import Submission
+from tests.support.simulation.counted_time import Span, containing, spans
+
+CLOCKS_DIFFER_MS = 2000  # as far as that may be: the period actor's clock decides
+REPEATS_KNOWN_MS = 24 * 3_600_000  # so long at least a repeat is recognised
+
+GRACE_DEFAULT_S, RETAIN_DEFAULT = 5, 10
+
+
+class Taken(NamedTuple):
+    """A submission that counts, in the order of acceptance."""
+
+    player_id: str
+    score: int
+
+
+class Standing(NamedTuple):
+    rank: int
+    player_id: str
+    score: int
+    submissions: int
+
+
+class Refusal(NamedTuple):
+    """What a submission must be answered that a window may not take. `is_plain`: the gateway sees it too, so
+    nothing is sent to any window; so close to a bound that clocks may differ, each window decides alone.
+    """
+
+    codes: tuple[str, ...]
+    is_plain: bool = False
+
+
+class ExpectedChain:
+    """One window. `spans` in order, from the one that contained the board's creation on."""
+
+    def __init__(self, frame: dict[str, Any], window: str, created_ms: int) -> None:
+        self.window = window
+        self.grace_ms = frame.get("late_grace_seconds", GRACE_DEFAULT_S) * 1000
+        self.retain = frame.get("retain_periods", RETAIN_DEFAULT)
+        self.late_arrival = frame.get("late_submissions") == "arrival"
+        everything = spans(frame, window)
+        self.spans = [s for s in everything if s.ends_at_ms is None or s.ends_at_ms > created_ms]
+        self.taken: dict[str, list[Taken]] = {}
+        self.forced: set[str] = set()
+        self.numbers: dict[str, int] = {}  # keys of spans that occurred again
+
+    def index_at(self, at_ms: int) -> int | None:
+        return containing(self.spans, at_ms)
+
+    def state(self, span: Span, now_ms: int) -> str:
+        if span.starts_at_ms is not None and now_ms < span.starts_at_ms:
+            return "pending"
+        if span.ends_at_ms is None or now_ms < span.ends_at_ms:
+            return "active"
+        return "closing" if now_ms < self.closed_from_ms(span) else "closed"
+
+    def closed_from_ms(self, span: Span) -> int:
+        assert span.ends_at_ms is not None
+        return span.ends_at_ms + (0 if span.key in self.forced else self.grace_ms)
+
+    def judge(self, occurred_at_ms: int | None, now_ms: int) -> Span | Refusal:
+        """Where a submission belongs that arrives now."""
+        if occurred_at_ms is not None:
+            index = self.index_at(occurred_at_ms)
+            if index is None:
+                return Refusal(("period_closed", "period_not_open"))
+            span = self.spans[index]
+            state = self.state(span, now_ms)
+            if state == "closed":
+                return self._late(span, now_ms)
+            if state == "pending":
+                assert span.starts_at_ms is not None
+                return Refusal(("period_not_open",), now_ms < span.starts_at_ms - CLOCKS_DIFFER_MS)
+            return span
+        index = self.index_at(now_ms)
+        if index is not None:
+            return self.spans[index]
+        later = any(s.starts_at_ms is not None and now_ms < s.starts_at_ms for s in self.spans)
+        return Refusal(("period_not_open",) if later or not self.spans else ("period_closed",))
+
+    def _late(self, span: Span, now_ms: int) -> Span | Refusal:
+        """What happened in a period that is closed: refused, or taken as if it happened on arrival."""
+        if self.late_arrival:
+            return self.judge(None, now_ms)
+        return Refusal(("period_closed",), now_ms >= self.closed_from_ms(span) + CLOCKS_DIFFER_MS)
+
+    def closed(self, now_ms: int) -> list[Span]:
+        """Those that the clock says are closed, oldest first."""
+        return [s for s in self.spans if s.ends_at_ms is not None and self.closed_from_ms(s) <= now_ms]
+
+    def closed_last_ms(self, now_ms: int) -> int:
+        """When the last of them closed; 0 if none did."""
+        return max((self.closed_from_ms(s) for s in self.closed(now_ms)), default=0)
+
+    def standings(self, key: str, aggregation: str) -> list[Standing]:
+        """Everybody in rank order: higher scores first, of equals who reached his earlier."""
+        scores: dict[str, tuple[int, int, int]] = {}  # player -> score, when it was reached, submissions
+        for turn, (player_id, score) in enumerate(self.taken.get(key, [])):
+            old, reached, count = scores.get(player_id, (None, turn, 0))
+            new = {
+                "sum": score + (old or 0),
+                "count": 1 + (old or 0),
+                "latest": score,
+                "best": score if old is None else max(score, old),
+                "min": score if old is None else min(score, old),
+            }[aggregation]
+            scores[player_id] = (new, turn if new != old else reached, count + 1)
+        order = sorted(scores, key=lambda p: (-scores[p][0], scores[p][1]))
+        return [Standing(rank, p, scores[p][0], scores[p][2]) for rank, p in enumerate(order, 1)]
+
+    def before(self, span: Span) -> Span | None:
+        index = self.spans.index(span)
+        return self.spans[index - 1] if index else None
+
+    # What people change on the way ------------------------------------------------------------------------
+
+    def force_close(self, now_ms: int) -> None:
+        """The current period ends now, and the rest of its span is another one."""
+        index = self.index_at(now_ms)
+        assert index is not None
+        span = self.spans[index]
+        self.forced.add(span.key)
+        base = span.key.removesuffix(f"-{self.numbers.get(span.key)}")
+        rest = Span(self._numbered(base), now_ms, span.ends_at_ms)
+        self.spans[index : index + 1] = [span._replace(ends_at_ms=now_ms), rest]
+
+    def _numbered(self, key: str) -> str:
+        number = 2
+        while f"{key}-{number}" in {s.key for s in self.spans}:
+            number += 1
+        self.numbers[f"{key}-{number}"] = number
+        return f"{key}-{number}"
+
+    def redefine(self, frame: dict[str, Any], now_ms: int) -> None:
+        """Another timeframe: the current period's bounds and key are computed anew, its entries stay."""
+        index = self.index_at(now_ms)
+        assert index is not None
+        past, current = self.spans[:index], self.spans[index]
+        renewed = spans(frame, self.window)
+        place = containing(renewed, now_ms)
+        assert place is not None
+        self.spans = [*past, *renewed[place:]]
+        if renewed[place].key in {s.key for s in past}:
+            self.spans[index] = renewed[place]._replace(key=self._numbered(renewed[place].key))
+        if current.key in self.taken:
+            self.taken[self.spans[index].key] = self.taken.pop(current.key)
+
+    def add(self, span: Span) -> None:
+        """A period by hand, after all others."""
+        self.spans.append(span)
+
+
+class ExpectedBoard:
+    """A leaderboard's windows, and the ids that were taken."""
+
+    def __init__(self, definition: dict[str, Any], created_ms: int) -> None:
+        self.id: str = definition["leaderboard_id"]
+        self.frame: dict[str, Any] = definition["timeframe"]
+        self.created_ms = created_ms
+        self.aggregation: str = definition.get("scoring", {}).get("aggregation", "best")
+        windows = ("main", *definition.get("windows", ()))
+        self.chains = {w: ExpectedChain(self.frame, w, created_ms) for w in windows}
+        self.ids: dict[str, tuple[int, set[str]]] = {}  # id -> when it was taken first, windows that did
+
+    def judge(self, submission: Submission, now_ms: int) -> tuple[dict[str, str], dict[str, Refusal]]:
+        """The period's key in each window that takes the submission now, and why others must refuse it. The
+        rest of the windows have it already, and recognise it.
+        """
+        assert submission.submission_id is not None
+        before = self.taken_by(submission.submission_id)
+        chains = {window: chain for window, chain in self.chains.items() if window not in before}
+        verdicts = {w: chain.judge(submission.occurred_at_ms, now_ms) for w, chain in chains.items()}
+        refused = {w: v for w, v in verdicts.items() if isinstance(v, Refusal)}
+        if not before and any(refusal.is_plain for refusal in refused.values()):
+            return {}, refused
+        return {w: v.key for w, v in verdicts.items() if isinstance(v, Span)}, refused
+
+    def taken_by(self, submission_id: str) -> set[str]:
+        """Windows that a submission was taken by."""
+        return self.ids[submission_id][1] if submission_id in self.ids else set()
+
+    def take(self, submission: Submission, keys: dict[str, str], now_ms: int) -> None:
+        assert submission.submission_id is not None
+        self.ids.setdefault(submission.submission_id, (now_ms, set()))[1].update(keys)
+        score = submission.score
+        assert score is None or isinstance(score, int)
+        for window, key in keys.items():
+            self.chains[window].taken.setdefault(key, []).append(Taken(submission.player_id, score or 0))
+
+    def may_repeat(self, submission_id: str, now_ms: int) -> bool:
+        """Whether it is certain what a repeat is answered: it was refused, or taken not too long ago."""
+        return submission_id not in self.ids or now_ms - self.ids[submission_id][0] < REPEATS_KNOWN_MS
+
+    def boundaries(self, low_ms: int, high_ms: int) -> Iterable[tuple[int, str]]:
+        """(instant, window) of all ends of periods between two instants."""
+        for window, chain in self.chains.items():
+            for span in chain.spans:
+                if span.ends_at_ms is not None and low_ms < span.ends_at_ms < high_ms:
+                    yield span.ends_at_ms, window

@@ -1,0 +1,355 @@
+"""The client against a fake server that fails, loses answers and closes sockets on command.
+
+Verified: which route every method calls; that a score is counted once however often it had to be sent; what
+is retried, for how long, and what is not. Not verified: the server.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lbactors.client import ApiError, Client, SyncClient, Unreachable, transport
+from lbactors.client import scores as scores_module
+from tests.support.fake_api import KEY, FakeApi
+from tests.support.free_ports import free_port
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    with FakeApi() as running:
+        running.add_board("xp")
+        running.add_board("total", scoring={"aggregation": "sum"})
+        yield running
+
+
+@pytest.fixture
+async def client(api: FakeApi) -> AsyncIterator[Client]:
+    async with Client(api.url, KEY) as made:
+        yield made
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Pauses between tries take no time here; their lengths in seconds are in this list."""
+    lengths: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        lengths.append(seconds)
+
+    monkeypatch.setattr(transport, "asyncio", SimpleNamespace(sleep=sleep))
+    return lengths
+
+
+# Every method and the request it makes.
+CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
+    "submit": (("xp", "maya", 1), {}, "POST /v1/leaderboards/xp/scores"),
+    "submit_many": (
+        ("xp", [{"player_id": "maya", "score": 1}]),
+        {"results": "full"},
+        "POST /v1/leaderboards/xp/scores?results=full",
+    ),
+    "submit_across": (
+        ([{"leaderboard_id": "xp", "player_id": "maya", "score": 1}],),
+        {},
+        "POST /v1/scores?results=none",
+    ),
+    "rankings": (
+        ("xp",),
+        {"limit": 5, "window": "daily", "period": "previous"},
+        "GET /v1/leaderboards/xp/rankings?limit=5&period=previous&window=daily",
+    ),
+    "entry": (("total", "a/b c"), {}, "GET /v1/leaderboards/total/players/a%2Fb%20c"),
+    "around": (
+        ("total", "a/b c"),
+        {"limit": 3, "fill": False},
+        "GET /v1/leaderboards/total/players/a%2Fb%20c/around?limit=3&fill=false",
+    ),
+    "lookup": (
+        ("xp", ["maya"]),
+        {"window": "daily"},
+        "POST /v1/leaderboards/xp/rankings/lookup?window=daily",
+    ),
+    "rank_at": (("xp", 5.5), {"subscore": 2}, "GET /v1/leaderboards/xp/rankings/at/5.5?subscore=2"),
+    "distribution": (("xp",), {"buckets": 7}, "GET /v1/leaderboards/xp/distribution?buckets=7"),
+    "delete_entry": (
+        ("xp", "maya"),
+        {"window": "main"},
+        "DELETE /v1/leaderboards/xp/players/maya?window=main",
+    ),
+    "hide_player": (("maya",), {"until": "2027-01-01T00:00:00Z"}, "POST /v1/players/maya/hide"),
+    "unhide_player": (("maya",), {"reason": "sorry"}, "POST /v1/players/maya/unhide"),
+    "hidden_players": ((), {"limit": 5}, "GET /v1/hidden-players?limit=5"),
+    "edit_entry": (
+        ("xp", "maya", {"score": 5}),
+        {"reason": "bug", "window": "daily"},
+        "PATCH /v1/leaderboards/xp/players/maya?window=daily",
+    ),
+    "restore_entry": (("xp", "maya"), {}, "POST /v1/leaderboards/xp/players/maya/restore"),
+    "audit": ((), {"act": "key", "limit": 5}, "GET /v1/audit?act=key&limit=5"),
+    "create_leaderboard": (({"leaderboard_id": "new"},), {}, "POST /v1/leaderboards"),
+    "list_leaderboards": ((), {"status": "active"}, "GET /v1/leaderboards?status=active"),
+    "leaderboard": (("xp",), {}, "GET /v1/leaderboards/xp"),
+    "update_leaderboard": (("xp", {"name": "X"}), {"if_version": 1}, "PATCH /v1/leaderboards/xp"),
+    "archive_leaderboard": (("xp",), {}, "DELETE /v1/leaderboards/xp"),
+    "purge_leaderboard": (("xp",), {}, "DELETE /v1/leaderboards/xp?purge=true"),
+    "list_periods": (("xp",), {"state": "closed"}, "GET /v1/leaderboards/xp/periods?state=closed"),
+    "period": (
+        ("xp", "2026-05-24T13:00:00Z"),
+        {},
+        "GET /v1/leaderboards/xp/periods/2026-05-24T13%3A00%3A00Z",
+    ),
+    "create_period": (("xp", {"starts_at": "2026-11-18T12:00:00Z"}), {}, "POST /v1/leaderboards/xp/periods"),
+    "rewards": (
+        ("xp", "previous"),
+        {"claimed": False, "tier": "top"},
+        "GET /v1/leaderboards/xp/periods/previous/rewards?claimed=false&tier=top",
+    ),
+    "reward": (
+        ("xp", "2026-W47", "a/b"),
+        {"window": "daily"},
+        "GET /v1/leaderboards/xp/periods/2026-W47/rewards/a%2Fb?window=daily",
+    ),
+    "claim_reward": (
+        ("xp", "2026-W47", "maya"),
+        {"claim_id": "tx-9"},
+        "POST /v1/leaderboards/xp/periods/2026-W47/rewards/maya/claim",
+    ),
+    "player_rewards": (("maya",), {"claimed": False}, "GET /v1/players/maya/rewards?claimed=false"),
+    "close_period": (
+        ("xp",),
+        {"window": "daily"},
+        "POST /v1/leaderboards/xp/periods/current/close?window=daily",
+    ),
+    "list_held": (("xp",), {"player_id": "maya"}, "GET /v1/leaderboards/xp/held?player_id=maya"),
+    "approve_held": (("xp", "h_1"), {}, "POST /v1/leaderboards/xp/held/h_1/approve"),
+    "reject_held": (("xp", "h_1"), {"reason": "no"}, "POST /v1/leaderboards/xp/held/h_1/reject"),
+    "player_entries": (("maya",), {"window": "daily"}, "GET /v1/players/maya/entries?window=daily"),
+    "put_player": (("maya", {"display_name": "Maya"}), {}, "PUT /v1/players/maya"),
+    "erase_player": (("maya",), {}, "DELETE /v1/players/maya"),
+    "list_keys": ((), {"limit": 5}, "GET /v1/keys?limit=5"),
+    "create_key": (({"name": "k", "scopes": ["platform"]},), {}, "POST /v1/keys"),
+    "update_key": (("k_1", {"status": "disabled"}), {}, "PATCH /v1/keys/k_1"),
+    "delete_key": (("k_1",), {}, "DELETE /v1/keys/k_1"),
+    "list_tenants": ((), {}, "GET /v1/tenants"),
+    "create_tenant": (({"tenant_id": "studio-a"},), {}, "POST /v1/tenants"),
+    "tenant": (("studio-a",), {}, "GET /v1/tenants/studio-a"),
+    "update_tenant": (("studio-a", {"status": "disabled"}), {}, "PATCH /v1/tenants/studio-a"),
+    "delete_tenant": (("studio-a",), {}, "DELETE /v1/tenants/studio-a"),
+    "list_webhooks": ((), {"limit": 5}, "GET /v1/webhooks?limit=5"),
+    "webhook": (("wh_1",), {}, "GET /v1/webhooks/wh_1"),
+    "create_webhook": (({"url": "https://x.example/"},), {}, "POST /v1/webhooks"),
+    "update_webhook": (("wh_1", {"status": "disabled"}), {}, "PATCH /v1/webhooks/wh_1"),
+    "delete_webhook": (("wh_1",), {}, "DELETE /v1/webhooks/wh_1"),
+    "rotate_webhook_secret": (
+        ("wh_1",),
+        {"previous_valid_seconds": 60},
+        "POST /v1/webhooks/wh_1/rotate-secret",
+    ),
+    "test_webhook": (("wh_1",), {}, "POST /v1/webhooks/wh_1/test"),
+    "list_deliveries": (("wh_1",), {"state": "failed"}, "GET /v1/webhooks/wh_1/deliveries?state=failed"),
+    "delivery": (("wh_1", "dlv_1"), {}, "GET /v1/webhooks/wh_1/deliveries/dlv_1"),
+    "replay_delivery": (("wh_1", "dlv_1"), {}, "POST /v1/webhooks/wh_1/deliveries/dlv_1/replay"),
+    "replay_failed_deliveries": (("wh_1",), {}, "POST /v1/webhooks/wh_1/deliveries/replay"),
+    "health": ((), {}, "GET /healthz"),
+    "ready": ((), {}, "GET /readyz"),
+    "status": ((), {}, "GET /v1/status"),
+    "metrics": ((), {}, "GET /metrics"),
+}
+TRANSPORT = {"call", "command", "close"}
+
+
+async def test_every_method_calls_its_route(api: FakeApi, client: Client) -> None:
+    await client.submit("total", "a/b c", 1)
+    methods = {
+        name
+        for name, member in inspect.getmembers(Client, inspect.iscoroutinefunction)
+        if not name.startswith("_")
+    }
+    assert methods - TRANSPORT == set(CALLS)
+    for name in sorted(CALLS, key=lambda name: "purge" in name):
+        arguments, options, request = CALLS[name]
+        before = len(api.requests)
+        await getattr(client, name)(*arguments, **options)
+        assert api.paths()[before:] == [request], name
+
+
+async def test_the_scores_of_a_lost_answer_count_once(
+    api: FakeApi, client: Client, waits: list[float]
+) -> None:
+    api.lose_answer()
+    answer = await client.submit("total", "maya", 10)
+    assert answer["duplicate"] is True
+    api.lose_answer()
+    await client.submit_many("total", [{"player_id": "maya", "score": 5}, {"player_id": "noor", "score": 7}])
+    assert api.standings("total") == [("maya", 15), ("noor", 7)]
+    assert len(waits) == 2
+
+
+async def test_an_id_of_the_callers_own_is_sent(api: FakeApi, client: Client) -> None:
+    for _ in range(2):
+        await client.submit("total", "maya", 10, submission_id="match-77:maya")
+        await client.submit_many(
+            "total", [{"player_id": "noor", "score": 1, "submission_id": "match-77:noor"}]
+        )
+    assert api.standings("total") == [("maya", 10), ("noor", 1)]
+
+
+async def test_absent_fields_are_not_sent(api: FakeApi, client: Client) -> None:
+    await client.submit("xp", "maya", 0, subscore=0, metadata={"level": 7})
+    body = api.requests[-1][3]
+    assert set(body) == {"player_id", "score", "subscore", "metadata", "submission_id"}
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(429, "overloaded"), (503, "period_loading"), (503, "storage_unavailable"), (502, "bad_gateway")],
+)
+async def test_passing_failures_are_waited_out(
+    api: FakeApi, client: Client, waits: list[float], status: int, code: str
+) -> None:
+    api.fail(status, code, times=3)
+    await client.submit("total", "maya", 10)
+    assert api.standings("total") == [("maya", 10)]
+    assert len({request[3]["submission_id"] for request in api.requests}) == 1
+    assert 0 < waits[0] <= transport.FIRST_PAUSE_S
+    assert len(waits) == 3 and waits[2] > transport.FIRST_PAUSE_S
+
+
+async def test_retry_after_is_honoured(api: FakeApi, client: Client, waits: list[float]) -> None:
+    api.fail(429, "rate_limited", retry_after=7)
+    await client.submit("xp", "maya", 10)
+    assert waits == [7]
+
+
+async def test_patience_is_bounded(api: FakeApi, waits: list[float]) -> None:
+    api.fail(503, "period_loading", times=2, retry_after=31)
+    async with Client(api.url, KEY, patience_s=30) as client:
+        with pytest.raises(ApiError) as failure:
+            await client.submit("xp", "maya", 10)
+    assert (failure.value.status, failure.value.code, failure.value.retry_after_s) == (
+        503,
+        "period_loading",
+        31,
+    )
+    assert waits == [] and len(api.requests) == 1
+
+
+async def test_other_errors_are_raised_at_once(api: FakeApi, client: Client, waits: list[float]) -> None:
+    with pytest.raises(ApiError, match=r"leaderboard_not_found: no leaderboard 'nope'") as failure:
+        await client.rankings("nope")
+    assert failure.value.status == 404
+    assert failure.value.message == "no leaderboard 'nope'"
+    assert len(api.requests) == 1 and waits == []
+
+
+async def test_an_answer_of_something_else(api: FakeApi, client: Client) -> None:
+    api.fail_with_page(404)
+    with pytest.raises(ApiError, match="http_404"):
+        await client.rankings("xp")
+    api.fail_with_page(200)
+    with pytest.raises(ApiError, match="not as an lbactors server does"):
+        await client.rankings("xp")
+
+
+async def test_what_cannot_be_repeated_is_not(api: FakeApi, client: Client, waits: list[float]) -> None:
+    await client.submit("xp", "maya", 10)
+    api.fail(503, "storage_unavailable")
+    with pytest.raises(ApiError):
+        await client.delete_entry("xp", "maya")
+    api.lose_answer()
+    with pytest.raises(Unreachable):
+        await client.update_leaderboard("xp", {"name": "X"}, if_version=1)
+    assert waits == []
+    api.fail(429, "rate_limited")  # nothing was taken: this one may
+    await client.delete_entry("xp", "maya")
+    assert len(waits) == 1
+
+
+async def test_a_command_keeps_its_idempotency_key(api: FakeApi, client: Client, waits: list[float]) -> None:
+    api.fail(503, "storage_unavailable", times=2)
+    await client.create_tenant({"tenant_id": "studio-a"})
+    keys = [headers["Idempotency-Key"] for _, _, headers, _ in api.requests]
+    assert len(keys) == 3 and len(set(keys)) == 1
+    await client.create_tenant({"tenant_id": "studio-b"})
+    assert api.requests[-1][2]["Idempotency-Key"] not in keys
+    await client.lookup("xp", ["maya"])
+    assert "Idempotency-Key" not in api.requests[-1][2]
+
+
+async def test_long_lists_go_in_several_requests(
+    api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores_module, "BATCH_ITEMS", 3)
+    items: list[dict[str, Any]] = [{"player_id": f"p{i}", "score": i} for i in range(8)]
+    items[4]["score"] = "many"
+    answer = await client.submit_many("xp", items, results="full")
+    assert [len(body["submissions"]) for _, _, _, body in api.requests] == [3, 3, 2]
+    assert (answer["accepted"], answer["rejected"]) == (7, 1)
+    assert [(error["index"], error["code"]) for error in answer["errors"]] == [(4, "validation_failed")]
+    assert [(r["index"], r["player_id"]) for r in answer["results"]] == [
+        (i, f"p{i}") for i in range(8) if i != 4
+    ]
+
+
+async def test_items_that_must_wait_are_sent_again(api: FakeApi, client: Client, waits: list[float]) -> None:
+    api.waiting_codes = {"b": ["period_loading", "overloaded"], "c": ["validation_failed"]}
+    items = [{"player_id": player, "score": 1} for player in "abcd"]
+    answer = await client.submit_many("total", items, results="full")
+    assert (answer["accepted"], answer["rejected"]) == (3, 1)
+    assert [error["index"] for error in answer["errors"]] == [2]
+    assert [(r["index"], r["player_id"]) for r in answer["results"]] == [(0, "a"), (1, "b"), (3, "d")]
+    sent = [[item["player_id"] for item in body["submissions"]] for _, _, _, body in api.requests]
+    assert sent == [["a", "b", "c", "d"], ["b"], ["b"]]
+    assert len(waits) == 2
+
+
+async def test_all_rankings_follows_the_cursors(client: Client) -> None:
+    await client.submit_many("xp", [{"player_id": f"p{i}", "score": i} for i in range(7)])
+    pages = [page async for page in client.all_rankings("xp", page=3)]
+    assert [[entry["score"] for entry in page["entries"]] for page in pages] == [[6, 5, 4], [3, 2, 1], [0]]
+
+
+async def test_a_server_that_is_not_ready_answers(api: FakeApi, client: Client) -> None:
+    api.ready = False
+    assert (await client.ready())["error"]["code"] == "storage_unavailable"
+
+
+async def test_a_refused_connection(waits: list[float]) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    async with Client(url, KEY, retry_refused=False) as client:
+        with pytest.raises(Unreachable, match=f"cannot connect to {url}: connection refused"):
+            await client.health()
+    assert waits == []
+
+
+async def test_a_refused_connection_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server comes up in the pause after the first try."""
+    late = FakeApi(free_port())
+
+    async def sleep(_seconds: float) -> None:
+        late.__enter__()
+
+    monkeypatch.setattr(transport, "asyncio", SimpleNamespace(sleep=sleep))
+    async with Client(f"http://127.0.0.1:{late.port}", KEY) as client:
+        assert await client.health() == {"status": "ok"}
+    late.__exit__()
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://host", "http://", ""])
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises(ValueError, match="not an http"):
+        Client(url)
+
+
+def test_the_sync_client_is_the_same(api: FakeApi) -> None:
+    with SyncClient(api.url, KEY) as client:
+        client.submit_many("xp", [{"player_id": f"p{i}", "score": i} for i in range(5)])
+        assert client.entry("xp", "p4")["rank"] == 1
+        assert [page["as_of_seq"] for page in client.all_rankings("xp", page=2)] == [5, 5, 5]
+        with pytest.raises(ApiError, match="leaderboard_not_found"):
+            client.rankings("nope")

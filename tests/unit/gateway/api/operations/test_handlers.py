@@ -1,0 +1,48 @@
+"""Liveness, readiness, metrics and the state of the server over HTTP."""
+
+from __future__ import annotations
+
+from tests.support.gateway.fake_service import FakeService
+from tests.support.gateway.http_client import Http
+
+PAGE = "/v1/leaderboards/xp/rankings"
+SCORES = "/v1/leaderboards/xp/scores"
+
+
+async def test_status(http: Http) -> None:
+    assert (await http.get("/v1/status")).body["ready"] is True
+
+
+async def test_operations_need_no_key(http: Http) -> None:
+    anyone = http.with_key(None)
+    assert (await anyone.get("/healthz")).body == {"status": "ok"}
+    assert (await anyone.get("/readyz")).body["ready"] is True
+    assert (await anyone.get("/openapi.json")).body["openapi"] == "3.1.0"
+    docs = await anyone.get("/docs")
+    assert docs.media_type == "text/html" and "default-src 'none'" in docs.headers["Content-Security-Policy"]
+
+
+async def test_not_ready(http: Http, service: FakeService) -> None:
+    service.readiness = {"ready": False, "storage": "ok", "supervisor": "away", "periods": {"loading": 2}}
+    answer = await http.get("/readyz")
+    assert (answer.status, answer.code) == (503, "period_loading")
+    assert {"loc": ["periods"], "msg": "loading 2"} in answer.body["error"]["details"]
+    service.readiness = {"ready": False, "storage": "disk full"}
+    assert (await http.get("/readyz")).code == "storage_unavailable"
+
+
+async def test_metrics(http: Http, service: FakeService) -> None:
+    service.add_board("xp")
+    await http.post(SCORES, [{"player_id": "secret-player", "score": 1}, {"player_id": "p2"}])
+    await http.get("/nowhere")
+    await http.send("TRACE", PAGE)
+    text = (await http.with_key(None).get("/metrics")).raw.decode()
+    route = "/v1/leaderboards/{leaderboard_id}/scores"
+    assert f'lbactors_http_requests_total{{method="POST",route="{route}",status="200"}} 1.0' in text
+    assert 'route="unmatched",status="404"} 1.0' in text and 'method="other"' in text
+    assert 'lbactors_submissions_total{result="accepted"} 1.0' in text
+    assert 'lbactors_submissions_total{result="rejected"} 1.0' in text
+    assert "lbactors_http_requests_in_flight 1.0" in text and "lbactors_build_info{version=" in text
+    assert "secret-player" not in text and "xp" not in text
+    names = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+    assert all(name.startswith("lbactors_") for name in names)

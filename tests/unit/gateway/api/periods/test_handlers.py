@@ -1,0 +1,32 @@
+"""Periods over HTTP: listings, one made, one closed by hand."""
+
+from __future__ import annotations
+
+from tests.support.gateway.fake_service import PERIOD_KEY, FakeService
+from tests.support.gateway.http_client import Http
+
+BOARDS = "/v1/leaderboards"
+
+
+async def test_periods(http: Http, service: FakeService) -> None:
+    service.add_board("xp", windows=["daily"])
+    listing = (await http.get(f"{BOARDS}/xp/periods", window="daily")).body
+    assert (listing["total"], listing["next_cursor"], listing["items"][0]["window"]) == (1, None, "daily")
+    one = await http.get(f"{BOARDS}/xp/periods/{PERIOD_KEY}")
+    times = {"starts_at", "ends_at", "next_starts_at"}
+    assert set(one.body) == {"period_key", "window", "state", "entries", "submissions"} | times
+    assert (await http.get(f"{BOARDS}/xp/periods/1999")).code == "period_not_found"
+    assert (await http.get(f"{BOARDS}/xp/periods", state="open")).loc == ["query", "state"]
+    made = await http.post(f"{BOARDS}/xp/periods", {"starts_at": "2026-12-01T00:00:00Z"})
+    assert (made.status, made.body["starts_at"]) == (201, "2026-12-01T00:00:00.000Z")
+    assert (await http.post(f"{BOARDS}/xp/periods", {})).loc == ["body", "starts_at"]
+
+
+async def test_forced_close(http: Http, service: FakeService) -> None:
+    service.add_board("xp", windows=["daily"])
+    path = f"{BOARDS}/xp/periods/current/close"
+    for body in (None, {}):
+        assert set((await http.post(path, body)).body) == {"closed", "current"}
+    assert (await http.post(path, {}, window="daily")).body["closed"]["window"] == "daily"
+    assert (await http.post(path, {"window": "daily"})).loc == ["body", "window"]
+    assert (await http.post(path, {}, window="hourly")).code == "period_not_found"

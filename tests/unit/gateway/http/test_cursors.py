@@ -1,0 +1,90 @@
+"""Cursors are inverted exactly, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.http.cursors import RankingsCursor, listing_cursor, listing_offset, rankings_cursor
+from lbactors.core.definition import WINDOWS
+from lbactors.core.errors import ApiError
+from lbactors.core.numbers import MAX_EXACT_INTEGER
+
+words = st.text("aé😀:-0", max_size=8)
+offsets = st.integers(0, MAX_EXACT_INTEGER)
+bounds = st.none() | st.integers(-MAX_EXACT_INTEGER, MAX_EXACT_INTEGER) | st.just(1.5e300)
+
+
+@settings(deadline=None)
+@given(st.tuples(words, st.sampled_from(WINDOWS), words, offsets, offsets, bounds, bounds))
+def test_rankings_cursor_inverts(fields: tuple[Any, ...]) -> None:
+    cursor = RankingsCursor(*fields)
+    text = cursor.encode()
+    assert rankings_cursor(text) == cursor
+    assert all(c.isalnum() or c in "-_" for c in text)
+
+
+@settings(deadline=None)
+@given(offsets, st.tuples(words, st.none() | words))
+def test_listing_cursor_inverts(offset: int, filters: tuple[Any, ...]) -> None:
+    assert listing_offset(listing_cursor(offset, filters), filters) == offset
+
+
+def forged(fields: Any) -> str:
+    return urlsafe_b64encode(msgpack.packb(fields)).decode().rstrip("=")
+
+
+good = ["r", "uid", "main", "2026-W47", 20, 0, None, None]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "!",
+        "ü",
+        "AAAA",
+        "A" * 2000,
+        listing_cursor(5, ()),
+        forged("r"),
+        forged(["r"]),
+        forged([*good, 1]),
+        forged([*good[:3], 5, *good[4:]]),
+        forged([*good[:2], "decade", *good[3:]]),
+        forged([*good[:4], -1, *good[5:]]),
+        forged([*good[:4], 2**60, *good[5:]]),
+        forged([*good[:4], True, *good[5:]]),
+        forged([*good[:4], "20", *good[5:]]),
+        forged([*good[:6], "0", None]),
+        forged([*good[:6], float("nan"), None]),
+    ],
+)
+def test_bad_rankings_cursors(text: str) -> None:
+    assert rankings_cursor(forged(good)).offset == 20
+    with pytest.raises(ApiError) as caught:
+        rankings_cursor(text)
+    assert caught.value.details[0]["loc"] == ["query", "cursor"]
+
+
+def test_listing_cursors_are_bound_to_filters() -> None:
+    text = listing_cursor(5, ("boards", "active"))
+    with pytest.raises(ApiError) as caught:
+        listing_offset(text, ("boards", "archived"))
+    assert caught.value.details[0]["loc"] == ["query", "cursor"]
+    with pytest.raises(ApiError):
+        listing_offset(forged(good), ("boards", "active"))
+    with pytest.raises(ApiError):
+        listing_offset(forged(["l", -1, 0]), ())
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=60))
+def test_no_text_crashes(data: bytes) -> None:
+    for read in (rankings_cursor, lambda text: listing_offset(text, ())):
+        with pytest.raises(ApiError):
+            read(urlsafe_b64encode(data).decode().rstrip("="))
