@@ -123,6 +123,10 @@ class Period:
         floor = self.rules.min_score
         return None if row is None or (floor is not None and row[0] < floor) else self.ranking.rank(row)
 
+    def mentions(self, player_id: str) -> bool:
+        """Whether anything but submission ids and the journal names a player."""
+        return self.entry(player_id) is not None or player_id in self.hidden or player_id in self.removed
+
     # Changing -------------------------------------------------------------------------------------------
 
     def apply(self, now_ms: int, inputs: Sequence[Input], want: Sequence[int] | None = None) -> list[Applied]:
@@ -272,7 +276,7 @@ class Period:
         self.ids.inherit(submission_ids, self.seq, newest_ms, now_ms)
         return Applied(True, None, None, None, None, self.seq, False, None)
 
-    # What moderators do
+    # What moderators do ---------------------------------------------------------------------------------
 
     def _hide(self, item: Input) -> Applied:
         _, _, player_id, until_ms = item
@@ -330,11 +334,7 @@ class Period:
         rank = self.rank(player_id) if want else None
         return Applied(True, Entry(*row), None, rank, None, self.seq, False, None)
 
-    def mentions(self, player_id: str) -> bool:
-        """Whether anything but submission ids and the journal names a player."""
-        return self.entry(player_id) is not None or player_id in self.hidden or player_id in self.removed
-
-    # Entries and their places
+    # Entries and their places ---------------------------------------------------------------------------
 
     def _place(self, player_id: str, row: Stored, old: Stored | None) -> None:
         """Move the entry from where `old` stood to where `row` does: in the ranking, or below `min_score`."""

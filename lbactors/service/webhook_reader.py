@@ -19,7 +19,7 @@ from lbactors.documents.webhooks import (
     unpack_delivery,
     unpack_webhook,
 )
-from persistence.store import Store, StoreError, scan_pages
+from persistence.store import Store, scan_pages
 
 PAGE_DOCUMENTS = 2000
 WORDS = {letter: word for word, letter in STATES.items()}
@@ -48,13 +48,11 @@ class WebhookReader:
     ) -> tuple[list[dict[str, Any]], int]:
         """Deliveries of a state (None: any), newest first, and how many there are."""
         ids: list[tuple[str, str]] = []
-        try:
+        with storage_errors():
             for letter in STATES.values() if state is None else (STATES[state],):
                 prefix = f"{letter}/{webhook.listener}/"
                 pages = scan_pages(self._store, "deliveries", prefix=prefix, page=PAGE_DOCUMENTS)
                 ids += [(i.removeprefix(prefix), letter) async for rows in pages for i, _ in rows]
-        except StoreError as error:
-            raise ApiError("storage_unavailable", str(error)) from error
         ids.sort(reverse=True)
         shown = ids[offset : offset + limit]
         names = [f"{letter}/{webhook.listener}/{name}" for name, letter in shown]

@@ -132,9 +132,11 @@ class SupervisorActor:
         return b""
 
     async def rouse(self, name: bytes) -> bytes:
-        """A gateway needs chains that are dormant; the `CatalogueVersion` that has their home."""
+        """A gateway needs chains that are dormant; the `CatalogueVersion` that has their home. Gateways of
+        version 1 call it so.
+        """
         supervisor = await self.start()
-        await supervisor.rouse(name.decode())
+        await supervisor.place(name.decode())
         return pack(CatalogueVersion(supervisor.state.epoch, supervisor.state.feed.version))
 
     async def status(self, brief: bytes = b"") -> bytes:

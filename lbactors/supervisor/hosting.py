@@ -5,7 +5,7 @@ is back, and one that was asked twice does it once (a spec has a version). A pin
 and what it lacks.
 
 A process costs memory and about a hundredth of a core for nothing. Chains that nobody uses are *dormant*:
-their home is the name of an actor that does not run. Whoever needs one rouses it, and it gets a home in an
+their home is the name of an actor that does not run. Whoever needs one has it placed: it gets a home in an
 actor that does. When that happens, who moves and who goes dormant is decided in
 `lbactors.supervisor.rebalancing`.
 """
@@ -154,13 +154,13 @@ class Hosting:
     async def call_home(self, chain: ChainState, method: str, request: Any) -> Reply:
         """Call the actor that has a chain; a dormant chain gets one. ApiError period_loading."""
         if chain.home in self.dormant:
-            await self.rouse(chain.home)
+            await self.place(chain.home)
         actor = self.actors.get(chain.home)
         if actor is None:  # it went dormant again
             raise ApiError("period_loading", f"{chain.home} does not run")
         return Reply.from_wire(await self.call(actor, method, request))
 
-    async def rouse(self, name: str) -> None:
+    async def place(self, name: str) -> None:
         """Give dormant chains a home in an actor that runs, an idle one or the least loaded, which needs no
         process start; in a new one where none runs. ApiError.
         """

@@ -183,10 +183,10 @@ class Supervisor:
         if name in self.hosting.actors:
             self.state.spawn(self.hosting.probe(name))
 
-    async def rouse(self, name: str) -> None:
+    async def place(self, name: str) -> None:
         """Give chains that are dormant a home. Quiet if it cannot be."""
         try:
-            await self.hosting.rouse(name)
+            await self.hosting.place(name)
         except ApiError as error:
             log.warning("chains stay dormant", home=name, error=str(error))
 

@@ -137,7 +137,7 @@ class LocalServer:
     async def _chain(self, leaderboard_id: str, window: str) -> tuple[str, LocalActor]:
         board = self.supervisor.state.boards[f"default/{leaderboard_id}"]
         chain = self.supervisor.state.chains[board.chain_id(window)]
-        await self.supervisor.hosting.rouse(chain.home)
+        await self.supervisor.hosting.place(chain.home)
         return chain.chain_id, self.actors.by_name[chain.home]
 
     async def _op(self, leaderboard_id: str, window: str, method: str, *op: Any) -> Any:
