@@ -188,12 +188,13 @@ class CommandRunner:
     ) -> Answer:
         if isinstance(command, ClaimReward) and idempotency is None:
             return 200, await self._claims.claim(self.lock, tenant_id, command)
-        handler = self._handlers[type(command)]
         if isinstance(command, EntryCommand):  # each waits for its own leaderboard alone
-            return await self._run(handler, command, tenant_id, idempotency, who)
+            return await self._run(self._handlers[type(command)], command, tenant_id, idempotency, who)
         if isinstance(command, ErasePlayer):  # its long part; others need not wait for it
             erased = await self._erasure.erase_in_periods(tenant_id, command.player_id)
-            handler = partial(self._erasure.erase_player, erased)
+            handler: Handler = partial(self._erasure.erase_player, erased)
+        else:
+            handler = self._handlers[type(command)]
         async with self.lock:
             return await self._run(handler, command, tenant_id, idempotency, who)
 

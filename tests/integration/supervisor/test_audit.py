@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lbactors.core.errors import ApiError
 from lbactors.documents.audit import Audited, Wanted, Who, anonymised, search
 from lbactors.supervisor.audit import described
+from lbactors.wire.commands import CreatePeriod, CreateWebhook
 from persistence.store import Change
 from tests.support.supervisor.local_supervisor import WHO, LocalServer
 
@@ -159,12 +160,12 @@ async def test_a_players_id_is_taken_out_of_records(server: LocalServer) -> None
 
 
 def test_commands_of_any_name_are_described() -> None:
-    args = {"leaderboard_id": "xp", "period": {"starts_at": "…"}}
-    described_ = described("create_period", args, {"period_key": "cup", "window": "main"})
+    command = CreatePeriod("xp", {"starts_at": "…"})
+    described_ = described(command, {"period_key": "cup", "window": "main"})
     assert described_ == Audited(
         "period.create", "xp", {"fields": ["starts_at"], "period_key": "cup", "window": "main"}
     )
-    made = described("create_webhook", {"webhook": {"url": "u", "secret": "s"}}, {"webhook_id": "w1"})
+    made = described(CreateWebhook({"url": "u", "secret": "s"}), {"webhook_id": "w1"})
     assert made == Audited("webhook.create", "w1", {"fields": ["secret", "url"]})
 
 

@@ -25,6 +25,7 @@ from lbactors.supervisor.rewards.granting import EVENT, Granting
 from lbactors.supervisor.rewards.retention import RewardRetention
 from lbactors.supervisor.state import SupervisorState
 from lbactors.wire import reads
+from lbactors.wire.commands import ClaimReward
 from persistence import open_store
 from persistence.store import Change, Store
 from tests.support.actor_settings import actor_settings
@@ -161,15 +162,8 @@ class World:
         return [list(w) for _, body in chunks for w in winners_of(body)]
 
     async def claim(self, player_id: str, claim: Any = None, serial: int = 1) -> dict[str, Any]:
-        return await self.claims.claim(
-            self.lock,
-            "acme",
-            leaderboard_id="xp",
-            window="main",
-            serial=serial,
-            player_id=player_id,
-            claim={} if claim is None else claim,
-        )
+        command = ClaimReward("xp", "main", serial, player_id, {} if claim is None else claim)
+        return await self.claims.claim(self.lock, "acme", command)
 
 
 @pytest.fixture(params=["sqlite", "redis"])

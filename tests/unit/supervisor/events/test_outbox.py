@@ -20,7 +20,7 @@ DAY_MS = 24 * HOUR_MS
 async def test_only_those_who_asked_and_were_there_hear_of_it(
     outbox: OutboxWorld, receiver: Receiver
 ) -> None:
-    assert not outbox.events.wanted(TENANT, "xp", "period.closed", outbox.s.clock.now_ms())
+    assert not outbox.events.wanted(TENANT, "xp", "period.closed", outbox.s.state.clock.now_ms())
     assert await outbox.publish("xp") and await outbox.heads("p") == []  # nobody listens: nothing is written
     await outbox.webhook(receiver.url, events=["period.opened"])
     await outbox.webhook(receiver.url, leaderboard_ids=["coins"])

@@ -88,7 +88,8 @@ async def test_what_belonged_to_a_webhook_goes_with_it(
         assert listeners == [f"{TENANT}/{two['webhook_id']}"]
 
     outbox = await OutboxWorld(tmp_path / "data", **where).start()
-    monkeypatch.setattr(outbox.events, "purge", dies)  # the process dies after the webhook's deletion
+    # The process dies after the webhook's deletion.
+    monkeypatch.setattr("lbactors.supervisor.commands.webhooks.purge_deliveries", dies)
     await outbox.command("delete_webhook", webhook_id=two["webhook_id"])
     outbox.move(deliverer.TRIM_MS)
     await outbox.until("d", 0)
