@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -239,23 +239,41 @@ ACTOR_COLUMNS = (
 PERIOD_COLUMNS = ("actor", "chain", "period", "state", "entries", "waiting", "seq")
 
 
+class _Period(NamedTuple):
+    """An open period, as the server's status has it."""
+
+    key: str
+    state: str
+    epoch: int
+    entries: int
+    waiting: int
+    serial: int
+    seq: int
+
+
+def _open_periods(actor: Json) -> list[tuple[str, _Period]]:
+    """With the names of their chains. actor["chains"]: name -> [version, [period…], closed periods that are
+    loaded, submissions and reads so far].
+    """
+    return [
+        (chain_id, _Period(*period))
+        for chain_id, (_, periods, *_) in sorted(actor.get("chains", {}).items())
+        for period in periods
+    ]
+
+
 def _period_rows(actor: Json) -> list[list[Any]]:
     """The open periods of an actor that are in memory."""
     return [
-        [actor["name"], chain_id, period[0], period[1], period[3], period[4], period[6]]
-        for chain_id, chain in sorted(actor.get("chains", {}).items())
-        for period in chain[1]
-        if period[1] != "asleep"
+        [actor["name"], chain_id, p.key, p.state, p.entries, p.waiting, p.seq]
+        for chain_id, p in _open_periods(actor)
+        if p.state != "asleep"
     ]
 
 
 def _actor_row(actor: Json, at_s: float | None) -> list[Any]:
-    """One period actor. An actor that has not reported yet has a name and nothing else.
-
-    actor["chains"]: name of a chain -> [version, [[key, state, epoch, entries, waiting, serial, seq], …],
-    closed periods that are loaded, submissions and reads so far].
-    """
-    open_periods = [period for chain in actor.get("chains", {}).values() for period in chain[1]]
+    """One period actor. An actor that has not reported yet has a name and nothing else."""
+    open_periods = [period for _, period in _open_periods(actor)]
     up_s = at_s - actor["started_at"] if at_s is not None and "started_at" in actor else None
     return [
         actor["name"],
@@ -264,9 +282,9 @@ def _actor_row(actor: Json, at_s: float | None) -> list[Any]:
         "dormant" if actor.get("dormant") else None if up_s is None else duration_text(max(0, int(up_s))),
         actor.get("placed"),
         actor.get("awake"),
-        sum(1 for period in open_periods if period[1] not in ("serving", "asleep")),
-        sum(period[3] for period in open_periods),
-        sum(period[4] for period in open_periods),
+        sum(1 for period in open_periods if period.state not in ("serving", "asleep")),
+        sum(period.entries for period in open_periods),
+        sum(period.waiting for period in open_periods),
         actor.get("rate_per_s"),
         actor.get("inputs"),
         actor.get("reads"),

@@ -251,14 +251,13 @@ class Verification:
             else:
                 self._find(ERROR, "missing", place, said)
             return
-        found = (period.total, period.submissions)
-        if found != (record.entries, record.submissions):
+        if (period.total, period.submissions) != (record.entries, record.submissions):
             self._find(
                 ERROR,
                 "record",
                 place,
                 f"its record ({record.key}) says {record.entries} entries of {record.submissions} "
-                f"submissions, its state has {found[0]} of {found[1]}",
+                f"submissions, its state has {period.total} of {period.submissions}",
             )
         # An erasure of a player in a closed period adds an input and changes neither number.
         if record.last_seq > period.seq:

@@ -191,8 +191,8 @@ class LeaderboardCommands:
             for record in chain.records:
                 if record.sealed:
                     continue
-                view, total, *_ = await self.hosting.read(chain, record.key, Stats())
-                if view[7] or total:
+                reading = await self.hosting.read(chain, record.key, Stats())
+                if reading.period.entries or reading.total:
                     return True
         return False
 
