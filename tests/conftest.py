@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.support")  # before anything of it is imported
@@ -27,6 +28,12 @@ FIGURE = "figure"
 
 os.environ.setdefault("LBACTORS_CRASH_SEED", secrets.token_hex(4))  # the processes of a run inherit it
 _figures: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def logs_at_their_defaults() -> None:
+    """An actor or a server that ran in this process has set its own level and format."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture

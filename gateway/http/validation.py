@@ -1,7 +1,7 @@
 """Submissions before plugins: what `validate_submission` says of each, and what follows from it.
 
 Made only where a plugin has the hook, so a server without one does not pay for it: `Gateway.validation` is
-None, and `gateway.scores` goes to the service as ever.
+None, and `gateway.api.scores` goes to the service as ever.
 
 Hooks are plain functions on the gateway's event loop, so while one runs nothing else does. That is kept in
 bounds and in sight: a list is judged in slices, between which others have their turn; a call that takes long

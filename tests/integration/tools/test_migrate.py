@@ -197,9 +197,10 @@ async def test_memory_on_the_way_is_bounded(
 
 def killed_runs(source: Place, target: Place, numbers: random.Random) -> Iterator[str]:
     """Run the command in a process that is killed, again and again, until it ends by itself; its stdout."""
-    done = ""
+    done, most = "", 10  # the first one is killed for certain: there are more steps than that
     while not done:
-        arguments = (str(numbers.randint(1, rounds(60, 25))), numbers.choice(["before", "after"]))
+        arguments = (str(numbers.randint(1, most)), numbers.choice(["before", "after"]))
+        most = rounds(60, 25)
         child = subprocess.run(
             [sys.executable, "-m", "tests.support.migrating", *arguments, source.url, target.url],
             env={**os.environ, "PYTHONPATH": python_path()},

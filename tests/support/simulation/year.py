@@ -17,6 +17,13 @@ import msgpack
 
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Outcome, PeriodRecord, Reading, Submission
+from lbactors.wire.commands import (
+    ClosePeriod,
+    CreateLeaderboard,
+    CreatePeriod,
+    CreateWebhook,
+    PatchLeaderboard,
+)
 from lbactors.wire.reads import ReadAnswer
 from lbactors.wire.replies import ERROR, NOT_HERE, VALUE
 from persistence.store import StoreError
@@ -65,7 +72,7 @@ class Year:
 
     async def run(self) -> None:
         webhook = {"url": self.receiver.url, "leaderboard_ids": list(TOLD)}
-        await self.server.service.admin("create_webhook", "default", {"webhook": webhook})
+        await self.server.service.admin(CreateWebhook(webhook), "default")
         for definition in BOARDS:
             await self.create(definition)
         steps = sorted(i for board in self.boards.values() for i in interesting(board, self.rng, self.by_lot))
@@ -144,7 +151,7 @@ class Year:
             self.counts["supervisor crashes"] += 1
 
     async def create(self, definition: dict[str, Any]) -> None:
-        await self.server.service.admin("create_leaderboard", "default", {"definition": definition})
+        await self.server.service.admin(CreateLeaderboard(definition), "default")
         expected = ExpectedBoard(definition, self.server.now_ms())
         self.boards[expected.id] = expected
         self.recent[expected.id] = []
@@ -180,10 +187,9 @@ class Year:
         return found
 
     async def force_close(self, board_id: str, window: str) -> None:
-        args = {"leaderboard_id": board_id, "window": window}
         chain = self.boards[board_id].chains[window]
         chain.force_close(self.server.now_ms())  # before it is: what was sealed is compared at once
-        answer = await self.server.service.admin("close_period", "default", args)
+        answer = await self.server.service.admin(ClosePeriod(board_id, window), "default")
         index = chain.index_at(self.server.now_ms())
         assert index is not None
         closed, current = answer.body["closed"], answer.body["current"]
@@ -193,16 +199,14 @@ class Year:
     async def move_zone(self, board_id: str, zone: str) -> None:
         expected = self.boards[board_id]
         expected.frame = {**expected.frame, "timezone": zone}
-        args = {"leaderboard_id": board_id, "patch": {"timeframe": {"timezone": zone}}, "if_match": None}
-        await self.server.service.admin("patch_leaderboard", "default", args)
+        command = PatchLeaderboard(board_id, {"timeframe": {"timezone": zone}}, if_match=None)
+        await self.server.service.admin(command, "default")
         for chain in expected.chains.values():
             chain.redefine(expected.frame, self.server.now_ms())
 
     async def add_period(self, board_id: str, starts: str, ends: str) -> None:
         period = {"starts_at": f"{starts}:00Z", "ends_at": f"{ends}:00Z"}
-        answer = await self.server.service.admin(
-            "create_period", "default", {"leaderboard_id": board_id, "period": period}
-        )
+        answer = await self.server.service.admin(CreatePeriod(board_id, period), "default")
         span = Span(answer.body["period_key"], ms(starts), ms(ends))
         assert span.key == f"{starts}:00Z", answer.body
         self.boards[board_id].chains["main"].add(span)

@@ -21,7 +21,15 @@ from lbactors.documents.audit import Who
 from lbactors.wire import reads
 from lbactors.wire.catalogue_feed import CatalogueVersion, FeedChange, News
 from lbactors.wire.chain_spec import ChainSpec, HostedDigest
-from lbactors.wire.commands import CommandCall, CommandReply, Idempotency
+from lbactors.wire.commands import (
+    ClosePeriod,
+    Command,
+    CommandCall,
+    CommandReply,
+    CreateLeaderboard,
+    Idempotency,
+    RemoveEntry,
+)
 from lbactors.wire.ping import ChainPing, PeriodPing, Ping
 from lbactors.wire.replies import ASLEEP, ERROR, NOT_HERE, VALUE, Reply
 from lbactors.wire.requests import (
@@ -113,9 +121,10 @@ def sent(message: Any) -> Any:
         ),
         st.builds(
             CommandCall,
+            st.builds(CreateLeaderboard, st.dictionaries(names, names, max_size=2))
+            | st.builds(ClosePeriod, names, names)
+            | st.builds(RemoveEntry, names, names, st.none() | names, st.none() | names),
             names,
-            names,
-            st.dictionaries(names, names, max_size=2),
             st.none() | st.builds(Idempotency, names, names),
             st.none() | st.builds(Who, names, names, names),
         ),
@@ -141,6 +150,14 @@ def test_an_error_arrives_as_it_was_raised(error: ApiError) -> None:
     wire = msgpack.unpackb(pack(CommandReply.error_to_wire(error)))
     for arrived in (reply.error, raised(reply.result), raised(lambda: CommandReply.from_wire(wire))):
         assert arrived.to_wire() == error.to_wire()
+
+
+def test_a_command_of_another_version_changes_nothing() -> None:
+    later = Command.of("close_period", {"leaderboard_id": "xp", "window": "main", "added_later": 1})
+    assert later == ClosePeriod("xp", "main")
+    with pytest.raises(ApiError, match="no command 'made_up'") as caught:
+        Command.of("made_up", {})
+    assert caught.value.code == "storage_unavailable"
 
 
 def test_where_no_chain_is_nothing_can_be_read() -> None:
