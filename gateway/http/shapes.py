@@ -67,9 +67,3 @@ def listing(item: str) -> Schema:
             "next_cursor": or_null(STRING, "For `cursor`; null on the last page."),
         }
     )
-
-
-# Anything that JSON can carry and a store can repeat.
-FREE_OBJECT = said(
-    OBJECT, "Any JSON object whose integers fit in 64 bits; at most 4096 bytes as compact JSON."
-)

@@ -116,12 +116,15 @@ class Router:
             else:
                 limit, batch = READS_WAITING, READS_AT_ONCE
 
-            def note(error: Exception) -> ApiError:
-                self._report(name, error)
-                return lost(error)
+            def failed(error: Exception) -> Exception:
+                if isinstance(error, LOST):
+                    self._report(name, error)
+                    return lost(error)
+                # A bug. A write may have been journaled before it, so its outcome is unknown.
+                return lost(error) if method == "write" else RuntimeError(repr(error))
 
             request = self._write_call if method == "write" else list
-            channel = channels[name] = Channel(self._client(name), method, note, limit, batch, request)
+            channel = channels[name] = Channel(self._client(name), method, failed, limit, batch, request)
         return channel
 
     def _write_call(self, ops: list[WriteOp]) -> WriteCall:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -32,6 +32,13 @@ from persistence.store import WENT_BACK, Store, StoreError, StoreWentBack
 CLAIM_S = 15.0
 
 
+class Working(NamedTuple):
+    """A supervisor that has begun, and its commands."""
+
+    supervisor: Supervisor
+    commands: CommandRunner
+
+
 class SupervisorActor:
     """`settings`: `ActorSettings`, as they travel. Calls take and give bytes (msgpack).
 
@@ -44,12 +51,14 @@ class SupervisorActor:
         self._connect = connect
         self._store: Store | None = None
         self._plugin_listeners: PluginListeners | None = None
-        self._commands: CommandRunner | None = None  # of the last supervisor
-        self._beginning: asyncio.Task[Supervisor] | None = None
+        self._beginning: asyncio.Task[Working] | None = None
         self.supervisor: Supervisor | None = None  # the last one that took an epoch
 
     async def start(self) -> Supervisor:
         """The supervisor that works now, begun if there is none. StoreError, ApiError."""
+        return (await self._working()).supervisor
+
+    async def _working(self) -> Working:
         beginning = self._beginning
         if beginning is None or (beginning.done() and not self.is_working):
             beginning = self._beginning = asyncio.create_task(self._begin())
@@ -61,9 +70,9 @@ class SupervisorActor:
         beginning = self._beginning
         if beginning is None or not beginning.done() or beginning.cancelled():
             return False
-        return beginning.exception() is None and not beginning.result().state.is_over
+        return beginning.exception() is None and not beginning.result().supervisor.state.is_over
 
-    async def _begin(self) -> Supervisor:
+    async def _begin(self) -> Working:
         settings = self.settings
         configure_logs(settings.log_level)
         if self._store is None:
@@ -88,15 +97,15 @@ class SupervisorActor:
             settings, self._connect(), self._store, self._plugin_listeners, epoch
         )
         supervisor.hosting.is_stopping = self.is_stopping
-        self._commands = CommandRunner(supervisor)
+        commands = CommandRunner(supervisor)
         try:
             await supervisor.load()
-            await self._commands.first_start()
+            await commands.first_start()
             await supervisor.begin()
         except BaseException:
             supervisor.state.end()
             raise
-        return supervisor
+        return Working(supervisor, commands)
 
     # Calls of gateways ----------------------------------------------------------------------------------
 
@@ -114,10 +123,8 @@ class SupervisorActor:
         """`CommandCall` -> `CommandReply`, or an error."""
         try:
             call = CommandCall.from_wire(msgpack.unpackb(payload))
-            supervisor = await self.start()
-            runner = self._commands
-            assert runner is not None
-            status, body = await runner.run(*call)
+            supervisor, commands = await self._working()
+            status, body = await commands.run(*call)
         except ApiError as error:
             return pack(CommandReply.error_to_wire(error))
         except StoreError as error:

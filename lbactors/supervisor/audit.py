@@ -20,6 +20,7 @@ import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError
+from lbactors.core.packing import pack
 from lbactors.documents.audit import (
     AUDIT,
     LAST,
@@ -77,7 +78,7 @@ class Audit:
             list(who),
             rest,
         ]
-        return Change(AUDIT, doc_id(tenant_id, number, self.state.epoch), bytes(msgpack.packb(body)))
+        return Change(AUDIT, doc_id(tenant_id, number, self.state.epoch), pack(body))
 
     def of_command(
         self, command: Command, tenant_id: str, planned: CommandPlan, who: Who | None
@@ -125,7 +126,7 @@ class Audit:
         async for found_id, body in scan_records(self.state.store, tenant_id, ""):
             if player_id.encode() not in body:
                 continue
-            new = bytes(msgpack.packb(anonymised(msgpack.unpackb(body), player_id, anonymous_id)))
+            new = pack(anonymised(msgpack.unpackb(body), player_id, anonymous_id))
             if new != body:
                 changes.append(Change(AUDIT, found_id, new))
         return changes
@@ -136,7 +137,7 @@ def amended(record: Change, outcome: dict[str, Any] | None) -> Change:
     if not outcome:
         return record._replace(body=None)
     *rest, details = msgpack.unpackb(record.body or b"")
-    return record._replace(body=bytes(msgpack.packb([*rest, {**details, **outcome}])))
+    return record._replace(body=pack([*rest, {**details, **outcome}]))
 
 
 def _short(value: Any) -> Any:
@@ -171,6 +172,3 @@ def described(command: Command, body: dict[str, Any]) -> Audited:
     if isinstance(args.get("player_id"), str):
         details["player_id"] = args["player_id"]
     return Audited(act, target, details)
-
-
-# Reading --------------------------------------------------------------------------------------------------

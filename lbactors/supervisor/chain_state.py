@@ -1,4 +1,4 @@
-"""What the supervisor knows of each chain and of each period actor."""
+"""What the supervisor knows of each chain."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError
+from lbactors.core.packing import pack
 from lbactors.documents.audit import Audited, anonymised
 from lbactors.documents.entities import pack_key, unpack_key
 from lbactors.documents.hidden_players import SHOWN
@@ -144,7 +145,7 @@ class Erasure:
         for found_id, body in await self._mentioning("idempotency", tenant_id, player_id):
             at_ms, digest, status, answer = msgpack.unpackb(body)
             new = [at_ms, digest, status, anonymised(answer, player_id, anonymous_id)]
-            changes.append(Change("idempotency", found_id, bytes(msgpack.packb(new))))
+            changes.append(Change("idempotency", found_id, pack(new)))
         for key_id, body in self.state.documents["keys"].items():
             key = unpack_key(body)
             if key.tenant_id == tenant_id and key.player_id == player_id:

@@ -17,6 +17,7 @@ import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError, invalid
+from lbactors.core.packing import pack
 from lbactors.documents.hidden_players import HIDDEN, SHOWN, Hidden
 from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.requests import HiddenList, Moderate
@@ -99,7 +100,7 @@ class HiddenPlayers:
             others = self._lists.get(tenant_id, {}).values()
             if sum(h.runs(now_ms) for h in others) >= HIDDEN_LIMIT:
                 raise invalid(f"at most {HIDDEN_LIMIT} players may be hidden", "path", "player_id")
-        return [Change(HIDDEN, doc_id, bytes(msgpack.packb(list(new))))]
+        return [Change(HIDDEN, doc_id, pack(list(new)))]
 
     def apply(self, tenant_id: str, player_id: str, changes: list[Change]) -> None:
         """Note changes that are durable; then the actors are to be told."""

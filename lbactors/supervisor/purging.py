@@ -22,6 +22,7 @@ import structlog
 
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board
+from lbactors.core.packing import pack
 from lbactors.documents.entities import Mark
 from lbactors.supervisor.chain_state import ChainState, chains_of
 from lbactors.supervisor.hosting import TOLD_WITHIN_S, Hosting
@@ -66,7 +67,7 @@ class Purging:
                 chain_id = chain.chain_id
                 self._purged[chain_id] = self.state.chains.pop(chain_id)
                 mark = Mark(chain.records[0].serial if chain.records else 1, chain.next_serial)
-                changes.append(Change(COLLECTION, chain_id, bytes(msgpack.packb(list(mark)))))
+                changes.append(Change(COLLECTION, chain_id, pack(list(mark))))
                 changes.append(Change("homes", chain_id, None))
                 changes += [Change("periods", f"{chain_id}/{r.key}", None) for r in chain.records]
                 changes += purge_changes([chain_id])

@@ -40,9 +40,7 @@ Listener = Callable[[Sequence[Change]], None]
 
 
 class SupervisorState:
-    """store: open, and owned under this
-    epoch.
-    """
+    """One for each supervisor. store: open, and owned under this epoch."""
 
     def __init__(self, settings: ActorSettings, store: Store, epoch: int) -> None:
         self.settings = settings
@@ -127,6 +125,11 @@ class SupervisorState:
         for task in tasks:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    @property
+    def tasks(self) -> frozenset[asyncio.Task[Any]]:
+        """What runs beside."""
+        return frozenset(self._tasks)
 
     def end(self) -> None:
         """Whatever is being done ends, or finds that it cannot commit any more."""

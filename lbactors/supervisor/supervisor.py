@@ -5,9 +5,8 @@ persists the plan, acts, and publishes the catalogue (law 7). Every step can be 
 point costs nothing but a moment: the next one (`lbactors.supervisor.actor`) takes a higher epoch, which
 fences the one before, reads the documents, and goes on. It is not on the path of a score.
 
-What it owns: the collections `tenants`, `keys`, `leaderboards`, `periods`, `homes`, `profiles`,
-`idempotency`; its parts own the others. Gateways follow the published ones (`watch`); its commands are in
-`lbactors.supervisor.commands.runner`.
+It makes the parts, hands them each other, and keeps their time. What they share is in
+`lbactors.supervisor.state`; its commands are in `lbactors.supervisor.commands.runner`.
 """
 
 from __future__ import annotations

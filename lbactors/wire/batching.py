@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 import msgpack
+import structlog
 
 from lbactors.core.errors import ApiError
 from lbactors.core.packing import pack
@@ -23,6 +24,8 @@ from lbactors.wire.replies import Reply
 from lbactors.wire.rpc import LOST
 
 T = TypeVar("T")
+
+log = structlog.get_logger("batching")
 
 CALLS_IN_FLIGHT = 1
 CALL_TIMEOUT_S = 30.0  # far beyond any healthy call; an actor's death is noticed much earlier
@@ -57,7 +60,7 @@ WEIGHT = attrgetter("weight")
 
 
 class Channel:
-    """Calls of one method of one actor. `lost`: what waiting callers are told when the actor is gone.
+    """Calls of one method of one actor. `failed`: what waiting callers are told when a call did.
 
     weight_limit: submissions (or reads) that may wait, and `batch_weight`: those in one call. `request`: what
     a call with these operations says, made when it is sent.
@@ -67,14 +70,14 @@ class Channel:
         self,
         actor: Caller,
         method: str,
-        lost: Callable[[Exception], ApiError],
+        failed: Callable[[Exception], Exception],
         weight_limit: int,
         batch_weight: int,
         request: Callable[[list[Any]], Any] = list,
     ) -> None:
         self._actor = actor
         self._method = method
-        self._lost = lost
+        self._failed = failed
         self._weight_limit = weight_limit
         self._batch_weight = batch_weight
         self._request = request
@@ -85,7 +88,7 @@ class Channel:
         self._calls: set[asyncio.Task[None]] = set()
 
     async def send(self, op: Any, weight: int) -> Reply:
-        """The actor's reply to one operation. ApiError overloaded, or what `lost` makes."""
+        """The actor's reply to one operation. ApiError overloaded, or what `failed` makes."""
         if self._weight + weight > self._weight_limit and self._waiting:
             raise ApiError("overloaded", "too many requests wait for this period")
         item = self._enqueue(op, weight)
@@ -133,10 +136,11 @@ class Channel:
                 replies = msgpack.unpackb(await self._actor.call(self._method, payload))
             answered = list(zip(batch, replies, strict=True))
         except Exception as error:
+            if not isinstance(error, LOST):  # a bug, here or in the actor
+                log.exception("call failed", method=self._method)
             for item in batch:
                 if not item.done.done():
-                    # What is no lost call is a bug, and whoever waits for the outcome is to see it.
-                    item.done.set_exception(self._lost(error) if isinstance(error, LOST) else error)
+                    item.done.set_exception(self._failed(error))
                     item.done.exception()  # a caller that went away leaves nobody to fetch it
             return
         for item, answer in answered:

@@ -82,10 +82,8 @@ def test_each_foreign_system_has_one_door(module: str, door: str) -> None:
 PRIVATE_OF_LIBRARIES = {
     "lbactors/cluster.py": {"_private"},
     "lbactors/core/ranking.py": {"_check", "_delete", "_index", "_len", "_lists", "_maxes", "_reset"},
-    "gateway/app.py": {"_kwargs", "_make_server"},
 }
 OF_TUPLES_AND_SYSTEM = {"_asdict", "_exit", "_fields", "_make", "_replace"}  # documented all the same
-TO_MEND = {"_keep", "_unpack_moderation"}  # of the supervisor, by its parts; of a mixin
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -113,7 +111,7 @@ def test_nothing_private_of_another_module_is_used(path: Path) -> None:
         if alias.name.startswith("_")
     }
     allowed = PRIVATE_OF_LIBRARIES.get(str(path.relative_to(ROOT)), set())
-    assert not used - own - allowed - OF_TUPLES_AND_SYSTEM - TO_MEND
+    assert not used - own - allowed - OF_TUPLES_AND_SYSTEM
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "lbactors" / "core").glob("*.py")), ids=lambda p: p.stem)

@@ -11,6 +11,7 @@ import msgpack
 from lbactors.core.errors import ApiError, invalid
 from lbactors.core.instants import format_instant
 from lbactors.core.model import Key, Tenant
+from lbactors.core.packing import pack
 from lbactors.documents.audit import Audited
 from lbactors.documents.entities import (
     KeyBody,
@@ -44,8 +45,8 @@ from persistence.store import Change
 
 
 class AccessCommands:
-    """Handlers by name; see `CommandRunner`. `pepper` makes keys that can be told again without being
-    kept.
+    """Handlers by the command's class; see `CommandRunner`. `pepper` makes keys that can be told again
+    without being kept.
     """
 
     def __init__(
@@ -190,7 +191,7 @@ class AccessCommands:
         )
         if "hidden_until" in changed:
             told.details.update(before=old.get("hidden_until"), after=body["hidden_until"])
-        changes = [Change("profiles", doc_id, bytes(msgpack.packb(body))), *hiding]
+        changes = [Change("profiles", doc_id, pack(body)), *hiding]
 
         async def act() -> None:
             self.hidden_players.apply(context.tenant_id, command.player_id, hiding)

@@ -53,8 +53,8 @@ def _is_refusal(error: BaseException) -> TypeGuard[ApiError]:
 
 
 class EntryEdits:
-    """Handlers by name; see `CommandRunner`. Their answers are rows, for gateways to render: {"changed":
-    [[window, period key, row before or nil, row after or nil]…]}.
+    """Handlers by the command's class; see `CommandRunner`. Their answers are rows, for gateways to render:
+    {"changed": [[window, period key, row before or nil, row after or nil]…]}.
     """
 
     def __init__(self, state: SupervisorState, hosting: Hosting) -> None:

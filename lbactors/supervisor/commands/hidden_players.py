@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgpack
 
 from lbactors.core.errors import invalid
+from lbactors.core.packing import pack
 from lbactors.documents.audit import Audited
 from lbactors.documents.hidden_players import SHOWN, HideBody, UnhideBody, hidden_json
 from lbactors.supervisor.command_plan import CommandContext, CommandPlan, parse
@@ -16,7 +17,7 @@ from persistence.store import Change
 
 
 class HiddenPlayerCommands:
-    """Handlers by name; see `CommandRunner`."""
+    """Handlers by the command's class; see `CommandRunner`."""
 
     def __init__(self, state: SupervisorState, hosting: Hosting, hidden_players: HiddenPlayers) -> None:
         self.state = state
@@ -61,7 +62,7 @@ class HiddenPlayerCommands:
         (profile,) = await self.state.store.get("profiles", [doc_id])
         known = None if profile is None else msgpack.unpackb(profile)
         if known is not None and known.get("hidden_until") is not None:
-            changes.append(Change("profiles", doc_id, bytes(msgpack.packb({**known, "hidden_until": None}))))
+            changes.append(Change("profiles", doc_id, pack({**known, "hidden_until": None})))
         details = {
             "player_id": command.player_id,
             "reason": body.reason,

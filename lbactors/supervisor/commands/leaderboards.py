@@ -45,7 +45,7 @@ from persistence.store import Change
 
 
 class LeaderboardCommands:
-    """Handlers by name; see `CommandRunner`."""
+    """Handlers by the command's class; see `CommandRunner`."""
 
     def __init__(
         self, state: SupervisorState, hosting: Hosting, lifecycle: Lifecycle, purging: Purging

@@ -20,6 +20,7 @@ import structlog
 from lbactors.core.definition import SCOPES
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Key, Tenant
+from lbactors.core.packing import pack
 from lbactors.documents.audit import Who
 from lbactors.documents.entities import pack_key, pack_tenant, unpack_key
 from lbactors.supervisor.audit import amended
@@ -231,7 +232,7 @@ class CommandRunner:
         planned = await handler(CommandContext(tenant_id, seed), command)
 
         def remember(body: dict[str, Any]) -> Change:
-            return Change("idempotency", doc_id, bytes(msgpack.packb([now_ms, digest, planned.status, body])))
+            return Change("idempotency", doc_id, pack([now_ms, digest, planned.status, body]))
 
         first = planned.remember if planned.remember is not None else planned.body
         told = self.audit.of_command(command, tenant_id, planned, who)

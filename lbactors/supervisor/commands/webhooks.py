@@ -52,7 +52,7 @@ REPLAYED_AT_ONCE = 250  # deliveries of one commit
 
 
 class WebhookCommands:
-    """Handlers by name; see `CommandRunner`."""
+    """Handlers by the command's class; see `CommandRunner`."""
 
     def __init__(self, state: SupervisorState, outbox: Outbox) -> None:
         self.state = state

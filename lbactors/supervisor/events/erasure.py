@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 import orjson
 
+from lbactors.core.packing import pack
 from lbactors.documents.webhooks import BODY, PLUGIN
 from persistence.store import Change, scan_pages
 
@@ -33,7 +34,7 @@ async def erased_bodies(store: Store, tenant_id: str, player_id: str, anonymous_
                 body = orjson.loads(raw)
                 if body["tenant_id"] == tenant_id:
                     new = orjson.dumps({**body, "data": _without(body["data"], player_id, anonymous_id)})
-                    changes.append(Change("deliveries", doc_id, bytes(msgpack.packb(new))))
+                    changes.append(Change("deliveries", doc_id, pack(new)))
     return changes
 
 

@@ -22,6 +22,7 @@ from itertools import count
 import msgpack
 import structlog
 
+from lbactors.core.packing import pack
 from lbactors.documents.events import Call, Event, Listening, event_body
 from lbactors.documents.webhooks import (
     BODY,
@@ -87,11 +88,7 @@ class Outbox:
             else:
                 self._take_webhook(doc_id, unpack_webhook(body))
         now_ms = self.state.clock.now_ms()
-        new = [
-            Change("webhooks", name, bytes(msgpack.packb(now_ms)))
-            for name in self._registered
-            if name not in known
-        ]
+        new = [Change("webhooks", name, pack(now_ms)) for name in self._registered if name not in known]
         if new:
             await self.state.commit(new)
         for name, (types, call) in self._registered.items():
@@ -152,10 +149,10 @@ class Outbox:
         name = f"{listener}/{delivery_id(self.generation, next(self._numbers))}"
         found = [
             Change("deliveries", f"{PENDING}/{name}", pack_delivery(head)),
-            Change("deliveries", f"{BODY}/{name}", bytes(msgpack.packb(event_body(event)))),
+            Change("deliveries", f"{BODY}/{name}", pack(event_body(event))),
         ]
         if not self._generation_stored:
-            found.append(Change("deliveries", GENERATION, bytes(msgpack.packb(self.generation))))
+            found.append(Change("deliveries", GENERATION, pack(self.generation)))
         return found
 
     def room(self, listener: str) -> int:

@@ -71,6 +71,8 @@ class Process:
                 task.cancel()
             done, _ = await asyncio.wait(tasks, timeout=CANCEL_AGAIN_S)
             await asyncio.gather(*done, return_exceptions=True)
+        supervisor = getattr(self.actor, "supervisor", None)
+        assert supervisor is None or not supervisor.state.tasks, "a killed supervisor goes on"
         rpc_server = getattr(self.actor, "rpc_server", None)
         if rpc_server is not None:
             rpc_server.close()
@@ -83,7 +85,7 @@ def _tasks_of(actor: Any) -> set[asyncio.Task[Any]]:
     """Whatever runs beside the calls: all tasks that belong to the actor, its chains or their activations."""
     owners = [actor]
     if isinstance(actor, SupervisorActor) and actor.supervisor is not None:
-        owners.append(actor.supervisor)
+        owners.append(actor.supervisor.state)
     found: set[asyncio.Task[Any]] = set()
     if isinstance(actor, PeriodActor):
         for chain in actor.chains.values():
