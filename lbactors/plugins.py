@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
 
+from lbactors.documents.events import Event as Event  # plugins take it from here
+
 if TYPE_CHECKING:
     from lbactors.core.definition import Definition
-    from lbactors.documents.events import Event
 
 GROUP = "lbactors"
 """The entry point group, and pluggy's name of the project."""

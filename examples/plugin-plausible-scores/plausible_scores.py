@@ -20,8 +20,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from lbactors.documents.events import Event
-from lbactors.plugins import Context, Hold, Refuse, SubmittedScore, hookimpl
+from lbactors.plugins import Context, Event, Hold, Refuse, SubmittedScore, hookimpl
 
 REFUSED_AT = 10  # times the highest rate
 

@@ -1,7 +1,8 @@
 """Listings: `{"items": […], "total": n, "next_cursor": …}` by limit with offset or cursor.
 
 A listing's cursor is an offset that is bound to the listing's filters: what lies before it may shift while
-a client pages, as with every offset. Rankings have their own cursors, bound to a period (`rankings.py`).
+a client pages, as with every offset. Rankings have their own cursors, bound to a period
+(`RankingsCursor`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Moderation over HTTP: hidden players, entries removed, edited and restored, the audit log, who may do what.
 
-What it does to rankings in every case is in `tests/test_moderation.py` and `tests/test_period.py`.
+What it does to rankings in every case is in `tests/unit/core/test_period.py`.
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ import os
 import signal
 from pathlib import Path
 
-from lbactors.documents.events import Event
-from lbactors.plugins import Context, Hold, Refuse, SubmittedScore, hookimpl
+from lbactors.plugins import Context, Event, Hold, Refuse, SubmittedScore, hookimpl
 
 __version__ = "0.1"
 
