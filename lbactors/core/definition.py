@@ -5,7 +5,7 @@ follows.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -35,7 +35,7 @@ LEADERBOARD_ID = (
     r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"  # for re: use fullmatch, `$` allows a final newline there
 )
 TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-SCOPES = (
+Scope = Literal[
     "scores:write",
     "rankings:read",
     "leaderboards:read",
@@ -43,7 +43,8 @@ SCOPES = (
     "players:write",
     "keys:write",
     "platform",
-)
+]
+SCOPES: tuple[str, ...] = get_args(Scope)
 Aggregation = Literal["best", "latest", "sum", "min", "max", "count"]
 Order = Literal["desc", "asc"]
 TieBreaking = Literal["first", "last"]

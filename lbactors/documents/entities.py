@@ -15,7 +15,7 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
-from lbactors.core.definition import LEADERBOARD_ID, SCOPES, TENANT_ID, Definition, check_identifier
+from lbactors.core.definition import LEADERBOARD_ID, SCOPES, TENANT_ID, Definition, Scope, check_identifier
 from lbactors.core.instants import format_instant, parse_instant
 from lbactors.core.lifecycle import state_of
 from lbactors.core.model import Board, Key, PeriodRecord, PeriodView, Row, Tenant
@@ -198,16 +198,6 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 Secret = Annotated[str, Field(min_length=1, max_length=256)]
 InstantText = Annotated[Any, WithJsonSchema({"type": "string", "format": "date-time"})]
 """What `_instant` judges."""
-Scope = Literal[
-    "scores:write",
-    "rankings:read",
-    "leaderboards:read",
-    "leaderboards:write",
-    "players:write",
-    "keys:write",
-    "platform",
-]
-assert set(SCOPES) == set(Scope.__args__)  # type: ignore[attr-defined]
 
 
 class TenantBody(Written):

@@ -29,7 +29,6 @@ from pydantic import Field, TypeAdapter
 from lbactors.core.ids import in_tenant, parse_chain, split_tenant, window_of_chain
 from lbactors.core.instants import format_instant
 from lbactors.core.model import PeriodRecord
-from lbactors.core.packing import pack
 from lbactors.core.reward_rules import Place, RewardRules
 from lbactors.documents.entities import Written
 
@@ -103,11 +102,6 @@ class Claim(NamedTuple):
     expires_at_ms: int
     claimed_at_ms: int | None = None
     claim_id: str | None = None
-
-
-def packed(value: Any) -> bytes:
-    """A stored document."""
-    return pack(value)
 
 
 def promise_id(chain_id: str, serial: int) -> str:

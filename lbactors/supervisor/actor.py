@@ -17,6 +17,7 @@ import msgpack
 from lbactors.actor_settings import ActorSettings
 from lbactors.core.errors import ApiError
 from lbactors.core.packing import pack
+from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.logs import configure_logs
 from lbactors.plugins import Plugins
 from lbactors.supervisor.commands.runner import CommandRunner
@@ -128,8 +129,7 @@ class SupervisorActor:
         except ApiError as error:
             return pack(CommandReply.error_to_wire(error))
         except StoreError as error:
-            failed = ApiError("storage_unavailable", str(error))
-            return pack(CommandReply.error_to_wire(failed))
+            return pack(CommandReply.error_to_wire(storage_unavailable(error)))
         shown_by = CatalogueVersion(supervisor.state.epoch, supervisor.state.feed.version)
         return pack(CommandReply(status, body, shown_by).to_wire())
 

@@ -33,9 +33,10 @@ from lbactors.documents.audit import (
     doc_id,
     scan_records,
 )
+from lbactors.documents.storage_errors import storage_errors
 from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.commands import ClaimReward, Command
-from persistence.store import Change, StoreError
+from persistence.store import Change
 
 if TYPE_CHECKING:
     from lbactors.supervisor.command_plan import CommandPlan
@@ -99,12 +100,10 @@ class Audit:
         gone = 0
         for tenant_id in list(self.state.documents["tenants"]):
             after = f"{tenant_id}/{LAST - before_ms * PER_MS:017d}-"
-            try:
+            with storage_errors():
                 found = await self.state.store.scan(
                     AUDIT, prefix=f"{tenant_id}/", after=after, limit=TRIMMED_AT_ONCE
                 )
-            except StoreError as error:
-                raise ApiError("storage_unavailable", str(error)) from error
             if found:
                 await self.state.commit([Change(AUDIT, i, None) for i, _ in found])
             gone += len(found)

@@ -17,6 +17,7 @@ import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError, invalid
+from lbactors.core.ids import split_tenant
 from lbactors.core.packing import pack
 from lbactors.documents.hidden_players import HIDDEN, SHOWN, Hidden
 from lbactors.supervisor.state import SupervisorState
@@ -42,7 +43,7 @@ class HiddenPlayers:
     async def load(self) -> None:
         """From the store, at the supervisor's start."""
         for doc_id, body in await self.state.store.scan(HIDDEN):
-            tenant_id, player_id = doc_id.split("/", 1)
+            tenant_id, player_id = split_tenant(doc_id)
             self._lists.setdefault(tenant_id, {})[player_id] = Hidden(*msgpack.unpackb(body))
         self._versions = dict.fromkeys(self._lists, self.version)
 

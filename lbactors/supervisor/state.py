@@ -22,10 +22,12 @@ import structlog
 from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import board_of_chain, chain_of, window_of_chain
 from lbactors.core.lifecycle import restored
 from lbactors.core.model import Board, PeriodRecord, Tenant
 from lbactors.core.packing import pack
 from lbactors.documents.entities import unpack_board, unpack_tenant
+from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.feed import Feed
 from lbactors.wire.catalogue_feed import FeedChange
@@ -71,14 +73,13 @@ class SupervisorState:
         """Chains from the documents: records, homes, the next serial."""
         by_uid = {f"{key}~{board.uid}": board for key, board in self.boards.items()}
         for doc_id, body in await self.store.scan("periods"):
-            chain_id = doc_id.rsplit("/", 1)[0]
-            board_id, window = chain_id.rsplit("/", 1)
-            board = by_uid.get(board_id)
+            chain_id = chain_of(doc_id)
+            board = by_uid.get(board_of_chain(chain_id))
             if board is None:
                 continue
             chain = self.chains.get(chain_id)
             if chain is None:
-                chain = self.chains[chain_id] = ChainState(board, window)
+                chain = self.chains[chain_id] = ChainState(board, window_of_chain(chain_id))
             chain.records.append(restored(msgpack.unpackb(body)))
         for board in self.boards.values():
             for window in board.windows:
@@ -164,7 +165,7 @@ class SupervisorState:
             raise ApiError("storage_unavailable", f"{WENT_BACK}: {error}") from error
         except StoreError as error:
             self.end()
-            raise ApiError("storage_unavailable", str(error)) from error
+            raise storage_unavailable(error) from error
         for collection, doc_id, body in changes:
             if collection in PUBLISHED:
                 if body is None:

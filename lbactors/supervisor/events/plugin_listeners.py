@@ -15,24 +15,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 import structlog
 
-from lbactors.documents.events import Call, Event
+from lbactors.documents.events import Event
 from lbactors.plugins import PERIOD_HOOKS, Hook, Plugins
+from lbactors.supervisor.events.outbox import Outbox
 
 LISTENER = "plugin:"  # and the plugin's name: its id as a listener
 CALL_S = 30.0
 DONE_LATE = 1000  # events remembered whose call returned after its time
 
 log = structlog.get_logger("plugins")
-
-
-class Registers(Protocol):
-    """What is needed of `lbactors.supervisor.events.outbox.Outbox`."""
-
-    def register(self, listener_id: str, types: set[str], call: Call) -> None: ...
 
 
 class PluginListeners:
@@ -45,10 +39,10 @@ class PluginListeners:
                 hooks.setdefault(name, {})[event_type] = function
         self._callers = {name: _PluginThread(name, functions) for name, functions in hooks.items()}
 
-    def register(self, events: Registers) -> None:
+    def register(self, outbox: Outbox) -> None:
         """Make every plugin that has a hook a listener of its events."""
         for name, caller in self._callers.items():
-            events.register(f"{LISTENER}{name}", set(caller.hooks), caller.call)
+            outbox.register(f"{LISTENER}{name}", set(caller.hooks), caller.call)
 
 
 class _PluginThread:

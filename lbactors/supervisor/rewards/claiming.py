@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from lbactors.core.errors import ApiError
+from lbactors.core.packing import pack
 from lbactors.documents.rewards import (
     Claim,
     ClaimBody,
@@ -25,10 +26,10 @@ from lbactors.documents.rewards import (
     claim_doc_id,
     counts_id,
     counts_of,
-    packed,
     promise_id,
     reward_json,
 )
+from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.supervisor.command_plan import CommandContext, CommandPlan, parse
 from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.commands import ClaimReward
@@ -101,7 +102,7 @@ class Claims:
         except ApiError as error:
             answers = [error] * len(batch)
         except StoreError as error:
-            answers = [ApiError("storage_unavailable", str(error))] * len(batch)
+            answers = [storage_unavailable(error)] * len(batch)
         finally:
             for (_, future), answer in zip(batch, answers, strict=True):
                 if future.done():  # who asked went away
@@ -138,9 +139,9 @@ class Claims:
                 claimed, by_tier = counts_of(counts[ask.promise], len(promise.by_tier))
                 for index in claim.tiers:
                     by_tier[index] += 1
-                counts[ask.promise] = packed([claimed + 1, by_tier])
-                changes["claims", ask.claim] = packed(claim)
-                changes["rewards", counts_id(ask.promise)] = packed([claimed + 1, by_tier])
+                counts[ask.promise] = pack([claimed + 1, by_tier])
+                changes["claims", ask.claim] = pack(claim)
+                changes["rewards", counts_id(ask.promise)] = pack([claimed + 1, by_tier])
             answers.append(reward_json(ask.chain_id, promise, ask.player_id, claim))
         return answers, [Change(collection, doc_id, body) for (collection, doc_id), body in changes.items()]
 

@@ -24,6 +24,7 @@ import structlog
 
 from lbactors.core.errors import ApiError
 from lbactors.core.model import PeriodRecord
+from lbactors.core.packing import pack
 from lbactors.core.reward_rules import Awarding, Place, RewardRules
 from lbactors.documents.events import Event, event_id
 from lbactors.documents.rewards import (
@@ -36,7 +37,6 @@ from lbactors.documents.rewards import (
     claim_doc_id,
     expiry_id,
     key_id,
-    packed,
     period_of,
     player_prefix,
     promise_id,
@@ -79,9 +79,9 @@ class Granting:
         promise = Promise.of(record, rules, definition.ranking.order, self.state.clock.now_ms())
         self.reward_retention.ends_at(promise.expires_at_ms)
         return [
-            Change("rewards", promise_id(chain.chain_id, record.serial), packed(promise)),
-            Change("rewards", key_id(chain.chain_id, record.key), packed(record.serial)),
-            Change("rewards", expiry_id(chain.chain_id, promise), packed(None)),
+            Change("rewards", promise_id(chain.chain_id, record.serial), pack(promise)),
+            Change("rewards", key_id(chain.chain_id, record.key), pack(record.serial)),
+            Change("rewards", expiry_id(chain.chain_id, promise), pack(None)),
         ]
 
     async def grant(self, chain: ChainState, record: PeriodRecord) -> bool:
@@ -159,15 +159,13 @@ class Granting:
                 w._replace(player_id=self._renamed.get((tenant_id, w.player_id), w.player_id))
                 for w in winners
             ]
-            changes = [Change("rewards", own_id, packed(after))]
+            changes = [Change("rewards", own_id, pack(after))]
             if winners:
-                changes.append(
-                    Change("rewards", chunk_id(own_id, number), packed([list(w) for w in winners]))
-                )
+                changes.append(Change("rewards", chunk_id(own_id, number), pack([list(w) for w in winners])))
             for w in winners:
                 claim = Claim(w.rank, w.score, w.tiers, number, promise.at_ms, promise.expires_at_ms)
                 doc_id = claim_doc_id(chain_id, promise.serial, w.player_id)
-                changes.append(Change("claims", doc_id, packed(claim)))
+                changes.append(Change("claims", doc_id, pack(claim)))
             changes += self.outbox.changes(self._events(chain, promise, number, winners))
             await self.state.commit(changes)
         self.outbox.committed()
@@ -224,9 +222,9 @@ class Granting:
                 list(w._replace(player_id=anonymous_id) if w.player_id == player_id else w)
                 for w in winners_of(stored)
             ]
-            changes.append(Change("rewards", chunk, packed(renamed)))
+            changes.append(Change("rewards", chunk, pack(renamed)))
             anonymous = claim_doc_id(chain_id, serial, anonymous_id)
-            changes.append(Change("claims", anonymous, packed(claim._replace(claim_id=None))))
+            changes.append(Change("claims", anonymous, pack(claim._replace(claim_id=None))))
         return changes
 
 

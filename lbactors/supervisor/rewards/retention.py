@@ -18,6 +18,7 @@ import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError
+from lbactors.core.packing import pack
 from lbactors.documents.rewards import (
     EXPIRY,
     GONE,
@@ -25,7 +26,6 @@ from lbactors.documents.rewards import (
     claim_doc_id,
     expiry_id,
     key_id,
-    packed,
     promise_id,
     winners_of,
 )
@@ -42,7 +42,7 @@ log = structlog.get_logger("supervisor")
 
 def purge_changes(chain_ids: list[str]) -> list[Change]:
     """For the commit that removes a leaderboard: its rewards are to go. Then `RewardRetention.look`."""
-    return [Change("rewards", f"{GONE}{chain_id}", packed(None)) for chain_id in chain_ids]
+    return [Change("rewards", f"{GONE}{chain_id}", pack(None)) for chain_id in chain_ids]
 
 
 class RewardRetention:

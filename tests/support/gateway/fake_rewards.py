@@ -8,6 +8,7 @@ from typing import Any
 import msgpack
 
 from lbactors.core.model import Board, PeriodRecord
+from lbactors.core.packing import pack
 from lbactors.core.reward_rules import Awarding, RewardRules
 from lbactors.documents.rewards import (
     CHUNK_WINNERS,
@@ -20,7 +21,6 @@ from lbactors.documents.rewards import (
     counts_id,
     counts_of,
     key_id,
-    packed,
     promise_id,
     reward_json,
 )
@@ -62,7 +62,7 @@ class FakeRewards(RewardReader):
         super().__init__(self.store, lambda: self.at_ms)  # type: ignore[arg-type]
 
     def _put(self, collection: str, doc_id: str, value: Any) -> None:
-        self.store.documents[collection][doc_id] = packed(value)
+        self.store.documents[collection][doc_id] = pack(value)
 
     def add_period(self, board: Board, key: str, *, serial: int = 1, sealed: bool = False) -> None:
         record = PeriodRecord(serial, key, self.at_ms - 1000, self.at_ms, sealed, 0, 0, 0)

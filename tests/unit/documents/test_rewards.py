@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lbactors.documents.rewards import Claim, Promise, chain_of_claim, claim_doc_id, packed, player_prefix
+from lbactors.core.packing import pack
+from lbactors.documents.rewards import Claim, Promise, chain_of_claim, claim_doc_id, player_prefix
 from lbactors.supervisor.rewards.retention import purge_changes
 from lbactors.tools.stored_documents import read_document
 from tests.support.supervisor.rewards_world import TIERS, World
@@ -31,7 +32,7 @@ async def test_every_document_is_held_against_its_shape(world: World) -> None:
     for name in ("rewards", "claims"):
         for doc_id, body in await world.store.scan(name):
             kinds.add(type(read_document(name, doc_id, body)))
-            damaged = [(doc_id, packed({"hunter2": 1}))]
+            damaged = [(doc_id, pack({"hunter2": 1}))]
             if not doc_id.startswith("~"):
                 damaged.append((doc_id.replace("0000000001", "1") + "/x", body))
             for damaged_id, damaged_body in damaged:
