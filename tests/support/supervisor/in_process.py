@@ -257,8 +257,11 @@ class Server:
 
     @property
     def has_supervisor(self) -> bool:
-        """Whether one works now: not while its process was just started."""
-        return bool(self.cluster.processes["supervisor"].actor.is_working)
+        """Whether one works now: not while its process ends (tasks end one by one, and what one was at stays
+        half done) or was just started.
+        """
+        process = self.cluster.processes["supervisor"]
+        return not process.dead.is_set() and bool(process.actor.is_working)
 
     @property
     def supervisor(self) -> Supervisor:
