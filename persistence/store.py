@@ -205,6 +205,16 @@ class Store(Protocol):
         may have happened). A call that is cancelled may happen all the same.
         """
 
+    async def append_all(self, stages: Sequence[Mapping[str, Record]]) -> dict[str, StoreError]:
+        """Append one record to each of several journals; period -> why its record is not durable, {} if all
+        are. A period stands in one stage.
+
+        A store that keeps all journals in one place (SQLite, one Redis) appends all or none, in one step;
+        beside a record that is refused the others are StoreUnavailable, nothing of them was done. In a Redis
+        Cluster each journal is appended to by itself, and a stage is begun when the one before is durable.
+        Else as `append`.
+        """
+
     async def put_parts(self, period_id: str, epoch: int, seq: int, parts: Mapping[str, bytes]) -> None:
         """Write parts of the snapshot that will cover `seq`; invisible until `commit_snapshot`. Fenced.
 
@@ -283,6 +293,11 @@ async def scan_pages(
         if len(rows) < page:
             return
         after = rows[-1][0]
+
+
+def not_tried(error: StoreError) -> StoreError:
+    """For what was not done, since something that belongs to it failed."""
+    return StoreUnavailable(f"not done, since another record could not be appended: {error}")
 
 
 STORE_ANSWERS_WITHIN_S = 1.5  # a healthy store takes milliseconds; whoever asks for readiness wants an answer

@@ -67,6 +67,36 @@ if op == 'append' then
   return {'SEQ', have}
 end
 
+-- Several journals, all or none. KEYS: H and J of each; epoch, first seq, last seq, body of each.
+-- What keeps the first one that is refused: its number, then FENCED or SEQ as above
+if op == 'append_all' then
+  local fresh = {}
+  for n = 1, #KEYS / 2 do
+    local h, j, at = KEYS[2 * n - 1], KEYS[2 * n], 4 * n - 2
+    local epoch, first, last, body = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+    local head = redis.call('HMGET', h, 'e', 'l')
+    local highest, have = head[1] or '0', head[2] or '0'
+    if highest ~= epoch or highest == '0' then return {tostring(n), 'FENCED', highest} end
+    fresh[n] = tonumber(first) == tonumber(have) + 1 and tonumber(last) >= tonumber(first)
+    if not fresh[n] then
+      local found = tonumber(last) > 0 and redis.call('XRANGE', j, last .. '-0', last .. '-0')[1]
+      if not (found and found[2][2] == epoch and found[2][4] == first and found[2][6] == body) then
+        return {tostring(n), 'SEQ', have}
+      end
+    end
+  end
+  for n = 1, #KEYS / 2 do
+    local at = 4 * n - 2
+    if fresh[n] then
+      redis.call('XADD', KEYS[2 * n], ARGV[at + 2] .. '-0', 'e', ARGV[at], 'f', ARGV[at + 1], 'b', ARGV[at + 3])
+      redis.call('HSET', KEYS[2 * n - 1], 'l', ARGV[at + 2])
+    else
+      redis.call('HSET', KEYS[2 * n - 1], 'l', redis.call('HGET', KEYS[2 * n - 1], 'l'))  -- a write, as above
+    end
+  end
+  return 'OK'
+end
+
 if op == 'take_epoch' then
   redis.call('PERSIST', H)
   redis.call('UNLINK', S)

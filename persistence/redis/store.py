@@ -49,6 +49,7 @@ from persistence.store import (
     StoreTooNew,
     StoreUnavailable,
     StoreWentBack,
+    not_tried,
 )
 
 SCAN_DOCUMENTS = 500  # documents in one reply
@@ -265,9 +266,56 @@ class RedisStore:
         keys = self.keys.period(period_id)
         reply = await self._script(JOURNAL, "append", keys, *words, name=period_id, epoch=epoch)
         if reply != b"OK":
-            raise SeqMismatch(
-                f"period {period_id!r}: record {first_seq}..{last_seq} does not follow seq {text(reply[1])}"
-            )
+            raise self._refused(period_id, record, reply)
+
+    async def append_all(self, stages: Sequence[Mapping[str, Record]]) -> dict[str, StoreError]:
+        if self.options.kind == "cluster":
+            return await self._append_each(stages)
+        records = {period_id: record for stage in stages for period_id, record in stage.items()}
+        if not records:
+            return {}
+        keys: list[bytes] = []
+        words: list[Any] = []
+        for period_id, (epoch, first_seq, last_seq, body) in records.items():
+            keys += self.keys.period(period_id)[:2]
+            words += (epoch, first_seq, last_seq, sealed(body, period_id, epoch, first_seq, last_seq))
+        try:
+            reply = await self._script(JOURNAL, "append_all", keys, *words)
+        except StoreError as error:
+            return dict.fromkeys(records, error)
+        if reply == b"OK":
+            return {}
+        refused = list(records)[int(reply[0]) - 1]
+        error = self._refused(refused, records[refused], reply[1:])
+        return {i: error if i == refused else not_tried(error) for i in records}
+
+    async def _append_each(self, stages: Sequence[Mapping[str, Record]]) -> dict[str, StoreError]:
+        """Journals of a cluster are on several nodes: no step is one on all of them."""
+        failed: dict[str, StoreError] = {}
+        for stage in stages:
+            if failed:
+                error = next(iter(failed.values()))
+                failed |= {period_id: not_tried(error) for period_id in stage}
+                continue
+            appends = [self.append(period_id, record) for period_id, record in stage.items()]
+            outcomes = await asyncio.gather(*appends, return_exceptions=True)
+            for period_id, outcome in zip(stage, outcomes, strict=True):
+                if isinstance(outcome, StoreError):
+                    failed[period_id] = outcome
+                elif outcome is not None:
+                    raise outcome
+        return failed
+
+    @staticmethod
+    def _refused(period_id: str, record: Record, reply: Sequence[bytes]) -> StoreError:
+        """What keeps a record from being appended, by the script's word for it."""
+        why, number = reply
+        if why == b"FENCED":
+            return _fenced(period_id, record.epoch, int(number))
+        return SeqMismatch(
+            f"period {period_id!r}: record {record.first_seq}..{record.last_seq} does not follow "
+            f"seq {text(number)}"
+        )
 
     async def put_parts(self, period_id: str, epoch: int, seq: int, parts: Mapping[str, bytes]) -> None:
         keys = self.keys.period(period_id)
@@ -474,8 +522,12 @@ class RedisStore:
     @staticmethod
     def _fence(highest: int, name: str, epoch: int) -> None:
         if epoch != highest or highest == 0:
-            what = "is over" if epoch < highest else "was never given out"
-            raise Fenced(f"{name!r}: epoch {epoch} {what}, the highest is {highest}", highest)
+            raise _fenced(name, epoch, highest)
+
+
+def _fenced(name: str, epoch: int, highest: int) -> Fenced:
+    what = "is over" if epoch < highest else "was never given out"
+    return Fenced(f"{name!r}: epoch {epoch} {what}, the highest is {highest}", highest)
 
 
 __all__ = ["RedisStore"]

@@ -28,6 +28,7 @@ leaves nothing behind; the caller has begun the transaction and commits it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -41,7 +42,9 @@ from persistence.store import (
     Recovered,
     SeqMismatch,
     StoreCorrupt,
+    StoreError,
     StoreWentBack,
+    not_tried,
 )
 
 APPLICATION_ID = 0x4C424143  # "LBAC", in the header of the file
@@ -181,6 +184,40 @@ def append(conn: Connection, period_id: str, record: Record) -> None:
     if (epoch, first_seq, last_seq, body) not in conn.execute(found, (num, last_seq)).fetchall():
         ((last,),) = conn.execute(LAST_SEQ, (period_id,)).fetchall()
         raise SeqMismatch(f"period {period_id!r}: record {first_seq}..{last_seq} does not follow seq {last}")
+
+
+def append_all(conn: Connection, records: Mapping[str, Record]) -> dict[str, StoreError]:
+    """Append to several journals, or to none: period -> why not."""
+    rows: list[Any] = []
+    for period_id, (epoch, first_seq, last_seq, body) in records.items():
+        crc = checksum(body, period_id, epoch, first_seq, last_seq)
+        rows += (period_id, last_seq, first_seq, epoch, crc, body)
+    if all(record.first_seq <= record.last_seq for record in records.values()):
+        appended = conn.execute(append_statement(len(records)), (*rows, len(records))).rowcount
+        if appended == len(records):
+            return {}
+    period_id = ""
+    try:  # some are refused, or there already: one after the other
+        with _savepoint(conn):
+            for period_id, record in records.items():  # noqa: B007 - which one failed
+                append(conn, period_id, record)
+    except (Fenced, SeqMismatch) as error:
+        return {i: error if i == period_id else not_tried(error) for i in records}
+    return {}
+
+
+@functools.cache
+def append_statement(count: int) -> str:
+    """APPEND for so many records, which appends all or none."""
+    values = ", ".join(["(?, ?, ?, ?, ?, ?)"] * count)
+    return f"""
+WITH asked (name, last_seq, first_seq, epoch, crc, body) AS (VALUES {values}),
+sound AS (SELECT num, last_seq, first_seq, asked.epoch, crc, body FROM asked JOIN names USING (name, epoch)
+    WHERE first_seq - 1 = max(ifnull((SELECT max(last_seq) FROM journal WHERE num = names.num), 0),
+                              ifnull((SELECT seq FROM snapshots WHERE num = names.num), 0)))
+INSERT INTO journal (num, last_seq, first_seq, epoch, crc, body)
+SELECT * FROM sound WHERE (SELECT count(*) FROM sound) = ?
+"""
 
 
 def put_parts(conn: Connection, period_id: str, epoch: int, seq: int, parts: Mapping[str, bytes]) -> None:

@@ -39,6 +39,7 @@ from persistence.store import (
     Record,
     Recovered,
     StoreCorrupt,
+    StoreError,
     StoreUnavailable,
 )
 
@@ -174,6 +175,18 @@ class SqliteStore:
     async def append(self, period_id: str, record: Record) -> None:
         operation = partial(operations.append, period_id=period_id, record=record)
         await self._write(operation, size_bytes=len(record.body))
+
+    async def append_all(self, stages: Sequence[Mapping[str, Record]]) -> dict[str, StoreError]:
+        records = {period_id: record for stage in stages for period_id, record in stage.items()}
+        if not records:
+            return {}
+        operation = partial(operations.append_all, records=records)
+        size_bytes = sum(len(record.body) for record in records.values())
+        try:
+            failed: dict[str, StoreError] = await self._write(operation, size_bytes=size_bytes)
+        except StoreError as error:
+            return dict.fromkeys(records, error)
+        return failed
 
     async def put_parts(self, period_id: str, epoch: int, seq: int, parts: Mapping[str, bytes]) -> None:
         parts = dict(parts)

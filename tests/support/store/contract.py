@@ -235,6 +235,32 @@ class StoreContract(UseContract, RepairContract):
         assert [type(result) for result in results] == [type(None), Fenced, SeqMismatch, Fenced] * 10
         assert [await store.last_seq(name) for name in ("good", "fenced", "gap")] == [11, 1, 1]
 
+    async def test_append_all_appends_all_or_none(self, store: Store, other: Store) -> None:
+        epochs = {name: await store.take_epoch(name) for name in ("a", "b", "c")}
+
+        def stages(seq: int, body: bytes = b"x", **change: Record) -> list[dict[str, Record]]:
+            records = {name: Record(epoch, seq, seq, body) for name, epoch in epochs.items()} | change
+            return [{name: records[name] for name in ("b", "c")}, {"a": records["a"]}]
+
+        assert await store.append_all(stages(1)) == {}
+        assert await other.append_all(stages(1)) == {}, "a repeat"
+        assert await store.append_all([{"b": Record(epochs["b"], 2, 2, b"y")}]) == {}
+        assert await store.append_all([{}, {"a": Record(epochs["a"], 2, 2, b"y")}]) == {}
+        failed = await store.append_all(stages(2, b"y", c=Record(epochs["c"], 3, 3, b"y")))
+        assert {name: type(error) for name, error in failed.items() if name != "b"} == {
+            "c": SeqMismatch,
+            "a": StoreUnavailable,
+        }
+        assert failed["a"].unknown is False  # type: ignore[attr-defined]
+        assert await other.append_all(stages(2, b"y")) == {}, "two repeats and one that is new"
+        assert [await other.last_seq(name) for name in "abc"] == [2, 2, 2]
+        await other.take_epoch("b")
+        failed = await store.append_all(stages(3))
+        assert type(failed["b"]) is Fenced and type(failed["a"]) is StoreUnavailable
+        assert await store.last_seq("a") == 2, "the last stage was not begun"
+        assert (await recovered(store, "a"))[2][-1] == Record(epochs["a"], 2, 2, b"y")
+        assert await store.append_all([]) == {}
+
     async def test_many_periods_at_once(self, store: Store, other: Store) -> None:
         async def write(view: Store, period_id: str) -> list[Record]:
             epoch = await view.take_epoch(period_id)

@@ -166,6 +166,24 @@ class StoreMachine(RuleBasedStateMachine):
 
         self.runner.run(together())
 
+    @rule(handle=HANDLES, late=MOSTLY_0, gap=MOSTLY_0, body=BODIES)
+    def append_all(self, handle: int, late: int, gap: int, body: bytes) -> None:
+        """To both periods, or to the first alone where nothing says that it is all or none (a cluster)."""
+        records = {}
+        for name in PERIOD_IDS:
+            first_seq = self.period(name).last_seq + 1 + (gap if name == PERIOD_IDS[1] else 0)
+            epoch = self.epochs.get(name, 0) + (late if name == PERIOD_IDS[0] else 0)
+            records[name] = Record(epoch, first_seq, first_seq, body)
+        sound = late == 0 and all(name in self.epochs for name in PERIOD_IDS)
+        stages = [{name: record} for name, record in records.items()]
+        if sound and self.period(PERIOD_IDS[1]).append(records[PERIOD_IDS[1]]) == {None}:
+            assert self.period(PERIOD_IDS[0]).append(records[PERIOD_IDS[0]]) == {None}
+        failed = self.runner.run(self.stores[handle].append_all(stages))
+        assert not failed or PERIOD_IDS[1] in failed
+        if failed and PERIOD_IDS[0] not in failed:
+            assert self.backend.CLUSTERED, "one was appended, and the other was not"
+            self.period(PERIOD_IDS[0]).append(records[PERIOD_IDS[0]])
+
     @rule(handle=HANDLES, name=PERIODS, late=MOSTLY_0, parts=st.dictionaries(NAMES, BODIES), ahead=MOSTLY_0)
     def put_parts(self, handle: int, name: str, late: int, parts: dict[str, bytes], ahead: int) -> None:
         seq = max(0, self.period(name).last_seq + ahead)

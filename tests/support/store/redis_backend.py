@@ -48,6 +48,7 @@ class RedisBackend(Backend):
 
     def __init__(self, url: str, prefix: str, command: Command) -> None:
         self.url = with_options(url, prefix=prefix)
+        self.CLUSTERED = RedisStore(self.url).options.kind == "cluster"
         self.prefix = prefix
         self._command = command
 
