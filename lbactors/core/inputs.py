@@ -20,12 +20,14 @@ from lbactors.core.packing import pack
 #   REMOVE     at_ms, player_id
 #   CONFIGURE  at_ms, rules
 #   ERASE      at_ms, player_id, anonymous_id (None: the entry goes)
-#   INHERIT    at_ms, newest_ms, [submission ids] of the period before: repeats are known across a boundary
+#   INHERIT    at_ms, newest_ms, [submission ids] of the period before: repeats are known across a boundary;
+#              their tags (`lbactors.core.seen_ids`) where they are known
 #   HIDE       at_ms, player_id, until_ms (None: for good)
 #   SHOW       at_ms, player_id
 #   EDIT       at_ms, player_id, score, subscore, metadata (subscore None, metadata False: as they are)
 #   RESTORE    at_ms, player_id
-SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE = range(9)
+#   TAGGED     as SUBMIT, and the tag of its id where that is not the player's
+SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE, TAGGED = range(10)
 
 Input = Sequence[Any]
 
@@ -33,14 +35,18 @@ kind_of = itemgetter(0)
 player_id_of = itemgetter(2)  # of every kind but CONFIGURE and INHERIT
 
 
-def submit(row: Sequence[Any], at_ms: int) -> Input:
-    """From the fields of a `Submission`."""
+def submit(row: Sequence[Any], at_ms: int, tag: int = 0) -> Input:
+    """From the fields of a `Submission`. tag: of its id, 0 for the player's."""
     player_id, score, subscore, metadata, submission_id, _, aggregation = row
+    if tag:
+        return [TAGGED, at_ms, player_id, score, subscore, metadata, submission_id, aggregation, tag]
     return [SUBMIT, at_ms, player_id, score, subscore, metadata, submission_id, aggregation]
 
 
-def submit_all(rows: Iterable[Sequence[Any]], at_ms: int) -> list[Input]:
+def submit_all(rows: Iterable[Sequence[Any]], at_ms: int, tag: int = 0) -> list[Input]:
     """The same for many: the hottest loop before the journal."""
+    if tag:
+        return [submit(row, at_ms, tag) for row in rows]
     return [
         [SUBMIT, at_ms, player_id, score, subscore, metadata, submission_id, aggregation]
         for player_id, score, subscore, metadata, submission_id, _, aggregation in rows
@@ -59,8 +65,8 @@ def erase(player_id: str, anonymous_id: str | None, at_ms: int) -> Input:
     return ERASE, at_ms, player_id, anonymous_id
 
 
-def inherit(submission_ids: Sequence[str], newest_ms: int, at_ms: int) -> Input:
-    return INHERIT, at_ms, newest_ms, submission_ids
+def inherit(submission_ids: Sequence[str], newest_ms: int, at_ms: int, tags: Sequence[int] = ()) -> Input:
+    return (INHERIT, at_ms, newest_ms, submission_ids, *([tags] if any(tags) else []))
 
 
 def hide(player_id: str, until_ms: int | None, at_ms: int) -> Input:

@@ -97,8 +97,13 @@ class Board(NamedTuple):
         """`main` and the further windows."""
         return ("main", *self.definition.windows)
 
+    @property
+    def board_uid(self) -> str:
+        """Its name among those that are hosted: the unit of placement."""
+        return ids.board_uid(self.tenant_id, self.leaderboard_id, self.uid)
+
     def chain_id(self, window: str) -> str:
-        """Name of one window's chain of periods, the unit of placement."""
+        """Name of one window's chain of periods."""
         return ids.chain_id(self.tenant_id, self.leaderboard_id, self.uid, window)
 
 
@@ -153,7 +158,9 @@ class Reading(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of one submission in one window's period. Ranks are None unless asked for."""
+    """What became of one submission in one window's period. Ranks are None unless asked for. `skipped`: the
+    code of why a further window passed it over.
+    """
 
     window: str
     period_key: str
@@ -166,3 +173,9 @@ class Outcome(NamedTuple):
     previous_rank: int | None
     seq: int
     duplicate: bool
+    skipped: str | None = None
+
+    @classmethod
+    def passed_over(cls, window: str, player_id: str, why: str) -> Outcome:
+        """Of a further window whose period is over or not open."""
+        return cls(window, "", player_id, False, None, None, None, None, None, 0, False, why)

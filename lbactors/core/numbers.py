@@ -40,3 +40,13 @@ def normal(number: Number) -> Number:
         whole = int(number)
         return whole if whole == number else number
     return float(number)
+
+
+# A double plus a smaller number than this stays finite: beyond the largest double the next one would be
+# 2^971 away, and half of that rounds back.
+OVERFLOWS_FROM = 2.0**970
+
+
+def may_overflow(score: Number | None) -> bool:
+    """Whether adding a score to a finite number may give one that is not."""
+    return score is not None and (score >= OVERFLOWS_FROM or score <= -OVERFLOWS_FROM)

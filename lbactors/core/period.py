@@ -31,7 +31,7 @@ from typing import Any, cast
 from zlib import crc32
 
 from lbactors.core.definition import Rules
-from lbactors.core.inputs import CONFIGURE, EDIT, ERASE, HIDE, REMOVE, RESTORE, SHOW, SUBMIT, Input
+from lbactors.core.inputs import CONFIGURE, EDIT, ERASE, HIDE, REMOVE, RESTORE, SHOW, SUBMIT, TAGGED, Input
 from lbactors.core.numbers import MAX_EXACT_INTEGER, normal
 from lbactors.core.period_moderation import Moderation
 from lbactors.core.ranking import Ranking
@@ -141,6 +141,8 @@ class Period:
             wanted = want[position] if want else NO_RANK
             if kind == SUBMIT:
                 results.append(self._submit(now_ms, item, wanted))
+            elif kind == TAGGED:
+                results.append(self._submit(now_ms, item[:-1], wanted, item[-1]))
             elif kind == REMOVE:
                 results.append(self._remove(item, wanted))
             elif kind == CONFIGURE:
@@ -159,10 +161,11 @@ class Period:
                 results.append(self._inherit(now_ms, item))
         return results
 
-    def _submit(self, now_ms: int, item: Input, want: int) -> Applied:
+    def _submit(self, now_ms: int, item: Input, want: int, tag: int = 0) -> Applied:
         # The hottest function of a period actor. `_new` makes a named tuple without its Python constructor.
         _, at_ms, player_id, score, subscore, metadata, submission_id, aggregation = item
-        number = crc32(player_id.encode()) & self._wide  # `_bucket`, written out
+        hashed = crc32(player_id.encode())
+        number = hashed & self._wide  # `_bucket`, written out
         if number >= len(self._buckets):
             number &= self._narrow
         bucket = self._buckets[number]
@@ -173,7 +176,7 @@ class Period:
         if hidden:
             want = NO_RANK
         if submission_id is not None:
-            seen = self.ids.by_id.get(submission_id)
+            seen = self.ids.seq(submission_id)
             if seen is not None:
                 rank = self._rank_of(stored) if want else None
                 return Applied(False, old, old, rank, rank, seen, True, None)
@@ -182,7 +185,7 @@ class Period:
             return Applied(False, old, old, None, None, seq, False, error)
         previous_rank = self._rank_of(stored) if want == FULL else None
         if submission_id is not None:
-            self.ids.add(submission_id, seq, now_ms)
+            self.ids.add(submission_id, seq, now_ms, tag or hashed or 1)
         self.submissions += 1
         if self._snapshot is not None:
             self._touch(number, player_id, stored)
@@ -238,6 +241,11 @@ class Period:
         changes = score < old.score if aggregation == "min" else score > old.score
         return changes, (score if changes else old.score), None
 
+    def overflows(self, player_id: str, score: Any, aggregation: str | None) -> bool:
+        """Whether a submission as the next input would be refused, since the sum would not be finite."""
+        rule = aggregation or self.rules.aggregation
+        return self._aggregate(rule, self.entry(player_id), score, 0)[2] is not None
+
     def _remove(self, item: Input, want: int) -> Applied:
         _, _, player_id = item
         old = self.entry(player_id)
@@ -272,8 +280,8 @@ class Period:
         return Applied(True, None, None, None, None, self.seq, False, None)
 
     def _inherit(self, now_ms: int, item: Input) -> Applied:
-        _, _, newest_ms, submission_ids = item
-        self.ids.inherit(submission_ids, self.seq, newest_ms, now_ms)
+        _, _, newest_ms, submission_ids, *tags = item
+        self.ids.inherit(submission_ids, self.seq, newest_ms, now_ms, *tags)
         return Applied(True, None, None, None, None, self.seq, False, None)
 
     # What moderators do ---------------------------------------------------------------------------------

@@ -1,5 +1,9 @@
 """The submission ids of the last day, by which a period recognises a repeat (law 3). Pure.
 
+With each id goes a 32-bit *tag* of what it came with (the player, or the body of a request with an
+`Idempotency-Key`): what comes under a known id with another tag is no repeat, but another submission that
+must not be lost in silence. Tag 0 means that it is not known: the id was stored before there were tags.
+
 Ids are kept in segments of some thousand, in the order they came: a segment is what a snapshot saves and what
 is forgotten, so neither costs more than what is new.
 """
@@ -7,7 +11,9 @@ is forgotten, so neither costs more than what is new.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+from zlib import crc32
 
 import msgpack
 
@@ -16,6 +22,23 @@ from lbactors.core.packing import pack
 ID_SEGMENT = 4096  # ids in a segment
 HOUR_MS = 3600 * 1000
 SEEN_IDS_MS = 24 * HOUR_MS
+
+
+TAG_BITS = 32
+TAG_MASK = (1 << TAG_BITS) - 1
+
+
+def tag_of(text: str | bytes) -> int:
+    """What tells apart submissions under one id, by the player's id or a request's body; never 0."""
+    return crc32(text.encode() if isinstance(text, str) else text) or 1
+
+
+class HandedOn(NamedTuple):
+    """Ids of one period that the next one is to know, as old as `newest_ms`, with their tags."""
+
+    newest_ms: int
+    ids: list[str]
+    tags: list[int]
 
 
 class SeenIds:
@@ -27,12 +50,37 @@ class SeenIds:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.by_id: dict[str, int] = {}
+        self._known: dict[str, int] = {}  # id -> seq and tag in one number: a second one would cost 40 bytes
         self.segments: dict[int, IdSegment] = {}
         self.next_segment = 0
         self.dirty: set[int] = set()
 
-    def add(self, submission_id: str, seq: int, now_ms: int) -> None:
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, submission_id: object) -> bool:
+        return submission_id in self._known
+
+    def seq(self, submission_id: str) -> int | None:
+        """The seq under which an id came; None if it is not known."""
+        known = self._known.get(submission_id)
+        return None if known is None else known >> TAG_BITS
+
+    def contradicts(self, submission_id: str, tag: int) -> bool:
+        """Whether a known id came with something else."""
+        known = self._known.get(submission_id, 0) & TAG_MASK
+        return known != 0 and known != tag
+
+    def knows_none(self, submission_ids: Iterable[str]) -> bool:
+        """Whether all of the ids are new."""
+        return self._known.keys().isdisjoint(submission_ids)
+
+    @property
+    def by_id(self) -> dict[str, int]:
+        """Every id with its seq; made anew."""
+        return {submission_id: known >> TAG_BITS for submission_id, known in self._known.items()}
+
+    def add(self, submission_id: str, seq: int, now_ms: int, tag: int = 0) -> None:
         """Remember an id that is not known yet."""
         number = self.next_segment - 1
         segment = self.segments.get(number)
@@ -41,41 +89,47 @@ class SeenIds:
         segment.newest_ms = max(segment.newest_ms, now_ms)
         segment.ids.append(submission_id)
         segment.seqs.append(seq)
-        self.by_id[submission_id] = seq
+        segment.tags.append(tag)
+        self._known[submission_id] = seq << TAG_BITS | tag
         self.dirty.add(number)
 
-    def inherit(self, ids: Iterable[str], seq: int, newest_ms: int, now_ms: int) -> None:
-        """Remember the ids of another period's segment, as old as they are there."""
-        fresh = [i for i in ids if i not in self.by_id]
+    def inherit(
+        self, ids: Sequence[str], seq: int, newest_ms: int, now_ms: int, tags: Sequence[int] = ()
+    ) -> None:
+        """Remember the ids of another period's segment, as old as they are there. tags: of each, or none."""
+        fresh = {i: tag for i, tag in zip(ids, tags or [0] * len(ids), strict=True) if i not in self._known}
         if not fresh:
             return
         number, segment = self._new_segment(now_ms)
         segment.newest_ms = newest_ms
         segment.closed = True
-        segment.ids = fresh
+        segment.ids = list(fresh)
         segment.seqs = array("Q", [seq] * len(fresh))
-        self.by_id.update(dict.fromkeys(fresh, seq))
+        segment.tags = array("I", fresh.values())
+        self._known.update((i, seq << TAG_BITS | tag) for i, tag in fresh.items())
         self.dirty.add(number)
 
-    def handed_on(self, to: SeenIds, oldest_ms: int) -> Iterator[tuple[int, list[str]]]:
-        """What the period after is to `inherit`: (newest_ms, ids) of at most `ID_SEGMENT` ids each, which are
-        no older than `oldest_ms` and not known there.
+    def handed_on(self, to: SeenIds, oldest_ms: int) -> Iterator[HandedOn]:
+        """What the period after is to `inherit`: at most `ID_SEGMENT` ids each, which are no older than
+        `oldest_ms` and not known there.
 
         Segments of one hour go together. Else a chain of short periods would pass on one segment for each
         period of the last day, every time; put together without regard to their age they would never go.
         """
-        by_hour: dict[int, tuple[int, list[str]]] = {}
+        by_hour: dict[int, HandedOn] = {}
         for segment in self.segments.values():
             if segment.newest_ms < oldest_ms:
                 continue
-            fresh = [i for i in segment.ids if i not in to.by_id]
-            newest_ms, ids = by_hour.setdefault(segment.newest_ms // HOUR_MS, (0, []))
-            if ids and len(ids) + len(fresh) > ID_SEGMENT:
-                yield newest_ms, ids
-                newest_ms, ids = 0, []
-            ids.extend(fresh)
-            by_hour[segment.newest_ms // HOUR_MS] = max(newest_ms, segment.newest_ms), ids
-        yield from ((newest_ms, ids) for newest_ms, ids in by_hour.values() if ids)
+            fresh = [(i, tag) for i, tag in zip(segment.ids, segment.tags, strict=True) if i not in to]
+            hour = segment.newest_ms // HOUR_MS
+            gathered = by_hour.get(hour, HandedOn(0, [], []))
+            if gathered.ids and len(gathered.ids) + len(fresh) > ID_SEGMENT:
+                yield gathered
+                gathered = HandedOn(0, [], [])
+            gathered.ids.extend(i for i, _ in fresh)
+            gathered.tags.extend(tag for _, tag in fresh)
+            by_hour[hour] = gathered._replace(newest_ms=max(gathered.newest_ms, segment.newest_ms))
+        yield from (gathered for gathered in by_hour.values() if gathered.ids)
 
     def _new_segment(self, now_ms: int) -> tuple[int, IdSegment]:
         self._forget(now_ms)
@@ -89,10 +143,10 @@ class SeenIds:
         while self.segments:
             number = min(self.segments, key=lambda n: self.segments[n].newest_ms)
             segment = self.segments[number]
-            if segment.newest_ms >= now_ms - SEEN_IDS_MS and len(self.by_id) <= self.limit:
+            if segment.newest_ms >= now_ms - SEEN_IDS_MS and len(self._known) <= self.limit:
                 return
             for submission_id in segment.ids:
-                del self.by_id[submission_id]
+                del self._known[submission_id]
             del self.segments[number]
             self.dirty.discard(number)
 
@@ -100,11 +154,12 @@ class SeenIds:
         """Take a saved segment back (`IdSegment.pack`), in any order; then `loaded`. ValueError."""
         if number in self.segments:
             raise ValueError(f"segment {number} of the submission ids came twice")
-        newest_ms, ids, seqs, closed = msgpack.unpackb(body)
+        newest_ms, ids, seqs, closed, *later = msgpack.unpackb(body)
+        tags = later[0] if later else [0] * len(ids)
         segment = self.segments[number] = IdSegment(newest_ms)
         segment.closed = closed
-        segment.ids, segment.seqs = ids, array("Q", seqs)
-        self.by_id.update(zip(ids, seqs, strict=True))
+        segment.ids, segment.seqs, segment.tags = ids, array("Q", seqs), array("I", tags)
+        self._known.update((i, q << TAG_BITS | tag) for i, q, tag in zip(ids, seqs, tags, strict=True))
 
     def finish_loading(self, next_segment: int) -> None:
         """All saved segments are back; the next one gets this number."""
@@ -113,8 +168,12 @@ class SeenIds:
 
     def check(self) -> None:
         """Assert that dictionary and segments tell the same."""
-        listed = {i: q for s in self.segments.values() for i, q in zip(s.ids, s.seqs, strict=True)}
-        assert listed == self.by_id, "segments and dictionary differ"
+        listed = {
+            i: q << TAG_BITS | tag
+            for s in self.segments.values()
+            for i, q, tag in zip(s.ids, s.seqs, s.tags, strict=True)
+        }
+        assert listed == self._known, "segments and dictionary differ"
         assert sum(len(s.ids) for s in self.segments.values()) == len(listed), "an id stands twice"
         assert list(self.segments) == sorted(self.segments)
 
@@ -122,15 +181,16 @@ class SeenIds:
 class IdSegment:
     """Some thousand submission ids in the order they came; grows at its end only, and once closed no more."""
 
-    __slots__ = ("closed", "ids", "newest_ms", "seqs")
+    __slots__ = ("closed", "ids", "newest_ms", "seqs", "tags")
 
     def __init__(self, newest_ms: int) -> None:
         self.newest_ms = newest_ms
         self.closed = False
         self.ids: list[str] = []
         self.seqs = array("Q")
+        self.tags = array("I")
 
     def pack(self, count: int) -> bytes:
         """The first `count` ids: the segment as it was when it had so many."""
-        seqs = list(self.seqs[:count])
-        return pack([self.newest_ms, self.ids[:count], seqs, self.closed])
+        seqs, tags = list(self.seqs[:count]), list(self.tags[:count])
+        return pack([self.newest_ms, self.ids[:count], seqs, self.closed, tags])

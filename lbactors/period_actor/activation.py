@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Sequence
 
 import msgpack
@@ -32,15 +31,15 @@ from lbactors.clock import Clock
 from lbactors.core import inputs as made
 from lbactors.core.definition import Rules
 from lbactors.core.errors import ApiError
-from lbactors.core.ids import in_chain
+from lbactors.core.ids import in_chain, window_of_chain
 from lbactors.core.inputs import Input, JournalBody
 from lbactors.core.model import PeriodRecord
 from lbactors.core.period import Applied, Period
 from lbactors.core.seen_ids import ID_SEGMENT, SEEN_IDS_MS
 from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.period_actor import gc_pause
+from lbactors.period_actor.journaling import Inputs, JournalWriter
 from lbactors.period_actor.replay import Replay
-from lbactors.wire.batching import take_batch
 from persistence.store import (
     WENT_BACK,
     Fenced,
@@ -84,25 +83,12 @@ TRANSITIONS = {
 READABLE = frozenset(("serving", "draining", "suspended", "sealed"))
 WRITABLE = frozenset(("serving", "draining"))
 
-APPEND_INPUTS = 4096  # inputs in one journal record at most
 SNAPSHOT_PAUSES = 8.0  # while there are writers, a gentle snapshot rests so many times as long as a step took
 REPLAY_BYTES = 1 << 20  # put together in one step
 SNAPSHOT_ROWS = 2048  # entries serialised between two batches: a pause of about 2 ms
 REPLAY_ERROR = "the stored state does not load"
 
 log = structlog.get_logger("activation")
-
-
-class _Waiting:
-    """Inputs that wait for the next append, with the ranks wanted and who waits for the results."""
-
-    __slots__ = ("done", "inputs", "settled", "want")
-
-    def __init__(self, inputs: Sequence[Input], want: int) -> None:
-        self.inputs = inputs
-        self.want = want
-        self.done: asyncio.Future[list[Applied]] = asyncio.get_running_loop().create_future()
-        self.settled = asyncio.Event()  # apart from `done`, which a caller that gives up cancels
 
 
 class Activation:
@@ -118,12 +104,15 @@ class Activation:
         seen_ids_limit: int,
         lease_s: float = float("inf"),
         floor_seq: int = 0,
+        writer: JournalWriter | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
         self.record = record
         self.rules = rules
         self.period_id = in_chain(chain_id, record.serial)
+        self.is_main = window_of_chain(chain_id) == "main"
+        self.writer = writer if writer is not None else JournalWriter(store, clock)
         self.seen_ids_limit = seen_ids_limit
         self.lease_s = lease_s
         self.floor_seq = floor_seq  # what a predecessor acknowledged: a journal that ends before it went back
@@ -139,10 +128,7 @@ class Activation:
         self.ended = asyncio.Event()  # set when it will never be written again: lost, fenced, failed
         self.last_used_ms = clock.now_ms()
         self.snapshot_at_ms = clock.now_ms()
-        self.waiting_inputs = 0
-        self._waiting: deque[_Waiting] = deque()
-        self._in_flight: _Waiting | None = None  # the last of those whose append is on its way
-        self._flusher: asyncio.Task[None] | None = None
+        self.unsettled = 0  # inputs whose append is on its way
         self._snapshot_lock = asyncio.Lock()
         self.last_epoch = (
             0  # the last one that this process took for the period, in attempts to take over, too
@@ -296,13 +282,14 @@ class Activation:
     def enqueue(self, inputs: Sequence[Input], want: int) -> asyncio.Future[list[Applied]]:
         """Like `submit`, with the place in the journal's order taken on return. ApiError."""
         self.require_writable()
-        self.last_used_ms = self.clock.now_ms()
-        waiting = _Waiting(inputs, want)
-        self._waiting.append(waiting)
-        self.waiting_inputs += len(inputs)
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush())
+        self.used()
+        waiting = Inputs(self, inputs, want)
+        self.writer.put(waiting)
         return waiting.done
+
+    def used(self) -> None:
+        """Somebody needs it now."""
+        self.last_used_ms = self.clock.now_ms()
 
     def require_writable(self) -> None:
         if self.state == "serving":
@@ -330,82 +317,54 @@ class Activation:
 
     async def settle(self) -> None:
         """Wait until what was submitted before this call is applied or refused."""
-        last = self._waiting[-1] if self._waiting else self._in_flight
-        if last is not None:
-            await last.settled.wait()
+        await self.writer.settle()
 
-    async def _flush(self) -> None:
-        """Append and apply whatever waits, batch after batch, until nothing does."""
-        while self._waiting and self.state in WRITABLE:
-            batch = take_batch(self._waiting, lambda item: len(item.inputs), APPEND_INPUTS)
-            inputs: list[Input] = []
-            want: list[int] = []
-            for item in batch:
-                inputs.extend(item.inputs)
-                want.extend([item.want] * len(item.inputs))
-            self.waiting_inputs -= len(inputs)
-            self._in_flight = batch[-1]
-            try:
-                results = await self._append(inputs, want)
-            except ApiError as error:
-                self._fail(batch, error)
-                continue
-            except Exception as error:  # a bug: the state may be half applied, so it is built anew
-                log.exception("apply failed", period=self.period_id)
-                self._sound = False
-                self._lose("lost", error)
-                self._fail(batch, ApiError("storage_unavailable", "the period is being loaded again"))
-                continue
-            start = 0
-            for item in batch:
-                if not item.done.done():
-                    item.done.set_result(results[start : start + len(item.inputs)])
-                item.settled.set()
-                start += len(item.inputs)
-        self._in_flight = None
-        if self._waiting:
-            waiting, self._waiting = list(self._waiting), deque()
-            self.waiting_inputs = 0
-            self._fail(waiting, ApiError("storage_unavailable", self.reason or "the activation ended"))
+    # What the writer asks (`lbactors.period_actor.journaling`) --------------------------------------------
 
-    @staticmethod
-    def _fail(batch: list[_Waiting], error: ApiError) -> None:
-        for item in batch:
-            item.settled.set()
-            if not item.done.done():
-                item.done.set_exception(error)
+    def require_writer(self) -> None:
+        """ApiError if the right to write was lost while inputs waited."""
+        if self.state not in WRITABLE:
+            raise ApiError("storage_unavailable", self.reason or "the activation ended")
 
-    async def _append(self, inputs: list[Input], want: list[int]) -> list[Applied]:
-        now_ms = self.clock.now_ms()
+    def next_record(self, now_ms: int, inputs: Sequence[Input], packed: bytes | None) -> Record:
         first_seq = self.period.seq + 1
-        rules = self.period.rules if first_seq == 1 else None
-        body = JournalBody(rules, now_ms, inputs).pack()
-        record = Record(self.epoch, first_seq, first_seq + len(inputs) - 1, body)
-        try:
-            await self.store.append(self.period_id, record)
-        except Fenced as error:
+        if packed is None or first_seq == 1:
+            packed = JournalBody(self.period.rules if first_seq == 1 else None, now_ms, inputs).pack()
+        return Record(self.epoch, first_seq, first_seq + len(inputs) - 1, packed)
+
+    def not_appended(self, error: StoreError) -> ApiError:
+        if isinstance(error, Fenced):
             self._fenced(error)
-            raise ApiError("storage_unavailable", self.reason) from error
-        except StoreWentBack as error:
+            return ApiError("storage_unavailable", self.reason)
+        if isinstance(error, StoreWentBack):
             self._lose("went_back", error)
-            raise ApiError("storage_unavailable", self.reason) from error
-        except SeqMismatch as error:
+            return ApiError("storage_unavailable", self.reason)
+        if isinstance(error, SeqMismatch):
             self._lose("lost", error)
-            raise ApiError("storage_unavailable", "the journal's end is being read again") from error
-        except StoreUnavailable as error:
-            if error.unknown:
-                self._lose("lost", error)
-            raise storage_unavailable(error) from error
-        if self.state not in WRITABLE:  # another activation was noticed meanwhile: that one answers
-            raise ApiError("storage_unavailable", self.reason)
+            return ApiError("storage_unavailable", "the journal's end is being read again")
+        if not isinstance(error, StoreUnavailable) or error.unknown:
+            self._lose("lost", error)
+        return storage_unavailable(error)
+
+    def appended_alone(self) -> None:
+        self._lose("lost", StoreUnavailable("another journal of the same append was not written"))
+
+    def apply(self, now_ms: int, inputs: Sequence[Input], want: Sequence[int]) -> list[Applied]:
+        self.require_writer()  # else another activation was noticed meanwhile: that one answers
         self.reached_store()
-        return self.period.apply(now_ms, inputs, want)
+        try:
+            return self.period.apply(now_ms, inputs, want)
+        except Exception as error:  # a bug: the state may be half applied, so it is built anew
+            log.exception("apply failed", period=self.period_id)
+            self._sound = False
+            self._lose("lost", error)
+            raise ApiError("storage_unavailable", "the period is being loaded again") from error
 
     async def configure(self, rules: Rules) -> None:
         """Journal new rules, from the next seq on."""
         self.rules = rules
         if rules != self.period.rules:
-            if self.period.seq == 0 and not self._waiting and (self._flusher is None or self._flusher.done()):
+            if self.period.seq == 0 and not self.unsettled:
                 self.period = Period(rules, self.seen_ids_limit)
             else:
                 await self.submit([made.configure(rules, self.clock.now_ms())], 0)
@@ -415,12 +374,12 @@ class Activation:
         now_ms = self.clock.now_ms()
         inputs: list[Input] = []
         ids = 0
-        for newest_ms, fresh in list(other.period.ids.handed_on(self.period.ids, now_ms - SEEN_IDS_MS)):
-            if inputs and ids + len(fresh) > ID_SEGMENT:  # a record of the journal stays small
+        for handed in list(other.period.ids.handed_on(self.period.ids, now_ms - SEEN_IDS_MS)):
+            if inputs and ids + len(handed.ids) > ID_SEGMENT:  # a record of the journal stays small
                 await self.submit(inputs, 0)
                 inputs, ids = [], 0
-            inputs.append(made.inherit(fresh, newest_ms, now_ms))
-            ids += len(fresh)
+            inputs.append(made.inherit(handed.ids, handed.newest_ms, now_ms, handed.tags))
+            ids += len(handed.ids)
         if inputs:
             await self.submit(inputs, 0)
         self.heir_of = other.record.serial
@@ -446,8 +405,8 @@ class Activation:
                 while parts := period.next_parts(SNAPSHOT_ROWS):
                     began_s = time.monotonic()
                     await self.store.put_parts(self.period_id, self.epoch, snapshot.seq, parts)
-                    busy = self._waiting or self._in_flight is not None
-                    if busy and period.seq - snapshot.seq < gentle_inputs:  # they share loop, store and disk
+                    # They share loop, store and disk.
+                    if self.unsettled and period.seq - snapshot.seq < gentle_inputs:
                         await asyncio.sleep((time.monotonic() - began_s) * SNAPSHOT_PAUSES)
                 await self.store.commit_snapshot(self.period_id, self.epoch, snapshot.seq, snapshot.manifest)
                 committed = True
@@ -459,12 +418,12 @@ class Activation:
             return True
 
     async def drain(self, event: str = "drain") -> None:
-        """Take no more inputs, finish those that wait. `event`: drain or seal."""
+        """Finish what waits and take nothing more. `event`: drain or seal."""
         self.sealing = self.sealing or event == "seal"
+        await self.settle()  # what came before is taken here
         if self.state == "serving":
             self._turn(event)
-        if self._flusher is not None:
-            await self._flusher
+        await self.settle()
 
     async def seal(self) -> None:
         """Close the period for good: everything in one last snapshot, an empty journal. StoreError."""
@@ -502,7 +461,7 @@ class Activation:
     @property
     def is_at_rest(self) -> bool:
         """Whether it serves, nothing waits or is on its way, and a snapshot shows all of its state."""
-        busy = self._waiting or self._in_flight is not None or self._snapshot_lock.locked()
+        busy = self.unsettled or self._snapshot_lock.locked()
         return self.state == "serving" and not busy and self.period.seq == self.period.saved_seq
 
     def release(self) -> None:
@@ -514,10 +473,8 @@ class Activation:
         another task runs.
         """
         what = f"{self.period_id}: {self.state}"
-        assert self.waiting_inputs == sum(len(w.inputs) for w in self._waiting), f"{what}: inputs are lost"
-        working = self._flusher is not None and not self._flusher.done()
-        assert working or not self._waiting, f"{what}: nobody appends what waits"
-        assert self.state in READABLE or not self._waiting, f"{what}: nothing can wait for it"
+        self.writer.check()
+        assert self.unsettled >= 0, f"{what}: more was settled than placed"
         if self.state in WRITABLE:
             assert self.epoch and not self.record.sealed, f"{what}: it has no right to write"
             assert not self.ended.is_set(), f"{what}: it has lost its journal"

@@ -1,4 +1,5 @@
-"""The period actor: a process that hosts chains of periods and serves batches of writes and reads.
+"""The period actor: a process that hosts leaderboards, their chains of periods, and serves batches of writes
+and reads.
 
 One class, no Ray in it (the Ray seam wraps it). Bytes come in and go out, MessagePack arrays, so that an
 actor call costs the same for one score as for thousands. The requests are those of `lbactors.wire.requests`,
@@ -12,7 +13,7 @@ Calls
   endpoint()              -> `Endpoint`: how gateways make the calls below
   write(WriteCall), read([ReadOp…]) -> a reply for each
   load(ReadOp)            -> a reply; it may take as long as loading a period
-  wake(chain_id)          -> a reply: whether its open periods are loaded now
+  wake(board_id)          -> a reply: whether the open periods of a leaderboard are loaded now
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ import structlog
 from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
-from lbactors.core.ids import tenant_of
+from lbactors.core.ids import board_of_chain, tenant_of
 from lbactors.core.packing import pack
 from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.logs import configure_logs
@@ -40,13 +41,14 @@ from lbactors.period_actor.chain import Chain, Limits
 from lbactors.period_actor.chain_reads import is_warm, read
 from lbactors.period_actor.entry_edits import change_entry, erase
 from lbactors.period_actor.hidden_players import HiddenPlayers
+from lbactors.period_actor.leaderboard import Leaderboard
 from lbactors.wire.chain_spec import ChainSpec, HostedDigest
 from lbactors.wire.ping import ChainPing, PeriodPing, Ping
 from lbactors.wire.reads import ReadOp
-from lbactors.wire.replies import ASLEEP, NOT_HERE, VALUE, Reply
+from lbactors.wire.replies import NOT_HERE, VALUE, Reply
 from lbactors.wire.requests import ChangeEntry, Erase, HandOn, HiddenList, Host, Moderate, Release, Seal
 from lbactors.wire.rpc import RpcServer
-from lbactors.wire.writes import KNOWN, Submitted, WriteCall, WriteOp
+from lbactors.wire.writes import WriteCall, WriteOp
 from persistence import open_store
 from persistence.store import Store, StoreError
 
@@ -69,6 +71,7 @@ class PeriodActor:
         self.settings = ActorSettings.from_wire(settings)
         self.incarnation = secrets.token_hex(8)
         self.chains: dict[str, Chain] = {}
+        self.leaderboards: dict[str, Leaderboard] = {}  # the same chains, by `ids.board_uid`
         self.started_at = time.time()
         self.inputs = 0
         self.reads = 0
@@ -129,7 +132,7 @@ class PeriodActor:
                         a.state,
                         a.epoch,
                         len(a.period),
-                        a.waiting_inputs,
+                        chain.writer.weight,
                         a.record.serial,
                         a.period.seq,
                     )
@@ -175,9 +178,7 @@ class PeriodActor:
         async def one(spec: ChainSpec) -> None:
             chain = self.chains.get(spec.chain_id)
             if chain is None:
-                hidden = self._hidden_of(tenant_of(spec.chain_id))
-                chain = Chain(store, self.clock, self.limits, spec, self._lose, hidden)
-                self.chains[spec.chain_id] = chain
+                chain = self._take_in(store, spec)
             elif chain.spec.version > spec.version:
                 return
             await chain.become(spec)
@@ -186,12 +187,36 @@ class PeriodActor:
 
         return _pack_all(await asyncio.gather(*(_reply(_value(one(spec))) for spec in request.specs)))
 
+    def _take_in(self, store: Store, spec: ChainSpec) -> Chain:
+        """A new chain, in its leaderboard."""
+        board_id = board_of_chain(spec.chain_id)
+        board = self.leaderboards.get(board_id)
+        if board is None:
+            board = self.leaderboards[board_id] = Leaderboard(store, self.clock, self.limits.queue_inputs)
+        hidden = self._hidden_of(tenant_of(spec.chain_id))
+        chain = Chain(store, self.clock, self.limits, spec, self._lose, hidden, board.writer)
+        self.chains[spec.chain_id] = chain
+        board.add(chain)
+        return chain
+
+    def _let_go(self, chain: Chain) -> None:
+        """Stop answering for a chain."""
+        chain.stop()
+        if self.chains.get(chain.spec.chain_id) is chain:
+            del self.chains[chain.spec.chain_id]
+        board_id = board_of_chain(chain.spec.chain_id)
+        board = self.leaderboards.get(board_id)
+        if board is not None:
+            board.remove(chain)
+            if not board.chains:
+                del self.leaderboards[board_id]
+
     def _lose(self, chain_id: str) -> None:
         """Another activation took over: stop answering for the whole chain."""
-        chain = self.chains.pop(chain_id, None)
+        chain = self.chains.get(chain_id)
         if chain is not None:
             log.warning("chain lost to another activation", chain=chain_id)
-            chain.stop()
+            self._let_go(chain)
 
     async def release(self, payload: bytes) -> bytes:
         request = Release(*msgpack.unpackb(payload))
@@ -208,8 +233,7 @@ class PeriodActor:
                 except StoreError as error:
                     log.warning("last snapshot failed", chain=chain_id, error=str(error))
             chain.is_leaving = True
-            chain.stop()
-            self.chains.pop(chain_id, None)
+            self._let_go(chain)
             return Reply(VALUE)
 
         return await asyncio.gather(*(_reply(one(c)) for c in chain_ids))
@@ -313,33 +337,25 @@ class PeriodActor:
             return packed
         # So long that this process may have been stopped, and another activation may have begun with what was
         # journaled here: then that one answers. Asked as late as possible.
-        chain_ids = sorted({op.chain_id for op in ops})
-        confirmed = await asyncio.gather(*map(self._confirm, chain_ids))
+        board_ids = sorted({op.board_id for op in ops})
+        confirmed = await asyncio.gather(*map(self._confirm, board_ids))
         if all(confirmed):
             return packed
-        unsure = {chain_id for chain_id, sure in zip(chain_ids, confirmed, strict=True) if not sure}
+        unsure = {board_id for board_id, sure in zip(board_ids, confirmed, strict=True) if not sure}
         error = ApiError("storage_unavailable", "another activation may have taken over meanwhile")
         failed = Reply.of_error(error)
-        return _pack_all([failed if op.chain_id in unsure else r for op, r in zip(ops, replies, strict=True)])
+        return _pack_all([failed if op.board_id in unsure else r for op, r in zip(ops, replies, strict=True)])
 
-    async def _confirm(self, chain_id: str) -> bool:
-        chain = self.chains.get(chain_id)
-        return chain is not None and await chain.confirm()
+    async def _confirm(self, board_id: str) -> bool:
+        board = self.leaderboards.get(board_id)
+        return board is not None and await board.confirm()
 
     async def _write(self, op: WriteOp, ahead_ms: int) -> Reply:
-        chain_id, kind, at_ms, want, items = op
-        chain = self.chains.get(chain_id)
-        if chain is None or chain.is_leaving or chain.is_between(at_ms + ahead_ms):
-            return Reply(NOT_HERE)  # gateways wait a moment for it
-        if chain.is_waking:
-            return Reply(ASLEEP)
-        if kind == KNOWN:
-            return Reply(VALUE, await chain.known(items))
-        self.inputs += len(items)
-        results = await chain.submit(at_ms + ahead_ms, want, items)
-        if chain.is_leaving and all(isinstance(r, ApiError) and r.code == "period_loading" for r in results):
-            return Reply(NOT_HERE)  # it came too late for this actor: nothing was taken
-        return Reply(VALUE, Submitted.to_wire(results, want))
+        board = self.leaderboards.get(op.board_id)
+        if board is None:
+            return Reply(NOT_HERE)
+        self.inputs += len(op.items)
+        return await board.write(op, op.at_ms + ahead_ms)
 
     async def read(self, payload: bytes) -> bytes:
         """Answers for periods that are loaded; nil for a read that must load one: that is for `load`."""
@@ -362,10 +378,10 @@ class PeriodActor:
         return _pack_one(Reply(NOT_HERE) if chain is None else await _reply(self._read(chain, op)))
 
     async def wake(self, payload: bytes) -> bytes:
-        """Load what submissions to a chain need; answers when that is done, or after a moment."""
-        chain = self.chains.get(msgpack.unpackb(payload))
-        awake = chain is not None and await chain.wake()
-        if chain is None or (chain.is_leaving and not awake):  # it left meanwhile: gateways look for it
+        """Load what submissions to a leaderboard need; answers when that is done, or after a moment."""
+        board = self.leaderboards.get(msgpack.unpackb(payload))
+        awake = board is not None and await board.wake()
+        if board is None or (board.is_leaving and not awake):  # it left meanwhile: gateways look for it
             return _pack_one(Reply(NOT_HERE))
         return _pack_one(Reply(VALUE, awake))
 

@@ -5,31 +5,29 @@ submission that is repeated across a boundary meets the ids of both periods, and
 rankings in one memory.
 
 It owns the activations (`open`: unsealed ones, by start; `closed`: sealed ones that are loaded for reading),
-decides by a submission's time which period takes it, and puts a successor in place of an activation that lost
-its journal. What exists and when it is sealed is the supervisor's to decide: it comes as a `ChainSpec`.
+says by a submission's time which period takes it, by its id which one has it, and puts a successor in place
+of an activation that lost its journal. What exists and when it is sealed is the supervisor's to decide: it
+comes as a `ChainSpec`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 import structlog
 
 from lbactors.clock import Clock
-from lbactors.core import inputs as made
 from lbactors.core.errors import ApiError
-from lbactors.core.inputs import Input, player_id_of
 from lbactors.core.lifecycle import owes_ids, state_of
 from lbactors.core.model import PeriodRecord
-from lbactors.core.period import NO_RANK, Applied
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.closed_periods import ClosedPeriods
 from lbactors.period_actor.hidden_players import HiddenPlayers
+from lbactors.period_actor.journaling import JournalWriter
 from lbactors.period_actor.open_periods import OpenPeriods
 from lbactors.wire.chain_spec import ChainSpec
-from lbactors.wire.writes import SubmissionRow, occurred_at_ms_of, submission_id_of
 from persistence.store import Store, StoreError
 
 OUTSIDE = frozenset(("period_closed", "period_not_open"))  # refusals of what is in no open period
@@ -45,14 +43,6 @@ class Limits(NamedTuple):
     lease_s: float = float("inf")
 
 
-class _Group(NamedTuple):
-    """Submissions of one call that one period takes: their places in the call, and the inputs."""
-
-    activation: Activation
-    indexes: Any  # a list, or a range where it is all of them
-    inputs: list[Input]
-
-
 class Chain:
     """See the module's docstring. `gone` is called when another activation was found to have taken over."""
 
@@ -64,17 +54,18 @@ class Chain:
         spec: ChainSpec,
         gone: Callable[[str], None],
         hidden: HiddenPlayers | None = None,
+        writer: JournalWriter | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
         self.limits = limits
         self.spec = spec
         self.hidden = hidden if hidden is not None else HiddenPlayers(clock)
+        self.writer = writer if writer is not None else JournalWriter(store, clock)  # the leaderboard's
         self.open = OpenPeriods(self._new, self._bring_up_to_date, lambda: gone(spec.chain_id))
         self.closed = ClosedPeriods(store, spec.chain_id, self._new)
         self.work = 0  # submissions and reads so far
         self.is_leaving = False  # on its way to another actor
-        self._ordering = asyncio.Lock()
         self._unheard: PeriodRecord | None = None  # sealed here; the supervisor does not say so yet
 
     # What it is -----------------------------------------------------------------------------------------
@@ -121,6 +112,7 @@ class Chain:
             limits.seen_ids,
             limits.lease_s,
             floor_seq,
+            self.writer,
         )
 
     async def _bring_up_to_date(self, activation: Activation) -> None:
@@ -154,7 +146,7 @@ class Chain:
         if owed is None or activation.heir_of == owed.serial or activation is not self._after(owed.serial):
             return False
         source = self.closed.get(owed.serial)
-        return source is None or source.state != "sealed" or bool(source.period.ids.by_id)
+        return source is None or source.state != "sealed" or len(source.period.ids) > 0
 
     def _after(self, serial: int) -> Activation | None:
         """The first open period after a serial."""
@@ -214,7 +206,7 @@ class Chain:
         """Let go of what nobody used since then: open periods go to sleep, closed ones are unloaded (the one
         before the current stays for `change` as long as that is awake).
         """
-        await self.open.sleep_idle(older_than_ms, self._ordering)
+        await self.open.sleep_idle(older_than_ms)
         keep = self.spec.previous.serial if self.spec.previous is not None and self.open.is_awake else 0
         self.closed.forget_idle(older_than_ms, keep)
 
@@ -227,10 +219,17 @@ class Chain:
                 return activation
         return None
 
-    def _taking(self, occurred_at_ms: int | None, arrived_at_ms: int) -> Activation:
+    def taking(self, occurred_at_ms: int | None, arrived_at_ms: int) -> Activation:
         """The period that takes a submission: the one it happened in, if that is known, else the one it
-        arrived in. period_closed, period_not_open.
+        arrived in. ApiError: OUTSIDE if there is none, else why it cannot be taken now.
         """
+        found = self._taking(occurred_at_ms, arrived_at_ms)
+        if self._awaits_ids(found):
+            raise ApiError("period_loading", "the ids of the period before are being taken over")
+        found.require_writable()
+        return found
+
+    def _taking(self, occurred_at_ms: int | None, arrived_at_ms: int) -> Activation:
         if occurred_at_ms is not None:
             found = self._at(occurred_at_ms)
             state = "closed" if found is None else state_of(found.record, arrived_at_ms, self.spec.grace_ms)
@@ -275,132 +274,51 @@ class Chain:
             raise ApiError("period_not_found", f"window {self.spec.window} has no period yet")
         return self.spec.previous
 
-    # Writes ---------------------------------------------------------------------------------------------
+    # Repeats --------------------------------------------------------------------------------------------
 
-    async def submit(
-        self, arrived_at_ms: int, want: int, items: Sequence[SubmissionRow]
-    ) -> list[tuple[str, Applied] | ApiError]:
-        """Submissions (as lists of `Submission`'s fields) in order; period key and result of each."""
-        results: list[Any] = [None] * len(items)
-        sent: list[tuple[Activation, Sequence[int], asyncio.Future[list[Applied]]]] = []
-        self.work += len(items)
-        # Looking for repeats in other periods and taking a place in the queue are one step: else two
-        # submissions with one id, into two periods, could each miss the other.
-        async with self._ordering:
-            groups = await self._by_period(arrived_at_ms, want, items, results)
-            for activation, indexes, inputs in groups:
-                try:
-                    if self._awaits_ids(activation):
-                        raise ApiError("period_loading", "the ids of the period before are being taken over")
-                    if activation.waiting_inputs + len(inputs) > self.limits.queue_inputs:
-                        raise ApiError("overloaded", "too many submissions wait for this period")
-                    self.hidden.ahead_of(activation, map(player_id_of, inputs))
-                    sent.append((activation, indexes, activation.enqueue(inputs, want)))
-                except ApiError as error:
-                    for index in indexes:
-                        results[index] = error
-        for activation, indexes, done in sent:
-            key = activation.record.key
-            try:
-                applied = await done
-            except ApiError as error:
-                for index in indexes:
-                    results[index] = error
-                continue
-            for index, result in zip(indexes, applied, strict=True):
-                if result.error is not None:
-                    results[index] = ApiError(
-                        "validation_failed",
-                        f"score: {result.error}",
-                        [{"loc": ["score"], "msg": result.error}],
-                    )
-                else:
-                    results[index] = (key, result)
-        return results
+    def knows_none(self, submission_ids: Collection[str]) -> bool:
+        """Whether it is certain that no period has any of these ids, own ones or handed on."""
+        return all(a.period.ids.knows_none(submission_ids) for a in self.open) and not self._unread()
 
-    async def _by_period(
-        self, arrived_at_ms: int, want: int, items: Sequence[SubmissionRow], results: list[Any]
-    ) -> Iterable[_Group]:
-        """Inputs by the period that takes them, with their indexes; `results` gets refusals and repeats."""
-        if len(self.open) == 1 and all(ms is None for ms in map(occurred_at_ms_of, items)):  # nearly always
-            try:
-                activation = self._taking(None, arrived_at_ms)
-            except ApiError as error:
-                if error.code not in OUTSIDE or all(i is None for i in map(submission_id_of, items)):
-                    results[:] = [error] * len(items)
-                    return ()
-            else:
-                return (_Group(activation, range(len(items)), made.submit_all(items, arrived_at_ms)),)
-        groups: dict[int, _Group] = {}
-        for index, item in enumerate(items):
-            player_id, _, _, _, submission_id, occurred_at_ms, _ = item
-            try:
-                try:
-                    activation = self._taking(occurred_at_ms, arrived_at_ms)
-                except ApiError as error:
-                    repeated = await self._knowing(submission_id) if error.code in OUTSIDE else None
-                    if repeated is None:
-                        raise
-                    # It was taken in time, and its answer was lost. The period may be being sealed just now.
-                    results[index] = self._repeat(repeated, submission_id, player_id, want)
-                    continue
-                if submission_id is not None and len(self.open) > 1:
-                    results[index] = await self._seen_elsewhere(activation, submission_id, player_id, want)
-                    if results[index] is not None:
-                        continue
-            except ApiError as error:
-                results[index] = error
-                continue
-            at_ms = arrived_at_ms if occurred_at_ms is None else min(occurred_at_ms, arrived_at_ms)
-            group = groups.setdefault(activation.record.serial, _Group(activation, [], []))
-            group.indexes.append(index)
-            group.inputs.append(made.submit(item, at_ms))
-        return groups.values()
-
-    async def _knowing(self, submission_id: str | None) -> Activation | None:
-        """The period that knows an id, its own or one handed on by those before: an open one, or where none
-        has begun the last one.
+    def knowing(self, submission_id: str) -> Activation | None:
+        """The period that has an id, its own one or handed on by those before: an open one, or where none
+        has begun the last one (after `load_last`). ApiError period_loading if that cannot be told now.
         """
         for activation in reversed(self.open):
-            if submission_id in activation.period.ids.by_id:
+            if submission_id in activation.period.ids:
                 return activation
-        record = self._owing() or self.spec.previous
-        if self._begun() or record is None or submission_id is None or self.closed.is_lost(record.serial):
+        for activation in self._unread():
+            raise ApiError("period_loading", f"period {activation.record.key} is loading")
+        record = self._last_closed()
+        if record is None:
             return None
-        last = await self.closed.ensure_loaded(record)
-        return last if submission_id in last.period.ids.by_id else None
+        last = self.closed.get(record.serial)
+        if last is None:
+            raise ApiError("period_loading", f"period {record.key} is loading")
+        last.require_loaded()
+        return last if submission_id in last.period.ids else None
 
-    async def known(self, submission_ids: Sequence[str]) -> list[str]:
-        """Those of the ids that are known."""
-        return [i for i in submission_ids if await self._knowing(i) is not None]
+    async def load_last(self) -> None:
+        """Load the last period if no other can know what was taken before. ApiError."""
+        record = self._last_closed()
+        if record is not None:
+            await self.closed.ensure_loaded(record)
 
-    async def _seen_elsewhere(
-        self, activation: Activation, submission_id: str, player_id: str, want: int
-    ) -> tuple[str, Applied] | None:
-        """Around a boundary: the answer to a repeat of what the chain's other open period took."""
-        for other in self.open:
-            if other is activation:
-                continue
-            if other.state in ("loading", "asleep") and self.clock.now_ms() < (
-                other.record.starts_at_ms or 0
-            ):
-                continue  # opened ahead: it has taken nothing yet
-            await other.settle()
-            if other.state in ("loading", "asleep") or self._awaits_ids(other):
-                raise ApiError("period_loading", f"period {other.record.key} is loading")
-            known = submission_id in other.period.ids.by_id
-            if known and submission_id not in activation.period.ids.by_id:
-                return self._repeat(other, submission_id, player_id, want)
-        return None
+    def _last_closed(self) -> PeriodRecord | None:
+        """The closed period whose ids no open one has: none has begun since."""
+        record = self._owing() or self.spec.previous
+        if self._begun() or record is None or self.closed.is_lost(record.serial):
+            return None
+        return record
 
-    @staticmethod
-    def _repeat(activation: Activation, submission_id: str, player_id: str, want: int) -> tuple[str, Applied]:
-        """The answer to a repeat of what a period knows."""
-        period = activation.period
-        entry = period.entry(player_id)
-        rank = period.rank(player_id) if want != NO_RANK else None
-        seq = period.ids.by_id[submission_id]
-        return activation.record.key, Applied(False, entry, entry, rank, rank, seq, True, None)
+    def _unread(self) -> list[Activation]:
+        """Open periods that may have taken something, and whose ids are not in memory."""
+        now_ms = self.clock.now_ms()
+        return [
+            a
+            for a in self.open
+            if a.state in ("loading", "asleep") and now_ms >= (a.record.starts_at_ms or 0)
+        ]
 
     # Ends -----------------------------------------------------------------------------------------------
 
@@ -414,10 +332,11 @@ class Chain:
         await self._inherit(activation)
         await self.hidden.follow(activation)  # who is hidden is in no final standings
         following = self._after(serial)
-        if following is not None and (activation.period.ids.by_id or activation.waiting_inputs):
+        await activation.settle()
+        if following is not None and len(activation.period.ids):
             (await self.open.ensure_awake(following.record.serial)).require_writable()
         await activation.drain("seal")
-        if following is not None and activation.period.ids.by_id:
+        if following is not None and len(activation.period.ids):
             await (await self.open.ensure_awake(following.record.serial)).inherit_ids(activation)
         await activation.seal()
         if activation.state != "sealed":
@@ -431,7 +350,7 @@ class Chain:
 
     def _sealed_record(self, activation: Activation) -> PeriodRecord:
         period = activation.period
-        owed = bool(period.ids.by_id) and self._after(activation.record.serial) is None
+        owed = len(period.ids) > 0 and self._after(activation.record.serial) is None
         return activation.record._replace(
             sealed=True,
             entries=period.total,

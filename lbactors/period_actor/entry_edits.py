@@ -33,9 +33,9 @@ async def change_entry(chain: Chain, edit: str, player_id: str, fields: Sequence
     found.require_writable()
     if edit != "restore" and found.period.entry(player_id) is None:
         raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
-    chain.hidden.ahead_of(found, [player_id])  # what is restored may be hidden by now
+    hiding = chain.hidden.ahead_of(found, [player_id])  # what is restored may be hidden by now
     edited = EDITS[edit](player_id, *fields, at_ms=chain.clock.now_ms())
-    (result,) = await found.submit([edited], FULL)
+    *_, result = await found.submit([*hiding, edited], FULL)
     if result.error == "entry_exists":
         raise ApiError("entry_exists", f"player '{player_id}' has an entry")
     if not result.applied:

@@ -12,13 +12,13 @@ follows an older one is behind.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 
 from lbactors.clock import Clock
 from lbactors.core.inputs import Input, hide, show
-from lbactors.core.period import NO_RANK, Applied
-from lbactors.period_actor.activation import APPEND_INPUTS, Activation
+from lbactors.core.period import NO_RANK
+from lbactors.period_actor.activation import Activation
+from lbactors.period_actor.journaling import APPEND_INPUTS
 
 
 class HiddenPlayers:
@@ -73,21 +73,16 @@ class HiddenPlayers:
                 await activation.submit(inputs[start : start + APPEND_INPUTS], NO_RANK)
             activation.follows = generation
 
-    def ahead_of(self, activation: Activation, player_ids: Iterable[str]) -> None:
-        """Before submissions of these players are enqueued: hide those whose first they may be. ApiError."""
+    def ahead_of(self, activation: Activation, player_ids: Iterable[str]) -> list[Input]:
+        """What is to be journaled before submissions of these players: those whose first they may be are
+        hidden.
+        """
         if not self.until:
-            return
+            return []
         hidden = activation.period.hidden
         new = {p for p in player_ids if p in self.until and p not in hidden}
-        if new:
-            self.expire()
-            now_ms = self._clock.now_ms()
-            hiding = [hide(p, self.until[p], now_ms) for p in sorted(new) if p in self.until]
-            if hiding:
-                activation.enqueue(hiding, NO_RANK).add_done_callback(_retrieved)
-
-
-def _retrieved(done: asyncio.Future[list[Applied]]) -> None:
-    """The submissions that follow tell of the failure."""
-    if not done.cancelled():
-        done.exception()
+        if not new:
+            return []
+        self.expire()
+        now_ms = self._clock.now_ms()
+        return [hide(p, self.until[p], now_ms) for p in sorted(new) if p in self.until]

@@ -154,10 +154,8 @@ class OpenPeriods:
                 break
         raise ApiError("period_loading", "the period is being loaded")
 
-    async def sleep_idle(self, older_than_ms: int, ordering: asyncio.Lock) -> None:
-        """Put to sleep those that nobody used since then. `ordering`: held by whoever chooses a period and
-        then submits to it.
-        """
+    async def sleep_idle(self, older_than_ms: int) -> None:
+        """Put to sleep those that nobody used since then."""
         for activation in list(self._all):
             if activation.state != "serving" or activation.last_used_ms >= older_than_ms:
                 continue
@@ -166,13 +164,9 @@ class OpenPeriods:
             except StoreError as error:
                 log.warning("snapshot failed", period=activation.period_id, error=str(error))
                 continue
-            async with ordering:
-                if (
-                    activation in self._all
-                    and activation.is_at_rest
-                    and activation.last_used_ms < older_than_ms
-                ):
-                    self._put_to_sleep(activation)
+            idle = activation.is_at_rest and activation.last_used_ms < older_than_ms
+            if idle and activation in self._all:
+                self._put_to_sleep(activation)
 
     def _put_to_sleep(self, activation: Activation) -> None:
         serial = activation.record.serial

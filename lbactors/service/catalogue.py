@@ -1,4 +1,4 @@
-"""The gateway's copy of the catalogue: tenants, keys, leaderboards, and where each chain of periods lives.
+"""The gateway's copy of the catalogue: tenants, keys, leaderboards, and where each of these lives.
 
 It follows the supervisor by a versioned long poll. While the supervisor is away the copy stays in use, so
 scores and reads of open periods go on; it is renewed as soon as the supervisor is back.
@@ -98,15 +98,15 @@ class Catalogue:
         boards = self._boards.get(tenant_id, {})
         return [boards[i] for i in sorted(boards)]
 
-    def home(self, chain_id: str) -> str | None:
-        """Name of the period actor that hosts a chain."""
-        return self._homes.get(chain_id)
+    def home(self, board_id: str) -> str | None:
+        """Name of the period actor that hosts a leaderboard (`ids.board_uid`)."""
+        return self._homes.get(board_id)
 
-    async def home_changed(self, chain_id: str, name: str, within_s: float) -> None:
-        """Wait until a chain has another home than this one, or for so long."""
+    async def home_changed(self, board_id: str, name: str, within_s: float) -> None:
+        """Wait until a leaderboard has another home than this one, or for so long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s), self._moved:
-                await self._moved.wait_for(lambda: self._homes.get(chain_id) != name)
+                await self._moved.wait_for(lambda: self._homes.get(board_id) != name)
 
     # Keeping up -----------------------------------------------------------------------------------------
 
@@ -201,4 +201,4 @@ class Catalogue:
         for tenant_id, boards in self._boards.items():
             for leaderboard_id, board in boards.items():
                 assert (board.tenant_id, board.leaderboard_id) == (tenant_id, leaderboard_id)
-        assert all(self._homes.values()), "a chain has a home without a name"
+        assert all(self._homes.values()), "a leaderboard has a home without a name"

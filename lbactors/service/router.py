@@ -1,9 +1,9 @@
-"""The way from a gateway to the actor that has a chain, whatever it does meanwhile.
+"""The way from a gateway to the actor that has a leaderboard, whatever it does meanwhile.
 
-Reads and writes go to the chain's home (`lbactors.service.catalogue`) through batching channels over
-`RpcClient`s. A chain that sleeps is woken, a dormant one gets a home, one that moves or is about to be hosted
-is waited for: in all these cases nothing was taken, so what was asked is sent again, for a few seconds at
-most. Every method raises `ApiError` for whatever the caller is to be told.
+Reads and writes go to its home (`lbactors.service.catalogue`) through batching channels over `RpcClient`s.
+One that sleeps is woken, a dormant one gets a home, one that moves or is about to be hosted is waited for: in
+all these cases nothing was taken, so what was asked is sent again, for a few seconds at most. Every method
+raises `ApiError` for whatever the caller is to be told.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError
-from lbactors.core.ids import window_of_chain
+from lbactors.core.ids import board_of_chain
 from lbactors.core.model import Reading
 from lbactors.core.packing import pack
 from lbactors.service.catalogue import Catalogue
@@ -80,7 +80,7 @@ class Router:
         self._reads: dict[str, Channel] = {}
         self._clients: dict[str, RpcClient] = {}
         self._placing: SingleFlight[None] = SingleFlight()  # by actor
-        self._waking: SingleFlight[bool] = SingleFlight()  # by chain
+        self._waking: SingleFlight[bool] = SingleFlight()  # by leaderboard
         self._reports: dict[str, asyncio.Task[None]] = {}
 
     def close(self) -> None:
@@ -166,32 +166,31 @@ class Router:
         raise ApiError("period_loading", "the period is being loaded")
 
     async def write(self, op: WriteOp, weight: int) -> Any:
-        """Send an operation to its chain's home. One that sleeps is woken, one that moves is waited for:
-        nothing was taken then, so the operation is sent again. ApiError.
+        """Send an operation to its leaderboard's home. One that sleeps is woken, one that moves is waited
+        for: nothing was taken then, so the operation is sent again. ApiError.
         """
-        chain_id = op.chain_id
         deadline_s = time.monotonic() + FOUND_WITHIN_S
         while True:
-            name = await self._live_home(chain_id)
+            name = await self._live_home(op.board_id)
             if name is None:
-                raise ApiError("period_not_open", f"window '{window_of_chain(chain_id)}' has no period yet")
+                raise ApiError("period_not_open", "the leaderboard has no period yet")
             reply = await self._channel(name, "write").send(op, weight)
             if reply.status not in (NOT_HERE, ASLEEP) or time.monotonic() >= deadline_s:
                 return self._value(reply, name)
             if reply.status == ASLEEP:
-                await self._wake(chain_id, name)
+                await self._wake(op.board_id, name)
             else:
-                await self._look_again(chain_id, name)
+                await self._look_again(op.board_id, name)
 
-    async def _live_home(self, chain_id: str) -> str | None:
-        """The actor that has a chain. One that does not run, since nobody used its chains for long, makes the
-        supervisor give them another. ApiError period_loading.
+    async def _live_home(self, board_id: str) -> str | None:
+        """The actor that has a leaderboard. One that does not run, since nobody used it for long, makes the
+        supervisor give it another. ApiError period_loading.
         """
         deadline_s = time.monotonic() + FOUND_WITHIN_S
-        name = self._catalogue.home(chain_id)
+        name = self._catalogue.home(board_id)
         while name is not None and name in self._catalogue.dormant:
             await self._placing.of(name, partial(self._place, name))
-            dormant, name = name, self._catalogue.home(chain_id)
+            dormant, name = name, self._catalogue.home(board_id)
             if name == dormant or time.monotonic() >= deadline_s:  # else that one ended meanwhile, too
                 raise ApiError("period_loading", "the period has no home yet")
         return name
@@ -208,31 +207,32 @@ class Router:
             raise ApiError("period_loading", "the period has no home yet") from error
         await self._catalogue.wait_for(CatalogueVersion(*msgpack.unpackb(reply)))
 
-    async def _wake(self, chain_id: str, name: str) -> None:
-        """Have a chain's open periods loaded; callers at the same time share one call. ApiError."""
+    async def _wake(self, board_id: str, name: str) -> None:
+        """Have a leaderboard's open periods loaded; callers at the same time share one call. ApiError."""
 
         async def ask() -> bool:
             async with asyncio.timeout(LOAD_TIMEOUT_S):
-                packed = await self._client(name).call("wake", pack(chain_id))
+                packed = await self._client(name).call("wake", pack(board_id))
             reply = Reply.from_wire(msgpack.unpackb(packed))
             return reply.status == NOT_HERE or bool(reply.value)
 
         try:
-            awake = await self._waking.of(chain_id, ask)
+            awake = await self._waking.of(board_id, ask)
         except LOST as error:
             self._report(name, error)
             raise lost_read(error) from error  # nothing was taken
         if not awake:
             raise ApiError("period_loading", "the period is being loaded")
 
-    async def _look_again(self, chain_id: str, name: str) -> None:
-        """Wait a moment for a chain that was not where it should be: for its new home, or to be hosted."""
+    async def _look_again(self, board_id: str, name: str) -> None:
+        """Wait a moment for what was not where it should be: for its new home, or to be hosted."""
         self._report(name, None)
-        await self._catalogue.home_changed(chain_id, name, MOVED_LOOK_S)
+        await self._catalogue.home_changed(board_id, name, MOVED_LOOK_S)
 
     async def read(self, chain_id: str, ref: str, query: Query) -> Reading:
         """A read's answer, which must not be changed: equal reads that wait share it. ApiError."""
-        name = await self._live_home(chain_id)
+        board_id = board_of_chain(chain_id)
+        name = await self._live_home(board_id)
         op = ReadOp.of(chain_id, ref, query)
         key = object() if isinstance(query, Lookup) else op
 
@@ -253,8 +253,8 @@ class Router:
                 return cast("Reading", found)
             if time.monotonic() >= deadline_s:
                 break
-            await self._look_again(chain_id, name)
-            name = await self._live_home(chain_id)
+            await self._look_again(board_id, name)
+            name = await self._live_home(board_id)
         raise ApiError("period_loading", "the period is being loaded")
 
     async def _load(self, name: str, op: ReadOp) -> Reply:

@@ -101,10 +101,10 @@ class Service:
     # Scores ---------------------------------------------------------------------------------------------
 
     async def submit(
-        self, board: Board, submissions: list[Submission], at_ms: int, results: str
+        self, board: Board, submissions: list[Submission], at_ms: int, results: str, tag: int = 0
     ) -> list[list[Outcome] | ApiError]:
         """Journal and apply submissions, see `Submitter.submit`."""
-        return await self._submitter.submit(board, submissions, at_ms, results)
+        return await self._submitter.submit(board, submissions, at_ms, results, tag)
 
     async def change_entry(
         self,
@@ -127,12 +127,11 @@ class Service:
     # Reads: `period` is current | previous | a key; `window` a name of model.WINDOWS -----------------------
 
     async def _read(self, board: Board, window: str, period: str, query: Query) -> Reading:
-        chain_id = board.chain_id(window)
-        if self.catalogue.home(chain_id) is None:
+        if self.catalogue.home(board.board_uid) is None:
             raise ApiError(
                 "period_not_found", f"leaderboard '{board.leaderboard_id}' has no period in window '{window}'"
             )
-        return await self._router.read(chain_id, period, query)
+        return await self._router.read(board.chain_id(window), period, query)
 
     async def page(
         self,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from zlib import crc32
 
-from lbactors.core import lifecycle, placement, schedule
+from lbactors.core import lifecycle, schedule
 from lbactors.core.definition import Rules
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.timeframe import Span, next_span
@@ -14,16 +14,19 @@ from lbactors.wire.chain_spec import ChainSpec
 
 
 class ChainState:
-    """A chain as the supervisor knows it. `records`: all that are kept, by serial."""
+    """A chain as the supervisor knows it. `records`: all that are kept, by serial. homes: of all
+    leaderboards, by `ids.board_uid`: a leaderboard is placed whole.
+    """
 
-    def __init__(self, board: Board, window: str) -> None:
+    def __init__(self, board: Board, window: str, homes: Mapping[str, str]) -> None:
         self.board = board
+        self.board_id = board.board_uid
         self.window = window
         self.chain_id = board.chain_id(window)
+        self._homes = homes
         self.records: list[PeriodRecord] = []
         self.next_serial = 1
         self.version = 0
-        self.home = ""
         self.due_ms: int | None = None
         self.lock = asyncio.Lock()
         self.floors: dict[int, int] = {}  # serial -> a seq that the actor said the period had reached
@@ -32,6 +35,11 @@ class ChainState:
         self.rate_per_s = 0.0  # submissions and reads of late
         self.entries = 0  # of its open periods that are awake
         self.work = 0  # how many the actor counted in all, at the last look
+
+    @property
+    def home(self) -> str:
+        """Name of the actor that has the leaderboard; empty while it has none."""
+        return self._homes.get(self.board_id, "")
 
     def saw(self, serial: int, seq: int) -> None:
         """The actor told how far a period is."""
@@ -92,10 +100,10 @@ class ChainState:
         assert all(seq > 0 for seq in self.floors.values()), self.floors
         assert self.home or not self.records, f"{self.chain_id} has periods and no home"
 
-    def load(self) -> placement.ChainLoad:
-        """What placement needs to know to find it a home."""
-        dedicated = self.board.definition.placement == "dedicated" and self.wanted
-        return placement.ChainLoad(self.chain_id, self.rate_per_s, dedicated)
+    @property
+    def is_dedicated(self) -> bool:
+        """Whether the leaderboard is to have an actor of its own."""
+        return self.board.definition.placement == "dedicated" and self.wanted
 
     def spec(self) -> ChainSpec:
         definition = self.board.definition
@@ -124,5 +132,5 @@ class ChainState:
 
 def chains_of(chains: Mapping[str, ChainState], board: Board) -> list[ChainState]:
     """All chains of a leaderboard, those of windows taken away included."""
-    prefix = f"{board.tenant_id}/{board.leaderboard_id}~{board.uid}/"
+    prefix = f"{board.board_uid}/"
     return [c for i, c in chains.items() if i.startswith(prefix)]

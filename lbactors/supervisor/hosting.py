@@ -1,4 +1,5 @@
-"""Where chains live: the period actors, what each of them should host, and what it does host.
+"""Where leaderboards live, with all their chains: the period actors, what each of them should host, and what
+it does host.
 
 Part of the supervisor. Every step can be repeated: an actor that is away hears what it should host when it
 is back, and one that was asked twice does it once (a spec has a version). A ping tells who an actor is now,
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgpack
@@ -107,31 +108,43 @@ class Hosting:
             c.home in self.dormant
             or (c.home in self.actors and self.actors[c.home].hosted.get(c.chain_id, -1) >= c.version)
             for c in self.state.chains.values()
-            if c.records
+            if c.home
         )
 
-    def settle(self, chain: ChainState) -> Change:
-        """Choose a home for a chain; the change that makes it known."""
-        name = placement.place(self.chain_loads(), self.budget()) or self.new_name()
-        self.actor(name).chains.add(chain.chain_id)
-        chain.home = name
+    def settle(self, chains: Sequence[ChainState]) -> list[Change]:
+        """Have a leaderboard's chains live in its home, which is chosen once any of them has periods; the
+        change that makes that known.
+        """
+        if not chains[0].home and not any(chain.records for chain in chains):
+            return []
+        changes = []
+        if not chains[0].home:
+            name = placement.place(self.board_loads(), self.budget()) or self.new_name()
+            self.actor(name)
+            changes.append(self.state.set_home(chains[0].board_id, name))
+        home = chains[0].home
+        place = self.actors[home].chains if home in self.actors else self.dormant.setdefault(home, set())
+        place.update(chain.chain_id for chain in chains)
         self.start_spares()
-        return Change("homes", chain.chain_id, name.encode())
+        return changes
 
     def new_name(self) -> str:
         """One that no actor had before: a process that ends keeps its name for a while."""
         self._number += 1
         return f"{PREFIX}{self._number}"
 
-    def chain_loads(self) -> dict[str, list[placement.ChainLoad]]:
-        """Who lives in which actor that runs, with its load."""
-        known = self.state.chains
+    def board_loads(self) -> dict[str, list[placement.BoardLoad]]:
+        """Which leaderboards live in which actor that runs, with their load."""
+        return {name: self._loads(actor.chains) for name, actor in self.actors.items()}
 
-        def load(chain_id: str) -> placement.ChainLoad:
-            chain = known.get(chain_id)  # one that is just being made is not there yet, and has its place
-            return chain.load() if chain is not None else placement.ChainLoad(chain_id, 0.0, False)
-
-        return {name: [load(c) for c in actor.chains] for name, actor in self.actors.items()}
+    def _loads(self, chain_ids: Iterable[str]) -> list[placement.BoardLoad]:
+        loads: dict[str, placement.BoardLoad] = {}
+        for chain in filter(None, map(self.state.chains.get, chain_ids)):
+            before = loads.get(chain.board_id, placement.BoardLoad(chain.board_id, 0.0, False))
+            rate_per_s = before.rate_per_s + chain.rate_per_s
+            dedicated = before.dedicated or chain.is_dedicated
+            loads[chain.board_id] = placement.BoardLoad(chain.board_id, rate_per_s, dedicated)
+        return list(loads.values())
 
     def actor(self, name: str) -> ActorState:
         actor = self.actors.get(name)
@@ -170,17 +183,16 @@ class Hosting:
                 return
             chains = [self.state.chains[c] for c in sorted(chain_ids) if c in self.state.chains]
             # Among those that run, if any does: a process start takes a second or two, and somebody waits.
-            up = {n: t for n, t in self.chain_loads().items() if self.actors[n].incarnation}
-            to = placement.place(up, len(up)) if up else placement.place(self.chain_loads(), self.budget())
+            up = {n: t for n, t in self.board_loads().items() if self.actors[n].incarnation}
+            to = placement.place(up, len(up)) if up else placement.place(self.board_loads(), self.budget())
             to = to or self.new_name()
             self.actor(to).chains.update(c.chain_id for c in chains)  # may fail: then they stay dormant
             del self.dormant[name]
-            for chain in chains:
-                chain.home = to
+            board_ids = dict.fromkeys(c.board_id for c in chains)
             log.info("dormant chains have a home again", chains=len(chains), home=name, to=to)
-            await self.state.commit([Change("homes", c.chain_id, to.encode()) for c in chains])
+            await self.state.commit([self.state.set_home(board_id, to) for board_id in board_ids])
         self.start_spares()
-        await self.host([c for c in chains if c.records], wait=False)
+        await self.host(chains, wait=False)
 
     async def call(self, actor: ActorState, method: str, request: Any) -> Any:
         """Call a period actor; its unpacked answer. Unanswered, which is period_loading, if it is away."""
@@ -303,9 +315,7 @@ class Hosting:
                 await self.tell_who_is_hidden(actor)
             except ApiError:
                 return
-            wanted = [
-                c for c in (self.state.chains.get(i) for i in actor.chains) if c is not None and c.records
-            ]
+            wanted = [c for c in (self.state.chains.get(i) for i in actor.chains) if c is not None]
             if ping.hosted == HostedDigest.of((c.chain_id, c.version) for c in wanted):
                 actor.hosted = {c.chain_id: c.version for c in wanted}
                 return
@@ -366,7 +376,7 @@ class Hosting:
                     "placed": len(chains),
                     "awake": sum(c.awake for c in chains) if actor is not None else 0,
                     "rate_per_s": round(sum(c.rate_per_s for c in chains), 1),
-                    "reserved": placement.is_reserved([c.load() for c in chains]),
+                    "reserved": placement.is_reserved(self._loads(self.chains_of(name))),
                     "chains": {c.chain_id: awake.get(c.chain_id, ChainPing(c.version)) for c in chains}
                     if with_chains
                     else {},

@@ -63,12 +63,12 @@ class Purging:
             doc_id = f"{board.tenant_id}/{board.leaderboard_id}"
             del self.state.boards[doc_id]
             changes.append(Change("leaderboards", doc_id, None))
+            changes.append(self.state.forget_home(board.board_uid))
             for chain in chains_of(self.state.chains, board):
                 chain_id = chain.chain_id
                 self._purged[chain_id] = self.state.chains.pop(chain_id)
                 mark = Mark(chain.records[0].serial if chain.records else 1, chain.next_serial)
                 changes.append(Change(COLLECTION, chain_id, pack(list(mark))))
-                changes.append(Change("homes", chain_id, None))
                 changes += [Change("periods", f"{chain_id}/{r.key}", None) for r in chain.records]
                 changes += purge_changes([chain_id])
         return changes
@@ -133,7 +133,7 @@ class Purging:
             await self._drop(chain_id, mark)
             late = await self.state.store.scan("periods", prefix=f"{chain_id}/")
             changes = [Change("periods", doc_id, None) for doc_id, _ in late]
-            changes += [Change("homes", chain_id, None), *purge_changes([chain_id])]
+            changes += purge_changes([chain_id])
             await self.state.commit([*changes, Change(COLLECTION, chain_id, None)])
             self._purged.pop(chain_id, None)
             self.reward_retention.look()

@@ -10,6 +10,7 @@ periods before anyone asks.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import msgpack
@@ -91,57 +92,65 @@ class Rebalancer:
 
     async def rebalance(self) -> None:
         """Make the most urgent change of homes that the planner sees. ApiError."""
-        move = placement.next_move(self.hosting.chain_loads(), self.hosting.budget())
+        move = placement.next_move(self.hosting.board_loads(), self.hosting.budget())
         if move is None:
             return
-        chains = [self.state.chains[c] for c in move.chain_ids if c in self.state.chains]
-        if not chains:
-            return
         to = move.to if move.to is not None else self.hosting.new_name()
-        log.info("chains move", chains=len(chains), first=chains[0].chain_id, home=move.home, to=to)
+        board_ids = move.board_ids
+        log.info("leaderboards move", boards=len(board_ids), first=board_ids[0], home=move.home, to=to)
         try:
             # It runs, and has its store, before anything moves there.
             await self.hosting.actor(to).ref.call("endpoint", timeout_s=CALL_TIMEOUT_S)
         except (ActorGone, TimeoutError) as error:
-            log.warning("chains do not move yet", to=to, error=str(error))
+            log.warning("leaderboards do not move yet", to=to, error=str(error))
             return
         source = self.hosting.actors[move.home]
         source.is_emptied = True
         try:
-            for start in range(0, len(chains), MOVES_AT_ONCE):
-                some = chains[start : start + MOVES_AT_ONCE]
-                await asyncio.gather(*(self._move(c, move.home, to) for c in some))
+            for start in range(0, len(board_ids), MOVES_AT_ONCE):
+                some = board_ids[start : start + MOVES_AT_ONCE]
+                await asyncio.gather(*(self._move(board_id, move.home, to) for board_id in some))
         finally:
             source.is_emptied = False
         self.hosting.start_spares()
 
-    async def _move(self, chain: ChainState, home: str, to: str) -> None:
+    async def _move(self, board_id: str, home: str, to: str) -> None:
         """Drain, save and let go; then persist and publish the new home; then serve there. ApiError.
 
-        Meanwhile gateways are told that the chain is not there, and wait for its new home. Whatever dies in
-        between: the home that the store knows is where it will be loaded again.
+        Meanwhile gateways are told that the leaderboard is not there, and wait for its new home. Whatever
+        dies in between: the home that the store knows is where it will be loaded again.
         """
-        async with chain.lock:
+        chains = self._of(board_id)
+        async with contextlib.AsyncExitStack() as locked:
+            for chain in chains:
+                await locked.enter_async_context(chain.lock)
             source, target = self.hosting.actors.get(home), self.hosting.actors.get(to)
-            if chain.home != home or not self.state.knows(chain):
+            if not chains or chains != self._of(board_id) or chains[0].home != home:
                 return
             if source is None or target is None:
                 return
-            source.chains.discard(chain.chain_id)  # so that the next ping does not have it hosted again
-            awake = chain.awake
+            chain_ids = [chain.chain_id for chain in chains]
+            source.chains.difference_update(chain_ids)  # so that no ping has them hosted there again
+            awake = [chain.awake for chain in chains]
             try:
-                await self.hosting.call(source, "release", Release([chain.chain_id], save=True))
+                await self.hosting.call(source, "release", Release(chain_ids, save=True))
             except ApiError:
-                if self.state.knows(chain):
-                    source.chains.add(chain.chain_id)  # it is away: it will be loaded there, when it is back
+                # It is away: they will be loaded there, when it is back.
+                source.chains.update(chain.chain_id for chain in chains if self.state.knows(chain))
                 raise
-            source.hosted.pop(chain.chain_id, None)
-            if not self.state.knows(chain):
+            for chain_id in chain_ids:
+                source.hosted.pop(chain_id, None)
+            if chains != self._of(board_id):
                 return  # purged meanwhile
-            chain.home, chain.awake = to, awake
-            target.chains.add(chain.chain_id)
-            await self.state.commit([Change("homes", chain.chain_id, to.encode())])
-            await self.hosting.host([chain], wait=False)
+            for chain, was_awake in zip(chains, awake, strict=True):
+                chain.awake = was_awake
+            target.chains.update(chain_ids)
+            await self.state.commit([self.state.set_home(board_id, to)])
+            await self.hosting.host(chains, wait=False)
+
+    def _of(self, board_id: str) -> list[ChainState]:
+        """A leaderboard's chains, in the order in which all lock them."""
+        return [chain for chain in self.state.chains.values() if chain.board_id == board_id]
 
     # Going dormant --------------------------------------------------------------------------------------
 

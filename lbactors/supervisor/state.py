@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import os
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -53,6 +53,7 @@ class SupervisorState:
         self.documents: dict[str, dict[str, bytes]] = {name: {} for name in PUBLISHED}
         self.boards: dict[str, Board] = {}
         self.chains: dict[str, ChainState] = {}
+        self._homes: dict[str, str] = {}  # board_uid -> name of the actor that has it
         self.is_over = False
         self.went_back = False  # it is over because the store knew of a lower epoch alone
         self._listeners: list[Listener] = []
@@ -79,19 +80,44 @@ class SupervisorState:
                 continue
             chain = self.chains.get(chain_id)
             if chain is None:
-                chain = self.chains[chain_id] = ChainState(board, window_of_chain(chain_id))
+                chain = self.new_chain(board, window_of_chain(chain_id))
             chain.records.append(restored(msgpack.unpackb(body)))
         for board in self.boards.values():
             for window in board.windows:
                 if board.chain_id(window) not in self.chains:
-                    self.chains[board.chain_id(window)] = ChainState(board, window)
+                    self.new_chain(board, window)
+        for board_id, body in homes_by_board(self.documents["homes"]).items():
+            self._homes[board_id] = body.decode()
         for chain in self.chains.values():
             chain.records.sort(key=lambda r: r.serial)
             chain.next_serial = chain.records[-1].serial + 1 if chain.records else 1
             chain.version = self.epoch << 20  # above whatever an earlier supervisor sent
-            home = self.documents["homes"].get(chain.chain_id)
-            chain.home = home.decode() if home is not None else ""
             self.schedule(chain, 0)
+
+    async def place_whole(self) -> None:
+        """Stores written before leaderboards were placed whole have a home for each chain. ApiError."""
+        homes = self.documents["homes"]
+        whole = homes_by_board(homes)
+        changes = [Change("homes", name, None) for name in homes if name not in whole]
+        changes += [Change("homes", name, body) for name, body in whole.items() if homes.get(name) != body]
+        if changes:
+            log.info("leaderboards are placed whole", homes=len(whole))
+            await self.commit(changes)
+
+    def new_chain(self, board: Board, window: str) -> ChainState:
+        """A chain that there was not."""
+        chain = self.chains[board.chain_id(window)] = ChainState(board, window, self._homes)
+        return chain
+
+    def set_home(self, board_id: str, name: str) -> Change:
+        """Give a leaderboard a home; the change that makes it known."""
+        self._homes[board_id] = name
+        return Change("homes", board_id, name.encode())
+
+    def forget_home(self, board_id: str) -> Change:
+        """A leaderboard is no more."""
+        self._homes.pop(board_id, None)
+        return Change("homes", board_id, None)
 
     # Looking up -----------------------------------------------------------------------------------------
 
@@ -214,3 +240,13 @@ class SupervisorState:
             if chain is not None and chain.due_ms == due_ms:
                 return chain
         return None
+
+
+def homes_by_board(homes: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The home of each leaderboard, from documents by `ids.board_uid`, or (before leaderboards were placed
+    whole) by chain: then that of the main window.
+    """
+    found = {name: body for name, body in homes.items() if name.count("/") == 1}
+    for chain_id in sorted(homes.keys() - found.keys(), key=lambda i: (window_of_chain(i) != "main", i)):
+        found.setdefault(board_of_chain(chain_id), homes[chain_id])
+    return found

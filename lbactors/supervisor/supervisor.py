@@ -22,7 +22,7 @@ import structlog
 from lbactors.actor_settings import ActorSettings
 from lbactors.core.errors import ApiError
 from lbactors.supervisor.audit import Audit
-from lbactors.supervisor.chain_state import ChainState
+from lbactors.supervisor.chain_state import ChainState, chains_of
 from lbactors.supervisor.events.deliverer import Deliverer
 from lbactors.supervisor.events.outbox import Outbox
 from lbactors.supervisor.events.plugin_listeners import PluginListeners
@@ -86,6 +86,7 @@ class Supervisor:
 
     async def begin(self) -> None:
         """Once all is loaded: begin to reconcile. StoreError, ApiError: then it is of no use."""
+        await self.state.place_whole()
         await self.rebalancer.restore()
         self.deliverer.start()
         for work in (
@@ -148,11 +149,13 @@ class Supervisor:
             changes = [self.state.record_change(chain, r) for r in plan.add]
             if plan.add:
                 self.state.take_records(chain, plan.add)
+            hosted = [chain]
             if chain.records and not chain.home:
-                changes.append(self.hosting.settle(chain))
+                hosted = chains_of(self.state.chains, chain.board)
+                changes += self.hosting.settle(hosted)
             if changes:
                 await self.state.commit(changes)
-                await self.hosting.host([chain], wait=False)
+                await self.hosting.host(hosted, wait=False)
             if plan.steps and not await self.lifecycle.carry_out(chain, plan.steps):
                 self.state.schedule(chain, self.state.clock.now_ms())
                 return

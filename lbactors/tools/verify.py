@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
-from lbactors.core.ids import board_of_chain, board_uid, chain_of, in_chain, window_of_chain
+from lbactors.core.ids import board_of_chain, board_uid, chain_of, in_chain
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.period import Period
 from lbactors.documents.entities import COLLECTIONS
@@ -149,6 +149,10 @@ class Verification:
         elif collection == "homes":
             self._homes.append(doc_id)
 
+    def _home_is_known(self, name: str) -> bool:
+        """Homes are of leaderboards; of chains, in stores written before those were placed whole."""
+        return name in self._boards or board_of_chain(name) in self._boards
+
     def _board_of(self, chain_id: str) -> Board | None:
         return self._boards.get(board_of_chain(chain_id))
 
@@ -165,13 +169,10 @@ class Verification:
                 if one.serial == other.serial:
                     text = f"periods {one.key} and {other.key} claim the same journal (serial {one.serial})"
                     self._find(ERROR, "document", f"documents periods {chain_id}", text)
-        for chain_id in self._homes:
-            board = self._board_of(chain_id)
-            wanted = board is not None and window_of_chain(chain_id) in board.windows
-            if complete and not wanted and chain_id not in self._chains and "periods" not in self._unread:
-                self._find(
-                    CAUTION, "leftover", f"document homes {chain_id}", "left over: there is no such chain"
-                )
+        for name in self._homes:
+            if complete and not self._home_is_known(name):
+                text = "left over: there is no such leaderboard"
+                self._find(CAUTION, "leftover", f"document homes {name}", text)
 
     # Periods --------------------------------------------------------------------------------------------
 

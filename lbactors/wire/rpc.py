@@ -34,9 +34,9 @@ from lbactors.core.packing import pack
 from lbactors.wire.actors import ActorGone
 from lbactors.wire.single_flight import SingleFlight
 
-VERSION = 2
-OLDEST = VERSION - 1  # that is still served
-BARE = 1  # the version whose hello is the secret alone
+VERSION = 3
+OLDEST = 3  # that is still served; 2 wrote to each window of a leaderboard by itself
+BARE = 1  # the version whose hello is the secret alone; it is known to be refused
 HEAD = struct.Struct(">IIB")
 HEAD_BYTES = HEAD.size
 FRAME_BYTES = 256 * 1024 * 1024  # a longer frame is no frame
@@ -62,7 +62,7 @@ class VersionRefused(Exception):
     def __init__(self, gateway: int, served: Served) -> None:
         super().__init__(
             f"this gateway speaks version {gateway} of the protocol, and the period actor serves "
-            f"versions {served.oldest} to {served.newest}: servers are upgraded one version at a time"
+            f"versions {served.oldest} to {served.newest}: start both again with one version"
         )
 
 
@@ -80,7 +80,7 @@ class Hello(NamedTuple):
     secret: bytes
 
     def to_wire(self) -> bytes:
-        return self.secret if self.version == BARE else pack(self)
+        return pack(self)
 
     @classmethod
     def from_wire(cls, body: bytes, secret: bytes) -> Hello | None:
@@ -225,7 +225,6 @@ class _ClientConnection(_Frames):
         self.hello = hello
         self.waiting: dict[int, asyncio.Future[bytes]] = {}
         self.lost = False
-        self.heard = False  # anything at all from the other side
         self.served: Served | None = None  # what was said where this version is refused
         self._refused_at_s = 0.0
 
@@ -239,7 +238,6 @@ class _ClientConnection(_Frames):
         cast("asyncio.Transport", transport).write(frame(0, HELLO, self.hello.to_wire()))
 
     def frame_received(self, number: int, kind: int, body: bytes) -> None:
-        self.heard = True
         if kind == REFUSED:
             self.served, self._refused_at_s = Served(*msgpack.unpackb(body)), time.monotonic()
             log.error("refused by a period actor", version=self.hello.version, **self.served._asdict())
@@ -313,12 +311,6 @@ class RpcClient:
     async def _connect(self) -> _ClientConnection:
         at = Endpoint(*msgpack.unpackb(await self._endpoint()))
         hello = Hello(self._version, at.secret)
-        last = self._connection
-        if last is not None and at.incarnation == self._incarnation:
-            if last.heard:
-                hello = last.hello
-            elif OLDEST <= BARE:
-                hello = hello._replace(version=BARE)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, connection = await asyncio.get_running_loop().create_connection(

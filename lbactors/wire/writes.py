@@ -1,7 +1,7 @@
-"""Submissions on their way to a period actor, and what became of them.
+"""Scores on their way to period actors, and what becomes of them.
 
-A call carries thousands of them, so they stay the rows that they came as, in the order of `Submission`'s
-fields; what reads or makes such rows stands here.
+An actor makes thousands of inputs from one call, so what travels stays a row (a list) until somebody looks
+at it; which place holds what stands here.
 """
 
 from __future__ import annotations
@@ -15,24 +15,34 @@ from lbactors.core.model import Outcome, Submission
 from lbactors.core.period import NO_RANK
 from lbactors.core.snapshot_parts import Applied
 
-SUBMIT, KNOWN = "submit", "known"
 SubmissionRow = Sequence[Any]  # a `Submission`, as a list once it has travelled
 
+player_id_of = itemgetter(Submission._fields.index("player_id"))
+score_of = itemgetter(Submission._fields.index("score"))
 submission_id_of = itemgetter(Submission._fields.index("submission_id"))
 occurred_at_ms_of = itemgetter(Submission._fields.index("occurred_at_ms"))
+aggregation_of = itemgetter(Submission._fields.index("aggregation"))
+
+# What one window says to a submission: the key of the period that has it, and the result; or the code of why
+# it was passed over.
+TakenBy = tuple[str, Applied] | str
+# What a leaderboard says: why it was refused; what each window says, in their order; or nothing more than
+# that it was taken, where nothing more was asked.
+Verdict = ApiError | list[TakenBy] | None
 
 
 class WriteOp(NamedTuple):
-    """An operation on a chain. SUBMIT: `items` are submissions that arrived at `at_ms`, want: the ranks that
-    are asked for (`lbactors.core.period`). KNOWN: `items` are submission ids, and those that the chain knows
-    come back.
+    """Submissions to a leaderboard (`lbactors.core.ids.board_uid`) that arrived at `at_ms`. want: the ranks
+    that are asked for (`lbactors.core.period`). windows: that they feed, main first. tag: of all their ids
+    (`lbactors.core.seen_ids`), 0 for each the player's.
     """
 
-    chain_id: str
-    kind: str
+    board_id: str
     at_ms: int
     want: int
-    items: Sequence[Any]
+    items: Sequence[SubmissionRow]
+    windows: Sequence[str]
+    tag: int = 0
 
 
 class WriteCall(NamedTuple):
@@ -49,8 +59,8 @@ class WriteCall(NamedTuple):
 
 class Submitted:
     """What became of the submissions of one operation. `rows`, as they travel: where no ranks were wanted,
-    [index, error] of each that was refused; else for each the fields of `Outcome` but the window and the
-    player, or [error].
+    [index, error] of each that was refused; else for each [error], or [None, a row for each window]: the
+    fields of `Outcome` but the window and the player, or [why it was passed over].
     """
 
     __slots__ = ("_want", "rows")
@@ -60,30 +70,16 @@ class Submitted:
         self._want = want
 
     @staticmethod
-    def to_wire(results: Sequence[tuple[str, Applied] | ApiError], want: int) -> list[Any]:
-        """The rows of results in the order of the submissions."""
+    def to_wire(verdicts: Sequence[Verdict], want: int) -> list[Any]:
+        """The rows of verdicts in the order of the submissions."""
         if want == NO_RANK:  # only what went wrong travels
-            return [[i, r.to_wire()] for i, r in enumerate(results) if isinstance(r, ApiError)]
+            return [[i, v.to_wire()] for i, v in enumerate(verdicts) if isinstance(v, ApiError)]
         rows: list[Any] = []
-        for result in results:
-            if isinstance(result, ApiError):
-                rows.append([result.to_wire()])
-                continue
-            key, done = result
-            entry, old = done.entry, done.previous
-            rows.append(
-                [
-                    key,
-                    done.applied,
-                    None if entry is None else entry.score,
-                    None if entry is None else entry.subscore,
-                    None if old is None else old.score,
-                    done.rank,
-                    done.previous_rank,
-                    done.seq,
-                    done.duplicate,
-                ]
-            )
+        for verdict in verdicts:
+            if isinstance(verdict, ApiError):
+                rows.append([verdict.to_wire()])
+            else:
+                rows.append([None, [_row(taken) for taken in verdict or ()]])
         return rows
 
     @property
@@ -91,13 +87,42 @@ class Submitted:
         """Whether there is nothing to tell: all were taken, and nothing else was asked."""
         return not self.rows and self._want == NO_RANK
 
-    def refusals(self) -> dict[int, ApiError]:
-        """Those that were refused, by index."""
+    def answers(
+        self, submissions: Sequence[Submission], windows: Sequence[str]
+    ) -> list[list[Outcome] | ApiError]:
+        """For each its outcomes, one a window, or why it was refused. Without ranks the lists are empty."""
+        found: list[list[Outcome] | ApiError] = []
         if self._want == NO_RANK:
-            return {index: ApiError.from_wire(wire) for index, wire in self.rows}
-        return {index: ApiError.from_wire(row[0]) for index, row in enumerate(self.rows) if len(row) == 1}
+            refused = {index: ApiError.from_wire(wire) for index, wire in self.rows}
+            nothing: list[Outcome] = []
+            return [refused.get(index, nothing) for index in range(len(submissions))]
+        for submission, (error, *rest) in zip(submissions, self.rows, strict=True):
+            if error is not None:
+                found.append(ApiError.from_wire(error))
+                continue
+            named = zip(windows, rest[0], strict=True)
+            found.append([_outcome(window, submission.player_id, row) for window, row in named])
+        return found
 
-    def outcome(self, index: int, window: str, player_id: str) -> Outcome:
-        """Of one that was taken; ranks must have been wanted."""
-        key, *rest = self.rows[index]
-        return Outcome(window, key, player_id, *rest)
+
+def _row(taken: TakenBy) -> list[Any]:
+    if isinstance(taken, str):
+        return [taken]
+    key, done = taken
+    entry, old = done.entry, done.previous
+    return [
+        key,
+        done.applied,
+        None if entry is None else entry.score,
+        None if entry is None else entry.subscore,
+        None if old is None else old.score,
+        done.rank,
+        done.previous_rank,
+        done.seq,
+        done.duplicate,
+    ]
+
+
+def _outcome(window: str, player_id: str, row: Sequence[Any]) -> Outcome:
+    key, *rest = row
+    return Outcome(window, key, player_id, *rest) if rest else Outcome.passed_over(window, player_id, key)

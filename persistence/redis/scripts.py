@@ -88,8 +88,9 @@ if op == 'append_all' then
   for n = 1, #KEYS / 2 do
     local at = 4 * n - 2
     if fresh[n] then
-      redis.call('XADD', KEYS[2 * n], ARGV[at + 2] .. '-0', 'e', ARGV[at], 'f', ARGV[at + 1], 'b', ARGV[at + 3])
-      redis.call('HSET', KEYS[2 * n - 1], 'l', ARGV[at + 2])
+      local epoch, first, last, body = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+      redis.call('XADD', KEYS[2 * n], last .. '-0', 'e', epoch, 'f', first, 'b', body)
+      redis.call('HSET', KEYS[2 * n - 1], 'l', last)
     else
       redis.call('HSET', KEYS[2 * n - 1], 'l', redis.call('HGET', KEYS[2 * n - 1], 'l'))  -- a write, as above
     end

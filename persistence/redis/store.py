@@ -286,8 +286,8 @@ class RedisStore:
         if reply == b"OK":
             return {}
         refused = list(records)[int(reply[0]) - 1]
-        error = self._refused(refused, records[refused], reply[1:])
-        return {i: error if i == refused else not_tried(error) for i in records}
+        why = self._refused(refused, records[refused], reply[1:])
+        return {i: why if i == refused else not_tried(why) for i in records}
 
     async def _append_each(self, stages: Sequence[Mapping[str, Record]]) -> dict[str, StoreError]:
         """Journals of a cluster are on several nodes: no step is one on all of them."""

@@ -199,7 +199,7 @@ def append_all(conn: Connection, records: Mapping[str, Record]) -> dict[str, Sto
     period_id = ""
     try:  # some are refused, or there already: one after the other
         with _savepoint(conn):
-            for period_id, record in records.items():  # noqa: B007 - which one failed
+            for period_id, record in records.items():
                 append(conn, period_id, record)
     except (Fenced, SeqMismatch) as error:
         return {i: error if i == period_id else not_tried(error) for i in records}

@@ -21,7 +21,9 @@ from lbactors.core.model import PeriodRecord
 from lbactors.core.period import FULL, Applied
 from lbactors.period_actor.chain import Chain, Limits
 from lbactors.period_actor.chain_reads import read
+from lbactors.period_actor.leaderboard import Leaderboard
 from lbactors.wire.chain_spec import ChainSpec
+from lbactors.wire.writes import Verdict
 from persistence.sqlite.store import SqliteStore
 from persistence.store import Change, Record, Recovered, StoreError, StoreUnavailable
 
@@ -29,7 +31,8 @@ NOON_MS = 1_795_003_200_000  # 2026-11-18T12:00:00Z
 HOUR_MS, GRACE_MS = 3_600_000, 5_000
 END_MS = NOON_MS + HOUR_MS  # of period 1
 OVER_MS = END_MS + GRACE_MS + 1_000  # when it is sealed
-CHAIN_ID = "default/xp~1/main"
+BOARD_ID = "default/xp~1"
+CHAIN_ID = f"{BOARD_ID}/main"
 SUM = Rules("sum", "desc", "desc", "first", "ordinal", None, None)
 
 
@@ -186,11 +189,28 @@ async def submit(
     """One submission: period key and result with ranks. times: occurred_at_ms, arrived_at_ms. ApiError."""
     item = [player_id, score, 0, None, submission_id, times.get("occurred_at_ms"), None]
     now_ms = times.get("arrived_at_ms") or chain.clock.now_ms()
-    (result,) = await chain.submit(now_ms, FULL, [item])
+    (verdict,) = await submit_all(chain, [item], FULL, now_ms)
     chain.check()
-    if isinstance(result, ApiError):
-        raise result
-    return result
+    if isinstance(verdict, ApiError):
+        raise verdict
+    assert verdict is not None and not isinstance(verdict[0], str)
+    return verdict[0]
+
+
+async def submit_all(
+    chain: Chain, items: list[list[Any]], want: int, arrived_at_ms: int | None = None
+) -> list[Verdict]:
+    """Submissions to a leaderboard that has this chain alone. ApiError."""
+    return await leaderboard(chain).submit([chain], items, arrived_at_ms or chain.clock.now_ms(), want)
+
+
+def leaderboard(*chains: Chain) -> Leaderboard:
+    """Of these windows. They share a writer if they were made with one."""
+    board = Leaderboard(chains[0].store, chains[0].clock, chains[0].limits.queue_inputs)
+    board.writer = chains[0].writer
+    for chain in chains:
+        board.add(chain)
+    return board
 
 
 async def refusal(work: Awaitable[Any]) -> str:

@@ -66,32 +66,26 @@ class LeaderboardCommands:
         check_metadata(parsed)
         now_ms = self.state.clock.now_ms()
         board = Board(context.tenant_id, secrets.token_hex(4), parsed, 1, now_ms, now_ms)
-        chains, changes = [], [Change("leaderboards", doc_id, pack_board(board))]
-        for window in board.windows:
-            chain = ChainState(board, window)
-            chains.append(chain)
-            changes.extend(self._open(chain))
-        self.state.boards[doc_id] = board
+        changes = [Change("leaderboards", doc_id, pack_board(board))]
+        chains = [self.state.new_chain(board, window) for window in board.windows]
         for chain in chains:
-            self.state.chains[chain.chain_id] = chain
+            changes.extend(self._open(chain))
+        changes += self.hosting.settle(chains)
+        self.state.boards[doc_id] = board
 
         async def act() -> None:
-            await self.hosting.host([c for c in chains if c.records], wait=True)
+            await self.hosting.host(chains, wait=True)
             for chain in chains:
                 self.state.schedule(chain, 0)
 
         return CommandPlan(201, board_json(board), changes, act)
 
     def _open(self, chain: ChainState) -> list[Change]:
-        """The first periods of a chain, and its home."""
+        """The first periods of a chain."""
         plan = chain.plan(self.state.clock.now_ms())
-        if not plan.add:
-            return []
-        self.state.take_records(chain, plan.add)
-        changes = [self.state.record_change(chain, r) for r in plan.add]
-        if not chain.home:
-            changes.append(self.hosting.settle(chain))
-        return changes
+        if plan.add:
+            self.state.take_records(chain, plan.add)
+        return [self.state.record_change(chain, r) for r in plan.add]
 
     async def patch_leaderboard(self, context: CommandContext, command: PatchLeaderboard) -> CommandPlan:
         board = self.state.board(context.tenant_id, command.leaderboard_id)
@@ -126,18 +120,18 @@ class LeaderboardCommands:
             for window in board.windows:
                 chain_of = self.state.chains.get(board.chain_id(window))
                 if chain_of is None:
-                    chain_of = ChainState(board, window)
-                    self.state.chains[chain_of.chain_id] = chain_of
+                    chain_of = self.state.new_chain(board, window)
                     chains.append(chain_of)
                     await chain_of.lock.acquire()
                 changes.extend(self._open(chain_of))
+            changes += self.hosting.settle(chains)
             self.state.boards[doc_id] = board
         finally:
             for chain in chains:
                 chain.lock.release()
 
         async def act() -> None:
-            await self.hosting.host([c for c in chains if c.records], wait=True)
+            await self.hosting.host(chains, wait=True)
             for chain in chains:
                 self.state.schedule(chain, 0)
 
@@ -230,11 +224,11 @@ class LeaderboardCommands:
             )
             self.state.take_records(chain, [record])
             changes = [self.state.record_change(chain, record)]
-            if not chain.home:
-                changes.append(self.hosting.settle(chain))
+            chains = chains_of(self.state.chains, board)
+            changes += self.hosting.settle(chains)
 
         async def act() -> None:
-            await self.hosting.host([chain], wait=True)
+            await self.hosting.host(chains, wait=True)
             self.state.schedule(chain, 0)
 
         return CommandPlan(201, self._record_json(chain, record), changes, act)

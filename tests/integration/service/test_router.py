@@ -164,7 +164,7 @@ async def test_an_actor_is_reported_again_after_a_report_that_failed(
         enough.set()
 
     monkeypatch.setattr(server.supervisor, "report", report)
-    name = server.service.catalogue.home(board.chain_id("main"))
+    name = server.service.catalogue.home(board.board_uid)
     assert name is not None
     await server.cluster.processes[name].end()
     async with asyncio.timeout(10):

@@ -274,18 +274,17 @@ async def test_a_watch_over_a_lost_memory_hears_what_became_durable(server: Loca
 async def test_what_nobody_expected_of_a_command_leaves_nothing_in_memory(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A window is planned, and no actor can be found for it: it does not exist, and can be added."""
+    """A leaderboard is planned, and no actor can be found for it: it does not exist, and can be made."""
 
     def away(*_: Any) -> Any:
         raise RuntimeError("the head cannot be reached")
 
-    await make(server)
-    change = {"leaderboard_id": "xp", "patch": {"windows": ["daily"]}, "if_match": None}
+    definition = {"leaderboard_id": "xp", "windows": ["daily"]}
     with monkeypatch.context() as patch:
         patch.setattr(server.actors, "cores", away)
         with pytest.raises(RuntimeError):
-            await server.command("patch_leaderboard", **change)
-    assert (await server.command("patch_leaderboard", **change))["version"] == 2
+            await server.command("create_leaderboard", definition=definition)
+    assert (await server.command("create_leaderboard", definition=definition))["version"] == 1
     await server.submit("xp", "ada", 5, "daily")
     assert await server.page("xp", window="daily") == [(1, "ada", 5)]
 

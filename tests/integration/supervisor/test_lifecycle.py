@@ -86,9 +86,9 @@ async def repeats(server: LocalServer, submission_id: str = "match-1") -> bool:
     async with asyncio.timeout(20):
         while True:
             now_ms = server.clock.now_ms()
-            (row,) = await server._op("xp", "main", "write", "submit", now_ms, 2, [item])
-            if len(row) > 1:
-                return bool(row[-1])
+            (row,) = await server._op("xp", "main", "write", now_ms, 2, [item], ["main"])
+            if row[0] is None:
+                return bool(row[1][0][-1])
             await asyncio.sleep(0.01)
 
 

@@ -175,10 +175,10 @@ async def test_an_actor_that_is_away_is_waited_for_and_the_others_let_go(
     """What it hosts it may still write to."""
     monkeypatch.setattr("lbactors.supervisor.purging.AGAIN_S", LOOK_S)
     async with LocalServer(tmp_path / "data", actors_per_core=8) as server:
-        definition = {"leaderboard_id": "xp", "windows": ["daily", "weekly"]}
-        await server.command("create_leaderboard", definition=definition)
-        for window in ("main", "daily", "weekly"):
-            await server.submit("xp", "maya", 5, window)
+        boards = ("xp", "coins", "stars")
+        for board in boards:
+            await server.command("create_leaderboard", definition={"leaderboard_id": board})
+            await server.submit(board, "maya", 5)
         away, *others = server.actors.by_name.values()
         really, asked = away.call, asyncio.Event()
 
@@ -189,13 +189,16 @@ async def test_an_actor_that_is_away_is_waited_for_and_the_others_let_go(
             raise ActorGone("away")
 
         monkeypatch.setattr(away, "call", call)
-        await server.command(PURGE, leaderboard_id="xp")
+        for board in boards:
+            await server.command(PURGE, leaderboard_id=board)
         assert asked.is_set() and away.actor.chains
         assert others and not any(other.actor.chains for other in others)
         assert not any(actor.chains for actor in server.supervisor.hosting.actors.values())
-        assert {found.split()[0] for found in await left_of(server, "xp")} <= {"purged", "rewards"}
+        for board in boards:
+            assert {found.split()[0] for found in await left_of(server, board)} <= {"purged", "rewards"}
         monkeypatch.setattr(away, "call", really)
-        await until_nothing_is_left_of(server, "xp")
+        for board in boards:
+            await until_nothing_is_left_of(server, board)
         assert not away.actor.chains
 
 

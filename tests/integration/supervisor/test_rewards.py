@@ -304,7 +304,7 @@ async def test_nothing_is_left_of_what_is_removed(life: Life, how: str) -> None:
     chain = life.supervisor.state.chains[board.chain_id("main")]
     item = ["maya", 5, 0, None, None, None, None]
     actor = server.actors.by_name[chain.home]
-    await server._reply(actor, "write", [chain.chain_id, "submit", server.clock.now_ms(), 2, [item]])
+    await server._reply(actor, "write", [chain.board_id, server.clock.now_ms(), 2, [item], ["main"]])
     server.clock.move(1000)
     await server.command("close_period", "acme", leaderboard_id="gone", window="main")
     await life.complete(board)

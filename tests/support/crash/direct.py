@@ -14,6 +14,7 @@ from typing import Any
 import msgpack
 
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import board_of_chain
 from lbactors.core.period import NO_RANK
 from lbactors.wire.replies import Reply
 from lbactors.wire.rpc import ConnectionLost, RpcClient
@@ -44,7 +45,8 @@ class DirectApi(Api):
         rows = [[i["player_id"], i["score"], 0, None, i["submission_id"], None, None] for i in items]
         now_ms = time.time_ns() // 1_000_000
         try:
-            (reply,) = await self._ask("write", [now_ms, [[self.chain_id, "submit", now_ms, NO_RANK, rows]]])
+            op = [board_of_chain(self.chain_id), now_ms, NO_RANK, rows, ["main"]]
+            (reply,) = await self._ask("write", [now_ms, [op]])
             errors = [{"index": index, "code": wire[0]} for index, wire in Reply.from_wire(reply).result()]
         except ApiError as error:
             errors = [{"index": index, "code": error.code} for index in range(len(items))]

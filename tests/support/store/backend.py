@@ -15,7 +15,8 @@ class Backend(ABC):
     """One store that lives as long as the test, and ways to hurt it that no contract offers.
 
     `CLAIMS`: whether `claim` decides who uses the store; False where something else does, a lock say.
-    `CLUSTERED`: whether journals are in several places, each appended to by itself. `KNOWS_ITS_END`: whether a journal's last record can be missed when it is lost.
+    `CLUSTERED`: whether journals are in several places, each appended to by itself.
+    `KNOWS_ITS_END`: whether a journal's last record can be missed when it is lost.
     """
 
     CLAIMS = True

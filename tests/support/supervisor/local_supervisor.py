@@ -15,6 +15,7 @@ import msgpack
 from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import board_of_chain
 from lbactors.documents.audit import Who
 from lbactors.period_actor.actor import PeriodActor
 from lbactors.supervisor.actor import SupervisorActor
@@ -144,7 +145,8 @@ class LocalServer:
         async with asyncio.timeout(20):
             while True:
                 chain_id, actor = await self._chain(leaderboard_id, window)
-                reply = await self._reply(actor, method, [chain_id, *op])
+                named = board_of_chain(chain_id) if method == "write" else chain_id
+                reply = await self._reply(actor, method, [named, *op])
                 self.check()
                 if reply[0] == 0 and reply[1] is not None:
                     return reply[1]
@@ -171,9 +173,9 @@ class LocalServer:
         async with asyncio.timeout(20):
             while True:
                 now_ms = self.clock.now_ms()
-                (row,) = await self._op(leaderboard_id, window, "write", "submit", now_ms, 2, [item])
-                if len(row) > 1:
-                    return row
+                (row,) = await self._op(leaderboard_id, window, "write", now_ms, 2, [item], [window])
+                if row[0] is None:
+                    return row[1][0]
                 if (error := ApiError.from_wire(row[0])).code != "period_loading":
                     raise error
                 await asyncio.sleep(0.005)  # what loads needs the loop

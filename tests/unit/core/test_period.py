@@ -491,8 +491,8 @@ def test_a_chain_of_short_periods_does_not_pass_on_a_segment_for_each(
         before.add(f"id{number}", 1, now_ms)
         after = SeenIds(limit=100_000)
         handed = list(before.handed_on(after, now_ms - SEEN_IDS_MS))
-        for newest_ms, submission_ids in handed:
-            after.inherit(submission_ids, 1, newest_ms, now_ms)
+        for newest_ms, submission_ids, tags in handed:
+            after.inherit(submission_ids, 1, newest_ms, now_ms, tags)
         assert len(handed) <= 26 and not list(after.handed_on(after, now_ms - SEEN_IDS_MS))
         last_day = {f"id{n}" for n in range(max(number - 24 * 60, 0), number + 1)}
         assert last_day <= after.by_id.keys() and len(after.by_id) <= 25 * 60 + 1
@@ -506,5 +506,5 @@ def test_ids_are_handed_on_in_pieces() -> None:
         before.add(f"id{number}", number, START_MS + number)
     after.add("id7", 1, START_MS)
     handed = list(before.handed_on(after, START_MS))
-    assert sum(len(ids) for _, ids in handed) == len(before.by_id) - 1
-    assert max(len(ids) for _, ids in handed) <= seen_ids_module.ID_SEGMENT
+    assert sum(len(each.ids) for each in handed) == len(before.by_id) - 1
+    assert max(len(each.ids) for each in handed) <= seen_ids_module.ID_SEGMENT

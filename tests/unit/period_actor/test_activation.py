@@ -22,11 +22,13 @@ from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.actor import PeriodActor
 from lbactors.period_actor.chain import Chain
 from lbactors.period_actor.chain_reads import read
+from lbactors.period_actor.journaling import JournalWriter
 from lbactors.wire.chain_spec import ChainSpec
 from lbactors.wire.replies import ERROR, VALUE
 from persistence.sqlite.store import SqliteStore
 from tests.support.actor_settings import actor_settings
 from tests.support.chain_world import (
+    BOARD_ID,
     CHAIN_ID,
     GRACE_MS,
     NOON_MS,
@@ -159,20 +161,20 @@ async def test_what_was_journaled_before_a_pause_is_confirmed_after_it(
         actor = PeriodActor("period-1", settings_in(tmp_path))
         spec = ChainSpec(CHAIN_ID, "main", 1, SUM, GRACE_MS, True, [hour(1)], None, 1)
         await actor.host(msgpack.packb([[spec.to_wire()], True]))
-        plain = Activation._append
+        plain = JournalWriter._append
 
-        async def paused(activation: Activation, *arguments: Any) -> Any:
-            results = await plain(activation, *arguments)
+        async def paused(writer: JournalWriter, *arguments: Any) -> Any:
+            results = await plain(writer, *arguments)
             monotonic.ahead_s += pause_s
             if overtaken:
                 await store.take_epoch(PERIOD)
             return results
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Activation, "_append", paused)
+            patch.setattr(JournalWriter, "_append", paused)
             patch.setattr("lbactors.period_actor.actor.LONG_WRITE_S", LONG_S)
             item = ["ann", 1, 0, None, "id", None, None]
-            op = [CHAIN_ID, "submit", NOON_MS, FULL, [item]]
+            op = [BOARD_ID, NOON_MS, FULL, [item], ["main"]]
             (reply,) = msgpack.unpackb(await actor.write(msgpack.packb([actor.clock.now_ms(), [op]])))
         if overtaken and pause_s:
             assert reply[0] == ERROR and reply[1][0] == "storage_unavailable", "so the client asks again"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 import pytest
 
 from lbactors.core.errors import ApiError
-from lbactors.core.period import NO_RANK, Period
+from lbactors.core.period import NO_RANK, RANK, Applied, Period
 from persistence.store import StoreError
 from tests.support.chain_world import (
     END_MS,
@@ -22,6 +22,7 @@ from tests.support.chain_world import (
     refusal,
     standings,
     submit,
+    submit_all,
 )
 
 # Which period takes a submission --------------------------------------------------------------------------
@@ -134,9 +135,17 @@ async def test_one_call_keeps_its_order_and_its_bad_items_to_themselves(world: W
     chain = await world.chain(hour(1))
     rows = [("p1", 1.7e308, "a"), ("p1", 1.7e308, "b"), ("p2", 1, None), ("p1", 1, "a"), ("p3", 2, None)]
     items = [[player, score, 0, None, submission_id, None, None] for player, score, submission_id in rows]
-    results = await chain.submit(world.clock.now_ms(), NO_RANK, items)
-    found = [r.code if isinstance(r, ApiError) else (r[1].seq, r[1].duplicate) for r in results]
-    assert found == [(1, False), "validation_failed", (3, False), (1, True), (5, False)]
+    found: list[Any] = []
+    for verdict in await submit_all(chain, items, RANK):
+        if isinstance(verdict, ApiError):
+            found.append(verdict.code)
+        else:
+            ((_, result),) = cast("list[tuple[str, Applied]]", verdict)
+            found.append((result.seq, result.duplicate))
+    assert found == [(1, False), "validation_failed", (2, False), (1, True), (3, False)]
+    again = await submit_all(chain, items, NO_RANK)
+    codes = [verdict and verdict.code for verdict in again if not isinstance(verdict, list)]
+    assert codes == [None, "validation_failed", None, None, None]
 
 
 async def test_a_full_queue_takes_nothing(world: World) -> None:

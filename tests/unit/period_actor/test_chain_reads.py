@@ -30,6 +30,7 @@ from tests.support.chain_world import (
     refusal,
     standings,
     submit,
+    submit_all,
 )
 
 WITHIN_S = 20.0
@@ -39,9 +40,9 @@ async def ids(chain: Chain, ref: str, kind: str, *args: Any) -> list[tuple[int |
     return [(row.rank, row.player_id) for row in (await read(chain, ref, kind, args))[3]]
 
 
-async def submit_all(chain: Chain, scores: Mapping[str, float], arrived_at_ms: int) -> None:
+async def submit_scores(chain: Chain, scores: Mapping[str, float], arrived_at_ms: int) -> None:
     items = [[player_id, score, 0, None, None, None, None] for player_id, score in scores.items()]
-    results = await chain.submit(arrived_at_ms, NO_RANK, items)
+    results = await submit_all(chain, items, NO_RANK, arrived_at_ms)
     assert not [r for r in results if isinstance(r, ApiError)]
 
 
@@ -57,7 +58,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def test_reads_of_one_period(world: World) -> None:
     chain = await world.chain(hour(1), rules=SUM._replace(rank_style="competition", min_score=1))
     scores = {"a": 50, "b": 40, "c": 40, "d": 30, "e": 20, "f": 10, "low": 0}
-    await submit_all(chain, scores, NOON_MS)
+    await submit_scores(chain, scores, NOON_MS)
     ranked = [(1, "a"), (2, "b"), (2, "c"), (4, "d"), (5, "e"), (6, "f")]
     view, total, seq, rows, offset, matched, missing = await read(
         chain, "current", "page", [1, 2, None, None]
@@ -106,7 +107,7 @@ async def three_hours(world: World, more: bool = True) -> Chain:
         strict=False,
     ):
         assert record.starts_at_ms is not None
-        await submit_all(chain, scores, record.starts_at_ms)
+        await submit_scores(chain, scores, record.starts_at_ms)
     world.at(OVER_MS + HOUR_MS)
     for serial in (1, 2):
         await world.seal(chain, serial)
@@ -239,7 +240,7 @@ async def test_an_act_that_is_done_is_not_refused_for_what_its_answer_lacks(worl
 
 async def test_remove(world: World) -> None:
     chain = await world.chain(hour(1), more=False)
-    await submit_all(chain, {"p1": 5, "p2": 7}, NOON_MS)
+    await submit_scores(chain, {"p1": 5, "p2": 7}, NOON_MS)
     key, row, after = await change_entry(chain, "remove", "p1")
     assert row is not None and after is None
     assert (key, row.player_id, row.rank, row.score, row.change) == ("hour-1", "p1", 2, 5, "new")
@@ -256,7 +257,7 @@ async def with_gone_soon(world: World) -> Chain:
     """`gone-soon` leads in the closed period 1 and in 2, and only the journal of 3 still names him."""
     chain = await world.chain(hour(1), hour(2), hour(3))
     for arrived_at_ms in (NOON_MS, END_MS):
-        await submit_all(chain, {"gone-soon": 9, "p1": 5, "p2": 3}, arrived_at_ms)
+        await submit_scores(chain, {"gone-soon": 9, "p1": 5, "p2": 3}, arrived_at_ms)
     world.at(END_MS + HOUR_MS)
     await submit(chain, "gone-soon", 9)
     await change_entry(chain, "remove", "gone-soon")
@@ -310,7 +311,7 @@ async def test_an_interrupted_erasure_is_completed_by_the_next(world: World) -> 
 
 async def test_an_erasure_reaches_a_period_whose_seal_is_not_recorded_yet(world: World) -> None:
     chain = await world.chain(hour(1), hour(2))
-    await submit_all(chain, {"gone-soon": 9}, NOON_MS)
+    await submit_scores(chain, {"gone-soon": 9}, NOON_MS)
     world.at(OVER_MS)
     await chain.seal(1)
     await erase(chain, "gone-soon", "erased-1")
@@ -386,7 +387,7 @@ async def test_new_rules_not_journaled_at_the_load_are_later(world: World, unkno
 
 async def test_new_rules_reach_the_successor_of_a_suspended_activation(world: World) -> None:
     chain = await world.chain(hour(1))
-    await submit_all(chain, {"p1": 5, "p2": 9}, NOON_MS)
+    await submit_scores(chain, {"p1": 5, "p2": 9}, NOON_MS)
     world.store.fail("append", 1, unknown=True)
     gate = world.store.hold("records_after", 1)
     assert await refusal(submit(chain, "p3", 1)) == "storage_unavailable"
@@ -401,7 +402,7 @@ async def test_new_rules_reach_the_successor_of_a_suspended_activation(world: Wo
 async def test_a_snapshot_that_failed_is_made_up_for(world: World, happened: bool) -> None:
     chain = await world.chain(hour(1))
     for turn in range(4):
-        await submit_all(chain, {f"p{i}": i for i in range(turn * 10, turn * 10 + 10)}, NOON_MS)
+        await submit_scores(chain, {f"p{i}": i for i in range(turn * 10, turn * 10 + 10)}, NOON_MS)
         world.store.fail("commit_snapshot", 1, unknown=True, happened=happened)
         with pytest.raises(StoreError):
             await chain.open[0].snapshot()
@@ -450,10 +451,11 @@ async def test_a_crash_in_any_moment_of_a_snapshot(world: World) -> None:
     for step in range(12):
         method = "put_parts" if step % 3 else "commit_snapshot"
         gate = world.store.hold(method, 1)
-        await submit_all(chain, {f"p{rng.randrange(40)}": rng.randrange(9) for _ in range(20)}, NOON_MS)
+        await submit_scores(chain, {f"p{rng.randrange(40)}": rng.randrange(9) for _ in range(20)}, NOON_MS)
         saving = asyncio.create_task(chain.open[0].snapshot())
         await gate.entered.wait()
-        await asyncio.gather(*(submit(chain, f"p{rng.randrange(40)}", 1, f"{step}.{i}") for i in range(20)))
+        players = [f"p{rng.randrange(40)}" for _ in range(20)]
+        await asyncio.gather(*(submit(chain, p, 1, f"{step}.{i}") for i, p in enumerate(players)))
         if step % 2:
             gate.opened.set()
             await saving
@@ -463,7 +465,7 @@ async def test_a_crash_in_any_moment_of_a_snapshot(world: World) -> None:
         crashed, chain = chain, await world.chain(hour(1))
         assert (await standings(chain), chain.open[0].period.seq) == (expected, seq_before)
         chain.open[0].period.check()
-        assert (await submit(chain, "p0", 99, f"{step}.7"))[1].duplicate
+        assert (await submit(chain, players[7], 99, f"{step}.7"))[1].duplicate
         gate.opened.set()
         await asyncio.gather(saving, return_exceptions=True)
         assert crashed.open[0].state == "gone" or step % 2

@@ -20,6 +20,7 @@ from lbactors.period_actor.chain_reads import is_warm, read
 from lbactors.wire.replies import ASLEEP, NOT_HERE
 from tests.support.actor_settings import actor_settings
 from tests.support.chain_world import (
+    BOARD_ID,
     CHAIN_ID,
     END_MS,
     GRACE_MS,
@@ -28,6 +29,7 @@ from tests.support.chain_world import (
     OVER_MS,
     World,
     hour,
+    leaderboard,
     refusal,
     standings,
     submit,
@@ -266,7 +268,7 @@ async def test_a_repeat_after_the_grace_is_recognised(world: World) -> None:
             await world.seal(chain, 1)
         assert (await submit(chain, "p1", 5, "a", **times))[1].duplicate
         assert await refusal(submit(chain, "p1", 5, "b", **times)) == "period_closed"
-        assert await chain.known(["a", "b"]) == ["a"]
+        assert chain.knowing("a") is not None and chain.knowing("b") is None
     assert (await standings(chain), await standings(chain, "hour-1")) == ({}, {"p1": (1, 5)})
 
 
@@ -277,6 +279,7 @@ async def actor_of(world: World, tmp_path: Any, *serials: int, awake: bool) -> P
     actor.limits = Limits(1000, 1000, 60.0)
     chain = await world.chain(*map(hour, serials), awake=awake)
     actor.chains[CHAIN_ID] = chain
+    actor.leaderboards[BOARD_ID] = leaderboard(chain)
     return actor
 
 
@@ -284,14 +287,15 @@ async def test_a_gateway_is_told_to_wake_before_anything_is_taken(world: World, 
     actor = await actor_of(world, tmp_path, 1, awake=False)
     item = ["p1", 5, 0, None, "a", None, None]
     now_ms = world.clock.now_ms()
-    payload = msgpack.packb([now_ms, [[CHAIN_ID, "submit", now_ms, FULL, [item]]]])
+    payload = msgpack.packb([now_ms, [[BOARD_ID, now_ms, FULL, [item], ["main"]]]])
     assert msgpack.unpackb(await actor.write(payload)) == [[ASLEEP]]
-    assert msgpack.unpackb(await actor.wake(msgpack.packb(CHAIN_ID))) == [0, True]
+    assert msgpack.unpackb(await actor.wake(msgpack.packb(BOARD_ID))) == [0, True]
     ((code, rows),) = msgpack.unpackb(await actor.write(payload))
-    assert (code, rows[0][0], rows[0][5]) == (0, "hour-1", 1)
+    ((error, ((key, *_, rank, _, _, _),)),) = rows
+    assert (code, error, key, rank) == (0, None, "hour-1", 1)
     world.at(END_MS)
     now_ms = world.clock.now_ms()
-    payload = msgpack.packb([now_ms, [[CHAIN_ID, "submit", now_ms, FULL, [item]]]])
+    payload = msgpack.packb([now_ms, [[BOARD_ID, now_ms, FULL, [item], ["main"]]]])
     assert actor.chains[CHAIN_ID].is_between(now_ms), "the next period is late: worth a moment's wait"
     assert msgpack.unpackb(await actor.write(payload)) == [[NOT_HERE]]
     world.at(END_MS - 1)
@@ -302,7 +306,7 @@ async def test_a_gateway_is_told_to_wake_before_anything_is_taken(world: World, 
 
 async def test_what_leaves_while_it_is_woken_is_looked_for_elsewhere(world: World, tmp_path: Any) -> None:
     actor = await actor_of(world, tmp_path, 1, awake=False)
-    waking = asyncio.create_task(actor.wake(msgpack.packb(CHAIN_ID)))
+    waking = asyncio.create_task(actor.wake(msgpack.packb(BOARD_ID)))
     op = [CHAIN_ID, "current", "stats", []]
     loading = asyncio.create_task(actor.load(msgpack.packb(op)))
     await asyncio.sleep(0)
@@ -325,9 +329,9 @@ async def test_gateways_whose_clocks_differ_agree_on_the_period(
     stopped.now_ms = lambda: END_MS + 500  # type: ignore[method-assign]
     actor.clock = stopped
     sent_ms = stopped.now_ms() + skew_ms
-    op = [CHAIN_ID, "submit", sent_ms - held_ms, FULL, [["p1", 5, 0, None, None, None, None]]]
+    op = [BOARD_ID, sent_ms - held_ms, FULL, [["p1", 5, 0, None, None, None, None]], ["main"]]
     ((code, rows),) = msgpack.unpackb(await actor.write(msgpack.packb([sent_ms, [op]])))
-    assert (code, rows[0][0]) == (0, key)
+    assert (code, rows[0][1][0][0]) == (0, key)
 
 
 async def test_a_ping_says_who_is_awake(world: World, tmp_path: Any) -> None:

@@ -36,7 +36,7 @@ class Published:
                 ("tenants", tenant, pack_tenant(Tenant(tenant, tenant, "active", None, 0))),
                 ("keys", name, pack_key(key._replace(status=rng.choice(["active", "disabled", "deleted"])))),
                 ("leaderboards", f"{tenant}/{name}", pack_board(board)),
-                ("homes", board.chain_id("main"), rng.choice([b"period-1", b"period-2"])),
+                ("homes", board.board_uid, rng.choice([b"period-1", b"period-2"])),
                 (INCARNATIONS, "period-1", rng.choice([b"", b"x"])),
             ]
         )

@@ -24,10 +24,11 @@ from lbactors.wire.actors import ActorGone
 from lbactors.wire.reads import Page, ReadOp
 from lbactors.wire.replies import ASLEEP, ERROR, NOT_HERE, VALUE
 from lbactors.wire.rpc import METHODS, RpcServer
-from lbactors.wire.writes import SUBMIT, WriteOp
+from lbactors.wire.writes import WriteOp
 
-CHAIN = "default/board~1/main"
-OP = WriteOp(CHAIN, SUBMIT, 0, 0, [["player"]])
+BOARD = "default/board~1"
+CHAIN = f"{BOARD}/main"
+OP = WriteOp(BOARD, 0, 0, [["player"]], ["main"])
 NO_TIME_S = -1.0  # a deadline that has passed when it is set
 WITHIN_S = 5.0  # far less than any of the router's own timeouts
 
@@ -36,14 +37,15 @@ Ask = Callable[[Router], Awaitable[Any]]
 
 
 class OneHome:
-    """Stands in for the catalogue: one chain with one home that runs."""
+    """Stands in for the catalogue: one leaderboard with one home that runs."""
 
     dormant: frozenset[str] = frozenset()
 
-    def home(self, chain_id: str) -> str:
+    def home(self, board_id: str) -> str:
+        assert board_id == BOARD
         return "period-1"
 
-    async def home_changed(self, chain_id: str, name: str, within_s: float) -> None:
+    async def home_changed(self, board_id: str, name: str, within_s: float) -> None:
         await asyncio.sleep(0)
 
 
@@ -104,7 +106,7 @@ async def load(router: Router) -> Any:
 
 async def wake(router: Router) -> Any:
     """What a write does first whose period sleeps."""
-    return await router._wake(CHAIN, "period-1")
+    return await router._wake(BOARD, "period-1")
 
 
 ASKS = [write, read, load, wake]

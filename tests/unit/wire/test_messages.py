@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lbactors.core.definition import Rules
 from lbactors.core.errors import ERROR_STATUS, ApiError
-from lbactors.core.model import PeriodRecord, PeriodView, Reading, Row
+from lbactors.core.model import PeriodRecord, PeriodView, Reading, Row, Submission
 from lbactors.core.packing import pack
 from lbactors.core.period import FULL, NO_RANK, RANK
 from lbactors.core.snapshot_parts import Applied, Entry
@@ -43,7 +43,7 @@ from lbactors.wire.requests import (
     Release,
     Seal,
 )
-from lbactors.wire.writes import SUBMIT, Submitted, WriteCall, WriteOp
+from lbactors.wire.writes import Submitted, WriteCall, WriteOp
 
 ints = st.integers(-(2**53), 2**53)
 counts = st.integers(0, 2**53)
@@ -77,7 +77,8 @@ pings = st.builds(
     st.builds(HostedDigest, counts, counts), st.dictionaries(names, chains, max_size=2),
     st.lists(names, max_size=2), names,
 )  # fmt: skip
-ops = st.builds(WriteOp, names, st.just(SUBMIT), ints, st.sampled_from([NO_RANK, RANK, FULL]), st.just([]))
+wants = st.sampled_from([NO_RANK, RANK, FULL])
+ops = st.builds(WriteOp, names, ints, wants, st.just([]), st.lists(names, max_size=2), counts)
 
 
 def raised(work: Callable[[], Any]) -> ApiError:
@@ -184,26 +185,45 @@ def test_every_query_travels_under_its_kind() -> None:
         assert op.kind == kind and reads.QUERIES[op.kind](*op.args) == made
 
 
+taken = st.sampled_from(["period_closed", "period_not_open"]) | st.tuples(
+    names, numbers, maybe_ints, st.booleans()
+)
+
+
 @pytest.mark.parametrize("want", [NO_RANK, RANK, FULL])
-@given(st.lists(errors | st.tuples(names, numbers, maybe_ints, st.booleans()), max_size=4))
-def test_what_became_of_submissions_arrives(want: int, results: list[Any]) -> None:
+@given(st.lists(errors | st.tuples(taken, taken), max_size=4))
+def test_what_became_of_submissions_arrives(want: int, verdicts: list[Any]) -> None:
     made: list[Any] = []
-    for result in results:
-        if isinstance(result, ApiError):
-            made.append(result)
-        else:
-            key, score, rank, duplicate = result
+    for verdict in verdicts:
+        made.append(verdict if isinstance(verdict, ApiError) else [])
+        for window in () if isinstance(verdict, ApiError) else verdict:
+            if isinstance(window, str):
+                made[-1].append(window)
+                continue
+            key, score, rank, duplicate = window
             entry = Entry(score, 0, 1, 1, 0, 0, None)
-            made.append((key, Applied(True, entry, None, rank, None, 7, duplicate, None)))
+            made[-1].append((key, Applied(True, entry, None, rank, None, 7, duplicate, None)))
     arrived = Submitted(msgpack.unpackb(pack(Submitted.to_wire(made, want))), want)
-    refused = {i: r.to_wire() for i, r in enumerate(made) if isinstance(r, ApiError)}
-    assert {i: error.to_wire() for i, error in arrived.refusals().items()} == refused
-    assert arrived.says_nothing == (want == NO_RANK and not refused)
-    for index, result in enumerate(made if want != NO_RANK else []):
-        if not isinstance(result, ApiError):
-            key, done = result
-            outcome = arrived.outcome(index, "daily", "p")
-            assert (outcome.window, outcome.period_key, outcome.player_id) == ("daily", key, "p")
+    submissions = [Submission(f"p{i}", 1, 0, None, None, None, None) for i in range(len(made))]
+    answers = arrived.answers(submissions, ("main", "daily"))
+    assert arrived.says_nothing == (want == NO_RANK and not any(isinstance(v, ApiError) for v in made))
+    for submission, verdict, answer in zip(submissions, made, answers, strict=True):
+        if isinstance(verdict, ApiError):
+            assert isinstance(answer, ApiError) and answer.to_wire() == verdict.to_wire()
+            continue
+        assert isinstance(answer, list)
+        if want == NO_RANK:
+            assert answer == []
+            continue
+        assert [(o.window, o.player_id) for o in answer] == [
+            (w, submission.player_id) for w in ("main", "daily")
+        ]
+        for outcome, window in zip(answer, verdict, strict=True):
+            if isinstance(window, str):
+                assert (outcome.skipped, outcome.applied, outcome.rank) == (window, False, None)
+                continue
+            key, done = window
+            assert (outcome.period_key, outcome.skipped) == (key, None)
             assert (outcome.score, outcome.previous_score) == (done.entry.score, None)
             assert (outcome.rank, outcome.seq, outcome.duplicate) == (done.rank, 7, done.duplicate)
 
@@ -221,8 +241,8 @@ def test_the_rows_are_those_of_the_release_before() -> None:
     assert msgpack.unpackb(pack(spec.to_wire())) == wire and ChainSpec.from_wire(wire) == spec
     assert Host.from_wire([[wire], True]) == Host([spec], True, 0)
     assert msgpack.unpackb(pack(Reply(NOT_HERE).to_wire())) == [NOT_HERE]
-    call = WriteCall(5, [WriteOp("c", SUBMIT, 4, 2, [["p", 1, 0, None, None, None, None]])])
-    rows = [5, [["c", "submit", 4, 2, [["p", 1, 0, None, None, None, None]]]]]
+    call = WriteCall(5, [WriteOp("b", 4, 2, [["p", 1, 0, None, None, None, None]], ["main"])])
+    rows = [5, [["b", 4, 2, [["p", 1, 0, None, None, None, None]], ["main"], 0]]]
     assert msgpack.unpackb(pack(call)) == rows and WriteCall.from_wire(rows) == call
     op = reads.ReadOp.of("c", "current", reads.Page(0, 10))
     assert msgpack.unpackb(pack(op)) == ["c", "current", "page", [0, 10, None, None]]

@@ -15,7 +15,6 @@ from lbactors.core.packing import pack
 from lbactors.service.router import lost_read, lost_write
 from lbactors.wire import rpc
 from lbactors.wire.rpc import (
-    BARE,
     FAILED,
     HELLO,
     METHODS,
@@ -100,7 +99,7 @@ async def spoken(server: RpcServer, *frames: bytes) -> list[tuple[int, int, byte
 
 
 @pytest.mark.parametrize("version", range(OLDEST, VERSION + 1))
-async def test_this_version_and_the_one_before_are_served(gateway: Gateway, version: int) -> None:
+async def test_this_version_and_those_that_are_known_are_served(gateway: Gateway, version: int) -> None:
     client = gateway.client(version)
     assert await asyncio.gather(*(client.call("write", b"%d" % i) for i in range(3))) == [b"0", b"1", b"2"]
     with pytest.raises(RuntimeError, match="no"):
@@ -108,11 +107,9 @@ async def test_this_version_and_the_one_before_are_served(gateway: Gateway, vers
     assert gateway.looks == 1
 
 
-async def test_version_1_is_the_secret_alone(server: RpcServer) -> None:
-    assert (VERSION, OLDEST, BARE) == (2, 1, 1), "version 3 serves no bare secret: then this test goes"
-    assert Hello(BARE, server.secret).to_wire() == server.secret
-    call = frame(7, WRITE, b"x")
-    assert await spoken(server, frame(0, HELLO, server.secret), call) == [(7, 0, b"x")]
+async def test_version_1_whose_hello_is_the_secret_alone_is_refused(server: RpcServer) -> None:
+    found = await spoken(server, frame(0, HELLO, server.secret), frame(7, WRITE, b"x"))
+    assert found == [(0, REFUSED, msgpack.packb([OLDEST, VERSION]))]
     host, port, secret, incarnation = msgpack.unpackb(server.endpoint())  # as version 1 reads it
     assert (host, port, secret, incarnation) == (*server.address, server.secret, "one")
 
@@ -131,7 +128,7 @@ async def test_another_version_is_refused_and_both_sides_say_so(gateway: Gateway
     assert {type(answer) for answer in answers} == {VersionRefused}
     told = f"this gateway speaks version {version} of the protocol, and the period actor serves"
     assert {str(answer) for answer in answers} == {
-        f"{told} versions {OLDEST} to {VERSION}: servers are upgraded one version at a time"
+        f"{told} versions {OLDEST} to {VERSION}: start both again with one version"
     }
     assert [(event["event"], event["version"]) for event in logged] == [
         ("gateway refused", version),
@@ -164,26 +161,6 @@ async def test_an_actor_that_was_upgraded_is_looked_at_at_once(gateway: Gateway)
         patch.setattr(rpc, "VERSION", VERSION + 1)
         assert await client.call("write", b"x") == b"x"
     assert gateway.looks == 2
-
-
-async def test_an_actor_of_version_1_is_spoken_to_as_it_wants(gateway: Gateway) -> None:
-    """It knows nothing but the bare secret, and closes the connection at anything else."""
-
-    def of_version_1(body: bytes, secret: bytes) -> Hello | None:
-        return Hello(BARE, secret) if body == secret else None
-
-    client = gateway.client()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Hello, "from_wire", of_version_1)
-        with pytest.raises(ConnectionLost):
-            await client.call("write", b"x")
-        for _ in range(2):
-            assert await client.call("write", b"x") == b"x"
-            client.close()
-            await asyncio.sleep(0.01)
-        assert gateway.looks == 3, "what was found out is kept for as long as that process lives"
-    gateway.server.incarnation = "two"
-    assert await client.call("write", b"x") == b"x"
 
 
 def test_who_was_refused_is_told_why_and_that_nothing_was_taken() -> None:

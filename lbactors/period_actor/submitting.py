@@ -1,0 +1,302 @@
+"""Submissions to a leaderboard on their way into the journals of its windows.
+
+The main window decides: what it refuses is taken nowhere. A further window whose period is over or not open
+is passed over, and the answer says so; anything else that keeps a window from taking a submission (it loads,
+a sum would not be finite there) refuses it everywhere. What the main window knows already is a repeat and
+changes nothing; what it does not know goes to every window that does not know it either, so a repeat
+completes what a death between two appends left.
+
+All of that is settled in `place`, on a state in which everything before is applied, before anything is
+journaled (`lbactors.period_actor.journaling`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lbactors.core import inputs as made
+from lbactors.core.errors import ApiError
+from lbactors.core.period import NO_RANK, Applied
+from lbactors.core.seen_ids import tag_of
+from lbactors.period_actor.activation import Activation
+from lbactors.period_actor.chain import OUTSIDE, Chain
+from lbactors.period_actor.journaling import Append, Waiting
+from lbactors.wire.replies import ASLEEP, NOT_HERE
+from lbactors.wire.writes import (
+    SubmissionRow,
+    TakenBy,
+    Verdict,
+    occurred_at_ms_of,
+    player_id_of,
+    submission_id_of,
+)
+
+
+class NotTaken(ApiError):
+    """Nothing was taken, and whoever sent it is to ask again: `reply_status`, of a `Reply`."""
+
+    def __init__(self, reply_status: int) -> None:
+        super().__init__("period_loading", "the period is being loaded")
+        self.reply_status = reply_status
+
+
+class _Placed(NamedTuple):
+    """What one window makes of a submission (or of all): journaled as the result at `start` of an
+    activation's part; known there (`repeats`); or passed over, and why.
+    """
+
+    chain: Chain
+    activation: Activation | None = None
+    start: int = 0
+    repeats: Activation | None = None
+    skipped: str = ""
+
+
+class _Taken(NamedTuple):
+    """What came under a submission id in this append."""
+
+    tag: int
+    windows: list[_Placed]
+
+
+class Submissions(Waiting):
+    """Those of one call. chains: of the windows that it feeds, main first. items: `Submission`s as they
+    travel, which arrived at `at_ms`. tag: of all their ids (`lbactors.core.seen_ids`), 0 for the players'.
+
+    `done`: a verdict on each, in order; NotTaken.
+    """
+
+    def __init__(
+        self,
+        chains: Sequence[Chain],
+        items: Sequence[SubmissionRow],
+        at_ms: int,
+        want: int,
+        tag: int = 0,
+        *,
+        alone: bool = False,
+    ) -> None:
+        super().__init__(len(items), alone=alone)
+        self.done: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
+        self._chains = chains
+        self._items = items
+        self._at_ms = at_ms
+        self._want = want
+        self._tag = tag
+        self._unknown: dict[Chain, ApiError] = {}  # why the last period of a chain could not be asked
+        self._whole: list[_Placed] = []  # where all items went, if they went the same way
+        self._each: list[ApiError | list[_Placed]] = []  # else where each of them did
+
+    async def prepare(self) -> None:
+        """Have the last periods loaded, where only they can know a repeat."""
+        if any(map(submission_id_of, self._items)):
+            for chain in self._chains:
+                try:
+                    await chain.load_last()
+                except ApiError as error:
+                    self._unknown[chain] = error
+
+    # Placing ----------------------------------------------------------------------------------------------
+
+    def place(self, append: Append) -> None:
+        for chain in self._chains:
+            if chain.is_leaving or chain.open.is_stopped or chain.is_between(self._at_ms):
+                raise NotTaken(NOT_HERE)  # gateways wait a moment for it
+            if chain.is_waking:
+                raise NotTaken(ASLEEP)
+        if not self._place_all(append):
+            self._require_same_body(append)
+            for item in self._items:
+                try:
+                    self._each.append(self._place_one(append, item))
+                except ApiError as error:
+                    self._each.append(error)
+
+    def _place_all(self, append: Append) -> bool:
+        """Place everything at once, as is possible nearly always: nothing says when it occurred, and no id
+        was seen before. Whether it was. ApiError: all are refused.
+        """
+        if self.alone or any(ms is not None for ms in map(occurred_at_ms_of, self._items)):
+            return False
+        ids = [i for i in map(submission_id_of, self._items) if i is not None]
+        fresh = set(ids)
+        if len(fresh) != len(ids) or not append.taken.keys().isdisjoint(fresh):
+            return False
+        windows = []
+        for chain in self._chains:
+            try:
+                target = chain.taking(None, self._at_ms)
+            except ApiError as error:
+                if error.code not in OUTSIDE or chain is self._chains[0]:
+                    if error.code in OUTSIDE and ids:
+                        return False  # some may be repeats
+                    raise
+                windows.append(_Placed(chain, skipped=error.code))
+                continue
+            if ids and not chain.knows_none(fresh):
+                return False
+            windows.append(_Placed(chain, target))
+        inputs = made.submit_all(self._items, self._at_ms, self._tag)
+        self._whole = [self._added(append, window, inputs) for window in windows]
+        for item in self._items if ids else ():
+            submission_id = submission_id_of(item)
+            if submission_id is not None:
+                append.taken[submission_id] = _Taken(self._tag_of(item), self._whole)
+        return True
+
+    def _require_same_body(self, append: Append) -> None:
+        """Where all ids are one request's: ApiError if any of them came with another body, so all are refused."""
+        for submission_id in filter(None, map(submission_id_of, self._items)) if self._tag else ():
+            taken: _Taken | None = append.taken.get(submission_id)
+            known = self._chains[0].knowing(submission_id)
+            if (taken is not None and taken.tag != self._tag) or (
+                known is not None and known.period.ids.contradicts(submission_id, self._tag)
+            ):
+                raise _conflict(submission_id)
+
+    def _place_one(self, append: Append, item: SubmissionRow) -> list[_Placed]:
+        """Place one submission in every window that takes it. ApiError: it is refused."""
+        player_id, score, _, _, submission_id, occurred_at_ms, aggregation = item
+        tag = self._tag_of(item)
+        main, *further = self._chains
+        if submission_id is not None:
+            taken: _Taken | None = append.taken.get(submission_id)
+            if taken is not None:
+                if taken.tag != tag:
+                    raise _conflict(submission_id)
+                return [self._repeat(window) for window in taken.windows]
+            known = self._knowing(main, submission_id)
+            if known is not None:
+                if known.period.ids.contradicts(submission_id, tag):
+                    raise _conflict(submission_id)
+                windows = [self._found(chain, submission_id, occurred_at_ms) for chain in further]
+                return [
+                    _Placed(main, repeats=known),
+                    *(w if w.activation is None else _Placed(w.chain, repeats=w.activation) for w in windows),
+                ]
+        windows = [_Placed(main, main.taking(occurred_at_ms, self._at_ms))]
+        windows += [self._found(chain, submission_id, occurred_at_ms) for chain in further]
+        if self.alone:
+            for chain, activation, *_ in windows:
+                if activation is not None and activation.period.overflows(player_id, score, aggregation):
+                    raise _overflow(chain.spec.window)
+        at_ms = self._at_ms if occurred_at_ms is None else min(occurred_at_ms, self._at_ms)
+        inputs = [made.submit(item, at_ms, self._tag)]
+        placed = [self._added(append, window, inputs) for window in windows]
+        if submission_id is not None:
+            append.taken[submission_id] = _Taken(tag, placed)
+        return placed
+
+    def _tag_of(self, item: SubmissionRow) -> int:
+        return self._tag or tag_of(player_id_of(item))
+
+    def _knowing(self, chain: Chain, submission_id: str) -> Activation | None:
+        """The period of a chain that knows an id. ApiError if it cannot be told now."""
+        if chain in self._unknown:
+            raise self._unknown[chain]
+        return chain.knowing(submission_id)
+
+    def _found(self, chain: Chain, submission_id: str | None, occurred_at_ms: int | None) -> _Placed:
+        """What a further window does with a submission. ApiError: it is refused everywhere."""
+        known = None if submission_id is None else self._knowing(chain, submission_id)
+        if known is not None:
+            return _Placed(chain, repeats=known)
+        try:
+            return _Placed(chain, chain.taking(occurred_at_ms, self._at_ms))
+        except ApiError as error:
+            if error.code not in OUTSIDE:
+                raise
+            return _Placed(chain, skipped=error.code)
+
+    def _added(self, append: Append, window: _Placed, inputs: Sequence[made.Input]) -> _Placed:
+        chain, activation, *_ = window
+        if activation is None:
+            return window
+        activation.used()
+        hiding = chain.hidden.ahead_of(activation, map(made.player_id_of, inputs))
+        if hiding:
+            append.add(activation, hiding, NO_RANK)
+        return _Placed(chain, activation, append.add(activation, inputs, self._want))
+
+    @staticmethod
+    def _repeat(window: _Placed) -> _Placed:
+        """The same submission a second time in one append."""
+        if window.activation is None:
+            return window
+        return _Placed(window.chain, repeats=window.activation)
+
+    # Answering --------------------------------------------------------------------------------------------
+
+    def answer(self, append: Append) -> None:
+        if self.done.done():
+            return
+        try:
+            verdicts = self._verdicts_of_all(append) if self._whole else self._verdicts(append)
+        except ApiError as error:  # nothing of it counts, or nobody knows
+            verdicts = [error] * len(self._items)
+        self.done.set_result(verdicts)
+
+    def _verdicts_of_all(self, append: Append) -> list[Verdict]:
+        count = len(self._items)
+        columns: list[Sequence[TakenBy]] = []
+        for _, activation, start, _, skipped in self._whole:
+            if activation is None:
+                columns.append([skipped] * count)
+                continue
+            results = append.results(activation, start, count)
+            if self._want != NO_RANK:
+                key = activation.record.key
+                columns.append([(key, result) for result in results])
+        if self._want == NO_RANK:
+            return [None] * count
+        return [list(windows) for windows in zip(*columns, strict=True)]
+
+    def _verdicts(self, append: Append) -> list[Verdict]:
+        verdicts: list[Verdict] = []
+        for item, placed in zip(self._items, self._each, strict=True):
+            if isinstance(placed, ApiError):
+                verdicts.append(placed)
+                continue
+            try:
+                windows = [self._taken_by(append, item, window) for window in placed]
+            except ApiError as error:
+                verdicts.append(error)
+            else:
+                verdicts.append(None if self._want == NO_RANK else windows)
+        return verdicts
+
+    def _taken_by(self, append: Append, item: SubmissionRow, window: _Placed) -> TakenBy:
+        _, activation, start, repeats, skipped = window
+        if skipped:
+            return skipped
+        if activation is not None:
+            (result,) = append.results(activation, start, 1)
+            return activation.record.key, result
+        assert repeats is not None
+        player_id, submission_id = player_id_of(item), submission_id_of(item)
+        period = repeats.period
+        entry = period.entry(player_id)
+        rank = period.rank(player_id) if self._want != NO_RANK else None
+        seq = period.ids.seq(submission_id) or 0
+        return repeats.record.key, Applied(False, entry, entry, rank, rank, seq, True, None)
+
+    def refuse(self, error: Exception) -> None:
+        if self.done.done():
+            return
+        if isinstance(error, ApiError) and not isinstance(error, NotTaken):
+            self.done.set_result([error] * len(self._items))
+        else:
+            self.done.set_exception(error)
+
+
+def _conflict(submission_id: str) -> ApiError:
+    message = f"submission_id '{submission_id}' is known for another player or another body"
+    return ApiError("idempotency_conflict", message)
+
+
+def _overflow(window: str) -> ApiError:
+    why = "the sum must stay finite"
+    where = "" if window == "main" else f" (window '{window}')"
+    return ApiError("validation_failed", f"score: {why}{where}", [{"loc": ["score"], "msg": why}])
