@@ -144,9 +144,9 @@ class Activation:
         self._in_flight: _Waiting | None = None  # the last of those whose append is on its way
         self._flusher: asyncio.Task[None] | None = None
         self._snapshot_lock = asyncio.Lock()
-        self.last_epoch = (
-            0  # the last one that this process took for the period, in attempts to take over, too
-        )
+        # The last one that this process took for the period, in attempts to take over, too; and how many
+        # more it may have taken, by calls whose outcome is unknown.
+        self.last_epoch, self.unsure_epochs = 0, 0
         self._sound = True  # false: the state may be half applied, nobody may take it over
         self.reached_store()
 
@@ -197,9 +197,21 @@ class Activation:
 
     async def load(self) -> None:
         """Take an epoch unless the period is sealed, then snapshot and journal. StoreError (state: gone)."""
+        await self._load(self)
+
+    async def _take_epoch(self, holder: Activation) -> None:
+        """holder: where it is noted that this process took it, or may have. StoreError."""
+        try:
+            self.epoch = await self.store.take_epoch(self.period_id)
+        except StoreUnavailable as error:
+            holder.unsure_epochs += error.unknown
+            raise
+        holder.last_epoch, holder.unsure_epochs = self.epoch, 0
+
+    async def _load(self, holder: Activation) -> None:
         try:
             if not self.record.sealed:
-                self.epoch = await self.store.take_epoch(self.period_id)
+                await self._take_epoch(holder)
             with gc_pause.resting():
                 period = await self._replayed()
             last_seq = period.seq if period is not None else 0
@@ -237,9 +249,12 @@ class Activation:
             ):  # looked at before an epoch is taken in what may be replaced again
                 why = f"the journal ends at seq {last_seq}, and had reached {other.period.seq}"
                 raise StoreWentBack(f"{self.period_id!r}: {why}")
-            if highest == other.last_epoch:
-                self.epoch = other.last_epoch = await self.store.take_epoch(self.period_id)
-            if highest != self.epoch - 1:  # somebody else began: this process stood still, or was cut off
+            # As far as this process can have come by itself. Where one of its own calls may have taken an
+            # epoch, it may have been somebody else too: then that one is fenced, and takes the next.
+            own = other.last_epoch + other.unsure_epochs
+            if highest <= own:
+                await self._take_epoch(other)
+            if max(highest, self.epoch - 1) > own:  # somebody else began: we stood still, or were cut off
                 raise Fenced(f"{self.period_id!r}: another activation took epoch {highest} or more", highest)
             if not other._sound:
                 raise SeqMismatch(f"{self.period_id!r}: its state is not to be taken over")
@@ -251,8 +266,7 @@ class Activation:
                     period.apply(now_ms, inputs)
                     other._sound = True
         except SeqMismatch:
-            await self.load()
-            other.last_epoch = self.epoch
+            await self._load(other)
             return
         except Fenced as error:
             self._turn("failed", error)
