@@ -21,9 +21,10 @@ The life of an activation is this table; anything that is not in it is a bug and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import msgpack
 import structlog
@@ -144,6 +145,8 @@ class Activation:
         self._in_flight: _Waiting | None = None  # the last of those whose append is on its way
         self._flusher: asyncio.Task[None] | None = None
         self._snapshot_lock = asyncio.Lock()
+        self._snapshots_awaited = 0  # callers who wait for the one that is under way to end
+        self._snapshot_awaited = asyncio.Event()  # set while there are any
         # The last one that this process took for the period, in attempts to take over, too; and how many
         # more it may have taken, by calls whose outcome is unknown.
         self.last_epoch, self.unsure_epochs = 0, 0
@@ -258,7 +261,9 @@ class Activation:
                 raise Fenced(f"{self.period_id!r}: another activation took epoch {highest} or more", highest)
             if not other._sound:
                 raise SeqMismatch(f"{self.period_id!r}: its state is not to be taken over")
-            async with other._snapshot_lock:  # one that is under way fails, since its epoch is over
+            async with other._snapshot_turn(
+                awaited=True
+            ):  # one that is under way fails, since its epoch is over
                 period = other.period
                 async for record in self.store.records_after(self.period_id, period.seq):
                     _, now_ms, inputs = JournalBody.unpack(record.body)
@@ -444,10 +449,11 @@ class Activation:
     async def snapshot(self, gentle_inputs: int = 0) -> bool:
         """Save the present state, a few thousand entries between two batches; False if it is saved already.
 
-        gentle_inputs: until so many inputs came since it began, it leaves most of the time to writers.
-        StoreError: the old snapshot and the journal after it stay as they were.
+        gentle_inputs: until so many inputs came since it began, or somebody wants one that is not gentle, it
+        leaves most of the time to writers. StoreError: the old snapshot and the journal after it stay as they
+        were.
         """
-        async with self._snapshot_lock:
+        async with self._snapshot_turn(awaited=not gentle_inputs):
             self.snapshot_at_ms = self.clock.now_ms()
             if self.state not in ("serving", "draining"):
                 return False
@@ -462,7 +468,7 @@ class Activation:
                     await self.store.put_parts(self.period_id, self.epoch, snapshot.seq, parts)
                     busy = self._waiting or self._in_flight is not None
                     if busy and period.seq - snapshot.seq < gentle_inputs:  # they share loop, store and disk
-                        await asyncio.sleep((time.monotonic() - began_s) * SNAPSHOT_PAUSES)
+                        await self._snapshot_pause((time.monotonic() - began_s) * SNAPSHOT_PAUSES)
                 await self.store.commit_snapshot(self.period_id, self.epoch, snapshot.seq, snapshot.manifest)
                 committed = True
             except Fenced as error:
@@ -471,6 +477,28 @@ class Activation:
             finally:
                 period.end_snapshot(committed)
             return True
+
+    @contextlib.asynccontextmanager
+    async def _snapshot_turn(self, *, awaited: bool) -> AsyncIterator[None]:
+        """One snapshot at a time. awaited: one that is under way is gentle no more."""
+        self._snapshots_awaited += awaited
+        if awaited:
+            self._snapshot_awaited.set()
+        try:
+            await self._snapshot_lock.acquire()
+        finally:
+            self._snapshots_awaited -= awaited
+            if not self._snapshots_awaited:
+                self._snapshot_awaited.clear()
+        try:
+            yield
+        finally:
+            self._snapshot_lock.release()
+
+    async def _snapshot_pause(self, pause_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._snapshot_awaited.wait()
 
     async def drain(self, event: str = "drain") -> None:
         """Take no more inputs, finish those that wait. `event`: drain or seal."""

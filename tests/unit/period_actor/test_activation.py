@@ -22,6 +22,7 @@ from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.actor import PeriodActor
 from lbactors.period_actor.chain import Chain
 from lbactors.period_actor.chain_reads import read
+from lbactors.period_actor.entry_edits import erase
 from lbactors.wire.chain_spec import ChainSpec
 from lbactors.wire.replies import ERROR, VALUE
 from persistence.sqlite.store import SqliteStore
@@ -229,6 +230,27 @@ async def test_a_snapshot_under_way_does_not_spoil_what_is_taken_over(world: Wor
     assert expected["p0"] == (1, 1000)
     chain.stop()
     assert await standings(await world.chain(hour(1))) == expected
+
+
+@pytest.mark.parametrize("act", ["erase", "leave"])
+async def test_nobody_waits_behind_a_gentle_snapshot(world: World, act: str) -> None:
+    """It is gentle to writers; whoever needs a snapshot to be done has it done at once."""
+    chain = await world.chain(hour(1))
+    for number in range(40):
+        await submit(chain, f"p{number}", number)
+    world.patch.setattr("lbactors.period_actor.activation.SNAPSHOT_PAUSES", 1e9)
+    gate, step = world.store.hold("append", 1), world.store.hold("put_parts", 1)
+    writing = asyncio.create_task(submit(chain, "p0", 1000))
+    await gate.entered.wait()
+    gentle = asyncio.create_task(chain.open[0].snapshot(gentle_inputs=1_000_000))
+    await step.entered.wait()
+    step.opened.set()
+    acting = asyncio.create_task(erase(chain, "stranger", "nobody") if act == "erase" else chain.leave())
+    assert await asyncio.wait_for(gentle, 10)
+    gate.opened.set()
+    async with asyncio.timeout(10):
+        await writing
+        await acting
 
 
 @pytest.mark.parametrize("between", ["look and epoch", "append and look"])
