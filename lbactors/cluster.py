@@ -3,6 +3,9 @@
 It starts or joins a Ray cluster, creates the supervisor and period actors under names, and turns Ray's many
 errors into one question with two answers: was the call certainly not carried out, or is its outcome unknown?
 Bytes cross this seam, never objects.
+
+Names are those of a namespace that follows from the store (`namespace_of`): several deployments can share one
+Ray cluster, and a server that is pointed at another store meets none of the actors of the one before.
 """
 
 from __future__ import annotations
@@ -10,12 +13,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import ray
 from ray._private import parameter, ray_constants, services
@@ -28,8 +33,8 @@ from lbactors.supervisor.actor import SupervisorActor
 from lbactors.wire.actors import ActorGone
 from persistence.store import StoreError
 
-NAMESPACE = "lbactors"
 SUPERVISOR = "supervisor"
+FIND_WITHIN_S = 5.0  # Ray's head tells of an actor within some ms; while it is away, after a minute or so
 CALLS_AT_ONCE = 10_000  # coroutines an actor runs at once; the gateway's own limits are far below
 # Ray's own settings. Every process sends the head a list of the calls that it made and served, once a second,
 # for a state API that nobody asks here: with 16 actors 4.5 % of a core.
@@ -37,6 +42,18 @@ SYSTEM_CONFIG = {"task_events_report_interval_ms": 0}
 # A call that was under way when its actor died fails only after 1 to 2 s, so that its error can say what the
 # actor died of. Nobody here asks that, but the next call finds the actor's next process.
 WAIT_FOR_DEATH = "RAY_timeout_ms_task_wait_for_death_info"
+
+T = TypeVar("T")
+
+
+def namespace_of(store_id: str, store_url: str) -> str:
+    """The Ray namespace of whoever works on a store.
+
+    A copy of a SQLite file has the id of the file that it was copied from, so the directory counts too. Not
+    so the address of a Redis, which may be written in several ways.
+    """
+    place = store_url if store_url.startswith("sqlite:") else ""
+    return f"lbactors-{hashlib.sha256(f'{store_id} {place}'.encode()).hexdigest()[:32]}"
 
 
 class ActorRef:
@@ -73,14 +90,17 @@ class ActorRef:
 
 
 class Cluster:
-    """A connection to Ray from one process."""
+    """A connection to Ray from one process. namespace: see `namespace_of`."""
 
-    def __init__(self) -> None:
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
         self.address = ""
         self._temp_dir: tempfile.TemporaryDirectory[str] | None = None
 
     def start_local(self, cores: int | None = None) -> None:
-        """Start a Ray of our own, bound to the loopback interface, that ends with this process."""
+        """Start a Ray of our own, bound to the loopback interface, that ends with this process.
+        ConnectionError.
+        """
         os.environ.setdefault(WAIT_FOR_DEATH, "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -91,11 +111,11 @@ class Cluster:
         # Sockets live below this directory, and their paths may have 107 bytes: so not in a deep place.
         self._temp_dir = tempfile.TemporaryDirectory(prefix="lbr-", ignore_cleanup_errors=True)
         with _without_idle_processes():
-            context: Any = ray.init(
+            context = _initialised(
                 "local",
                 include_dashboard=False,
                 num_cpus=cores,
-                namespace=NAMESPACE,
+                namespace=self.namespace,
                 log_to_driver=False,
                 configure_logging=True,
                 logging_level=logging.ERROR,
@@ -112,8 +132,8 @@ class Cluster:
     def join(self, address: str) -> None:
         """Join a running cluster: `auto`, or HOST:PORT. ConnectionError."""
         os.environ.setdefault(WAIT_FOR_DEATH, "0")
-        context: Any = ray.init(
-            address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR
+        context = _initialised(
+            address, namespace=self.namespace, log_to_driver=False, logging_level=logging.ERROR
         )
         self.address = context.address_info["address"]
 
@@ -134,10 +154,16 @@ class Cluster:
         return max(int(_resources().get("CPU", 1)), 1)
 
     def supervisor(self, settings: ActorSettings) -> ActorRef:
-        """The cluster's one supervisor, created if there is none; Ray restarts it when it dies."""
-        options = _options(SUPERVISOR, max_concurrency=1000)
+        """The namespace's one supervisor, created if there is none; Ray restarts it when it dies.
+        ActorGone.
+        """
+        options = self._options(SUPERVISOR, max_concurrency=1000)
         actor = ray.remote(SupervisorActor).options(**options)
-        return ActorRef(SUPERVISOR, actor.remote(settings.to_wire(), connect))
+        connected = functools.partial(connect, self.namespace)
+        try:
+            return ActorRef(SUPERVISOR, actor.remote(settings.to_wire(), connected))
+        except (RayError, OSError) as error:
+            raise ActorGone(f"{SUPERVISOR}: {error}") from error
 
     def period_actor(self, name: str, settings: ActorSettings) -> ActorRef:
         """The period actor of this name, created if there is none; Ray restarts it when it dies."""
@@ -145,26 +171,83 @@ class Cluster:
         def node_address() -> str:  # nested, so that it travels by value and spares the actor this module
             return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
 
-        options = _options(name, max_concurrency=CALLS_AT_ONCE)
+        options = self._options(name, max_concurrency=CALLS_AT_ONCE)
         actor = ray.remote(PeriodActor).options(**options)
         return ActorRef(name, actor.remote(name, settings.to_wire(), node_address))
 
     def period_actors(self) -> list[str]:
         """Names of the actors that run."""
-        return [name for name in ray.util.list_named_actors() if name != SUPERVISOR]
+        found: Any = ray.util.list_named_actors(all_namespaces=True)
+        names = [actor["name"] for actor in found if actor["namespace"] == self.namespace]
+        return [name for name in names if name != SUPERVISOR]
 
-    def find(self, name: str) -> ActorRef | None:
-        """An actor that exists under this name. ActorGone if Ray's head does not say."""
+    async def find(self, name: str) -> ActorRef | None:
+        """An actor that exists under this name. ActorGone if Ray's head does not say, or not soon."""
         try:
-            return ActorRef(name, ray.get_actor(name, namespace=NAMESPACE))
+            async with asyncio.timeout(FIND_WITHIN_S):
+                handle = await _beside(functools.partial(ray.get_actor, name, namespace=self.namespace))
+            return ActorRef(name, handle)
         except ValueError:
             return None
+        except TimeoutError as error:
+            raise ActorGone(f"{name}: Ray's head does not answer") from error
         except (RayError, OSError) as error:
             raise ActorGone(f"{name}: {type(error).__name__}") from error
 
     def kill(self, ref: ActorRef) -> None:
         """End an actor for good."""
         ray.kill(ref.handle, no_restart=True)
+
+    def _options(self, name: str, max_concurrency: int) -> dict[str, Any]:
+        return {
+            "name": name,
+            "namespace": self.namespace,
+            "lifetime": "detached",  # it outlives the gateway that asked for it
+            "get_if_exists": True,
+            "num_cpus": 0,  # actors wait more than they work: the budget is ours, not Ray's
+            "max_restarts": -1,
+            "max_task_retries": 0,  # a repeated call could apply a score twice
+            "max_concurrency": max_concurrency,
+        }
+
+
+def _initialised(address: str, **options: Any) -> Any:
+    """`ray.init`. ConnectionError, in one line, for whatever keeps it from that."""
+    try:
+        return ray.init(address, **options)
+    except Exception as error:  # a node that is not up in time, say, is a plain Exception
+        what = str(error).strip().splitlines() or [repr(error)]
+        raise ConnectionError(what[0]) from error
+
+
+async def _beside(work: Callable[[], T]) -> T:
+    """The result of work that blocks, in a thread of its own, so that the loop goes on.
+
+    Not one of a pool: those that hang while Ray's head is away would keep others waiting, and the process
+    from its end.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def tell(result: T | None, error: BaseException | None) -> None:
+        if done.done():
+            return  # nobody waits any more
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(cast("T", result))
+
+    def run() -> None:
+        result, failed = None, None
+        try:
+            result = work()
+        except BaseException as error:
+            failed = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, result, failed)
+
+    threading.Thread(target=run, name="lbactors-ray", daemon=True).start()
+    return await done
 
 
 @contextlib.contextmanager
@@ -191,21 +274,8 @@ def _resources() -> dict[str, float]:
     return dict(ray.cluster_resources())  # type: ignore[no-untyped-call]
 
 
-def connect() -> Cluster:
+def connect(namespace: str) -> Cluster:
     """The connection that a process running an actor has already."""
-    cluster = Cluster()
+    cluster = Cluster(namespace)
     cluster.address = ray.get_runtime_context().gcs_address
     return cluster
-
-
-def _options(name: str, max_concurrency: int) -> dict[str, Any]:
-    return {
-        "name": name,
-        "namespace": NAMESPACE,
-        "lifetime": "detached",  # it outlives the gateway that asked for it
-        "get_if_exists": True,
-        "num_cpus": 0,  # actors wait more than they work: the budget is ours, not Ray's
-        "max_restarts": -1,
-        "max_task_retries": 0,  # a repeated call could apply a score twice
-        "max_concurrency": max_concurrency,
-    }

@@ -156,6 +156,9 @@ class ServerSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged: debug, info, warning or error."
     )
+    start_seconds: Seconds = Field(
+        120, description="Longest time that a start waits for the supervisor; it says so, and ends then."
+    )
     drain_seconds: Seconds = Field(
         20, description="Longest time that SIGTERM waits for open requests and last snapshots."
     )

@@ -93,7 +93,7 @@ class Router:
         if client is None:
 
             async def endpoint() -> bytes:
-                actor = self._cluster.find(name)
+                actor = await self._cluster.find(name)
                 if actor is None:
                     raise ActorGone(f"{name} is being started")
                 return await actor.call("endpoint", timeout_s=ENDPOINT_TIMEOUT_S)

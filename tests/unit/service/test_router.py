@@ -57,7 +57,10 @@ def router_to(endpoint: Endpoint) -> Router:
     async def call(method: str, *_: bytes, timeout_s: float | None = None) -> bytes:
         return await endpoint()
 
-    cluster: Any = SimpleNamespace(find=lambda name: SimpleNamespace(call=call))
+    async def find(name: str) -> Any:
+        return SimpleNamespace(call=call)
+
+    cluster: Any = SimpleNamespace(find=find)
     supervisor: Any = SimpleNamespace(call=nothing)
     catalogue: Any = OneHome()
     return Router(cluster, supervisor, catalogue, ServerSettings(), lambda: 0)
