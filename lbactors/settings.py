@@ -112,6 +112,11 @@ class ServerSettings(BaseSettings):
         400, ge=1, le=36_500, description="Days that a record of the audit log is kept."
     )
 
+    request_seconds: Seconds = Field(
+        25,
+        description="Longest time that a request waits inside the server, all waits together, from when its "
+        "body has arrived; then it is answered 503. Erasing a player may take 900 s.",
+    )
     body_limit_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body.")
     json_depth: int = Field(32, ge=8, le=200, description="Deepest nesting of a JSON or MessagePack body.")
     batch_items: int = Field(
