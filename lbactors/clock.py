@@ -22,6 +22,7 @@ class Clock:
         if path:
             file = Path(path)
             if not file.exists() or file.stat().st_size < _OFFSET.size:
+                file.touch(mode=0o600)
                 file.write_bytes(_OFFSET.pack(0))
             with file.open("r+b") as handle:
                 self._map = mmap.mmap(handle.fileno(), _OFFSET.size)

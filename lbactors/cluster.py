@@ -16,6 +16,7 @@ import functools
 import hashlib
 import logging
 import os
+import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ from lbactors.wire.actors import ActorGone
 from persistence.store import StoreError
 
 SUPERVISOR = "supervisor"
+TOKEN, TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"  # where Ray finds its token
+RAY_DIRECTORY = "r"  # Ray's own, below one of ours; its name is short
 FIND_WITHIN_S = 5.0  # Ray's head tells of an actor within some ms; while it is away, after a minute or so
 CALLS_AT_ONCE = 10_000  # coroutines an actor runs at once; the gateway's own limits are far below
 # Ray's own settings. Every process sends the head a list of the calls that it made and served, once a second,
@@ -96,6 +99,7 @@ class Cluster:
         self.namespace = namespace
         self.address = ""
         self._temp_dir: tempfile.TemporaryDirectory[str] | None = None
+        self._has_token = False  # of its own
 
     def start_local(self, cores: int | None = None) -> None:
         """Start a Ray of our own, bound to the loopback interface, that ends with this process.
@@ -108,8 +112,11 @@ class Cluster:
         # one that other machines reach. Ray reads the variable when it is imported, its children later.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         ray_constants.ENABLE_RAY_CLUSTER = False
-        # Sockets live below this directory, and their paths may have 107 bytes: so not in a deep place.
+        # Sockets live below this directory, and their paths may have 107 bytes: so not in a deep place. Ray
+        # gives everybody the right to write to its own, so that one lies in one that nobody else can enter.
         self._temp_dir = tempfile.TemporaryDirectory(prefix="lbr-", ignore_cleanup_errors=True)
+        private = Path(self._temp_dir.name)
+        self._use_token_of_its_own(private / "token")
         with _without_idle_processes():
             context = _initialised(
                 "local",
@@ -120,7 +127,7 @@ class Cluster:
                 configure_logging=True,
                 logging_level=logging.ERROR,
                 object_store_memory=100 * 1024 * 1024,  # calls of less than 100 kB do not touch it
-                _temp_dir=self._temp_dir.name,
+                _temp_dir=str(private / RAY_DIRECTORY),
                 _system_config=dict(SYSTEM_CONFIG),
             )
         self.address = context.address_info["address"]
@@ -129,8 +136,22 @@ class Cluster:
         with (Path(context.address_info["session_dir"]) / "logs" / "raylet.out").open("a") as log:
             log.write("Raylet received SIGTERM\n")
 
+    def _use_token_of_its_own(self, path: Path) -> None:
+        """Have Ray ask for a token that nobody else has, unless the environment names one. Else Ray would
+        make one in the home directory, and let everybody read it.
+        """
+        if not {TOKEN, TOKEN_PATH} & os.environ.keys():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(32))
+            os.environ[TOKEN_PATH] = str(path)
+            self._has_token = True
+
     def join(self, address: str) -> None:
         """Join a running cluster: `auto`, or HOST:PORT. ConnectionError."""
+        token = Path(os.environ.get(TOKEN_PATH) or Path.home() / ".ray" / "auth_token")
+        with contextlib.suppress(OSError):  # there is none, or it is another user's
+            token.chmod(token.stat().st_mode & 0o700)  # Ray lets everybody read the one that it makes
         os.environ.setdefault(WAIT_FOR_DEATH, "0")
         context = _initialised(
             address, namespace=self.namespace, log_to_driver=False, logging_level=logging.ERROR
@@ -139,6 +160,8 @@ class Cluster:
 
     def close(self) -> None:
         ray.shutdown()
+        if self._has_token:
+            os.environ.pop(TOKEN_PATH, None)
         if self._temp_dir is not None:
             self._temp_dir.cleanup()
 

@@ -63,7 +63,9 @@ def run(settings: ServerSettings) -> int:
             return run_further(settings)
         plugins_of(settings.plugins)
         listener = _listen(settings)
-        with lock_data_dir(settings.data_dir):
+        with lock_data_dir(settings.data_dir) as lock:
+            if lock.caution:
+                print(f"caution: {lock.caution}", file=sys.stderr, flush=True)
             return _serve(settings, listener, KnownStores(settings.data_dir))
     except (StartError, StoreError, PluginError) as error:
         own = getattr(error, "cause", error)  # of what an actor raised, without the story how
