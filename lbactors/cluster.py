@@ -19,6 +19,7 @@ import os
 import secrets
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -38,6 +39,7 @@ SUPERVISOR = "supervisor"
 TOKEN, TOKEN_PATH = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"  # where Ray finds its token
 RAY_DIRECTORY = "r"  # Ray's own, below one of ours; its name is short
 FIND_WITHIN_S = 5.0  # Ray's head tells of an actor within some ms; while it is away, after a minute or so
+CORES_EVERY_S = 5.0  # nodes come and go seldom
 CALLS_AT_ONCE = 10_000  # coroutines an actor runs at once; the gateway's own limits are far below
 # Ray's own settings. Every process sends the head a list of the calls that it made and served, once a second,
 # for a state API that nobody asks here: with 16 actors 4.5 % of a core.
@@ -100,6 +102,9 @@ class Cluster:
         self.address = ""
         self._temp_dir: tempfile.TemporaryDirectory[str] | None = None
         self._has_token = False  # of its own
+        self._cores = 0
+        self._cores_due_s = 0.0
+        self._is_learning = False
 
     def start_local(self, cores: int | None = None) -> None:
         """Start a Ray of our own, bound to the loopback interface, that ends with this process.
@@ -173,8 +178,22 @@ class Cluster:
         return [kind for kind, _ in node.dead_processes() if kind in ("raylet", "gcs_server")]
 
     def cores(self) -> int:
-        """Cores of all nodes together."""
-        return max(int(_resources().get("CPU", 1)), 1)
+        """Cores of all nodes together, as Ray's head said lately: only the first call waits for it."""
+        if not self._cores:
+            self._learn_cores()
+        elif time.monotonic() >= self._cores_due_s and not self._is_learning:
+            self._cores_due_s = time.monotonic() + CORES_EVERY_S
+            self._is_learning = True
+            threading.Thread(target=self._learn_cores, name="lbactors-cores", daemon=True).start()
+        return self._cores
+
+    def _learn_cores(self) -> None:
+        try:
+            self._cores = max(int(_resources().get("CPU", 1)), 1)
+        except (RayError, OSError):  # the head is away: they are what they were
+            self._cores = self._cores or 1
+        finally:
+            self._is_learning = False
 
     def supervisor(self, settings: ActorSettings) -> ActorRef:
         """The namespace's one supervisor, created if there is none; Ray restarts it when it dies.

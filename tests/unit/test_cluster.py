@@ -123,6 +123,32 @@ async def test_an_actor_that_there_is_not(monkeypatch: pytest.MonkeyPatch) -> No
     assert await Cluster("n").find("period-1") is None
 
 
+async def test_cores_are_asked_for_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are wanted once a second, and the head may be away."""
+    monkeypatch.setattr("lbactors.cluster.CORES_EVERY_S", 0.0)
+    asked, answered, cores = threading.Event(), threading.Event(), 2.0
+
+    def resources() -> dict[str, float]:
+        asked.set()
+        answered.wait(60)
+        return {"CPU": cores}
+
+    monkeypatch.setattr("ray.cluster_resources", resources)
+    answered.set()
+    cluster = Cluster("n")
+    assert cluster.cores() == 2
+    asked.clear()
+    answered.clear()
+    cores = 4.0
+    for _ in range(3):
+        assert cluster.cores() == 2, "what was known, at once"
+    assert await asyncio.to_thread(asked.wait, 10)
+    answered.set()
+    async with asyncio.timeout(10):
+        while cluster.cores() != 4:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.001)
+
+
 # Namespaces -----------------------------------------------------------------------------------------------
 
 
