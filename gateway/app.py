@@ -1,8 +1,11 @@
 """The door: every request comes in here, and every answer, good or bad, goes out here.
 
-One middleware does what all routes need, in this order: request id, draining, route and method, parameters,
-key and scopes, the endpoint, errors to the envelope, metrics, log. It runs on every request, so it does
-little: about 10 µs.
+One middleware does what all routes need, in this order: request id, time limit, draining, route and method,
+parameters, key and scopes, the endpoint, errors to the envelope, metrics, log. It runs on every request, so
+it does little: about 10 µs.
+
+The time limit is one for all that a request waits for inside the server, whatever its parts allow themselves.
+At its end the endpoint is cancelled where it waits; what it asked others to do may be done all the same.
 
 `build_app` makes the application; `server.runner` serves it. `drain` turns new requests away (503,
 `Connection: close`) and waits for the open ones; the runner's cleanup then closes the connections.
@@ -85,9 +88,30 @@ def _door(gateway: Gateway, by_endpoint: dict[Any, Route]) -> Any:
     metrics, log = gateway.metrics, gateway.log
     authenticate = gateway.access.caller
     debug = gateway.settings.log_level == "debug"
+    request_s = gateway.settings.request_seconds
+
+    async def timely(
+        request: web.Request, handler: Handler, route: Route | None, call_id: str
+    ) -> web.StreamResponse:
+        limit_s = request_s if route is None or route.within_s is None else route.within_s
+        within = asyncio.timeout(limit_s)
+        try:
+            async with within:
+                return await answer(request, handler, route, call_id, within)
+        except TimeoutError:
+            if not within.expired():
+                raise  # nobody's but a bug's
+            if request.method in ("GET", "HEAD"):
+                raise ApiError("period_loading", f"no answer within {limit_s:g} s") from None
+            message = f"no answer within {limit_s:g} s; the outcome is unknown"
+            raise ApiError("storage_unavailable", message) from None
 
     async def answer(
-        request: web.Request, handler: Handler, route: Route | None, call_id: str
+        request: web.Request,
+        handler: Handler,
+        route: Route | None,
+        call_id: str,
+        within: asyncio.Timeout,
     ) -> web.StreamResponse:
         if gateway.draining and not (route is not None and route.always):
             raise ApiError("period_loading", "the server is shutting down; nothing was taken")
@@ -111,7 +135,7 @@ def _door(gateway: Gateway, by_endpoint: dict[Any, Route]) -> Any:
         caller = await authenticate(headers, route.scopes) if route.scopes else None
         query = read_query(request.rel_url.raw_query_string, route.query, route.defaults)
         packed = codec.wants_msgpack(headers.get("Accept"))
-        return await route.endpoint(Call(gateway, request, call_id, packed, values, query, caller))
+        return await route.endpoint(Call(gateway, request, call_id, packed, values, query, caller, within))
 
     @web.middleware
     async def door(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -122,7 +146,7 @@ def _door(gateway: Gateway, by_endpoint: dict[Any, Route]) -> Any:
         error: ApiError | None = None
         try:
             try:
-                response = await answer(request, handler, route, call_id)
+                response = await timely(request, handler, route, call_id)
             except Exception as raised:
                 error = api_error(raised)
                 response = error_response(error, codec.wants_msgpack(request.headers.get("Accept")))

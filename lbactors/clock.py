@@ -6,7 +6,9 @@ maps into memory and adds to the system's time. Without the file the offset is 0
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import os
 import struct
 import time
 from pathlib import Path
@@ -22,8 +24,11 @@ class Clock:
         if path:
             file = Path(path)
             if not file.exists() or file.stat().st_size < _OFFSET.size:
+                file.touch(mode=0o600)
                 file.write_bytes(_OFFSET.pack(0))
             with file.open("r+b") as handle:
+                with contextlib.suppress(PermissionError):  # it is another user's
+                    os.fchmod(handle.fileno(), 0o600)  # nobody else moves the time
                 self._map = mmap.mmap(handle.fileno(), _OFFSET.size)
 
     def now_ms(self) -> int:

@@ -112,6 +112,11 @@ class ServerSettings(BaseSettings):
         400, ge=1, le=36_500, description="Days that a record of the audit log is kept."
     )
 
+    request_seconds: Seconds = Field(
+        25,
+        description="Longest time that a request waits inside the server, all waits together, from when its "
+        "body has arrived; then it is answered 503. Erasing a player may take 900 s.",
+    )
     body_limit_bytes: int = Field(8 * 1024 * 1024, ge=1024, description="Largest request body.")
     json_depth: int = Field(32, ge=8, le=200, description="Deepest nesting of a JSON or MessagePack body.")
     batch_items: int = Field(
@@ -155,6 +160,9 @@ class ServerSettings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged: debug, info, warning or error."
+    )
+    start_seconds: Seconds = Field(
+        120, description="Longest time that a start waits for the supervisor; it says so, and ends then."
     )
     drain_seconds: Seconds = Field(
         20, description="Longest time that SIGTERM waits for open requests and last snapshots."

@@ -5,6 +5,9 @@ queue of the writers of all its processes; it is held for one transaction. Both 
 them when their holder dies, however it dies, and wakes who waits at once. They belong to the open file, so
 two stores in one process exclude each other too. The files stay when they are free: deleting one would let
 two processes hold "the" lock on different files. Not for network file systems.
+
+Secrets lie in it, so it is for its owner alone: the directory has mode 0700 and its files 0600. What is
+looser, made by an earlier version say, is tightened when the directory is locked.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -21,23 +26,70 @@ from persistence.store import StoreError, StoreInUse
 DATABASE_NAME = "lbactors.sqlite3"  # of the SQLite store
 SERVER_LOCK = "server.lock"
 WRITE_LOCK = "write.lock"
+KNOWLEDGE = "server.json"  # what the server knows about its stores
+DIRECTORY_MODE, FILE_MODE = 0o700, 0o600
+FOR_OTHERS = 0o077  # the bits of a mode that are anybody else's
+
+_NAMES = "|".join(map(re.escape, (DATABASE_NAME, SERVER_LOCK, WRITE_LOCK, KNOWLEDGE)))
+_OURS = re.compile(rf"(?:{_NAMES})(?:-wal|-shm|-journal|\.new)?")
 
 
 def make_directory(path: Path) -> None:
     """Make the data directory if it is missing. StoreError if there is none afterwards."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
     except FileExistsError as error:
         raise StoreError(f"data directory {path}: is not a directory") from error
     except OSError as error:
         raise StoreError(f"data directory {path}: {error.strerror}") from error
 
 
+def make_private(path: Path) -> None:
+    """Make a file that only its owner may read, if it is missing. OSError."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
+
+
+def _tighten(directory: Path) -> str:
+    """Close a data directory and its files to other users. Why that could not be done, in a sentence, or
+    empty: a directory that holds other things too may be meant for others.
+    """
+    try:
+        names = [path.name for path in directory.iterdir()]
+        for name in filter(_OURS.fullmatch, names):
+            _tighten_file(directory / name)
+        mode = stat.S_IMODE(directory.stat().st_mode)
+        if not mode & FOR_OTHERS:
+            return ""
+        why = f"data directory {directory} is open to other users of this machine (mode {mode:04o})"
+        if not all(map(_OURS.fullmatch, names)):
+            return f"{why} and holds more than the store: give the store one of its own, or close it"
+        directory.chmod(mode & ~FOR_OTHERS)
+    except OSError as error:
+        return f"data directory {directory}: not closed to other users: {error.strerror}"
+    return ""
+
+
+def _tighten_file(path: Path) -> None:
+    """Of a file that may be a link by now, as long as others can write to the directory. OSError."""
+    if not path.is_file() or path.is_symlink():
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and found.st_mode & FOR_OTHERS:
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~FOR_OTHERS)
+    finally:
+        os.close(descriptor)
+
+
 def _open(path: Path) -> int:
     """Descriptor of a lock file, made if missing. As always in Python, child programs do not inherit it."""
     make_directory(path.parent)
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        return os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
     except OSError as error:
         raise StoreError(
             f"data directory {path.parent}: cannot write {path.name}: {error.strerror}"
@@ -45,10 +97,13 @@ def _open(path: Path) -> int:
 
 
 class DataDirLock:
-    """A server's hold on its data directory; a context manager that lets go at its end."""
+    """A server's hold on its data directory; a context manager that lets go at its end. `caution`: what an
+    operator should know of it, or empty.
+    """
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, caution: str) -> None:
         self.path = path
+        self.caution = caution
         self._descriptor: int | None = descriptor
 
     def release(self) -> None:
@@ -67,11 +122,13 @@ class DataDirLock:
 
 
 def lock_data_dir(path: str | os.PathLike[str]) -> DataDirLock:
-    """Take a data directory, which is made if missing, for this server.
+    """Take a data directory, which is made if missing, for this server, and close it to other users.
 
     StoreInUse, with path and process id, while another server has it; StoreError if it cannot be written.
     """
     directory = Path(path)
+    make_directory(directory)
+    caution = _tighten(directory)
     descriptor = _open(directory / SERVER_LOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -88,7 +145,7 @@ def lock_data_dir(path: str | os.PathLike[str]) -> DataDirLock:
         raise StoreError(
             f"data directory {directory}: cannot lock {SERVER_LOCK}: {error.strerror}"
         ) from error
-    return DataDirLock(directory, descriptor)
+    return DataDirLock(directory, descriptor, caution)
 
 
 class WriteTurn:

@@ -111,7 +111,9 @@ class PageMemo:
 
 
 class Call:
-    """`query` and `path` hold the parsed parameters by name; `packed`: the answer is to be MessagePack."""
+    """`query` and `path` hold the parsed parameters by name; `packed`: the answer is to be MessagePack.
+    `within`: the time that the request has.
+    """
 
     __slots__ = (
         "caller",
@@ -123,6 +125,7 @@ class Call:
         "request_id",
         "service",
         "settings",
+        "within",
     )
 
     def __init__(
@@ -134,8 +137,10 @@ class Call:
         path: Mapping[str, Any],
         query: Mapping[str, Any],
         caller: Caller | None,
+        within: asyncio.Timeout,
     ) -> None:
         self.gateway = gateway
+        self.within = within
         self.service = gateway.service
         self.settings = gateway.settings
         self.request = request
@@ -174,9 +179,19 @@ class Call:
         limit = self.settings.body_limit_bytes
         if (self.request.content_length or 0) > limit:
             raise ApiError("body_too_large", f"the body exceeds {limit} bytes")
-        body = await self.request.read()
+        body = await self._received()
         coding = headers.get("Content-Encoding")
         return (body if coding is None else codec.inflate(body, coding, limit)), media_type
+
+    async def _received(self) -> bytes:
+        """The body as sent. The time of a request does not go by while its client sends."""
+        loop, ends_s = asyncio.get_running_loop(), self.within.when()
+        began_s = loop.time()
+        self.within.reschedule(None)
+        body = await self.request.read()
+        if ends_s is not None:
+            self.within.reschedule(ends_s + loop.time() - began_s)
+        return body
 
     async def body(self) -> Any:
         """The data in the body."""

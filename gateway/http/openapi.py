@@ -72,6 +72,8 @@ class Route:
 
     `scopes`: any one of them is needed; none: no key is. `always`: served while draining too.
 
+    `within_s`: how long a request may take, where that is not the setting `request_seconds`.
+
     `logged`: an administrative act, logged at info. `etag`: the answer has an ETag, and If-None-Match gives
     304.
     """
@@ -91,6 +93,7 @@ class Route:
     always: bool = False
     logged: bool = False
     etag: bool = False
+    within_s: float | None = None
     query: dict[str, Parameter] = field(init=False)
     path_parameters: tuple[Parameter, ...] = field(init=False)
     defaults: dict[str, Any] = field(init=False)

@@ -18,6 +18,8 @@ class GatewaySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    request_seconds: float = default_of("request_seconds")
+    """Longest that a request waits for anything but its client, in sum."""
     body_limit_bytes: int = default_of("body_limit_bytes")
     """Largest request body, before and after it is inflated."""
     json_depth: int = default_of("json_depth")

@@ -17,8 +17,9 @@ from collections.abc import AsyncIterator
 
 import structlog
 
-from gateway.server.serving import StartError, new_loop, serving, stop_event
+from gateway.server.serving import StartError, new_loop, one_line, serving, stop_event
 from lbactors.settings import ServerSettings
+from lbactors.wire.actors import ActorGone
 from persistence import open_store
 
 CHILD_FD, CHILD_ADDRESS, CHILD_STORE_ID, CHILD_PARENT = (
@@ -83,28 +84,34 @@ def _end_with_parent() -> None:
 
 
 def run_further(settings: ServerSettings) -> int:
-    """Serve in a process that was started as a further gateway; its exit code."""
-    from lbactors.cluster import SUPERVISOR, Cluster
+    """Serve in a process that was started as a further gateway; its exit code. StartError, StoreError."""
+    from lbactors.cluster import SUPERVISOR, Cluster, namespace_of
 
     listener = socket.socket(fileno=int(os.environ[CHILD_FD]))
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     async def main() -> int:
         stopping = stop_event()
-        supervisor = cluster.find(SUPERVISOR)
+        try:
+            supervisor = await cluster.find(SUPERVISOR)
+        except ActorGone as error:
+            raise StartError(f"the supervisor is not found: {one_line(error)}") from error
         if supervisor is None:
             raise StartError("the supervisor is not there")
         store = open_store(settings.store_url)
         store.expect(os.environ[CHILD_STORE_ID])
         try:
             await store.open()
-            async with serving(settings, cluster, supervisor, listener, store):
+            async with serving(settings, cluster, supervisor, listener, store, stopping):
                 await stopping.wait()
         finally:
             await store.close()
         return 0
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        cluster = Cluster()
-        cluster.join(os.environ[CHILD_ADDRESS])
+        cluster = Cluster(namespace_of(os.environ[CHILD_STORE_ID], settings.store_url))
+        try:
+            cluster.join(os.environ[CHILD_ADDRESS])
+        except OSError as error:
+            raise StartError(f"Ray cannot be reached: {one_line(error)}") from error
         return runner.run(main())

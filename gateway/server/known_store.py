@@ -19,9 +19,10 @@ import secrets
 from pathlib import Path
 from typing import NamedTuple
 
+from persistence.data_dir import FILE_MODE, KNOWLEDGE
 from persistence.store import StoreError, StoreTooNew, StoreWentBack
 
-FILE_NAME = "server.json"
+FILE_NAME = KNOWLEDGE
 FORMAT = 1
 
 
@@ -107,7 +108,10 @@ class KnownStores:
         body = json.dumps({"format": FORMAT, "server_id": self.server_id, "stores": seen}, indent=2) + "\n"
         draft = self._path.with_name(f"{FILE_NAME}.new")
         try:
-            with draft.open("w") as file:
+            with contextlib.suppress(FileNotFoundError):
+                draft.unlink()  # left by a crash, or a link that somebody else put there
+            made = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+            with os.fdopen(made, "w") as file:
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())

@@ -23,12 +23,13 @@ import structlog
 
 from gateway.server.further_gateways import further_gateway, is_further, run_further
 from gateway.server.known_store import KnownStores
-from gateway.server.serving import BACKLOG, StartError, new_loop, plugins_of, serving, stop_event
+from gateway.server.serving import BACKLOG, StartError, new_loop, one_line, plugins_of, serving, stop_event
 from gateway.server.store_claim import StoreClaim, claim_store
 from lbactors.actor_settings import ActorSettings
 from lbactors.logs import configure_logs
 from lbactors.plugins import PluginError
 from lbactors.settings import ServerSettings
+from lbactors.wire.actors import ActorGone
 from persistence.data_dir import lock_data_dir
 from persistence.store import Store, StoreError
 
@@ -57,16 +58,18 @@ def actor_settings(settings: ServerSettings, root_key_hash: str | None, claim: S
 def run(settings: ServerSettings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit code."""
     configure_logs(settings.log_level)
-    if is_further():
-        return run_further(settings)
     try:
+        if is_further():
+            return run_further(settings)
         plugins_of(settings.plugins)
         listener = _listen(settings)
-        with lock_data_dir(settings.data_dir):
+        with lock_data_dir(settings.data_dir) as lock:
+            if lock.caution:
+                print(f"caution: {lock.caution}", file=sys.stderr, flush=True)
             return _serve(settings, listener, KnownStores(settings.data_dir))
     except (StartError, StoreError, PluginError) as error:
         own = getattr(error, "cause", error)  # of what an actor raised, without the story how
-        print(f"error: {own}", file=sys.stderr, flush=True)
+        print(f"error: {one_line(own)}", file=sys.stderr, flush=True)
         return 2
 
 
@@ -100,12 +103,12 @@ async def _first_key(settings: ServerSettings, store: Store) -> str | None:
 
 
 def _serve(settings: ServerSettings, listener: socket.socket, known: KnownStores) -> int:
-    from lbactors.cluster import Cluster
+    from lbactors.cluster import Cluster, namespace_of
 
     accept_older = settings.accept_older_store
     with asyncio.Runner(loop_factory=new_loop) as runner:
         claim = runner.run(claim_store(settings.store_url, known, accept_older=accept_older))
-        cluster = Cluster()
+        cluster = Cluster(namespace_of(claim.store_id, settings.store_url))
         try:
             key_hash = runner.run(_first_key(settings, claim.store))
             try:
@@ -113,8 +116,9 @@ def _serve(settings: ServerSettings, listener: socket.socket, known: KnownStores
                     cluster.start_local()
                 else:
                     cluster.join(settings.ray_address)
-            except (ConnectionError, OSError, RuntimeError) as error:
-                raise StartError(f"Ray cannot be reached at {settings.ray_address}: {error}") from error
+            except OSError as error:  # ConnectionError is one
+                where = f"Ray cannot be reached at {settings.ray_address}"
+                raise StartError(f"{where}: {one_line(error)}") from error
             return runner.run(_main(settings, cluster, listener, claim, key_hash))
         finally:
             cluster.close()
@@ -128,12 +132,21 @@ async def _main(
     async with claim.renewed():
         await claim.renew()  # nothing was renewed while Ray started
         claim.is_written = True
-        await _replace_supervisor(settings, cluster)
-        supervisor = cluster.supervisor(actor_settings(settings, key_hash, claim))
+        try:
+            await _replace_supervisor(settings, cluster)
+            supervisor = cluster.supervisor(actor_settings(settings, key_hash, claim))
+        except ActorGone as error:
+            raise StartError(f"no supervisor can be started: {one_line(error)}") from error
         port = listener.getsockname()[1]
         async with contextlib.AsyncExitStack() as running:
             gateway = serving(
-                settings, cluster, supervisor, listener, claim.store, metrics_port=settings.metrics_port
+                settings,
+                cluster,
+                supervisor,
+                listener,
+                claim.store,
+                stopping,
+                metrics_port=settings.metrics_port,
             )
             service = await running.enter_async_context(gateway)
             claim.supervisor_epoch = lambda: service.catalogue.epoch
@@ -158,12 +171,12 @@ async def _main(
 
 
 async def _replace_supervisor(settings: ServerSettings, cluster: Any) -> None:
-    """On a cluster that was there before: end the supervisor of a server that was killed. It has the settings
-    of that one, and its period actors too.
+    """On a cluster that was there before: end the supervisor of a server that was killed, on this store. It
+    has the settings of that one, and its period actors too. ActorGone, StartError.
     """
     from lbactors.cluster import SUPERVISOR
 
-    old = cluster.find(SUPERVISOR) if settings.ray_address != "local" else None
+    old = await cluster.find(SUPERVISOR) if settings.ray_address != "local" else None
     if old is None:
         return
     log.warning("a supervisor of an earlier server is there; it is replaced")
@@ -172,9 +185,13 @@ async def _replace_supervisor(settings: ServerSettings, cluster: Any) -> None:
     except Exception as error:  # what is journaled is safe
         log.warning("it did not stop in time", error=repr(error))
     cluster.kill(old)
-    async with asyncio.timeout(settings.drain_seconds):
-        while cluster.find(SUPERVISOR) is not None:  # noqa: ASYNC110 - Ray has no event for it
-            await asyncio.sleep(LOADED_POLL_S)
+    try:
+        async with asyncio.timeout(settings.start_seconds):
+            while await cluster.find(SUPERVISOR) is not None:  # noqa: ASYNC110 - Ray has no event for it
+                await asyncio.sleep(LOADED_POLL_S)
+    except TimeoutError:
+        within = f"within {settings.start_seconds:g} s"
+        raise StartError(f"the supervisor of an earlier server did not end {within}") from None
 
 
 async def _until_loaded(service: Service, stopping: asyncio.Event) -> None:

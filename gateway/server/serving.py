@@ -11,6 +11,7 @@ import functools
 import gc
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from gateway.http.settings import GatewaySettings
 from gateway.server.runner import GatewayRunner
 from lbactors.plugins import Plugins
 from lbactors.settings import ServerSettings
+from lbactors.wire.actors import ActorGone
 from persistence.store import Store
 
 if TYPE_CHECKING:
@@ -35,6 +37,11 @@ plugins_of = functools.cache(Plugins.load)
 
 class StartError(Exception):
     """The server cannot start; the message is one clear line."""
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, without the story that comes in further lines."""
+    return (str(error).strip() or repr(error)).splitlines()[0]
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
@@ -62,17 +69,20 @@ async def serving(
     supervisor: Any,
     listener: socket.socket,
     store: Store,
+    stopping: asyncio.Event,
     *,
     metrics_port: int = 0,
 ) -> AsyncIterator[Service]:
     """Serve HTTP on the listener; at the end no new requests, open ones answered. metrics_port: a port for
-    `/metrics` alone, which one process only can have; 0 for none. StartError.
+    `/metrics` alone, which one process only can have; 0 for none. A supervisor that does not answer yet is
+    waited for, unless `stopping` is set. StartError.
     """
     from lbactors.service.service import Service
 
     service = Service(cluster, supervisor, store, settings)
+
     try:
-        await service.start()
+        await _started(service, settings.start_seconds, stopping)
         app = build_app(service, GatewaySettings.of(settings), plugins_of(settings.plugins))
         runner = GatewayRunner(app, shutdown_timeout=1.0)
         await runner.setup()
@@ -89,6 +99,28 @@ async def serving(
             await metrics.cleanup()
     finally:
         await service.close()
+
+
+async def _started(service: Service, within_s: float, stopping: asyncio.Event) -> None:
+    """Start the service; whoever looks at the server is told if that takes a while. StartError."""
+
+    def waits(why: str) -> None:
+        because = f": {why.splitlines()[0]}" if why else ""
+        told = f"waiting for the supervisor, up to {within_s:g} s{because}"
+        print(told, file=sys.stderr, flush=True)
+
+    starting = asyncio.create_task(service.start(within_s, waits))
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait([starting])
+        raise StartError("stopped while it waited for the supervisor")
+    try:
+        await starting
+    except ActorGone as error:
+        raise StartError(f"the supervisor did not answer within {within_s:g} s: {one_line(error)}") from error
 
 
 async def _metrics_site(app: web.Application, host: str, port: int) -> web.AppRunner:

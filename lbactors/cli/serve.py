@@ -6,6 +6,8 @@ Everything heavy (Ray, aiohttp, pydantic) is imported inside the commands.
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from lbactors.cli.connection import Failure, examples, failures
@@ -39,6 +41,7 @@ def serve(ctx: click.Context, /, **given: str | None) -> None:
     one line on stderr if the server cannot start.
     """
     settings = read_settings(given)
+    os.umask(0o077)  # whatever this process and those that it starts make is for its user alone
     from gateway.server import run
 
     ctx.exit(run(settings))

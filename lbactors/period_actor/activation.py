@@ -21,8 +21,9 @@ The life of an activation is this table; anything that is not in it is a bug and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import msgpack
 import structlog
@@ -130,9 +131,11 @@ class Activation:
         self.snapshot_at_ms = clock.now_ms()
         self.unsettled = 0  # inputs whose append is on its way
         self._snapshot_lock = asyncio.Lock()
-        self.last_epoch = (
-            0  # the last one that this process took for the period, in attempts to take over, too
-        )
+        self._snapshots_awaited = 0  # callers who wait for the one that is under way to end
+        self._snapshot_awaited = asyncio.Event()  # set while there are any
+        # The last one that this process took for the period, in attempts to take over, too; and how many
+        # more it may have taken, by calls whose outcome is unknown.
+        self.last_epoch, self.unsure_epochs = 0, 0
         self._sound = True  # false: the state may be half applied, nobody may take it over
         self.reached_store()
 
@@ -183,9 +186,21 @@ class Activation:
 
     async def load(self) -> None:
         """Take an epoch unless the period is sealed, then snapshot and journal. StoreError (state: gone)."""
+        await self._load(self)
+
+    async def _take_epoch(self, holder: Activation) -> None:
+        """holder: where it is noted that this process took it, or may have. StoreError."""
+        try:
+            self.epoch = await self.store.take_epoch(self.period_id)
+        except StoreUnavailable as error:
+            holder.unsure_epochs += error.unknown
+            raise
+        holder.last_epoch, holder.unsure_epochs = self.epoch, 0
+
+    async def _load(self, holder: Activation) -> None:
         try:
             if not self.record.sealed:
-                self.epoch = await self.store.take_epoch(self.period_id)
+                await self._take_epoch(holder)
             with gc_pause.resting():
                 period = await self._replayed()
             last_seq = period.seq if period is not None else 0
@@ -223,13 +238,18 @@ class Activation:
             ):  # looked at before an epoch is taken in what may be replaced again
                 why = f"the journal ends at seq {last_seq}, and had reached {other.period.seq}"
                 raise StoreWentBack(f"{self.period_id!r}: {why}")
-            if highest == other.last_epoch:
-                self.epoch = other.last_epoch = await self.store.take_epoch(self.period_id)
-            if highest != self.epoch - 1:  # somebody else began: this process stood still, or was cut off
+            # As far as this process can have come by itself. Where one of its own calls may have taken an
+            # epoch, it may have been somebody else too: then that one is fenced, and takes the next.
+            own = other.last_epoch + other.unsure_epochs
+            if highest <= own:
+                await self._take_epoch(other)
+            if max(highest, self.epoch - 1) > own:  # somebody else began: we stood still, or were cut off
                 raise Fenced(f"{self.period_id!r}: another activation took epoch {highest} or more", highest)
             if not other._sound:
                 raise SeqMismatch(f"{self.period_id!r}: its state is not to be taken over")
-            async with other._snapshot_lock:  # one that is under way fails, since its epoch is over
+            async with other._snapshot_turn(
+                awaited=True
+            ):  # one that is under way fails, since its epoch is over
                 period = other.period
                 async for record in self.store.records_after(self.period_id, period.seq):
                     _, now_ms, inputs = JournalBody.unpack(record.body)
@@ -237,8 +257,7 @@ class Activation:
                     period.apply(now_ms, inputs)
                     other._sound = True
         except SeqMismatch:
-            await self.load()
-            other.last_epoch = self.epoch
+            await self._load(other)
             return
         except Fenced as error:
             self._turn("failed", error)
@@ -389,10 +408,11 @@ class Activation:
     async def snapshot(self, gentle_inputs: int = 0) -> bool:
         """Save the present state, a few thousand entries between two batches; False if it is saved already.
 
-        gentle_inputs: until so many inputs came since it began, it leaves most of the time to writers.
-        StoreError: the old snapshot and the journal after it stay as they were.
+        gentle_inputs: until so many inputs came since it began, or somebody wants one that is not gentle, it
+        leaves most of the time to writers. StoreError: the old snapshot and the journal after it stay as they
+        were.
         """
-        async with self._snapshot_lock:
+        async with self._snapshot_turn(awaited=not gentle_inputs):
             self.snapshot_at_ms = self.clock.now_ms()
             if self.state not in ("serving", "draining"):
                 return False
@@ -407,7 +427,7 @@ class Activation:
                     await self.store.put_parts(self.period_id, self.epoch, snapshot.seq, parts)
                     # They share loop, store and disk.
                     if self.unsettled and period.seq - snapshot.seq < gentle_inputs:
-                        await asyncio.sleep((time.monotonic() - began_s) * SNAPSHOT_PAUSES)
+                        await self._snapshot_pause((time.monotonic() - began_s) * SNAPSHOT_PAUSES)
                 await self.store.commit_snapshot(self.period_id, self.epoch, snapshot.seq, snapshot.manifest)
                 committed = True
             except Fenced as error:
@@ -416,6 +436,28 @@ class Activation:
             finally:
                 period.end_snapshot(committed)
             return True
+
+    @contextlib.asynccontextmanager
+    async def _snapshot_turn(self, *, awaited: bool) -> AsyncIterator[None]:
+        """One snapshot at a time. awaited: one that is under way is gentle no more."""
+        self._snapshots_awaited += awaited
+        if awaited:
+            self._snapshot_awaited.set()
+        try:
+            await self._snapshot_lock.acquire()
+        finally:
+            self._snapshots_awaited -= awaited
+            if not self._snapshots_awaited:
+                self._snapshot_awaited.clear()
+        try:
+            yield
+        finally:
+            self._snapshot_lock.release()
+
+    async def _snapshot_pause(self, pause_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._snapshot_awaited.wait()
 
     async def drain(self, event: str = "drain") -> None:
         """Finish what waits and take nothing more. `event`: drain or seal."""

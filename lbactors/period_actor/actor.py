@@ -102,6 +102,7 @@ class PeriodActor:
                 self._store = store
                 self._background = [
                     asyncio.create_task(self._look_after()),
+                    asyncio.create_task(self._keep_following_hidden()),
                     asyncio.create_task(self._renew(store, lease_s / RENEWALS_PER_LEASE)),
                 ]
         return self._store
@@ -414,13 +415,18 @@ class PeriodActor:
             for activation, epoch in zip(quiet, highest, strict=True):
                 activation.renewed(epoch)
 
+    async def _keep_following_hidden(self) -> None:
+        """Show players whose hiding ended, and try again what failed. Beside snapshots, which take long."""
+        while True:
+            await asyncio.sleep(UPKEEP_S)
+            await self._follow_hidden()
+
     async def _look_after(self) -> None:
         """Write snapshots when they are due, one after the other; unload closed periods nobody reads."""
         every_ms = self.settings.snapshot_seconds * 1000
         while True:
             await asyncio.sleep(UPKEEP_S)
             now_ms = self.clock.now_ms()
-            await self._follow_hidden()
             for chain in [c for c in self.chains.values() if c.open.is_awake or len(c.closed)]:
                 await chain.rest(now_ms - int(self.settings.idle_unload_seconds * 1000))
                 for activation in list(chain.open):

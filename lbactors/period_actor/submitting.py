@@ -147,7 +147,7 @@ class Submissions(Waiting):
         return True
 
     def _require_same_body(self, append: Append) -> None:
-        """Where all ids are one request's: ApiError if any of them came with another body, so all are refused."""
+        """ApiError, for all: ids that are all one request's, and one of them came with another body."""
         for submission_id in filter(None, map(submission_id_of, self._items)) if self._tag else ():
             taken: _Taken | None = append.taken.get(submission_id)
             known = self._chains[0].knowing(submission_id)

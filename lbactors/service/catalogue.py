@@ -17,13 +17,14 @@ from lbactors.core.ids import split_tenant
 from lbactors.core.model import Board, Key, Tenant
 from lbactors.core.packing import pack
 from lbactors.documents.entities import unpack_board, unpack_key, unpack_tenant
-from lbactors.wire.actors import Caller
+from lbactors.wire.actors import ActorGone, Caller
 from lbactors.wire.catalogue_feed import INCARNATIONS, CatalogueVersion, FeedChange, News
 from lbactors.wire.single_flight import SingleFlight
 
 RETRY_S = 0.2  # pause after a failed watch
 WATCH_TIMEOUT_S = 20.0  # a watch returns by itself well before
 SYNC_TIMEOUT_S = 2.0
+ANNOUNCED_AFTER_S = 5.0  # a start that waits so long for the supervisor says so
 
 log = structlog.get_logger("routes")
 
@@ -59,9 +60,28 @@ class Catalogue:
         """Of the supervisor that was heard last."""
         return self.version.epoch
 
-    async def start(self) -> None:
-        """Fetch everything, then follow in the background."""
-        await self._watch()
+    async def start(self, within_s: float, waits: Callable[[str], None] = lambda why: None) -> None:
+        """Fetch everything, then follow in the background.
+
+        A supervisor that does not answer yet is asked again for so long; then ActorGone, which says why.
+        waits: told, once, that it takes a while, and why as far as that is known.
+        """
+        why = ""
+        announced = asyncio.get_running_loop().call_later(ANNOUNCED_AFTER_S, lambda: waits(why))
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    try:
+                        await self._watch()
+                        break
+                    except (ActorGone, TimeoutError) as error:
+                        why = str(error) or why
+                        log.debug("supervisor away", error=repr(error))
+                    await asyncio.sleep(RETRY_S)
+        except TimeoutError:
+            raise ActorGone(why or "it does not answer") from None
+        finally:
+            announced.cancel()
         self._follower = asyncio.create_task(self._follow())
 
     async def close(self) -> None:

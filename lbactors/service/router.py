@@ -27,7 +27,7 @@ from lbactors.wire.actors import Actor, ActorFinder, ActorGone
 from lbactors.wire.batching import Channel
 from lbactors.wire.catalogue_feed import CatalogueVersion
 from lbactors.wire.reads import Lookup, Query, ReadAnswer, ReadOp
-from lbactors.wire.replies import ASLEEP, NOT_HERE, VALUE, Reply
+from lbactors.wire.replies import ASLEEP, NOT_HERE, Reply
 from lbactors.wire.rpc import LOST, RpcClient, VersionRefused
 from lbactors.wire.single_flight import SingleFlight
 from lbactors.wire.writes import WriteCall, WriteOp
@@ -93,7 +93,7 @@ class Router:
         if client is None:
 
             async def endpoint() -> bytes:
-                actor = self._cluster.find(name)
+                actor = await self._cluster.find(name)
                 if actor is None:
                     raise ActorGone(f"{name} is being started")
                 return await actor.call("endpoint", timeout_s=ENDPOINT_TIMEOUT_S)
@@ -155,15 +155,13 @@ class Router:
             del self._reports[name]
 
     def _value(self, reply: Reply, name: str) -> Any:
-        """What a reply says, or the error that it is: period_loading where nothing was taken."""
-        if reply.status == VALUE:
-            return reply.value
-        error = reply.error
-        if error is not None:
-            raise error if error.code != "internal_error" else RuntimeError(error.message)
+        """What a reply says, of whatever kind: `Reply.result`, and a bug of the actor is one here."""
         if reply.status == NOT_HERE:
             self._report(name, None)
-        raise ApiError("period_loading", "the period is being loaded")
+        error = reply.error
+        if error is not None and error.code == "internal_error":
+            raise RuntimeError(error.message)
+        return reply.result()
 
     async def write(self, op: WriteOp, weight: int) -> Any:
         """Send an operation to its leaderboard's home. One that sleeps is woken, one that moves is waited
@@ -214,7 +212,7 @@ class Router:
             async with asyncio.timeout(LOAD_TIMEOUT_S):
                 packed = await self._client(name).call("wake", pack(board_id))
             reply = Reply.from_wire(msgpack.unpackb(packed))
-            return reply.status == NOT_HERE or bool(reply.value)
+            return reply.status == NOT_HERE or bool(self._value(reply, name))
 
         try:
             awake = await self._waking.of(board_id, ask)

@@ -8,6 +8,7 @@ are ms since the epoch. Limits of requests (lengths, numbers of items) are check
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgpack
@@ -70,8 +71,9 @@ class Service:
         self._submitter = Submitter(self._router)
         self._supervisor = SupervisorClient(supervisor, self.catalogue, store)
 
-    async def start(self) -> None:
-        await self.catalogue.start()
+    async def start(self, within_s: float = 30.0, waits: Callable[[str], None] = lambda why: None) -> None:
+        """Know the catalogue and follow it, see `Catalogue.start`. ActorGone."""
+        await self.catalogue.start(within_s, waits)
 
     async def close(self) -> None:
         await self.catalogue.close()

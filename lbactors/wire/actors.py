@@ -51,4 +51,5 @@ class Actors(Protocol):
 class ActorFinder(Protocol):
     """What gateways find actors by (`lbactors.cluster.Cluster`)."""
 
-    def find(self, name: str) -> Actor | None: ...
+    async def find(self, name: str) -> Actor | None:
+        """ActorGone if nobody says whether there is one."""

@@ -134,7 +134,7 @@ class Channel:
             payload = pack(self._request([item.op for item in batch]))
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 replies = msgpack.unpackb(await self._actor.call(self._method, payload))
-            answered = list(zip(batch, replies, strict=True))
+            answered = list(zip(batch, map(Reply.from_wire, replies), strict=True))
         except Exception as error:
             if not isinstance(error, LOST):  # a bug, here or in the actor
                 log.exception("call failed", method=self._method)
@@ -143,6 +143,6 @@ class Channel:
                     item.done.set_exception(self._failed(error))
                     item.done.exception()  # a caller that went away leaves nobody to fetch it
             return
-        for item, answer in answered:
+        for item, reply in answered:
             if not item.done.done():
-                item.done.set_result(Reply.from_wire(answer))
+                item.done.set_result(reply)

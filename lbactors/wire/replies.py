@@ -9,7 +9,7 @@ from lbactors.core.errors import ApiError
 
 # [VALUE, value]; [ERROR, error]; [NOT_HERE]: the chain is not, or no longer, hosted there; [ASLEEP]: its open
 # period sleeps, or is just being woken, and nothing was taken: ask again after `wake`.
-VALUE, ERROR, NOT_HERE, ASLEEP = range(4)
+VALUE, ERROR, NOT_HERE, ASLEEP = STATUSES = range(4)
 
 
 class Reply(NamedTuple):
@@ -23,7 +23,11 @@ class Reply(NamedTuple):
 
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> Reply:
-        return cls(*wire)
+        """ValueError if it is none of the four: then nobody knows what became of the operation."""
+        reply = cls(*wire) if 1 <= len(wire) <= 2 else None
+        if reply is None or reply.status not in STATUSES:
+            raise ValueError(f"a reply of no known kind: {wire!r:.200}")
+        return reply
 
     @classmethod
     def of_error(cls, error: ApiError) -> Reply:
@@ -35,7 +39,7 @@ class Reply(NamedTuple):
         return ApiError.from_wire(self.value) if self.status == ERROR else None
 
     def result(self) -> Any:
-        """The value. ApiError: the error that it is, or period_loading for a chain that does not answer."""
+        """The value. ApiError: the error that it is, or period_loading where nothing was taken."""
         if self.status == VALUE:
             return self.value
-        raise self.error or ApiError("period_loading", "moving")
+        raise self.error or ApiError("period_loading", "the period is being loaded")

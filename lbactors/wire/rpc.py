@@ -6,8 +6,9 @@ port, tells it (with a secret) through a Ray call, and gateways speak to it dire
 
 Frames, both ways: length of the rest (4 bytes, big endian), call number (4 bytes), kind (1 byte), body. The
 first frame of a connection is a `Hello`: the secret, and the version of the protocol that the gateway speaks.
-A wrong secret closes the connection, and says nothing. A call's reply has its number, and kind RESULT, or
-FAILED with a message if the call failed.
+A wrong secret closes the connection, and says nothing; so does a first frame that is long, or that is not
+there within HELLO_WITHIN_S: who has not shown the secret may cost nothing. A call's reply has its number, and
+kind RESULT, or FAILED with a message if the call failed.
 
 Versions. Each release that changes frames or messages has a higher one; an actor of version N serves
 gateways of N and N - 1, so that servers can be upgraded one after the other. It tells any other gateway
@@ -40,6 +41,8 @@ BARE = 1  # the version whose hello is the secret alone; it is known to be refus
 HEAD = struct.Struct(">IIB")
 HEAD_BYTES = HEAD.size
 FRAME_BYTES = 256 * 1024 * 1024  # a longer frame is no frame
+HELLO_FRAME_BYTES = 4096  # nor is a longer one before the secret was shown; a hello has about 40
+HELLO_WITHIN_S = 5.0  # so long a connection may wait for it; gateways send it at once
 METHODS = ("write", "read", "load", "wake")  # the kinds of calls, by number
 HELLO = 255
 RESULT, FAILED, REFUSED = range(3)  # the kinds of what an actor sends
@@ -114,11 +117,13 @@ def frame(number: int, kind: int, body: bytes) -> bytes:
 
 
 class _Frames(asyncio.Protocol):
-    """Cuts what arrives into frames."""
+    """Cuts what arrives into frames of at most `frame_bytes`."""
 
-    def __init__(self) -> None:
+    def __init__(self, frame_bytes: int = FRAME_BYTES) -> None:
         self.transport: asyncio.Transport | None = None
+        self.frame_bytes = frame_bytes
         self._buffer = bytearray()
+        self._is_dropped = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -127,19 +132,21 @@ class _Frames(asyncio.Protocol):
         buffer = self._buffer
         buffer += data
         start, have = 0, len(buffer)
-        while have - start >= HEAD_BYTES:
+        while have - start >= HEAD_BYTES and not self._is_dropped:
             length, number, kind = HEAD.unpack_from(buffer, start)
             end = start + 4 + length
-            if length < HEAD_BYTES - 4 or length > FRAME_BYTES:
+            if length < HEAD_BYTES - 4 or length > self.frame_bytes:
                 self.drop()
-                return
+                break
             if have < end:
                 break
             self.frame_received(number, kind, bytes(buffer[start + HEAD_BYTES : end]))
             start = end
-        del buffer[:start]
+        del buffer[: have if self._is_dropped else start]
 
     def drop(self) -> None:
+        """Close at once; what has arrived and is no frame yet is none any more."""
+        self._is_dropped = True
         if self.transport is not None:
             self.transport.abort()
 
@@ -157,6 +164,7 @@ class RpcServer:
         self.address = ("", 0)
         self._server: asyncio.Server | None = None
         self._answering: set[asyncio.Task[None]] = set()
+        self.connections: set[_ServerConnection] = set()
 
     async def open(self, host: str) -> None:
         """Listen on any free port of an address. OSError."""
@@ -184,16 +192,33 @@ class RpcServer:
             connection.transport.write(reply)
 
     def close(self) -> None:
+        """Listen no more, and end every connection."""
         if self._server is not None:
             self._server.close()
+        for connection in list(self.connections):
+            connection.drop()
 
 
 class _ServerConnection(_Frames):
     def __init__(self, server: RpcServer) -> None:
-        super().__init__()
+        super().__init__(HELLO_FRAME_BYTES)
         self._server = server
         self._is_served = False
         self._is_refused = False
+        self._waiting: asyncio.TimerHandle | None = None  # for the hello
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._server.connections.add(self)
+        self._waiting = asyncio.get_running_loop().call_later(HELLO_WITHIN_S, self.drop)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._server.connections.discard(self)
+        self._heard()
+
+    def _heard(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     def frame_received(self, number: int, kind: int, body: bytes) -> None:
         if self._is_refused:
@@ -209,7 +234,10 @@ class _ServerConnection(_Frames):
         hello = Hello.from_wire(body, self._server.secret) if kind == HELLO else None
         if hello is None or self.transport is None:
             self.drop()
-        elif OLDEST <= hello.version <= VERSION:
+            return
+        self._heard()
+        self.frame_bytes = FRAME_BYTES
+        if OLDEST <= hello.version <= VERSION:
             self._is_served = True
         else:
             log.warning("gateway refused", version=hello.version, oldest_served=OLDEST, newest_served=VERSION)

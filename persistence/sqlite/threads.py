@@ -36,7 +36,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from persistence.data_dir import WriteTurn
+from persistence.data_dir import WriteTurn, make_private
 from persistence.sqlite import operations as operations
 from persistence.sqlite.operations import Connection
 from persistence.store import (
@@ -83,10 +83,12 @@ def _translated(error: sqlite3.Error, path: Path, *, unknown: bool = False) -> S
 def _connect(path: Path, store_id: str, *, max_bytes: int = 0) -> sqlite3.Connection:
     """A connection of this thread, once the file is known to be ours.
 
-    Without a `store_id` what is missing is made; with one it must be that store. StoreWentBack.
+    Without a `store_id` what is missing is made; with one it must be that store. StoreWentBack, OSError.
     """
     if store_id and not path.exists():
         raise _replaced(path, store_id, "gone")
+    if not store_id:
+        make_private(path)  # SQLite gives its further files the mode of this one
     uri = f"{path.absolute().as_uri()}?mode={'rw' if store_id else 'rwc'}"
     conn = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     try:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.crash.nodes import Nodes
 from tests.support.crash.writers import Api
 from tests.support.redis_server import RedisServer
 from tests.support.server_process import MakeServer, Server
@@ -83,3 +84,10 @@ def storage(request: pytest.FixtureRequest) -> RedisServer | None:
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(f"{os.environ['LBACTORS_CRASH_SEED']}/{request.node.name}")
+
+
+@pytest.fixture
+async def nodes() -> AsyncIterator[Nodes]:
+    nodes = Nodes()
+    yield nodes
+    nodes.close()

@@ -8,84 +8,23 @@ the first write that the new actor takes on, the old one acknowledges nothing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
-from shutil import rmtree
 from typing import NamedTuple
 
 import psutil
-import pytest
 
 from tests.support.crash.direct import DirectApi
+from tests.support.crash.nodes import HEARD_WITHIN_S, Nodes
 from tests.support.crash.readers import Reader, compare, live_reader, standings_of
 from tests.support.crash.writers import DISCONNECTED, OK, Api, Ledger, Load
 from tests.support.figures import Note
 from tests.support.redis_server import RedisServer, until
-from tests.support.repository import REPOSITORY
-from tests.support.server_process import ROOT_KEY, MakeServer, environment, session_of
+from tests.support.server_process import ROOT_KEY, MakeServer
 
-HEARD_WITHIN_S = 60.0
 BOARDS = 16  # made at most until one is on the second node: the chance that none is, 1 in 65 000
 BACK_WITHIN_S = 45.0  # Ray takes 2 to 3 s to notice; a busy test machine is slower
 BACK_AT_LAST_S = 60.0
-
-
-class Nodes:
-    """The process of `two_nodes`, and what it started."""
-
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="lbn-", dir="/tmp"))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.crash.two_nodes"],
-            cwd=REPOSITORY,
-            env=environment(TMPDIR=str(self.folder), RAY_TMPDIR=str(self.folder)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    async def hear(self, word: str) -> str:
-        """What follows this word on a line; Ray says things of its own in between."""
-        assert self._process.stdout is not None
-        async with asyncio.timeout(HEARD_WITHIN_S):
-            while line := await asyncio.to_thread(self._process.stdout.readline):
-                told, _, what = line.strip().partition(" ")
-                if told == word:
-                    return what
-        raise AssertionError(f"the nodes ended instead of saying {word!r}")
-
-    async def ask(self, order: str, word: str) -> str:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{order}\n")
-        self._process.stdin.flush()
-        return await self.hear(word)
-
-    async def add(self) -> psutil.Process:
-        """The raylet of a further node."""
-        return psutil.Process(int(await self.ask("add", "node")))
-
-    def close(self) -> None:
-        for process in psutil.process_iter():
-            if session_of(process.pid) == self._process.pid:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
-        with self._process:
-            pass
-        rmtree(self.folder, ignore_errors=True)
-
-
-@pytest.fixture
-async def nodes() -> AsyncIterator[Nodes]:
-    nodes = Nodes()
-    yield nodes
-    nodes.close()
 
 
 class Home(NamedTuple):

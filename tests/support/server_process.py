@@ -217,7 +217,7 @@ class Server:
         """
         told = "stdout: " + " | ".join(self.lines[-20:])
         tracebacks: list[str] = []
-        logs = [self._stderr, *sorted(self.folder.glob("lbr-*/session_latest/logs/worker-*.err"))]
+        logs = [self._stderr, *sorted(self.folder.glob("lbr-*/r/session_latest/logs/worker-*.err"))]
         for log in logs:
             text = log.read_text(errors="replace").strip() if log.exists() else ""
             if text:

@@ -6,6 +6,7 @@ from gateway.api.players import examples as example
 from gateway.api.players import handlers
 from gateway.http.openapi import Answer, Body, Route
 from gateway.http.shared_parameters import Shared
+from lbactors.service.supervisor_client import ERASURE_TIMEOUT_S
 
 
 def routes(s: Shared) -> tuple[Route, ...]:
@@ -49,5 +50,6 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(s.player,),
             codes=("player_not_found", "overloaded"),
             logged=True,
+            within_s=ERASURE_TIMEOUT_S,
         ),
     )

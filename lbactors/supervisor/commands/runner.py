@@ -2,17 +2,20 @@
 
 Each command validates, persists everything that it changes in one commit (its remembered answer included, so
 a repeat with the same `Idempotency-Key` after any crash is answered, not carried out again), and then acts.
-Commands run one at a time; chains' clocks go on beside them, each under its chain's lock.
+A repeat that comes while the first is under way waits for its answer. Commands run one at a time; chains'
+clocks go on beside them, each under its chain's lock.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgpack
 import structlog
@@ -80,6 +83,11 @@ Answer = tuple[int, dict[str, Any]]
 Handler = Callable[[CommandContext, Any], Awaitable[CommandPlan]]
 
 
+def remembered_as(tenant_id: str, idempotency_key: str) -> str:
+    """Id of the document that has the answer to a command with this key."""
+    return f"{tenant_id}/{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
+
+
 class CommandRunner:
     """One for each supervisor. `run` is the only way in."""
 
@@ -89,6 +97,7 @@ class CommandRunner:
         self.state = state
         self.audit = supervisor.audit
         self.lock = asyncio.Lock()
+        self._by_key: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # those under way
         self._looked_at = ""  # the remembered answer up to which ages were looked at
         self._claims = supervisor.claims
         self._erasure = Erasure(
@@ -176,13 +185,22 @@ class CommandRunner:
         ApiError, StoreError.
         """
         try:
-            return await self._run_in_turn(command, tenant_id, idempotency, who)
+            async with self._one_of_its_key(tenant_id, idempotency):
+                return await self._run_in_turn(command, tenant_id, idempotency, who)
         except (ApiError, StoreError):
             raise
         except Exception:  # a bug, or Ray's head is away: memory may be ahead of the store
             log.exception("command failed", command=command.name)
             self.state.end()
             raise
+
+    def _one_of_its_key(
+        self, tenant_id: str, idempotency: Idempotency | None
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        """Commands with one Idempotency-Key come one after the other, those too that run beside others."""
+        if idempotency is None:
+            return contextlib.nullcontext()
+        return self._by_key.setdefault(remembered_as(tenant_id, idempotency.key), asyncio.Lock())
 
     async def _run_in_turn(
         self, command: Command, tenant_id: str, idempotency: Idempotency | None, who: Who | None
@@ -213,7 +231,7 @@ class CommandRunner:
             return await self._carry_out(planned, told, [])
         raw_key, digest = idempotency
         seed = f"{tenant_id}/{raw_key}/{digest}"
-        doc_id = f"{tenant_id}/{hashlib.sha256(raw_key.encode()).hexdigest()}"
+        doc_id = remembered_as(tenant_id, raw_key)
         now_ms = self.state.clock.now_ms()
         (known,) = await self.state.store.get("idempotency", [doc_id])
         if known is not None:

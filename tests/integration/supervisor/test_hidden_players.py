@@ -276,6 +276,30 @@ async def test_remove_and_restore(server: LocalServer) -> None:
     assert await refusal(change(server, "restore_entry", "eve", restore={})) == "entry_not_found"
 
 
+@pytest.mark.parametrize("act", ["restore_entry", "remove_entry"])
+async def test_an_act_that_comes_twice_at_once_with_one_key_is_done_once(
+    server: LocalServer, act: str
+) -> None:
+    """Both get the answer of the one that was first; with another request the key is refused."""
+    arguments: dict[str, Any] = {"reason": None}
+    if act == "restore_entry":
+        await change(server, "remove_entry", "bob")
+        arguments = {"restore": {}}
+
+    async def ask(digest: str) -> dict[str, Any]:
+        named = {"leaderboard_id": "xp", "player_id": "bob", "window": None, **arguments}
+        return await server.command(act, idempotency=["K", digest], **named)
+
+    first, other, second = await asyncio.gather(
+        ask("digest"), ask("another"), ask("digest"), return_exceptions=True
+    )
+    assert first == second and isinstance(first, dict)
+    assert isinstance(other, ApiError) and other.code == "idempotency_conflict"
+    assert await ask("digest") == first
+    acts = await log_of(server, act="entry")
+    assert [record["act"] for record in acts].count(f"entry.{act.removesuffix('_entry')}") == 1
+
+
 async def test_restore_after_a_restart_and_a_new_entry(server: LocalServer) -> None:
     await change(server, "remove_entry", "bob")
     await killed(server)

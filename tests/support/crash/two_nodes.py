@@ -31,8 +31,6 @@ import ray
 from ray._private import ray_constants
 from ray.cluster_utils import Cluster
 
-from lbactors.cluster import NAMESPACE
-
 
 def say(*words: object) -> None:
     print(*words, flush=True)
@@ -60,10 +58,10 @@ def main() -> None:
             say("node", raylet.process.pid)
         else:
             if not ray.is_initialized():
-                ray.init(
-                    cluster.address, namespace=NAMESPACE, logging_level=logging.ERROR, log_to_driver=False
-                )
-            actor = ray.get_actor(words[0], namespace=NAMESPACE)
+                ray.init(cluster.address, logging_level=logging.ERROR, log_to_driver=False)
+            named: Any = ray.util.list_named_actors(all_namespaces=True)
+            (namespace,) = (found["namespace"] for found in named if found["name"] == words[0])
+            actor = ray.get_actor(words[0], namespace=namespace)
             say("endpoint", ray.get(actor.endpoint.remote()).hex())
 
 

@@ -88,6 +88,7 @@ def _tasks_of(actor: Any) -> set[asyncio.Task[Any]]:
         owners.append(actor.supervisor.state)
     found: set[asyncio.Task[Any]] = set()
     if isinstance(actor, PeriodActor):
+        owners += [board.writer for board in actor.leaderboards.values()]
         for chain in actor.chains.values():
             owners += [chain, chain.closed, chain.open, *chain.open, *chain.closed.values()]
             chain.open._stopped = True
@@ -162,7 +163,7 @@ class Cluster:
     def period_actor(self, name: str, settings: ActorSettings) -> Ref:
         return self._start(name, lambda: PeriodActor(name, settings.to_wire()))
 
-    def find(self, name: str) -> Ref | None:
+    async def find(self, name: str) -> Ref | None:
         return Ref(self, name) if name in self.processes else None
 
     def kill(self, ref: Any) -> None:
@@ -241,7 +242,7 @@ class Server:
     async def stop(self) -> None:
         """SIGTERM: everything saved."""
         await self.service.close()
-        ref = self.cluster.find("supervisor")
+        ref = await self.cluster.find("supervisor")
         if ref is not None:
             await ref.call("stop")
         for process in self.cluster.processes.values():

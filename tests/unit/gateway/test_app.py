@@ -195,6 +195,66 @@ async def test_drain_gives_up(service: FakeService) -> None:
     assert await drain(app) is False
 
 
+@pytest.fixture
+async def hasty(service: FakeService) -> AsyncIterator[Http]:
+    """A gateway that gives its requests no time to wait."""
+    from aiohttp.test_utils import TestClient, TestServer
+
+    app = build_app(service, GatewaySettings(request_seconds=0.02))  # type: ignore[arg-type]
+    async with TestClient(TestServer(app)) as client:
+        yield Http(client)
+
+
+async def never(*_: Any, **__: Any) -> Any:
+    await asyncio.Event().wait()
+
+
+async def test_no_request_waits_longer_than_it_may(
+    hasty: Http, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.add_board("xp")
+    for method in ("page", "submit", "admin"):
+        monkeypatch.setattr(service, method, never)
+    page = await hasty.get(PAGE)
+    assert (page.status, page.code) == (503, "period_loading")
+    for request in (
+        hasty.post(SCORES, {"player_id": "p1", "score": 1}),
+        hasty.post(SCORES, {"submissions": [{"player_id": "p1", "score": 1}]}),
+        hasty.post("/v1/leaderboards", {"leaderboard_id": "new"}),
+    ):
+        answer = await request
+        assert (answer.status, answer.code) == (503, "storage_unavailable"), "the outcome is unknown"
+        assert answer.headers["Retry-After"]
+    assert (await hasty.get("/healthz")).status == 200, "and the connection goes on"
+
+
+async def test_its_time_does_not_go_by_while_the_client_sends(hasty: Http, service: FakeService) -> None:
+    service.add_board("xp")
+    sent = json.dumps({"player_id": "p1", "score": 1}).encode()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for byte in sent:
+            yield bytes((byte,))
+            await asyncio.sleep(0.002)
+
+    headers = {"X-API-Key": ROOT_KEY, "Content-Type": "application/json"}
+    async with hasty.client.post(SCORES, data=chunks(), headers=headers) as response:
+        assert response.status == 200
+
+
+async def test_an_erasure_has_more_time(
+    hasty: Http, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = service.admin
+
+    async def slow(*arguments: Any) -> Any:
+        await asyncio.sleep(0.05)
+        return await plain(*arguments)
+
+    monkeypatch.setattr(service, "admin", slow)
+    assert (await hasty.send("DELETE", "/v1/players/p1")).status in (200, 404)
+
+
 async def test_metrics_on_a_port_of_their_own(service: FakeService) -> None:
     from aiohttp.test_utils import TestClient, TestServer
 

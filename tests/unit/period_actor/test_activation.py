@@ -22,10 +22,12 @@ from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.actor import PeriodActor
 from lbactors.period_actor.chain import Chain
 from lbactors.period_actor.chain_reads import read
+from lbactors.period_actor.entry_edits import erase
 from lbactors.period_actor.journaling import JournalWriter
 from lbactors.wire.chain_spec import ChainSpec
 from lbactors.wire.replies import ERROR, VALUE
 from persistence.sqlite.store import SqliteStore
+from persistence.store import SeqMismatch
 from tests.support.actor_settings import actor_settings
 from tests.support.chain_world import (
     BOARD_ID,
@@ -232,6 +234,27 @@ async def test_a_snapshot_under_way_does_not_spoil_what_is_taken_over(world: Wor
     assert await standings(await world.chain(hour(1))) == expected
 
 
+@pytest.mark.parametrize("act", ["erase", "leave"])
+async def test_nobody_waits_behind_a_gentle_snapshot(world: World, act: str) -> None:
+    """It is gentle to writers; whoever needs a snapshot to be done has it done at once."""
+    chain = await world.chain(hour(1))
+    for number in range(40):
+        await submit(chain, f"p{number}", number)
+    world.patch.setattr("lbactors.period_actor.activation.SNAPSHOT_PAUSES", 1e9)
+    gate, step = world.store.hold("append", 1), world.store.hold("put_parts", 1)
+    writing = asyncio.create_task(submit(chain, "p0", 1000))
+    await gate.entered.wait()
+    gentle = asyncio.create_task(chain.open[0].snapshot(gentle_inputs=1_000_000))
+    await step.entered.wait()
+    step.opened.set()
+    acting = asyncio.create_task(erase(chain, "stranger", "nobody") if act == "erase" else chain.leave())
+    assert await asyncio.wait_for(gentle, 10)
+    gate.opened.set()
+    async with asyncio.timeout(10):
+        await writing
+        await acting
+
+
 @pytest.mark.parametrize("between", ["look and epoch", "append and look"])
 async def test_a_process_that_stood_still_does_not_take_its_period_back(world: World, between: str) -> None:
     """Its append ended unknown, and meanwhile another activation began elsewhere."""
@@ -250,6 +273,54 @@ async def test_a_process_that_stood_still_does_not_take_its_period_back(world: W
     assert await refusal(submit(chain, "ann", 2)) == "storage_unavailable"
     if between == "append and look":
         await other.submit([[0, world.clock.now_ms(), "ben", 5, 0, None, None, None]], 0)
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+async def test_an_epoch_that_was_taken_and_whose_reply_was_lost_fences_nobody(
+    world: World, lost: int
+) -> None:
+    """It is this process's own: readers and the state stay, and the next attempt takes the one after it."""
+    chain = await world.chain(hour(1))
+    await submit(chain, "ann", 1)
+    loads, epoch = await recovers(world), chain.open[0].epoch
+    world.store.fail("take_epoch", 1, unknown=True, happened=True, n=lost)
+    world.store.fail("append", 1, unknown=True)
+    assert await refusal(submit(chain, "ann", 2)) == "storage_unavailable"
+    now = await again(chain, "serving")
+    assert now.epoch == epoch + lost + 1
+    assert not world.lost.is_set() and not loads
+    await submit(chain, "ann", 2)
+    assert await standings(chain) == {"ann": (1, 3)}
+
+
+async def test_one_that_was_taken_for_a_whole_load_fences_nobody_either(world: World) -> None:
+    """The journal does not go on from the state, so all is loaded; and the load fails in between."""
+    chain = await world.chain(hour(1))
+    await submit(chain, "ann", 1)
+    world.store.fault("records_after", 1, SeqMismatch("a snapshot covers more"), n=2)
+    world.store.fail("recover", 1)
+    world.store.fail("take_epoch", 1, unknown=True, happened=True)
+    world.store.fail("append", 1, unknown=True)
+    assert await refusal(submit(chain, "ann", 2)) == "storage_unavailable"
+    await again(chain, "serving")
+    assert not world.lost.is_set()
+    assert await standings(chain) == {"ann": (1, 1)}
+
+
+async def test_after_a_lost_reply_too_somebody_else_is_noticed(world: World) -> None:
+    chain = await world.chain(hour(1))
+    await submit(chain, "ann", 1)
+    gate = world.store.hold("last_seq", 1)
+    world.store.fail("take_epoch", 1, unknown=True, happened=True)
+    world.store.fail("append", 1, unknown=True)
+    assert await refusal(submit(chain, "ann", 2)) == "storage_unavailable"
+    await gate.entered.wait()
+    for _ in range(2):
+        other = Activation(world.store.inner, world.clock, CHAIN_ID, hour(1), SUM, 1000)
+        await other.load()
+    gate.opened.set()
+    await asyncio.wait_for(world.lost.wait(), 10)
+    assert chain.open[0].state == "gone"
 
 
 async def test_the_store_away_for_long_costs_attempts_and_no_state(world: World) -> None:

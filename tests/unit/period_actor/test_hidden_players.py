@@ -8,15 +8,34 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
+from lbactors.core.packing import pack
+from lbactors.period_actor.actor import PeriodActor
 from lbactors.period_actor.chain import Chain
 from lbactors.period_actor.entry_edits import change_entry
 from lbactors.period_actor.hidden_players import HiddenPlayers
-from tests.support.chain_world import END_MS, HOUR_MS, OVER_MS, World, hour, standings, submit
+from lbactors.wire.chain_spec import ChainSpec
+from lbactors.wire.requests import HiddenList, Host, Moderate
+from persistence.sqlite.store import SqliteStore
+from tests.support.actor_settings import actor_settings
+from tests.support.chain_world import (
+    CHAIN_ID,
+    END_MS,
+    HOUR_MS,
+    NOON_MS,
+    OVER_MS,
+    SUM,
+    World,
+    hour,
+    standings,
+    submit,
+)
 
 WITHIN_S = 20.0
 FOR_GOOD: dict[str, int | None] = {"ada": None}
@@ -129,6 +148,43 @@ async def test_ends_pass_one_after_the_other(world: World) -> None:
     world.clock.move(HOUR_MS)
     hidden.expire()
     assert hidden.until == {"cyd": None}
+
+
+async def test_an_end_passes_while_a_snapshot_is_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of a large period under load takes half a minute."""
+    entered, opened = asyncio.Event(), asyncio.Event()
+    put_parts = SqliteStore.put_parts
+
+    async def held(*arguments: Any) -> None:
+        entered.set()
+        await opened.wait()
+        await put_parts(*arguments)
+
+    monkeypatch.setattr(SqliteStore, "put_parts", held)
+    monkeypatch.setattr("lbactors.period_actor.actor.UPKEEP_S", 0.001)
+    clock = Clock(str(tmp_path / "clock"))
+    clock.move(NOON_MS - clock.now_ms())
+    settings = actor_settings(
+        store_url=f"sqlite:{tmp_path}", clock_file=str(tmp_path / "clock"), snapshot_inputs=1
+    )
+    actor = PeriodActor("period-1", settings.to_wire())
+    spec = ChainSpec(CHAIN_ID, "main", 1, SUM, 0, True, [hour(1)], None, 1)
+    until_ms = NOON_MS + 60_000
+    await actor.moderate(pack(Moderate(1, [HiddenList("default", 1, {"ada": until_ms})], True)))
+    await actor.host(pack(Host([spec], True, 1).to_wire()))
+    chain = actor.chains[CHAIN_ID]
+    for player_id, score in (("ada", 9), ("bob", 5)):
+        await submit(chain, player_id, score)
+    await asyncio.wait_for(entered.wait(), WITHIN_S)
+    assert await standings(chain) == {"bob": (1, 5)}
+    clock.move(60_001)
+    async with asyncio.timeout(WITHIN_S):
+        while len(await standings(chain)) < 2:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.001)
+    opened.set()
+    await actor.stop()
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -12,6 +12,7 @@ from lbactors.core.definition import Definition
 from lbactors.core.model import Board, Key, Tenant
 from lbactors.documents.entities import pack_board, pack_key, pack_tenant
 from lbactors.service.catalogue import Catalogue
+from lbactors.wire.actors import ActorGone
 from lbactors.wire.catalogue_feed import INCARNATIONS
 
 TENANTS = ("one", "two")
@@ -72,3 +73,39 @@ async def test_any_course_of_changes(seed: int) -> None:
         assert {f"{b.tenant_id}/{b.leaderboard_id}": pack_board(b) for b in boards} == stored
         homes = {i: b.decode() for (collection, i), b in published.known.items() if collection == "homes"}
         assert {i: catalogue.home(i) for i in homes} == homes
+
+
+async def test_a_start_waits_for_the_supervisor_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take a while on a busy machine, and its store may be away meanwhile."""
+    monkeypatch.setattr("lbactors.service.catalogue.RETRY_S", 0.001)
+    monkeypatch.setattr("lbactors.service.catalogue.ANNOUNCED_AFTER_S", 0.0)
+    published = Published(random.Random(1))
+    published.change()
+    failures: list[Exception] = [TimeoutError(), ActorGone("its store is away"), TimeoutError()]
+    plain = published.call
+
+    async def call(method: str, *payload: bytes, timeout_s: float | None = None) -> bytes:
+        if failures:
+            raise failures.pop(0)
+        return await plain(method, *payload, timeout_s=timeout_s)
+
+    monkeypatch.setattr(published, "call", call)
+    catalogue = Catalogue(published, lambda tenant_id, player_id: None)
+    told: list[str] = []
+    await catalogue.start(30, told.append)
+    await catalogue.close()
+    assert not failures and catalogue.version.epoch == 1
+    assert len(told) == 1
+
+
+async def test_the_wait_of_a_start_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    published = Published(random.Random(1))
+
+    async def call(method: str, *payload: bytes, timeout_s: float | None = None) -> bytes:
+        raise ActorGone("its store is away")
+
+    monkeypatch.setattr(published, "call", call)
+    catalogue = Catalogue(published, lambda tenant_id, player_id: None)
+    with pytest.raises(ActorGone, match="its store is away"):
+        await catalogue.start(0.01)
+    await catalogue.close()

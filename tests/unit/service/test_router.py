@@ -59,7 +59,10 @@ def router_to(endpoint: Endpoint) -> Router:
     async def call(method: str, *_: bytes, timeout_s: float | None = None) -> bytes:
         return await endpoint()
 
-    cluster: Any = SimpleNamespace(find=lambda name: SimpleNamespace(call=call))
+    async def find(name: str) -> Any:
+        return SimpleNamespace(call=call)
+
+    cluster: Any = SimpleNamespace(find=find)
     supervisor: Any = SimpleNamespace(call=nothing)
     catalogue: Any = OneHome()
     return Router(cluster, supervisor, catalogue, ServerSettings(), lambda: 0)
@@ -143,6 +146,16 @@ async def test_a_write_wakes_what_sleeps() -> None:
 
     router = await router_of(write=replies([ASLEEP], [NOT_HERE], [VALUE, "rows"]), wake=awake)
     assert await write(router) == "rows"
+
+
+async def test_a_wake_that_is_refused_is_no_awake_period() -> None:
+    """Its reply is an error; so is that of the write then."""
+
+    async def refused(_: bytes) -> bytes:
+        return bytes(msgpack.packb([ERROR, ["storage_unavailable", "the store is away", [], 1]]))
+
+    router = await router_of(write=replies([ASLEEP], [VALUE, "rows"]), wake=refused)
+    assert await code_of(write(router)) == "storage_unavailable"
 
 
 # Actors that are away -----------------------------------------------------------------------------------
@@ -245,6 +258,20 @@ async def test_replies_that_do_not_fit_their_batch_are_a_bug(ask: Ask) -> None:
             assert await code_of(ask(router)) == "storage_unavailable"
             continue
         with pytest.raises(RuntimeError, match="zip"):
+            async with asyncio.timeout(WITHIN_S):
+                await ask(router)
+
+
+@pytest.mark.parametrize("wire", [[9], [9, "value"], [], [VALUE, 1, 2], ["x"]], ids=str)
+@pytest.mark.parametrize("ask", [write, read], ids=lambda ask: ask.__name__)
+async def test_a_reply_of_no_known_kind_is_a_bug(ask: Ask, wire: list[Any]) -> None:
+    """That of a newer actor, say. Nobody knows what it took; and nobody waits for ever."""
+    router = await router_of(write=replies(wire), read=replies(wire))
+    for _ in range(2):  # and the channel goes on
+        if ask is write:
+            assert await code_of(ask(router)) == "storage_unavailable"
+            continue
+        with pytest.raises(RuntimeError, match="no known kind"):
             async with asyncio.timeout(WITHIN_S):
                 await ask(router)
 

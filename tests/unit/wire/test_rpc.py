@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -32,6 +33,7 @@ from lbactors.wire.rpc import (
 )
 
 WRITE = METHODS.index("write")
+WITHIN_S = 10.0
 
 
 async def echo(payload: bytes) -> bytes:
@@ -73,6 +75,12 @@ async def gateway(server: RpcServer) -> AsyncIterator[Gateway]:
     yield gateway
     for client in gateway.clients:
         client.close()
+
+
+async def ended(reader: asyncio.StreamReader) -> None:
+    """Wait until the other side has closed the connection, having said nothing."""
+    with contextlib.suppress(ConnectionResetError):
+        assert await reader.read() == b""
 
 
 async def spoken(server: RpcServer, *frames: bytes) -> list[tuple[int, int, bytes]]:
@@ -201,6 +209,42 @@ async def test_the_secret_comes_first_and_in_its_own_frame(server: RpcServer) ->
     assert await spoken(server, hello, frame(1, METHODS.index("wake"), b"")) == [
         (1, FAILED, b"ValueError('no')")
     ]
+
+
+@pytest.mark.parametrize("kind", [HELLO, WRITE])
+async def test_before_the_secret_a_long_frame_is_not_waited_for(server: RpcServer, kind: int) -> None:
+    """Its head alone ends the connection: the actor keeps nothing of what may follow."""
+    reader, writer = await asyncio.open_connection(*server.address)
+    writer.write(rpc.HEAD.pack(100_000_000, 0, kind))
+    async with asyncio.timeout(WITHIN_S):
+        await ended(reader)
+    writer.close()
+
+
+async def test_a_long_frame_is_welcome_after_the_secret(gateway: Gateway) -> None:
+    long = bytes(rpc.HELLO_FRAME_BYTES + 1)
+    assert await gateway.client().call("write", long) == long
+
+
+@pytest.mark.parametrize("sent", [b"", frame(0, HELLO, bytes(32))[:20]], ids=["nothing", "half a hello"])
+async def test_the_secret_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(rpc, "HELLO_WITHIN_S", 0.02)
+    server = RpcServer(dict.fromkeys(METHODS, echo), "one")
+    await server.open("127.0.0.1")
+    client = RpcClient(lambda: asyncio.sleep(0, server.endpoint()))
+    assert await client.call("write", b"x") == b"x"
+    reader, writer = await asyncio.open_connection(*server.address)
+    writer.write(sent)
+    async with asyncio.timeout(WITHIN_S):
+        await ended(reader)
+    assert await client.call("write", b"x") == b"x", "who has shown it stays"
+    for end in (writer, client, server):
+        end.close()
+
+
+async def test_a_wrong_secret_has_no_second_try(server: RpcServer) -> None:
+    wrong, right = bytes(32), Hello(VERSION, server.secret).to_wire()
+    assert await spoken(server, frame(0, HELLO, wrong), frame(0, HELLO, right), frame(1, WRITE, b"x")) == []
 
 
 async def test_a_refusal_arrives_before_the_connection_ends(server: RpcServer) -> None:

@@ -1,0 +1,74 @@
+"""A start: what it waits for, what it says meanwhile, and how it ends where that does not come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gateway.server import run
+from lbactors.settings import ServerSettings
+from lbactors.wire.actors import ActorGone
+from tests.support.free_ports import free_port
+
+
+class Cluster:
+    """Stands in for `lbactors.cluster.Cluster`: a Ray whose supervisor answers as told."""
+
+    address = ""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+
+    def start_local(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def supervisor(self, settings: Any) -> Any:
+        return SimpleNamespace(name="supervisor", call=self.call)
+
+    async def call(self, method: str, *_: bytes, timeout_s: float | None = None) -> bytes:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServerSettings:
+    return ServerSettings(data_dir=tmp_path / "data", port=free_port(), root_key="lb_x", start_seconds=0.05)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(TimeoutError(), "it does not answer"), (ActorGone("supervisor: the store is away\nand more"), "store")],
+    ids=["late", "gone"],
+)
+def test_a_start_without_a_supervisor_says_so_and_ends(
+    settings: ServerSettings,
+    error: Exception,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Away(Cluster):
+        async def call(self, method: str, *_: bytes, timeout_s: float | None = None) -> bytes:
+            raise error
+
+    monkeypatch.setattr("lbactors.cluster.Cluster", Away)
+    monkeypatch.setattr("lbactors.service.catalogue.ANNOUNCED_AFTER_S", 0.0)
+    assert run(settings) == 2
+    waiting, ended = capsys.readouterr().err.splitlines()
+    assert waiting.startswith("waiting for the supervisor, up to 0.05 s")
+    assert ended.startswith("error: the supervisor did not answer within 0.05 s: ") and told in ended
+
+
+def test_a_supervisor_that_cannot_be_made_is_one_line(
+    settings: ServerSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Headless(Cluster):
+        def supervisor(self, settings: Any) -> Any:
+            raise ActorGone("supervisor: Ray's head is away")
+
+    monkeypatch.setattr("lbactors.cluster.Cluster", Headless)
+    assert run(settings) == 2
+    assert capsys.readouterr().err == "error: no supervisor can be started: supervisor: Ray's head is away\n"
