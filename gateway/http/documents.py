@@ -80,11 +80,16 @@ def _outcome_fields(outcome: Outcome) -> Document:
 
 
 def outcome_document(outcomes: list[Outcome]) -> Document:
-    """The single answer: the main window's outcome; `windows` and `duplicate` only where they apply."""
+    """The single answer: the main window's outcome; `windows` and `duplicate` only where they apply. A window
+    that passed the submission over has no more to say than why.
+    """
     document = _outcome_fields(outcomes[0])
     if len(outcomes) > 1:
         document["windows"] = [
-            {"window": outcome.window, **_outcome_fields(outcome)} for outcome in outcomes[1:]
+            {"window": outcome.window, "applied": False, "skipped": outcome.skipped}
+            if outcome.skipped
+            else {"window": outcome.window, **_outcome_fields(outcome)}
+            for outcome in outcomes[1:]
         ]
     if outcomes[0].duplicate:
         document["duplicate"] = True

@@ -12,6 +12,7 @@ JSON.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Required
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -41,6 +42,7 @@ class Standard:
     __slots__ = (
         "aggregation",
         "arrived_at_ms",
+        "body_tag",
         "idempotency_key",
         "may_override",
         "player_id",
@@ -48,7 +50,14 @@ class Standard:
         "score_min",
     )
 
-    def __init__(self, board: Board, caller: Caller, arrived_at_ms: int, idempotency_key: str | None) -> None:
+    def __init__(
+        self,
+        board: Board,
+        caller: Caller,
+        arrived_at_ms: int,
+        idempotency_key: str | None,
+        body_tag: int = 0,
+    ) -> None:
         scoring = board.definition.scoring
         self.aggregation: str = scoring.aggregation
         self.score_min = scoring.score_min
@@ -57,6 +66,15 @@ class Standard:
         self.may_override = "leaderboards:write" in caller.scopes
         self.arrived_at_ms = arrived_at_ms
         self.idempotency_key = idempotency_key
+        self.body_tag = body_tag
+
+    def tag(self, items: Iterable[Item]) -> int:
+        """What all ids of these items go with (`lbactors.core.seen_ids`): the body, where all are made from
+        the `Idempotency-Key`; 0 where some have an id of their own, which may come again in another body.
+        """
+        if self.idempotency_key is None or any(item.get("submission_id") is not None for item in items):
+            return 0
+        return self.body_tag
 
 
 class SubmissionReader:

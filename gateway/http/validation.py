@@ -82,19 +82,27 @@ class Validation:
         self._closed.set()
 
     async def submit(
-        self, key_id: str, board: Board, submissions: list[Submission], at_ms: int, results: str
+        self,
+        key_id: str,
+        board: Board,
+        submissions: list[Submission],
+        at_ms: int,
+        results: str,
+        tag: int = 0,
     ) -> list[Verdict]:
         """Like `Service.submit`, for those that plugins accept; the others are refused or held."""
         judged = await self._judge(key_id, board, submissions, at_ms)
         if not judged:
-            return list(await self._service.submit(board, submissions, at_ms, results))
+            return list(await self._service.submit(board, submissions, at_ms, results, tag))
         verdicts: dict[int, Verdict] = {i: v for i, v in judged.items() if isinstance(v, ApiError)}
         doubts = {i: v for i, v in judged.items() if isinstance(v, _Doubt)}
         if doubts:
             verdicts |= await self._hold(key_id, board, submissions, at_ms, doubts)
         rest = [s for i, s in enumerate(submissions) if i not in verdicts]
         try:
-            taken: list[Any] = list(await self._service.submit(board, rest, at_ms, results)) if rest else []
+            taken: list[Any] = (
+                list(await self._service.submit(board, rest, at_ms, results, tag)) if rest else []
+            )
         except ApiError as error:  # the verdicts of the others stand
             taken = [error] * len(rest)
         outcomes = iter(taken)

@@ -66,10 +66,10 @@ class SeenIds:
         known = self._known.get(submission_id)
         return None if known is None else known >> TAG_BITS
 
-    def contradicts(self, submission_id: str, tag: int) -> bool:
-        """Whether a known id came with something else."""
+    def contradicts(self, submission_id: str, *tags: int) -> bool:
+        """Whether a known id came with something else than one of these tags."""
         known = self._known.get(submission_id, 0) & TAG_MASK
-        return known != 0 and known != tag
+        return known != 0 and known not in tags
 
     def knows_none(self, submission_ids: Iterable[str]) -> bool:
         """Whether all of the ids are new."""

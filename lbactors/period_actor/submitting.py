@@ -148,12 +148,15 @@ class Submissions(Waiting):
 
     def _require_same_body(self, append: Append) -> None:
         """ApiError, for all: ids that are all one request's, and one of them came with another body."""
-        for submission_id in filter(None, map(submission_id_of, self._items)) if self._tag else ():
+        for item in self._items if self._tag else ():
+            submission_id = submission_id_of(item)
+            if submission_id is None:
+                continue
             taken: _Taken | None = append.taken.get(submission_id)
             known = self._chains[0].knowing(submission_id)
-            if (taken is not None and taken.tag != self._tag) or (
-                known is not None and known.period.ids.contradicts(submission_id, self._tag)
-            ):
+            if taken is not None and taken.tag != self._tag:
+                raise _conflict(submission_id)
+            if known is not None and known.period.ids.contradicts(submission_id, *self._tags_of(item)):
                 raise _conflict(submission_id)
 
     def _place_one(self, append: Append, item: SubmissionRow) -> list[_Placed]:
@@ -169,7 +172,7 @@ class Submissions(Waiting):
                 return [self._repeat(window) for window in taken.windows]
             known = self._knowing(main, submission_id)
             if known is not None:
-                if known.period.ids.contradicts(submission_id, tag):
+                if known.period.ids.contradicts(submission_id, *self._tags_of(item)):
                     raise _conflict(submission_id)
                 windows = [self._found(chain, submission_id, occurred_at_ms) for chain in further]
                 return [
@@ -191,6 +194,10 @@ class Submissions(Waiting):
 
     def _tag_of(self, item: SubmissionRow) -> int:
         return self._tag or tag_of(player_id_of(item))
+
+    def _tags_of(self, item: SubmissionRow) -> tuple[int, int]:
+        """Under which its id may be known: a request's, or (where a reviewer approved it) the player's."""
+        return self._tag, tag_of(player_id_of(item))
 
     def _knowing(self, chain: Chain, submission_id: str) -> Activation | None:
         """The period of a chain that knows an id. ApiError if it cannot be told now."""

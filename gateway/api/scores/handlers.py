@@ -21,6 +21,7 @@ from gateway.http.submissions import Item, Loc, Standard
 from gateway.http.validation import HeldForReview, Verdict
 from lbactors.core.errors import ApiError, invalid
 from lbactors.core.model import Board, Submission
+from lbactors.core.seen_ids import tag_of
 
 RESULTS = ("none", "ranks", "full")
 
@@ -32,7 +33,9 @@ async def submit(call: Call) -> web.Response:
     refusal = inactive(board)
     if refusal is not None:
         raise refusal
-    standard = Standard(board, call.caller, call.service.now_ms(), call.idempotency_key())
+    key = call.idempotency_key()
+    tag = await _body_tag(call, key)
+    standard = Standard(board, call.caller, call.service.now_ms(), key, tag)
     if type(body) is dict and "submissions" not in body:
         return await _submit_one(call, board, body, standard)
     items, loc = _items(call, body)
@@ -48,6 +51,7 @@ async def submit_to_several(call: Call) -> web.Response:
     items, loc = _items(call, await call.body())
     arrived_at_ms = call.service.now_ms()
     key = call.idempotency_key()
+    tag = await _body_tag(call, key)
     verdicts: list[Verdict | None] = [None] * len(items)
     for index, error in call.gateway.submissions.structure(items, loc, of_boards=True).items():
         verdicts[index] = error
@@ -64,7 +68,7 @@ async def submit_to_several(call: Call) -> web.Response:
             for index in indexes:
                 verdicts[index] = refusal
             return
-        standard = Standard(found, call.caller, arrived_at_ms, key)
+        standard = Standard(found, call.caller, arrived_at_ms, key, tag)
         await _submit_some(call, found, standard, items, indexes, loc, verdicts)
 
     if len(groups) == 1:
@@ -74,11 +78,17 @@ async def submit_to_several(call: Call) -> web.Response:
     return _batch_answer(call, verdicts)
 
 
+async def _body_tag(call: Call, key: str | None) -> int:
+    """What tells this body apart from another one under the same `Idempotency-Key`."""
+    return 0 if key is None else tag_of((await call.raw_body())[0])
+
+
 async def _submit_one(call: Call, board: Board, item: Item, standard: Standard) -> web.Response:
     metrics = call.gateway.metrics
     try:
         submission = call.gateway.submissions.one(item, standard)
-        verdict = (await _send(call, board, [submission], standard.arrived_at_ms, "full"))[0]
+        tag = standard.tag([item])
+        (verdict,) = await _send(call, board, [submission], standard.arrived_at_ms, "full", tag)
         if isinstance(verdict, ApiError):
             raise verdict
     except ApiError:
@@ -92,13 +102,13 @@ async def _submit_one(call: Call, board: Board, item: Item, standard: Standard) 
 
 
 async def _send(
-    call: Call, board: Board, submissions: list[Submission], at_ms: int, results: str
+    call: Call, board: Board, submissions: list[Submission], at_ms: int, results: str, tag: int
 ) -> Sequence[Verdict]:
     """To the service; past the plugins, where there are some that want to see submissions."""
     validation = call.gateway.validation
     if validation is None:
-        return await call.service.submit(board, submissions, at_ms, results)
-    return await validation.submit(call.caller.key_id, board, submissions, at_ms, results)
+        return await call.service.submit(board, submissions, at_ms, results, tag)
+    return await validation.submit(call.caller.key_id, board, submissions, at_ms, results, tag)
 
 
 async def _submit_some(
@@ -118,8 +128,9 @@ async def _submit_some(
     if not sent:
         return
     try:
+        tag = standard.tag(items[index] for index in sent)
         outcomes: list[Verdict] = list(
-            await _send(call, board, submissions, standard.arrived_at_ms, call.query["results"])
+            await _send(call, board, submissions, standard.arrived_at_ms, call.query["results"], tag)
         )
     except ApiError as error:
         outcomes = [error] * len(sent)

@@ -60,7 +60,21 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "seq": said(COUNT, "Position in the period's journal."),
     }
     windows = said(
-        {"type": "array", "items": answer({"window": FURTHER_WINDOW, **outcome})},
+        {
+            "type": "array",
+            "items": answer(
+                {
+                    "window": FURTHER_WINDOW,
+                    **outcome,
+                    "skipped": said(
+                        {"type": "string", "enum": ["period_closed", "period_not_open"]},
+                        "Why the window passed the submission over: its own period is over, or not open. "
+                        "Beside it stand `window` and `applied` alone.",
+                    ),
+                },
+                (*(name for name in outcome if name != "applied"), "skipped"),
+            ),
+        },
         "One item for each further window; there only if the leaderboard has some.",
     )
     duplicate = said({"type": "boolean", "const": True}, "There only for a repeated `submission_id`.")

@@ -335,7 +335,7 @@ class FakeService:
     # Scores -----------------------------------------------------------------------------------------------
 
     async def submit(
-        self, board: Board, submissions: list[Submission], at_ms: int, results: str
+        self, board: Board, submissions: list[Submission], at_ms: int, results: str, tag: int = 0
     ) -> list[list[Outcome] | ApiError]:
         self._failing()
         self.submitted.append(submissions)
