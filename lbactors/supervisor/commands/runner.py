@@ -32,6 +32,7 @@ from lbactors.supervisor.commands.access import AccessCommands
 from lbactors.supervisor.commands.entry_edits import EntryEdits
 from lbactors.supervisor.commands.hidden_players import HiddenPlayerCommands
 from lbactors.supervisor.commands.leaderboards import LeaderboardCommands
+from lbactors.supervisor.commands.profiles import ProfileCommands
 from lbactors.supervisor.commands.reviews import ReviewCommands
 from lbactors.supervisor.commands.webhooks import WebhookCommands
 from lbactors.supervisor.erasure import Erasure
@@ -59,6 +60,7 @@ from lbactors.wire.commands import (
     Idempotency,
     PatchKey,
     PatchLeaderboard,
+    PatchPlayer,
     PatchTenant,
     PatchWebhook,
     PurgeLeaderboard,
@@ -112,6 +114,7 @@ class CommandRunner:
         boards = LeaderboardCommands(state, hosting, supervisor.lifecycle, purging)
         self.access = access = AccessCommands(state, hosting, purging, hidden_players, outbox)
         hiding = HiddenPlayerCommands(state, hosting, hidden_players)
+        profiles = ProfileCommands(state, hosting, hidden_players)
         entries = EntryEdits(state, hosting)
         webhooks = WebhookCommands(state, outbox)
         held = ReviewCommands(state, supervisor.reviews)
@@ -128,7 +131,8 @@ class CommandRunner:
             CreateKey: access.create_key,
             PatchKey: access.patch_key,
             DeleteKey: access.delete_key,
-            PutPlayer: access.put_player,
+            PutPlayer: profiles.put_player,
+            PatchPlayer: profiles.patch_player,
             HidePlayer: hiding.hide_player,
             UnhidePlayer: hiding.unhide_player,
             RemoveEntry: entries.remove_entry,
