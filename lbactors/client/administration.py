@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lbactors.client.routes import (
@@ -169,6 +169,29 @@ class Administration(Routes):
         path = f"{player_path(leaderboard_id, player_id)}/restore"
         body = {} if reason is None else {"reason": reason}
         return await self.transport.command(path, body, {"window": window})
+
+    async def import_entries(
+        self,
+        leaderboard_id: str,
+        entries: Sequence[Mapping[str, Any]],
+        *,
+        window: str | None = None,
+        period_key: str | None = None,
+        replace: bool = False,
+    ) -> Json:
+        """Put entries into the current period as they are told, where players have none: `{"imported",
+        "unchanged", "dropped", "rejected", "errors", "period_key"}`.
+
+        entries: at most 10 000 of `{"player_id", "score", "subscore"?, "metadata"?, "submissions"?,
+        "first_at"?, "updated_at"?}`, equals in their order. period_key: what the current period must be.
+        replace: also where a player has an entry; that is not repeated if the answer is lost, since what was
+        submitted meanwhile would be lost with it.
+        """
+        body = {"entries": list(entries), "period_key": period_key, "replace": replace}
+        path = f"{board_path(leaderboard_id)}/entries/import"
+        return await self.transport.json(
+            "POST", path, body=body, params={"window": window}, repeatable=not replace
+        )
 
     async def player(self, player_id: str) -> Json:
         """The profile of a player; ApiError `player_not_found` without one."""

@@ -224,6 +224,20 @@ class RestoreEntry(EntryCommand):
     restore: Any
 
 
+@dataclasses.dataclass(frozen=True)
+class ImportEntries(Command):
+    """Into the current period of a window. period_key: the key that it must have, if not None. entries: rows
+    of `lbactors.wire.requests.ImportedEntry`, checked. replace: also where a player has an entry.
+    """
+
+    name = "import_entries"
+    leaderboard_id: str
+    window: str
+    period_key: str | None
+    entries: Sequence[Any]
+    replace: bool
+
+
 # Webhooks ----------------------------------------------------------------------------------------------
 
 

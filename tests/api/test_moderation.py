@@ -232,3 +232,29 @@ def test_an_erased_player_leaves_no_name(api: Api, board: Board) -> None:
     assert api.listing(f"/v1/audit?player_id={who(board, 'ada')}") == []
     api.fails(404, "player_not_found", "DELETE", player_path(board, "ada"))
     api.fails(404, "entry_not_found", "POST", f"{entry_path(board, 'ada')}/restore?window=daily")
+
+
+# Imports --------------------------------------------------------------------------------------------------
+
+
+def test_an_import_puts_back_what_was_there(api: Api, make_board: MakeBoard) -> None:
+    scoring = {"scoring": {"aggregation": "sum"}}
+    old, new = make_board(windows=["daily"], **scoring), make_board(windows=["daily"], **scoring)
+    for player_id, score in (("ada", 5), ("bob", 7), ("cyd", 7), ("ada", 2), ("bob", 0)):
+        old.submit(player_id, score, metadata={"turn": score})
+    fields = ("player_id", "score", "subscore", "metadata", "submissions", "first_at", "updated_at")
+    entries = [{name: entry[name] for name in fields} for entry in old.page()["entries"]]
+    told = {"entries": entries, "period_key": "all_time"}
+    first = api.ok("POST", f"{new.path}/entries/import", told)
+    assert (first["imported"], first["rejected"], first["period_key"]) == (3, 0, "all_time")
+    again = api.ok("POST", f"{new.path}/entries/import", told)
+    assert (again["imported"], again["unchanged"], again["rejected"]) == (0, 3, 0)
+    assert [{**e, "change": None} for e in new.page()["entries"]] == [
+        {**e, "change": None} for e in old.page()["entries"]
+    ]
+    assert new.page(window="daily")["entries"] == [], "each window is imported by itself"
+    new.submit("ada", 1)
+    kept = api.ok("POST", f"{new.path}/entries/import", told)
+    assert [error["code"] for error in kept["errors"]] == ["entry_exists"]
+    assert new.entry("ada")["score"] == 8 and new.entry("ada")["submissions"] == 3
+    api.fails(409, "period_closed", "POST", f"{new.path}/entries/import", {**told, "period_key": "2026-W01"})

@@ -58,6 +58,7 @@ from lbactors.wire.commands import (
     HidePlayer,
     HoldSubmissions,
     Idempotency,
+    ImportEntries,
     PatchKey,
     PatchLeaderboard,
     PatchPlayer,
@@ -138,6 +139,7 @@ class CommandRunner:
             RemoveEntry: entries.remove_entry,
             EditEntry: entries.edit_entry,
             RestoreEntry: entries.restore_entry,
+            ImportEntries: entries.import_entries,
             ClaimReward: self._claims.claim_alone,
             CreateWebhook: webhooks.create_webhook,
             PatchWebhook: webhooks.patch_webhook,
@@ -211,7 +213,7 @@ class CommandRunner:
     ) -> Answer:
         if isinstance(command, ClaimReward) and idempotency is None:
             return 200, await self._claims.claim(self.lock, tenant_id, command)
-        if isinstance(command, EntryCommand):  # each waits for its own leaderboard alone
+        if isinstance(command, EntryCommand | ImportEntries):  # each waits for its own leaderboard alone
             return await self._run(self._handlers[type(command)], command, tenant_id, idempotency, who)
         if isinstance(command, ErasePlayer):  # its long part; others need not wait for it
             erased = await self._erasure.erase_in_periods(tenant_id, command.player_id)

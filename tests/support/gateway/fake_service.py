@@ -11,13 +11,13 @@ import secrets
 from hashlib import sha256
 from typing import Any
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from lbactors.core.definition import SCOPES, Definition
 from lbactors.core.errors import ApiError, invalid, invalid_from
 from lbactors.core.instants import format_instant
 from lbactors.core.model import Board, Key, Outcome, PeriodView, Reading, Row, Submission, Tenant
+from lbactors.core.packing import pack
 from lbactors.documents.audit import Wanted, Who
 from lbactors.documents.entities import (
     KeyBody,
@@ -165,7 +165,7 @@ class FakeService:
         args = command.args()
         self.idempotencies.append(idempotency)
         self.acted_as.append(who)
-        orjson.dumps(args)  # what the supervisor gets must be data
+        pack(args)  # what the supervisor gets must be data
         if idempotency is not None and idempotency.key in self.answers:
             digest, answer = self.answers[idempotency.key]
             if digest != idempotency.digest:
@@ -282,6 +282,23 @@ class FakeService:
         parse(UnhideBody, unhide)
         self.hidden.pop((tenant_id, player_id), None)
         return AdminAnswer(200, {**hidden_json(player_id, SHOWN), "hidden": False, "until": None})
+
+    def _import_entries(
+        self,
+        tenant_id: str,
+        leaderboard_id: str,
+        window: str,
+        period_key: str | None,
+        entries: list[Any],
+        replace: bool,
+    ) -> AdminAnswer:
+        assert (window, period_key) == ("main", None)
+        rows = self._rows(self._board_of(tenant_id, leaderboard_id))
+        refused = [] if replace else [(i, "entry_exists") for i, e in enumerate(entries) if e[0] in rows]
+        taken = [e for i, e in enumerate(entries) if replace or e[0] not in rows]
+        rows.update({e[0]: Row(None, *e, "new") for e in taken})
+        counts = {"imported": len(taken), "unchanged": 0, "dropped": 0, "refused": refused}
+        return AdminAnswer(200, {"period_key": PERIOD_KEY, **counts})
 
     def _put_player(
         self, tenant_id: str, player_id: str, profile: Any, keep_hidden: bool, if_match: list[str] | None

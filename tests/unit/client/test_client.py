@@ -129,6 +129,11 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "approve_held": (("xp", "h_1"), {}, "POST /v1/leaderboards/xp/held/h_1/approve"),
     "reject_held": (("xp", "h_1"), {"reason": "no"}, "POST /v1/leaderboards/xp/held/h_1/reject"),
     "player_entries": (("maya",), {"window": "daily"}, "GET /v1/players/maya/entries?window=daily"),
+    "import_entries": (
+        ("xp", [{"player_id": "maya", "score": 1}]),
+        {"window": "daily"},
+        "POST /v1/leaderboards/xp/entries/import?window=daily",
+    ),
     "player": (("maya",), {}, "GET /v1/players/maya"),
     "update_player": (("maya", {"display_name": "Maya"}), {}, "PATCH /v1/players/maya"),
     "put_player": (("maya", {"display_name": "Maya"}), {}, "PUT /v1/players/maya"),
