@@ -41,7 +41,8 @@ def test_create_from_a_file(api: FakeApi, tmp_path: Path) -> None:
     path = tmp_path / "definition.json"
     path.write_text(json.dumps({"leaderboard_id": "f", "ranking": {"order": "asc", "max_entries": 5}}))
     definition = ok_json("leaderboards", "create", "--file", str(path), "--order", "desc", "--name", "F")
-    assert definition["ranking"] == {"order": "desc", "max_entries": 5, "tie_breaking": "first"}
+    ranking = {"order": "desc", "max_entries": 5, "tie_breaking": "first"}
+    assert definition["ranking"] == {**ranking, "subscore_order": "desc"}
     assert definition["name"] == "F"
     path.write_text("[]")
     assert refused(2, "leaderboards", "create", "--file", str(path)) == "error: --file: not a JSON object\n"
