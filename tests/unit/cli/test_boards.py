@@ -89,3 +89,16 @@ def test_the_choices_are_those_of_the_model() -> None:
         if isinstance(field.values, tuple):
             assert set(field.values) == set(get_args(info.annotation)), field.option
     assert SCOPES == MODEL_SCOPES
+
+
+def test_a_window_is_added_to_those_that_are_there(api: FakeApi) -> None:
+    """A list is replaced as a whole, and a window that is left out closes."""
+    api.add_board("many", windows=["all_time", "hourly"])
+    assert ok_json("leaderboards", "update", "many", "--window", "daily")["windows"] == [
+        "all_time", "hourly", "daily"
+    ]  # fmt: skip
+    changed = ok_json("leaderboards", "update", "many", "--remove-window", "hourly", "--window", "weekly")
+    assert changed["windows"] == ["all_time", "daily", "weekly"]
+    assert api.requests[-1][2]["If-Match"] == '"2"', "if nobody else changed it meanwhile"
+    assert ok_json("leaderboards", "update", "many", "--no-windows")["windows"] == []
+    refused(2, "leaderboards", "update", "many", "--no-windows", "--window", "daily")
