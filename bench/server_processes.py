@@ -19,7 +19,7 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from crash.server_process import Server, command_line  # noqa: E402
+from tests.support.server_process import Server, command_line  # noqa: E402
 
 # What a command line (or title) begins with, or has in it -> the kind of process, the first that fits.
 KINDS = (

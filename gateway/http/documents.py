@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Outcome, PeriodView, Reading, Row
 from lbactors.documents.entities import entry_json, instant_text
 
@@ -24,6 +25,14 @@ entry = entry_json  # with `metadata`: see `metadata_reader`
 def instant(at_ms: int | None) -> str | None:
     """RFC 3339 text, or None for no time."""
     return None if at_ms is None else instant_text(at_ms)
+
+
+def error_item(index: int, error: ApiError) -> Document:
+    """Why one item of a list was refused."""
+    item: Document = {"index": index, "code": error.code, "message": error.message}
+    if error.details:
+        item["details"] = error.details
+    return item
 
 
 def metadata_reader(packed: bool) -> Callable[[bytes], Any]:

@@ -63,7 +63,7 @@ def show_player(server: Server, player_id: str, **params: Any) -> None:
 @talks_to_server
 def rename(server: Server, player_id: str, display_name: str) -> None:
     """Show PLAYER as NAME in rankings."""
-    answer = server.client.put_player(player_id, {"display_name": display_name})
+    answer = server.client.update_player(player_id, {"display_name": display_name})
     server.show(answer, lambda: click.echo(f"{player_id} is shown as {display_name}"))
 
 

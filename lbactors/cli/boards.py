@@ -95,23 +95,25 @@ FIELDS = (
 
 
 def definition_options(command: Command) -> Command:
-    """All fields of a definition as options, in their order in the API; the command gets `changes`."""
+    """All fields of a definition as options, in their order in the API; the command gets `changes`, and the
+    `windows` that were named one by one.
+    """
 
     @functools.wraps(command)
     def collected(leaderboard_id: str | None, file: BinaryIO | None, **options: Any) -> Any:
         changes = _from_file(file) if file is not None else {}
         windows = options.pop("windows")
         if options.pop("no_windows"):
+            if windows:
+                raise click.UsageError("--no-windows goes with no --window")
             changes["windows"] = []
-        elif windows:
-            changes["windows"] = list(windows)
         if options.pop("no_rewards"):
             changes["rewards"] = None
         for field in FIELDS:
             value = options.pop("_".join(field.path))
             if value is not None:
                 _place(changes, field, value)
-        return command(leaderboard_id=leaderboard_id, changes=changes, **options)
+        return command(leaderboard_id=leaderboard_id, changes=changes, windows=list(windows), **options)
 
     wrapped: Command = collected
     wrapped = click.option("--no-rewards", is_flag=True, help="No rewards.")(wrapped)
@@ -200,8 +202,10 @@ def list_leaderboards(server: Server, **params: Any) -> None:
 @click.argument("leaderboard_id", metavar="[ID]", required=False)
 @definition_options
 @talks_to_server
-def create(server: Server, leaderboard_id: str | None, changes: Json) -> None:
+def create(server: Server, leaderboard_id: str | None, changes: Json, windows: list[str]) -> None:
     """Create leaderboard ID; what is not given has the API's default."""
+    if windows:
+        changes["windows"] = windows
     if leaderboard_id is not None:
         changes["leaderboard_id"] = leaderboard_id
     if "leaderboard_id" not in changes:
@@ -225,16 +229,34 @@ def show(server: Server, leaderboard_id: str) -> None:
     epilog=examples(
         "lbactors leaderboards update xp --name 'Experience' --max-entries 100000",
         "lbactors leaderboards update xp --status inactive --if-version 3",
+        "lbactors leaderboards update xp --window daily --remove-window hourly",
     )
 )
 @click.argument("leaderboard_id", metavar="ID")
 @click.option(
     "--if-version", type=click.IntRange(1), help="Change nothing if the definition is another version."
 )
+@click.option(
+    "--remove-window", "removed", type=click.Choice(WINDOWS), multiple=True,
+    help="Close a further window; may be given more than once.",
+)  # fmt: skip
 @definition_options
 @talks_to_server
-def update(server: Server, leaderboard_id: str, changes: Json, if_version: int | None) -> None:
-    """Change fields of leaderboard ID; what is not given stays."""
+def update(
+    server: Server,
+    leaderboard_id: str,
+    changes: Json,
+    windows: list[str],
+    removed: tuple[str, ...],
+    if_version: int | None,
+) -> None:
+    """Change fields of leaderboard ID; what is not given stays, the other windows too."""
+    if windows or removed:
+        # A list is replaced as a whole, and a window that is left out closes: what is there is read first.
+        known = server.client.leaderboard(leaderboard_id)
+        if_version = if_version or known["version"]
+        kept = [window for window in changes.get("windows", known["windows"]) if window not in removed]
+        changes["windows"] = [*kept, *(window for window in windows if window not in kept)]
     if not changes:
         raise click.UsageError("nothing to change")
     definition = server.client.update_leaderboard(leaderboard_id, changes, if_version=if_version)

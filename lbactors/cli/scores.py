@@ -158,7 +158,9 @@ def _watch(server: Server, read: Callable[[], Json], interval_s: float) -> None:
     help="Submit a file instead, one JSON object a line as the API takes them; - reads stdin.",
 )  # fmt: skip
 @click.option(
-    "--id-prefix", help="With --file: lines without a submission_id get PREFIX:LINE; see import --help."
+    "--id-prefix",
+    help="With --file: lines without a submission_id get PREFIX:LINE. If not given, PREFIX follows from the "
+    "file's content, so that a file that is sent again within a day counts once.",
 )
 @talks_to_server
 def submit(
@@ -177,8 +179,8 @@ def submit(
     if path is not None:
         if player_id is not None or any(value is not None for value in fields.values()):
             raise click.UsageError("--file takes everything from the file: no PLAYER, no further options")
-        with click.open_file(str(path), "rb") as lines:
-            submit_lines(server, leaderboard_id, enumerate(lines), id_prefix, dict, _size(path))
+        with click.open_file(str(path), "rb") as source:
+            submit_lines(server, leaderboard_id, source, id_prefix)
         return
     if player_id is None:
         raise click.UsageError("PLAYER and SCORE, or --file")
@@ -186,10 +188,6 @@ def submit(
         raise click.UsageError("--id-prefix goes with --file")
     answer = server.client.submit(leaderboard_id, player_id, score, **fields)
     server.show(answer, lambda: _print_outcomes(answer))
-
-
-def _size(path: Path) -> int | None:
-    return None if str(path) == "-" else path.stat().st_size
 
 
 def _outcome_text(outcome: Mapping[str, Any]) -> str:

@@ -1,83 +1,86 @@
 """The commands `export` and `import`, and the bulk submitting that `submit --file` shares.
 
-Bulk work goes in batches of 1000, one after the other, so the order of the file is the order of the
-submissions. Every line has a submission id, its own or `PREFIX:LINE`; so a run that broke off is repeated
-with the same prefix and counts nothing twice.
+An export is a file of JSON lines: a header, which says what it is of, and the entries, best first. An
+import puts them back as they stood, by a route of its own that changes nothing when it is repeated. Lines of
+a file that are to count as *submissions* have ids: their own, or FILE:LINE, where FILE follows from the
+file's bytes; so that a file that is sent twice within a day counts once, too.
+
+Bulk work goes in batches of 1000, one after the other, in the order of the file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 import click
 import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lbactors.cli.connection import Failure, Server, examples, period_options, talks_to_server
+from lbactors.cli.connection import Failure, Refusal, Server, examples, period_options, talks_to_server
 from lbactors.client import ApiError, Unreachable
 from lbactors.client.transport import new_id
 
 Json = dict[str, Any]
+Lines = Iterable[tuple[int, bytes]]  # 0-based number and text of each
 
 BATCH_LINES = 1000
 SHOWN_ERRORS = 20
+FORMAT = 1  # of an export; what a later version adds to the header is passed over
+MARK = "lbactors_export"  # the header's field that holds it
+RULES = (("scoring", "aggregation"), ("ranking", "order"), ("ranking", "subscore_order"))
+STANDING = ("player_id", "score", "subscore", "metadata", "submissions", "first_at", "updated_at")
+SUBMITTED = ("player_id", "score", "subscore", "metadata", "submission_id")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+CHUNK_BYTES = 2**20
+SPOOLED_BYTES = 2**26  # of a pipe that are kept in memory until its end is seen; the rest on disk
 
 
-def submit_lines(
-    server: Server,
-    leaderboard_id: str,
-    lines: Iterable[tuple[int, bytes]],
-    id_prefix: str | None,
-    submission_of: Callable[[Json], Json],
-    total_bytes: int | None,
-) -> None:
-    """Submit JSON lines, with a progress bar; prints what became of them.
+# Files ----------------------------------------------------------------------------------------------------
 
-    lines: (0-based number, text) each. submission_of: from a line's object to the API's submission.
-    total_bytes: size of the input if known. Rejected lines are listed (the first 20) and make the command
-    fail with exit code 1 in the end.
-    """
-    prefix = id_prefix or new_id()
-    answer: Json = {"accepted": 0, "rejected": 0, "errors": [], "results": []}
-    client = server.bulk_client()
-    try:
-        with progress_bar("submitting", total_bytes) as advance:
-            rest = iter(lines)
-            while batch := list(itertools.islice(rest, BATCH_LINES)):
-                sent: list[tuple[int, Json]] = []
-                for index, line in batch:
-                    if not line.strip():
-                        continue
-                    try:
-                        item = submission_of(_object(line))
-                        sent.append((index, {"submission_id": f"{prefix}:{index + 1}", **item}))
-                    except ValueError as error:
-                        answer["rejected"] += 1
-                        answer["errors"].append(_error(index, "malformed_body", str(error)))
-                if sent:
-                    part = client.submit_many(leaderboard_id, [item for _, item in sent])
-                    answer["accepted"] += part["accepted"]
-                    answer["rejected"] += part["rejected"]
-                    answer["errors"] += [{**e, "index": sent[e["index"]][0]} for e in part["errors"]]
-                advance(sum(len(line) for _, line in batch), answer["accepted"])
-    except (ApiError, Unreachable, KeyboardInterrupt) as error:
-        why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-        raise Failure(
-            f"{why} (after {answer['accepted']} accepted; "
-            f"to go on without counting twice, repeat with --id-prefix {prefix})"
-        ) from None
-    server.show(answer, lambda: click.echo(f"accepted {answer['accepted']}, rejected {answer['rejected']}"))
-    if answer["rejected"]:
-        if not server.as_json:
-            _print_errors(answer["errors"])
-        raise click.exceptions.Exit(1)
+
+def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Lines of items with their numbers: neither blank nor a header; a byte order mark is passed over."""
+    for index, line in enumerate(lines):
+        text = line.removeprefix(BYTE_ORDER_MARK) if index == 0 else line
+        if text.strip() and not (index == 0 and _is_header(text)):
+            yield index, text
+
+
+def named_by_content(source: IO[bytes]) -> tuple[IO[bytes], str]:
+    """The input from its beginning, and a name that follows from its bytes."""
+    digest = hashlib.blake2b(digest_size=12)
+    kept = None
+    if not source.seekable():
+        kept = tempfile.SpooledTemporaryFile(max_size=SPOOLED_BYTES)  # noqa: SIM115 (it is returned)
+    while chunk := source.read(CHUNK_BYTES):
+        digest.update(chunk)
+        if kept is not None:
+            kept.write(chunk)
+    source = source if kept is None else kept
+    source.seek(0)
+    return source, digest.hexdigest()
+
+
+def _size(source: IO[bytes]) -> int | None:
+    """What is left to be read, in bytes, if that is known."""
+    if not source.seekable():
+        return None
+    here = source.tell()
+    size = source.seek(0, 2) - here
+    source.seek(here)
+    return size
 
 
 def _object(line: bytes) -> Json:
+    """ValueError if it is none."""
     try:
         item = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -87,8 +90,104 @@ def _object(line: bytes) -> Json:
     return item
 
 
-def _error(index: int, code: str, message: str) -> Json:
-    return {"index": index, "code": code, "message": message}
+# Sending --------------------------------------------------------------------------------------------------
+
+
+def _send(
+    lines: Lines,
+    total_bytes: int | None,
+    label: str,
+    item_of: Callable[[int, Json], Json],
+    send: Callable[[list[Json]], Json],
+    answer: Json,
+) -> None:
+    """Send what the lines hold, in batches, with a progress bar; adds up the answers in `answer`.
+
+    item_of: from a line's number and object to what is sent; ValueError: it is rejected.
+    """
+    counts = [name for name, value in answer.items() if isinstance(value, int)]
+    with progress_bar(label, total_bytes) as advance:
+        rest = iter(lines)
+        while batch := list(itertools.islice(rest, BATCH_LINES)):
+            sent: list[tuple[int, Json]] = []
+            for index, line in batch:
+                try:
+                    sent.append((index, item_of(index, _object(line))))
+                except ValueError as error:
+                    answer["rejected"] += 1
+                    answer["errors"].append({"index": index, "code": "malformed_body", "message": str(error)})
+            if sent:
+                part = send([item for _, item in sent])
+                for name in counts:
+                    answer[name] += part[name]
+                answer["errors"] += [{**e, "index": sent[e["index"]][0]} for e in part["errors"]]
+            advance(sum(len(line) for _, line in batch), answer[counts[0]])
+
+
+def submit_lines(
+    server: Server,
+    leaderboard_id: str,
+    source: IO[bytes],
+    id_prefix: str | None,
+    submission_of: Callable[[Json], Json] = dict,
+    *,
+    backwards: bool = False,
+) -> None:
+    """Submit a file of JSON lines; prints what became of them.
+
+    id_prefix: lines without an id of their own get PREFIX:LINE; None: a prefix that follows from the file's
+    bytes. submission_of: from a line's object to the API's submission. backwards: the last line first.
+    Rejected lines are listed (the first 20) and make the command fail with exit code 1 in the end.
+    """
+    counts_repeats = id_prefix is None
+    if id_prefix is None:
+        source, id_prefix = named_by_content(source)
+    total_bytes = _size(source)
+    lines: Lines = numbered(source)
+    if backwards:
+        lines = reversed(list(lines))
+    answer: Json = {"accepted": 0, "repeated": 0, "rejected": 0, "errors": [], "results": []}
+    client = server.bulk_client()
+
+    def item_of(index: int, line: Json) -> Json:
+        return {"submission_id": f"{id_prefix}:{index + 1}", **submission_of(line)}
+
+    def send(items: list[Json]) -> Json:
+        part = client.submit_many(leaderboard_id, items, results="full" if counts_repeats else "none")
+        return {**part, "repeated": sum(row.get("duplicate", False) for row in part["results"])}
+
+    try:
+        _send(lines, total_bytes, "submitting", item_of, send, answer)
+    except (ApiError, Unreachable, KeyboardInterrupt) as error:
+        raise Failure(
+            f"{_why(error)} (after {answer['accepted']} accepted; "
+            f"to go on without counting twice, repeat with --id-prefix {id_prefix})"
+        ) from None
+
+    def render() -> None:
+        click.echo(f"accepted {answer['accepted']}, rejected {answer['rejected']}")
+        if answer["repeated"]:
+            click.echo(
+                f"{answer['repeated']} of them were counted before and not again; "
+                "--id-prefix with another name counts a file anew",
+                err=True,
+            )
+
+    _finish(server, answer, render)
+
+
+def _why(error: BaseException) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+
+
+def _finish(server: Server, answer: Json, render: Callable[[], None]) -> None:
+    """Show an answer, list what was rejected, and fail if anything was."""
+    answer["errors"].sort(key=lambda error: error["index"])
+    server.show(answer, render)
+    if answer["rejected"]:
+        if not server.as_json:
+            _print_errors(answer["errors"])
+        raise click.exceptions.Exit(1)
 
 
 def _print_errors(errors: list[Json]) -> None:
@@ -98,11 +197,58 @@ def _print_errors(errors: list[Json]) -> None:
         click.echo(f"and {len(errors) - SHOWN_ERRORS} more", err=True)
 
 
+# Exports --------------------------------------------------------------------------------------------------
+
+
+class Header(NamedTuple):
+    """What a file says that it is of. `period_key`, `window` None and no `rules`: it does not say."""
+
+    name: str
+    window: str | None
+    period_key: str | None
+    rules: Mapping[str, Any]
+
+
+def _header_line(definition: Json, page: Json, export_id: str) -> Json:
+    period = page["period"]
+    return {
+        MARK: FORMAT,
+        "export_id": export_id,
+        "leaderboard_id": page["leaderboard_id"],
+        **{name: definition[part].get(name) for part, name in RULES},
+        "window": period["window"],
+        "period_key": period["period_key"],
+        "state": period["state"],
+        "entries": page["total"],
+        "as_of_seq": page["as_of_seq"],
+        "exported_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+
+
+def _is_header(line: bytes) -> bool:
+    try:
+        return MARK in _object(line)
+    except ValueError:
+        return False
+
+
+def _header_of(line: bytes, name: str) -> Header | None:
+    """The header in a file's first line, if it is one."""
+    line = line.removeprefix(BYTE_ORDER_MARK)
+    if not _is_header(line):
+        return None
+    found = _object(line)
+    if found[MARK] != FORMAT:
+        raise Refusal(f"{name} is an export of format {found[MARK]}; this command knows format {FORMAT}")
+    rules = {rule: found.get(rule) for _, rule in RULES}
+    return Header(f"{found.get('leaderboard_id')!r}", found.get("window"), found.get("period_key"), rules)
+
+
 @click.command(
     epilog=examples(
         "lbactors export xp > xp.jsonl",
         "lbactors export xp --period 2026-W47 -o xp-2026-W47.jsonl",
-        "lbactors export xp --window daily --period previous | wc -l",
+        "lbactors export xp --window daily --period previous -o xp-daily.jsonl",
     )
 )
 @click.argument("leaderboard_id", metavar="ID")
@@ -115,20 +261,26 @@ def _print_errors(errors: list[Json]) -> None:
 def export(server: Server, leaderboard_id: str, period: str | None, window: str | None, output: str) -> None:
     """Write all ranked entries of a period of leaderboard ID as JSON lines, best first.
 
-    The lines are entries as the API gives them, with or without --json. A closed period is exported
-    exactly; while a period goes on, entries that move between two pages may be missed or met twice.
+    The first line is a header: leaderboard, aggregation and order, window, period and time. The others are
+    entries as the API gives them, with a submission_id each, with or without --json. A closed period is
+    exported exactly; while a period goes on, entries that move between two pages may be missed or met twice.
+    Each window is exported by itself; entries that are hidden or below min_score are not.
     """
     client = server.client
+    definition = client.leaderboard(leaderboard_id)
     pages = client.all_rankings(leaderboard_id, period=period, window=window)
-    first = next(pages)  # an unknown leaderboard fails here, before a file is made
+    first = next(pages)  # an unknown period fails here, before a file is made
+    export_id = new_id()
     written = 0
     with (
         click.open_file(output, "wb", atomic=output != "-") as file,
         progress_bar("exporting", first["total"], shown=output != "-") as advance,
     ):
+        file.write(orjson.dumps(_header_line(definition, first, export_id)) + b"\n")
         for page in itertools.chain([first], pages):
-            file.write(b"".join(orjson.dumps(entry) + b"\n" for entry in page["entries"]))
-            written += len(page["entries"])
+            for entry in page["entries"]:
+                written += 1
+                file.write(orjson.dumps({**entry, "submission_id": f"{export_id}:{written}"}) + b"\n")
             advance(len(page["entries"]), written)
     if output != "-":
         click.echo(f"{written} entries of {first['period']['period_key']} written to {output}", err=True)
@@ -138,44 +290,148 @@ def export(server: Server, leaderboard_id: str, period: str | None, window: str 
     "import",
     epilog=examples(
         "lbactors import xp xp.jsonl",
-        "lbactors import xp-copy xp.jsonl --exact",
+        "lbactors import xp-copy xp.jsonl --replace",
+        "lbactors import xp scores.jsonl --add",
         "lbactors export xp | lbactors import xp --url http://127.0.0.1:8081 -",
     ),
 )
 @click.argument("leaderboard_id", metavar="ID")
-@click.argument("source", metavar="FILE", type=click.File("rb"))
+@click.argument(
+    "path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+)
+@click.option("--window", help="Window to import into; the one that was exported if not given.")
 @click.option(
-    "--exact", is_flag=True,
-    help="Replace what players have by the file's entries, whatever the board's aggregation; "
-    "needs a key with leaderboards:write.",
+    "--replace",
+    is_flag=True,
+    help="Also put entries in place of those that players have, or that were removed.",
+)
+@click.option(
+    "--force", is_flag=True,
+    help="Also into a leaderboard with another aggregation or order, into another period, and from a file "
+    "without a header.",
 )  # fmt: skip
 @click.option(
-    "--id-prefix", help="Name of this import; repeating one that broke off with the same name is safe."
+    "--add",
+    is_flag=True,
+    help="Submit the file's scores, which count with what players have, in all windows.",
+)
+@click.option(
+    "--id-prefix",
+    help="With --add: submission ids are PREFIX:LINE. If not given, they are those in the file, or follow "
+    "from the file's content, so that a file that is sent again within a day counts once.",
 )
 @talks_to_server
-def import_(server: Server, leaderboard_id: str, source: Any, exact: bool, id_prefix: str | None) -> None:
-    """Submit the entries of an export to the current period of leaderboard ID; - reads stdin.
+def import_(
+    server: Server,
+    leaderboard_id: str,
+    path: Path,
+    window: str | None,
+    replace: bool,
+    force: bool,
+    add: bool,
+    id_prefix: str | None,
+) -> None:
+    """Put the entries of an export into the current period of leaderboard ID; - reads stdin.
 
-    Score, subscore and metadata are taken over; times and numbers of submissions begin anew. Boards that
-    count are always imported as with --exact. Ties keep their order.
+    They stand as they stood: score, subscore, metadata, number of submissions, times, and ties in their
+    order. A player who has an entry keeps it (unless --replace), so the same import changes nothing when it
+    is repeated, and one that broke off is repeated to go on. Further windows are imported by themselves, each
+    from its own export.
     """
+    if add and (replace or force or window is not None):
+        raise click.UsageError("--add goes with neither --replace, --force nor --window")
+    if id_prefix is not None and not add:
+        raise click.UsageError("--id-prefix goes with --add")
     definition = server.client.leaderboard(leaderboard_id)
-    aggregation = "latest" if exact or definition["scoring"]["aggregation"] == "count" else None
-    size = source.seek(0, 2) if source.seekable() else None
-    if size is not None:
-        source.seek(0)
-    lines: Iterable[tuple[int, bytes]] = enumerate(source)
+    with click.open_file(str(path), "rb") as source:
+        if add:
+            _add(server, definition, source, id_prefix)
+            return
+        total_bytes = _size(source)
+        first = source.readline()
+        name = "stdin" if str(path) == "-" else path.name
+        header = _header_of(first, name)
+        if header is None and not force:
+            raise Refusal(
+                f"{name} has no header, so it does not say what it is of: --add submits its scores, "
+                "--force takes its lines as entries"
+            )
+        header = header or Header(name, None, None, {})
+        window = window or header.window or "main"
+        period_key = server.client.period(leaderboard_id, "current", window=window)["period_key"]
+        if not force:
+            _check_same(header, definition, period_key)
+        lines = itertools.chain([first], source)
+        _put_back(server, definition, lines, total_bytes, window, period_key, replace)
+
+
+def _check_same(header: Header, definition: Json, period_key: str) -> None:
+    """Refusal if entries would mean something else than where they come from."""
+    here = {name: definition[part].get(name) for part, name in RULES}
+    differing = [
+        f"{name} {told} instead of {here[name]}" for name, told in header.rules.items() if told != here[name]
+    ]
+    if header.period_key != period_key:
+        differing.append(f"period {header.period_key} instead of {period_key}")
+    if differing:
+        own = definition["leaderboard_id"]
+        raise Refusal(
+            f"nothing was imported: the file is of {header.name}, which differs from {own!r}: "
+            f"{', '.join(differing)}; --force imports it all the same"
+        )
+
+
+def _put_back(
+    server: Server,
+    definition: Json,
+    source: Iterable[bytes],
+    total_bytes: int | None,
+    window: str,
+    period_key: str,
+    replace: bool,
+) -> None:
+    lines: Lines = numbered(source)
     if definition["ranking"]["tie_breaking"] == "last":
         lines = reversed(list(lines))  # the later of two equals leads, so the leader must come last
+    answer: Json = {"imported": 0, "unchanged": 0, "dropped": 0, "rejected": 0, "errors": []}
+    client = server.bulk_client()
+    leaderboard_id = definition["leaderboard_id"]
 
-    def submission_of(entry: Json) -> Json:
-        if "player_id" not in entry or "score" not in entry:
-            raise ValueError("not an entry: player_id and score are needed")
-        names = ("player_id", "score", "subscore", "metadata", "submission_id")
-        item = {name: entry[name] for name in names if entry.get(name) is not None}
-        return item if aggregation is None else {**item, "aggregation": aggregation}
+    def send(items: list[Json]) -> Json:
+        found: Json = client.import_entries(
+            leaderboard_id, items, window=window, period_key=period_key, replace=replace
+        )
+        return found
 
-    submit_lines(server, leaderboard_id, lines, id_prefix, submission_of, size)
+    try:
+        _send(lines, total_bytes, "importing", lambda _, line: _entry(line, STANDING), send, answer)
+    except (ApiError, Unreachable, KeyboardInterrupt) as error:
+        raise Failure(f"{_why(error)} (after {answer['imported']} imported; repeat it to go on)") from None
+    parts = [f"imported {answer['imported']}"]
+    parts += [f"{name} {answer[name]}" for name in ("unchanged", "dropped") if answer[name]]
+    parts.append(f"rejected {answer['rejected']}")
+    _finish(server, answer, lambda: click.echo(", ".join(parts)))
+
+
+def _entry(line: Json, fields: tuple[str, ...]) -> Json:
+    """Of a line those fields that it has. ValueError if it is no entry."""
+    if "player_id" not in line or "score" not in line:
+        raise ValueError("not an entry: player_id and score are needed")
+    return {name: line[name] for name in fields if line.get(name) is not None}
+
+
+def _add(server: Server, definition: Json, source: IO[bytes], id_prefix: str | None) -> None:
+    """Submit the scores of a file. An entry of a board that counts adds its count."""
+    counting = definition["scoring"]["aggregation"] == "count"
+
+    def submission_of(line: Json) -> Json:
+        item = _entry(line, SUBMITTED)
+        if id_prefix is not None:
+            item.pop("submission_id", None)
+        return {**item, "aggregation": "sum"} if counting else item
+
+    backwards = definition["ranking"]["tie_breaking"] == "last"
+    submit_lines(server, definition["leaderboard_id"], source, id_prefix, submission_of, backwards=backwards)
 
 
 @contextmanager

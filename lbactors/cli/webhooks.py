@@ -134,7 +134,7 @@ def update_webhook(
     boards: Sequence[str],
     description: str | None,
 ) -> None:
-    """Change WEBHOOK."""
+    """Change WEBHOOK; what is not given stays. Events and leaderboards replace those chosen before."""
     fields = _choices(events, boards)
     fields |= {n: v for n, v in (("url", target), ("description", description)) if v is not None}
     if not fields:

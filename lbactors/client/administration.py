@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lbactors.client.routes import (
@@ -148,10 +148,14 @@ class Administration(Routes):
         reason: str,
         window: str | None = None,
     ) -> Json:
-        """Set the entry of the current periods: `{"score", "subscore"?, "metadata"?}`."""
+        """Set the entry of the current periods: `{"score", "subscore"?, "metadata"?}`. Not repeated if the
+        answer is lost: what was submitted meanwhile would be lost with it.
+        """
         path = player_path(leaderboard_id, player_id)
         body = {**changes, "reason": reason}
-        return await self.transport.json("PATCH", path, body=body, params={"window": window})
+        return await self.transport.json(
+            "PATCH", path, body=body, params={"window": window}, repeatable=False
+        )
 
     async def restore_entry(
         self,
@@ -166,8 +170,48 @@ class Administration(Routes):
         body = {} if reason is None else {"reason": reason}
         return await self.transport.command(path, body, {"window": window})
 
+    async def import_entries(
+        self,
+        leaderboard_id: str,
+        entries: Sequence[Mapping[str, Any]],
+        *,
+        window: str | None = None,
+        period_key: str | None = None,
+        replace: bool = False,
+    ) -> Json:
+        """Put entries into the current period as they are told, where players have none: `{"imported",
+        "unchanged", "dropped", "rejected", "errors", "period_key"}`.
+
+        entries: at most 10 000 of `{"player_id", "score", "subscore"?, "metadata"?, "submissions"?,
+        "first_at"?, "updated_at"?}`, equals in their order. period_key: what the current period must be.
+        replace: also where a player has an entry; that is not repeated if the answer is lost, since what was
+        submitted meanwhile would be lost with it.
+        """
+        body = {"entries": list(entries), "period_key": period_key, "replace": replace}
+        path = f"{board_path(leaderboard_id)}/entries/import"
+        return await self.transport.json(
+            "POST", path, body=body, params={"window": window}, repeatable=not replace
+        )
+
+    async def player(self, player_id: str) -> Json:
+        """The profile of a player; ApiError `player_not_found` without one."""
+        return await self.transport.json("GET", f"/v1/players/{segment(player_id)}")
+
+    async def update_player(
+        self, player_id: str, changes: Mapping[str, Any], *, if_version: str | None = None
+    ) -> Json:
+        """Change some fields of a profile: `await client.update_player("p1", {"display_name": "Maya"})`.
+
+        if_version: refuse with `version_mismatch` if the profile has another `version` by now.
+        """
+        headers = {} if if_version is None else {"If-Match": f'"{if_version}"'}
+        path = f"/v1/players/{segment(player_id)}"
+        return await self.transport.json(
+            "PATCH", path, body=changes, headers=headers, repeatable=if_version is None
+        )
+
     async def put_player(self, player_id: str, profile: Mapping[str, Any]) -> Json:
-        """`await client.put_player("p1", {"display_name": "Maya"})`."""
+        """Replace the profile: what is not given is gone, but for `hidden_until`. See `update_player`."""
         return await self.transport.json("PUT", f"/v1/players/{segment(player_id)}", body=profile)
 
     async def erase_player(self, player_id: str) -> Json:

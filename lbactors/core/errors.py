@@ -29,6 +29,7 @@ ERROR_STATUS: dict[str, int] = {
     "tenant_exists": 409,
     "period_exists": 409,
     "entry_exists": 409,
+    "entry_removed": 409,
     "period_closed": 409,
     "period_not_open": 409,
     "rewards_pending": 409,

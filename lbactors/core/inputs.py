@@ -27,7 +27,8 @@ from lbactors.core.packing import pack
 #   EDIT       at_ms, player_id, score, subscore, metadata (subscore None, metadata False: as they are)
 #   RESTORE    at_ms, player_id
 #   TAGGED     as SUBMIT, and the tag of its id where that is not the player's
-SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE, TAGGED = range(10)
+#   IMPORT     at_ms, player_id, score, subscore, metadata, submissions, first_at_ms, updated_at_ms, replace
+SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE, TAGGED, IMPORT = range(11)
 
 Input = Sequence[Any]
 
@@ -85,6 +86,11 @@ def edit(
 
 def restore(player_id: str, at_ms: int) -> Input:
     return RESTORE, at_ms, player_id
+
+
+def import_entry(standing: Sequence[Any], replace: bool, at_ms: int) -> Input:
+    """From the fields of an `ImportedEntry`. replace: also where the player has an entry."""
+    return [IMPORT, at_ms, *standing, replace]
 
 
 class JournalBody(NamedTuple):

@@ -31,7 +31,19 @@ from typing import Any, cast
 from zlib import crc32
 
 from lbactors.core.definition import Rules
-from lbactors.core.inputs import CONFIGURE, EDIT, ERASE, HIDE, REMOVE, RESTORE, SHOW, SUBMIT, TAGGED, Input
+from lbactors.core.inputs import (
+    CONFIGURE,
+    EDIT,
+    ERASE,
+    HIDE,
+    IMPORT,
+    REMOVE,
+    RESTORE,
+    SHOW,
+    SUBMIT,
+    TAGGED,
+    Input,
+)
 from lbactors.core.numbers import MAX_EXACT_INTEGER, normal
 from lbactors.core.period_moderation import Moderation
 from lbactors.core.ranking import Ranking
@@ -157,6 +169,8 @@ class Period:
                 results.append(self._edit(item, wanted))
             elif kind == RESTORE:
                 results.append(self._restore(item, wanted))
+            elif kind == IMPORT:
+                results.append(self._import(item))
             else:
                 results.append(self._inherit(now_ms, item))
         return results
@@ -341,6 +355,35 @@ class Period:
         self.moderation.restored(player_id)
         rank = self.rank(player_id) if want else None
         return Applied(True, Entry(*row), None, rank, None, self.seq, False, None)
+
+    def _import(self, item: Input) -> Applied:
+        """Put an entry where the player has none, as it is told, or in place of his if that is wanted.
+
+        So an import that is repeated changes nothing, however late: no id has to be remembered for it. Who
+        was taken out by a moderator is not brought back by the way.
+        """
+        _, _, player_id, score, subscore, metadata, submissions, first_at_ms, updated_at_ms, replace = item
+        old = self.entry(player_id)
+        seq = self.seq
+        if old is not None:
+            told = (score, subscore, old.seq, submissions, first_at_ms, updated_at_ms, metadata)
+            if told == tuple(old):
+                return Applied(False, old, old, None, None, seq, False, None)
+        if not replace and (old is not None or player_id in self.removed):
+            error = "entry_removed" if old is None else "entry_exists"
+            return Applied(False, old, old, None, None, seq, False, error)
+        row: Stored = (score, subscore, seq, submissions, first_at_ms, updated_at_ms, metadata)
+        if old is not None:
+            self._overwrite(player_id, row, cast("Stored", tuple(old)))
+            self.submissions += submissions - old.submissions
+            return Applied(True, Entry(*row), old, None, None, seq, False, None)
+        self._put(player_id, row)
+        if self._evict_over_limit() == player_id:
+            return Applied(False, None, None, None, None, seq, False, None)
+        self.submissions += submissions
+        if self._count > BUCKET_ENTRIES * len(self._buckets):
+            self._split_bucket()
+        return Applied(True, Entry(*row), None, None, None, seq, False, None)
 
     # Entries and their places ---------------------------------------------------------------------------
 

@@ -278,7 +278,9 @@ class ProfileBody(Written):
     )
     roles: Annotated[list[Label], Field(max_length=64)] = Field(default_factory=list)
     tags: Annotated[list[Label], Field(max_length=64)] = Field(default_factory=list)
-    hidden_until: InstantText | None = None
+    hidden_until: InstantText | None = Field(
+        default=None, description="Hides the player until then; null: not hidden; absent: as it is."
+    )
 
     @field_validator("hidden_until")
     @classmethod

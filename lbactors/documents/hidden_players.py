@@ -17,8 +17,10 @@ HIDDEN = "hidden"
 
 
 class Hidden(NamedTuple):
-    """By command: `at_ms` (None: not), `until_ms` (None: for good), `reason`. By profile:
-    `profile_until_ms`.
+    """Since `at_ms`, until `until_ms` (None: for good), for a `reason`.
+
+    Older versions kept apart what a profile said, as `profile_until_ms`, with `at_ms` None if nothing else
+    hid the player; the later end counts. It is read, and written no more.
     """
 
     at_ms: int | None

@@ -17,7 +17,7 @@ import os
 import random
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -131,10 +131,12 @@ async def run_load(
     ids: bool = False,
     say: Callable[[str], None],
     cases: Sequence[Case] = CASES,
+    definition: Mapping[str, Any] | None = None,
 ) -> list[Measured]:
     """Make a board, fill it, run the cases, `seconds` each, remove the board.
 
-    say: gets a line of progress now and then. Raises LoadFailed, ApiError or Unreachable.
+    say: gets a line of progress now and then. definition: what the board has beside id and scoring. Raises
+    LoadFailed, ApiError or Unreachable.
     """
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.hostname is None or parts.path.strip("/"):
@@ -142,7 +144,8 @@ async def run_load(
     address = (parts.hostname, parts.port or 80)
     board = f"bench-{secrets.token_hex(4)}"
     async with Client(url, key, retry_refused=False) as client:
-        await client.create_leaderboard({"leaderboard_id": board, "scoring": {"aggregation": "latest"}})
+        latest = {"leaderboard_id": board, "scoring": {"aggregation": "latest"}}
+        await client.create_leaderboard({**(definition or {}), **latest})
         try:
             work = Workload(parts.netloc, key, board, entries, ids)
             say(f"filling {board} with {entries} entries")

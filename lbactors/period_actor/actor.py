@@ -9,7 +9,7 @@ Calls
   ping()                  -> `Ping`: who am I, what do I host
   hosted()                -> chain id: version of the spec that it has
   host, release           -> a reply for each chain
-  seal, hand_on, erase, moderate, change_entry -> a reply
+  seal, hand_on, erase, moderate, change_entry, import_entries -> a reply
   endpoint()              -> `Endpoint`: how gateways make the calls below
   write(WriteCall), read([ReadOp…]) -> a reply for each
   load(ReadOp)            -> a reply; it may take as long as loading a period
@@ -39,14 +39,24 @@ from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.logs import configure_logs
 from lbactors.period_actor.chain import Chain, Limits
 from lbactors.period_actor.chain_reads import is_warm, read
-from lbactors.period_actor.entry_edits import change_entry, erase
+from lbactors.period_actor.entry_edits import change_entry, erase, import_entries
 from lbactors.period_actor.hidden_players import HiddenPlayers
 from lbactors.period_actor.leaderboard import Leaderboard
 from lbactors.wire.chain_spec import ChainSpec, HostedDigest
 from lbactors.wire.ping import ChainPing, PeriodPing, Ping
 from lbactors.wire.reads import ReadOp
 from lbactors.wire.replies import NOT_HERE, VALUE, Reply
-from lbactors.wire.requests import ChangeEntry, Erase, HandOn, HiddenList, Host, Moderate, Release, Seal
+from lbactors.wire.requests import (
+    ChangeEntry,
+    Erase,
+    HandOn,
+    HiddenList,
+    Host,
+    Import,
+    Moderate,
+    Release,
+    Seal,
+)
 from lbactors.wire.rpc import RpcServer
 from lbactors.wire.writes import WriteCall, WriteOp
 from persistence import open_store
@@ -311,6 +321,13 @@ class PeriodActor:
             return _pack_one(Reply(NOT_HERE))
         changed = change_entry(chain, request.edit, request.player_id, request.fields)
         return _pack_one(await _reply(_value(changed)))
+
+    async def import_entries(self, payload: bytes) -> bytes:
+        request = Import(*msgpack.unpackb(payload))
+        chain = self.chains.get(request.chain_id)
+        if chain is None or chain.is_leaving:
+            return _pack_one(Reply(NOT_HERE))
+        return _pack_one(await _reply(_value(import_entries(chain, request))))
 
     async def stop(self) -> bytes:
         """Save everything and let go of the store (the end of the server)."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from lbactors.core import inputs
 from lbactors.core.errors import ApiError
-from lbactors.core.period import FULL, NO_RANK
+from lbactors.core.period import FULL, NO_RANK, Applied
 from lbactors.period_actor import reads
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.chain import Chain
+from lbactors.period_actor.journaling import APPEND_INPUTS
 from lbactors.period_actor.period_finder import period_before
-from lbactors.wire.requests import EntryChange
+from lbactors.wire.requests import EntryChange, EntryImport, Import
 
 EDITS: dict[str, Callable[..., inputs.Input]] = {
     "remove": inputs.remove,
@@ -22,15 +24,51 @@ EDITS: dict[str, Callable[..., inputs.Input]] = {
 }
 
 
-async def change_entry(chain: Chain, edit: str, player_id: str, fields: Sequence[Any] = ()) -> EntryChange:
-    """Remove, edit or restore a player's entry in the current period, see `ChangeEntry`. ApiError
-    entry_not_found, entry_exists, period_closed.
-    """
+async def _writable(chain: Chain) -> Activation:
+    """The current period, in memory. ApiError period_closed."""
     found = chain.current(chain.clock.now_ms())
     if not isinstance(found, Activation) or found.state == "sealed":
         raise ApiError("period_closed", f"window {chain.spec.window} takes no more changes")
     found = await chain.open.ensure_awake(found.record.serial)
     found.require_writable()
+    return found
+
+
+async def import_entries(chain: Chain, request: Import) -> EntryImport:
+    """Put entries into the current period, in their order. ApiError period_closed; after another one some may
+    have been put there, and a repeat completes it.
+    """
+    found = await _writable(chain)
+    key = found.record.key
+    if request.period_key not in (None, key):
+        raise ApiError("period_closed", f"the current period is '{key}', not '{request.period_key}'")
+    at_ms = chain.clock.now_ms()
+    waiting = []
+    for start in range(0, len(request.rows), APPEND_INPUTS):
+        rows = request.rows[start : start + APPEND_INPUTS]
+        hiding = chain.hidden.ahead_of(found, [row[0] for row in rows])
+        imported = [inputs.import_entry(row, request.replace, at_ms) for row in rows]
+        waiting.append(_imported(found.enqueue([*hiding, *imported], NO_RANK), len(hiding)))
+    results = [result for part in await asyncio.gather(*waiting) for result in part]
+    return EntryImport(
+        key,
+        sum(result.applied for result in results),
+        sum(not r.applied and r.error is None and r.entry is not None for r in results),
+        sum(not r.applied and r.error is None and r.entry is None for r in results),
+        [(index, result.error) for index, result in enumerate(results) if result.error is not None],
+    )
+
+
+async def _imported(done: asyncio.Future[list[Applied]], hiding: int) -> list[Applied]:
+    """The results after those of so many inputs that hide."""
+    return (await done)[hiding:]
+
+
+async def change_entry(chain: Chain, edit: str, player_id: str, fields: Sequence[Any] = ()) -> EntryChange:
+    """Remove, edit or restore a player's entry in the current period, see `ChangeEntry`. ApiError
+    entry_not_found, entry_exists, period_closed.
+    """
+    found = await _writable(chain)
     if edit != "restore" and found.period.entry(player_id) is None:
         raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
     hiding = chain.hidden.ahead_of(found, [player_id])  # what is restored may be hidden by now

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import msgpack
 
 from lbactors.core.ids import in_tenant
-from lbactors.documents.storage_errors import storage_errors
 from persistence.store import Store, StoreError
 
 KEPT = 200_000  # players whose profile, or lack of one, is remembered
@@ -47,13 +46,10 @@ class Profiles:
         else:
             self._generation += 1
 
-    async def get(self, tenant_id: str, player_ids: list[str]) -> dict[str, Profile]:
-        """Profiles of those players that have one. ApiError storage_unavailable."""
-        with storage_errors():
-            return await self._get(tenant_id, player_ids)
-
     async def get_known(self, tenant_id: str, player_ids: list[str]) -> dict[str, Profile]:
-        """Like `get`; while the store is away, those that were read before, whatever became of them since."""
+        """Profiles of those players that have one; while the store is away, those that were read before,
+        whatever became of them since.
+        """
         if time.monotonic() >= self._ask_again_s:
             try:
                 async with asyncio.timeout(NAMES_WITHIN_S):

@@ -23,6 +23,7 @@ from lbactors.core.schedule import has_next_period
 from lbactors.documents import audit
 from lbactors.documents.entities import view_of_record
 from lbactors.documents.hidden_players import hidden_of
+from lbactors.documents.profiles import profile_of
 from lbactors.documents.reviews import Review, read_reviews
 from lbactors.documents.storage_errors import storage_errors
 from lbactors.service.catalogue import Catalogue
@@ -251,9 +252,11 @@ class Service:
         with storage_errors():
             return await read_reviews(self._store, board)
 
-    async def profiles(self, tenant_id: str, player_ids: list[str]) -> dict[str, dict[str, Any]]:
-        """Profiles of those players that have one (JSON-ready, as `PUT /v1/players/{id}` answers)."""
-        return await self._profiles.get(tenant_id, player_ids)
+    async def profile(self, tenant_id: str, player_id: str) -> dict[str, Any] | None:
+        """A player's profile as it is now (JSON-ready, as `PUT /v1/players/{id}` answers); None: there is
+        none. ApiError storage_unavailable.
+        """
+        return await profile_of(self._store, tenant_id, player_id, self.now_ms())
 
     async def names(self, tenant_id: str, player_ids: list[str]) -> list[str | None]:
         """Display names of players, in their order; those known, while the store is away. Raises nothing."""

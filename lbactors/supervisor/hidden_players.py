@@ -1,8 +1,8 @@
 """Who is hidden, and until when: the supervisor's part, and the commands that change it.
 
 It owns the collection `hidden`: `<tenant>/<player>` -> MessagePack of `Hidden`. A moderator hides a player by
-a command; a profile's `hidden_until` hides, too. The two are kept apart, so that a game server that writes a
-profile anew brings nobody back whom a moderator hid. The later end counts.
+a command; a profile's `hidden_until` hides, too. Both write the one record, and the last word counts; a
+profile that is written without `hidden_until` says nothing of it.
 
 Period actors are told a tenant's list on every change, and all lists before they have anything to host
 (`Hosting`), each list under a version. They let go of whoever's time is over by their own clock; the
@@ -20,6 +20,7 @@ from lbactors.core.errors import ApiError, invalid
 from lbactors.core.ids import split_tenant
 from lbactors.core.packing import pack
 from lbactors.documents.hidden_players import HIDDEN, SHOWN, Hidden
+from lbactors.documents.profiles import FOR_GOOD_MS
 from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.requests import HiddenList, Moderate
 from persistence.store import Change
@@ -96,7 +97,7 @@ class HiddenPlayers:
             return []
         doc_id = f"{tenant_id}/{player_id}"
         if not new.runs(now_ms):
-            return [Change(HIDDEN, doc_id, None)] if old != SHOWN else []
+            return [Change(HIDDEN, doc_id, None)] if old.runs(now_ms) else []
         if not old.runs(now_ms):
             others = self._lists.get(tenant_id, {}).values()
             if sum(h.runs(now_ms) for h in others) >= HIDDEN_LIMIT:
@@ -110,10 +111,18 @@ class HiddenPlayers:
                 body = change.body
                 self.take(tenant_id, player_id, None if body is None else Hidden(*msgpack.unpackb(body)))
 
-    def by_profile(self, tenant_id: str, player_id: str, until_ms: int | None) -> list[Change]:
-        """What a profile's `hidden_until` changes."""
-        new = self.hidden(tenant_id, player_id)._replace(profile_until_ms=until_ms)
-        return self.change(tenant_id, player_id, new)
+    def until(self, tenant_id: str, player_id: str, until_ms: int | None) -> Hidden:
+        """What a profile's `hidden_until` makes of a player's hiding, whose reason and begin stay. None, or
+        an instant that has passed: he is not hidden.
+        """
+        now_ms = self.state.clock.now_ms()
+        if until_ms is None or until_ms <= now_ms:
+            return SHOWN
+        old = self.hidden(tenant_id, player_id)
+        ends_ms = None if until_ms >= FOR_GOOD_MS else until_ms
+        if not old.runs(now_ms):
+            return Hidden(now_ms, ends_ms, None, None)
+        return old if ends_ms == old.ends_ms else Hidden(old.at_ms or now_ms, ends_ms, old.reason, None)
 
     # Upkeep ---------------------------------------------------------------------------------------------
 

@@ -138,12 +138,26 @@ class DeleteKey(Command):
 
 @dataclasses.dataclass(frozen=True)
 class PutPlayer(Command):
-    """keep_hidden: the key may not say until when its player is hidden."""
+    """keep_hidden: the key may not change until when its player is hidden. if_match: the versions of which
+    the profile must have one (`*`: any); None: whatever it has.
+    """
 
     name = "put_player"
     player_id: str
     profile: Any
     keep_hidden: bool = False
+    if_match: Sequence[str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class PatchPlayer(Command):
+    """See `PutPlayer`; a profile that is not there is made."""
+
+    name = "patch_player"
+    player_id: str
+    patch: Any
+    keep_hidden: bool = False
+    if_match: Sequence[str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,6 +222,20 @@ class EditEntry(EntryCommand):
 class RestoreEntry(EntryCommand):
     name = "restore_entry"
     restore: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportEntries(Command):
+    """Into the current period of a window. period_key: the key that it must have, if not None. entries: rows
+    of `lbactors.wire.requests.ImportedEntry`, checked. replace: also where a player has an entry.
+    """
+
+    name = "import_entries"
+    leaderboard_id: str
+    window: str
+    period_key: str | None
+    entries: Sequence[Any]
+    replace: bool
 
 
 # Webhooks ----------------------------------------------------------------------------------------------

@@ -95,6 +95,41 @@ class ChangeEntry(NamedTuple):
     fields: Sequence[Any] = ()
 
 
+class ImportedEntry(NamedTuple):
+    """An entry as it is to stand. metadata: JSON bytes."""
+
+    player_id: str
+    score: int | float
+    subscore: int | float
+    metadata: bytes | None
+    submissions: int
+    first_at_ms: int
+    updated_at_ms: int
+
+
+class Import(NamedTuple):
+    """Put entries into the current period, see `core.inputs.IMPORT`; an `EntryImport`. period_key: the key
+    that it must have, if not None. rows: of `ImportedEntry`s.
+    """
+
+    chain_id: str
+    period_key: str | None
+    rows: Sequence[Sequence[Any]]
+    replace: bool
+
+
+class EntryImport(NamedTuple):
+    """What became of the entries of an import. unchanged: stood there already. dropped: fell outside
+    `max_entries` at once. refused: index and code of each of the rest.
+    """
+
+    period_key: str
+    imported: int
+    unchanged: int
+    dropped: int
+    refused: Sequence[tuple[int, str]]
+
+
 class EntryChange(NamedTuple):
     """An entry before and after it was changed; None: there is none."""
 

@@ -71,10 +71,41 @@ def test_hide_and_unhide(api: Api, board: Board) -> None:
 
 def test_hidden_until_of_a_profile(api: Api, board: Board) -> None:
     until = ahead(3600)
-    api.ok("PUT", player_path(board, "ada"), {"display_name": "Ada", "hidden_until": until})
+    put = api.ok("PUT", player_path(board, "ada"), {"display_name": "Ada", "hidden_until": until})
     assert order(board) == ["bob", "cyd"]
-    api.ok("PUT", player_path(board, "ada"), {"display_name": "Ada"})
-    assert order(board) == ["ada", "bob", "cyd"]
+    kept = api.ok("PUT", player_path(board, "ada"), {"display_name": "Ada L."})
+    assert kept["hidden_until"] == put["hidden_until"] and order(board) == ["bob", "cyd"]
+    shown = api.ok("PUT", player_path(board, "ada"), {"display_name": "Ada", "hidden_until": None})
+    assert shown["hidden_until"] is None and order(board) == ["ada", "bob", "cyd"]
+
+
+def test_a_profile_and_the_list_of_hidden_players_say_the_same(api: Api, board: Board) -> None:
+    path = player_path(board, "ada")
+
+    def both() -> tuple[str | None, list[str | None]]:
+        listed = [
+            h["until"] for h in api.listing("/v1/hidden-players") if h["player_id"] == who(board, "ada")
+        ]
+        return api.get(path)["hidden_until"], listed
+
+    api.ok("PUT", path, {"display_name": "Ada"})
+    assert both() == (None, [])
+    until = api.ok("POST", f"{path}/hide", {"until": ahead(3600), "reason": "speed hack"})["until"]
+    assert both() == (until, [until])
+    later = api.ok("PATCH", path, {"hidden_until": ahead(7200)})["hidden_until"]
+    assert both() == (later, [later]) and later > until
+    (hidden,) = [h for h in api.listing("/v1/hidden-players") if h["player_id"] == who(board, "ada")]
+    assert hidden["reason"] == "speed hack" and hidden["since"] is not None
+    api.ok("POST", f"{path}/hide")
+    for_good, listed = both()
+    assert (for_good, listed) == ("2999-12-31T23:59:59.999Z", [None])
+    api.ok("PUT", path, {"display_name": "Ada L.", "hidden_until": for_good})
+    assert both() == (for_good, [None]), "what was read and is written back changes nothing"
+    assert api.ok("PATCH", path, {"hidden_until": None})["hidden_until"] is None
+    assert both() == (None, []) and order(board) == ["ada", "bob", "cyd"]
+    newest, *_ = api.listing(f"/v1/audit?player_id={who(board, 'ada')}")
+    assert (newest["act"], newest["details"]["after"]) == ("player.update", None)
+    assert newest["details"]["before"] == for_good and newest["details"]["fields"] == ["hidden_until"]
 
 
 def test_a_hiding_that_is_refused(api: Api, board: Board) -> None:
@@ -177,6 +208,12 @@ def test_a_player_cannot_unhide_itself(api: Api, board: Board, make_key: MakeKey
     bound.fails(403, "forbidden", "PUT", player_path(board, "ada"), {"hidden_until": ahead(60)})
     kept = bound.ok("PUT", player_path(board, "ada"), {"display_name": "Ada"})
     assert kept["hidden_until"] is not None and order(board) == ["bob", "cyd"]
+    for method in ("PUT", "PATCH"):
+        bound.fails(403, "forbidden", method, player_path(board, "ada"), {"hidden_until": None})
+    written_back = {"display_name": "Ada L.", "hidden_until": kept["hidden_until"]}
+    assert bound.ok("PATCH", player_path(board, "ada"), written_back)["display_name"] == "Ada L."
+    bound.fails(403, "forbidden", "PATCH", player_path(board, "bob"), {"display_name": "Bob"})
+    assert order(board) == ["bob", "cyd"]
 
 
 # Erasure --------------------------------------------------------------------------------------------------
@@ -195,3 +232,29 @@ def test_an_erased_player_leaves_no_name(api: Api, board: Board) -> None:
     assert api.listing(f"/v1/audit?player_id={who(board, 'ada')}") == []
     api.fails(404, "player_not_found", "DELETE", player_path(board, "ada"))
     api.fails(404, "entry_not_found", "POST", f"{entry_path(board, 'ada')}/restore?window=daily")
+
+
+# Imports --------------------------------------------------------------------------------------------------
+
+
+def test_an_import_puts_back_what_was_there(api: Api, make_board: MakeBoard) -> None:
+    scoring = {"scoring": {"aggregation": "sum"}}
+    old, new = make_board(windows=["daily"], **scoring), make_board(windows=["daily"], **scoring)
+    for player_id, score in (("ada", 5), ("bob", 7), ("cyd", 7), ("ada", 2), ("bob", 0)):
+        old.submit(player_id, score, metadata={"turn": score})
+    fields = ("player_id", "score", "subscore", "metadata", "submissions", "first_at", "updated_at")
+    entries = [{name: entry[name] for name in fields} for entry in old.page()["entries"]]
+    told = {"entries": entries, "period_key": "all_time"}
+    first = api.ok("POST", f"{new.path}/entries/import", told)
+    assert (first["imported"], first["rejected"], first["period_key"]) == (3, 0, "all_time")
+    again = api.ok("POST", f"{new.path}/entries/import", told)
+    assert (again["imported"], again["unchanged"], again["rejected"]) == (0, 3, 0)
+    assert [{**e, "change": None} for e in new.page()["entries"]] == [
+        {**e, "change": None} for e in old.page()["entries"]
+    ]
+    assert new.page(window="daily")["entries"] == [], "each window is imported by itself"
+    new.submit("ada", 1)
+    kept = api.ok("POST", f"{new.path}/entries/import", told)
+    assert [error["code"] for error in kept["errors"]] == ["entry_exists"]
+    assert new.entry("ada")["score"] == 8 and new.entry("ada")["submissions"] == 3
+    api.fails(409, "period_closed", "POST", f"{new.path}/entries/import", {**told, "period_key": "2026-W01"})

@@ -155,6 +155,97 @@ def test_player_ids_of_profiles_that_are_refused(api: Api, player_id: str) -> No
     api.fails(422, "validation_failed", "PUT", f"/v1/players/{player_id}", {"display_name": "x"})
 
 
+MAYA = {
+    "display_name": "Maya",
+    "avatar_url": "https://example.com/a.png",
+    "attributes": {"country": "IT", "guild": {"name": "owls", "rank": 3}},
+    "roles": ["moderator"],
+    "tags": ["beta"],
+}
+
+
+def own_fields(profile: dict[str, Any]) -> dict[str, Any]:
+    return {name: profile[name] for name in MAYA}
+
+
+def test_a_patch_changes_what_it_names(api: Api, make_board: MakeBoard) -> None:
+    player_id, board = unique("p"), make_board()
+    path = f"/v1/players/{player_id}"
+    board.submit(player_id, 5)
+    api.ok("PUT", path, MAYA)
+    renamed = api.ok("PATCH", path, {"display_name": "Maya the Great"})
+    assert own_fields(renamed) == {**MAYA, "display_name": "Maya the Great"}
+    assert api.get(path) == renamed
+    eventually_shown(board, player_id, "Maya the Great")
+    change = {
+        "attributes": {"country": None, "guild": {"rank": 4}, "level": 7},
+        "tags": ["eu"],
+        "roles": None,
+    }
+    merged = api.ok("PATCH", path, change)
+    assert own_fields(merged) == {
+        **MAYA,
+        "display_name": "Maya the Great",
+        "attributes": {"guild": {"name": "owls", "rank": 4}, "level": 7},
+        "roles": [],
+        "tags": ["eu"],
+    }
+    assert api.ok("PATCH", path, {"attributes": None, "avatar_url": None})["attributes"] == {}
+
+
+def test_a_patch_makes_a_profile(api: Api) -> None:
+    """Players are there without one, as soon as they have a score."""
+    path = f"/v1/players/{unique('p')}"
+    made = api.ok("PATCH", path, {"display_name": "Maya"})
+    assert (made["display_name"], made["attributes"], made["tags"]) == ("Maya", {}, [])
+    assert api.get(path) == made
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"nickname": "x"},
+        {"nickname": None},
+        {"display_name": ""},
+        {"attributes": 5},
+        {"attributes": {"more": "x" * 4096}},
+        {"tags": "x"},
+        {"hidden_until": "later"},
+    ],
+)
+def test_a_patch_that_is_refused_changes_nothing(api: Api, patch: dict[str, Any]) -> None:
+    path = f"/v1/players/{unique('p')}"
+    before = api.ok("PUT", path, MAYA)
+    api.fails(422, "validation_failed", "PATCH", path, {"display_name": "x", **patch})
+    assert api.get(path) == before
+
+
+def test_profiles_change_under_if_match(api: Api) -> None:
+    path = f"/v1/players/{unique('p')}"
+    api.fails(412, "version_mismatch", "PATCH", path, {"display_name": "x"}, headers={"If-Match": "*"})
+    first = api.call("PUT", path, MAYA)
+    read = api.call("GET", path)
+    tag = read.headers["etag"]
+    assert first.headers["etag"] == tag == f'"{read.json["version"]}"'
+    assert api.call("GET", path, headers={"If-None-Match": tag}).status == 304
+    second = api.call("PATCH", path, {"tags": ["eu"]}, headers={"If-Match": tag})
+    assert second.status == 200 and second.headers["etag"] != tag
+    for method, body in (("PATCH", {"tags": []}), ("PUT", {"display_name": "Mine"})):
+        api.fails(412, "version_mismatch", method, path, body, headers={"If-Match": tag})
+    assert api.get(path) == second.json
+    many = {"If-Match": f"{tag}, {second.headers['etag']}"}
+    assert api.call("PUT", path, {"display_name": "Mine"}, headers=many).status == 200
+    assert api.call("PATCH", path, {"tags": ["x"]}, headers={"If-Match": "*"}).status == 200
+
+
+def test_a_hiding_changes_the_tag_of_a_profile(api: Api) -> None:
+    path = f"/v1/players/{unique('p')}"
+    tag = api.call("PUT", path, MAYA).headers["etag"]
+    api.ok("POST", f"{path}/hide")
+    assert api.call("GET", path, headers={"If-None-Match": tag}).status == 200
+    api.fails(412, "version_mismatch", "PATCH", path, {"tags": []}, headers={"If-Match": tag})
+
+
 # Erasure
 
 

@@ -101,6 +101,8 @@ class FakeApi:
         app.router.add_delete(board, self._remove)
         app.router.add_post(board + "/scores", self._scores)
         app.router.add_post("/v1/scores", self._scores)
+        app.router.add_post(board + "/entries/import", self._import)
+        app.router.add_get(board + "/periods/current", self._period)
         app.router.add_get(board + "/rankings", self._rankings)
         app.router.add_get(board + "/players/{player}", self._entry)
         app.router.add_get(board + "/players/{player}/around", self._around)
@@ -165,7 +167,9 @@ class FakeApi:
             "version": 1, **given,
             "timeframe": {"type": "permanent", "timezone": "UTC", **given.get("timeframe", {})},
             "scoring": {"aggregation": "best", **given.get("scoring", {})},
-            "ranking": {"order": "desc", "tie_breaking": "first", **given.get("ranking", {})},
+            "ranking": {
+                "order": "desc", "subscore_order": "desc", "tie_breaking": "first", **given.get("ranking", {})
+            },
         }  # fmt: skip
         self.boards[leaderboard_id] = {"definition": definition, "entries": {}, "seen": {}, "seq": 0}
 
@@ -245,6 +249,29 @@ class FakeApi:
         if submission_id is not None:
             board["seen"][submission_id] = result
         return result
+
+    async def _import(self, request: web.Request) -> web.Response:
+        board, body = self._board(request), request[BODY]
+        assert body["period_key"] in (None, PERIOD["period_key"])
+        done: Json = {"imported": 0, "unchanged": 0, "dropped": 0, "rejected": 0, "errors": []}
+        for index, item in enumerate(body["entries"]):
+            told = {"display_name": None, "subscore": 0, "metadata": None, "submissions": 1, "first_at": NOW,
+                    "updated_at": NOW, "change": "new", **item}  # fmt: skip
+            old = board["entries"].get(item["player_id"])
+            if old is not None and {**old, "at": 0} == {**told, "at": 0}:
+                done["unchanged"] += 1
+            elif old is not None and not body["replace"]:
+                done["rejected"] += 1
+                done["errors"].append({"index": index, "code": "entry_exists", "message": "another entry"})
+            else:
+                board["seq"] += 1
+                board["entries"][item["player_id"]] = {**told, "at": board["seq"]}
+                done["imported"] += 1
+        return answer({**done, "period_key": PERIOD["period_key"]})
+
+    async def _period(self, request: web.Request) -> web.Response:
+        self._board(request)
+        return answer({**PERIOD, "window": request.query.get("window", "main")})
 
     def _leads(self, board: Json, score: float, other: float) -> bool:
         return score > other if board["definition"]["ranking"]["order"] == "desc" else score < other

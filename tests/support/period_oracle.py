@@ -234,6 +234,31 @@ class Oracle:
         del self.removed[player_id]
         return Told(True, back, None, self.ranks().get(player_id), None, self.seq, False, False)
 
+    def import_entry(
+        self,
+        player_id: str,
+        score: Number,
+        subscore: Number,
+        metadata: bytes | None,
+        submissions: int,
+        first_at_ms: int,
+        updated_at_ms: int,
+        instead: bool,
+    ) -> Told:
+        self.seq += 1
+        old = self.standings.get(player_id)
+        new = Standing(score, subscore, self.seq, submissions, first_at_ms, updated_at_ms, metadata)
+        if old is not None and new == replace(old, seq=self.seq):
+            return Told(False, old, old, None, None, self.seq, False, False)
+        if not instead and (old is not None or player_id in self.removed):
+            error = "entry_removed" if old is None else "entry_exists"
+            return Told(False, old, old, None, None, self.seq, False, False, error)
+        self.standings[player_id] = new
+        if player_id in self._drop_worst():
+            return Told(False, None, None, None, None, self.seq, False, False)
+        self.submissions += submissions - (0 if old is None else old.submissions)
+        return Told(True, new, old, None, None, self.seq, False, False)
+
     def erase(self, player_id: str, anonymous_id: str | None) -> Told:
         self.seq += 1
         old = self.standings.pop(player_id, None)

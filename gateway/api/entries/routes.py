@@ -65,4 +65,32 @@ def routes(s: Shared) -> tuple[Route, ...]:
             codes=(*ENTRY_CODES, "entry_exists", "idempotency_conflict"),
             logged=True,
         ),
+        Route(
+            "POST",
+            f"{BOARD}/entries/import",
+            handlers.import_entries,
+            "moderation_import_entries",
+            "Moderation",
+            "Import entries",
+            Answer(200, "How many were imported, and why not the others.", "Imported", example.IMPORTED),
+            "Puts entries into the current period of a window exactly as they are told, whatever the "
+            "aggregation and the limits for submissions: score, subscore, metadata, number of submissions "
+            "and times. Equals stand in the order of the list. An entry is put where the player has none, so "
+            "a repeat changes nothing, however late: one that stands there as it is told counts as "
+            "`unchanged`, another one is left as it is and its item rejected with `entry_exists`, one that "
+            "was removed with `entry_removed`. `replace` puts it in their place. `dropped` fell outside "
+            "`max_entries` at once. A bad item is rejected alone. No plugin judges them; the audit log has a "
+            "record.",
+            scopes=scopes,
+            parameters=(s.board, s.window),
+            body=Body("ImportInput", example.IMPORT),
+            codes=(
+                "leaderboard_not_found",
+                "period_not_found",
+                "period_closed",
+                "entry_exists",
+                "entry_removed",
+            ),
+            logged=True,
+        ),
     )

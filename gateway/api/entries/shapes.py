@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from gateway.http.document_shapes import ENTRY
 from gateway.http.model_shapes import model_shape
-from gateway.http.parameters import NUMBER_SCHEMA
+from gateway.http.parameters import NUMBER_SCHEMA, identifier_schema
 from gateway.http.settings import GatewaySettings
-from gateway.http.shapes import STRING, WINDOW, Schema, answer, ref
-from lbactors.documents.entry_edits import EditBody, RestoreBody
+from gateway.http.shapes import COUNT, STRING, WINDOW, Schema, answer, or_null, ref, said
+from lbactors.documents.entry_edits import EditBody, EntryBody, ImportBody, RestoreBody
 
 
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:
@@ -19,6 +19,34 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     return {
         "EntryEdit": model_shape(EditBody, replaced={"score": NUMBER_SCHEMA}),
         "EditedEntries": answer({"before": entries, "after": entries}),
+        "ImportInput": model_shape(
+            ImportBody,
+            replaced={
+                "entries": {
+                    "type": "array",
+                    "maxItems": settings.batch_items,
+                    "items": model_shape(
+                        EntryBody,
+                        replaced={
+                            "player_id": identifier_schema(settings.id_length),
+                            "score": NUMBER_SCHEMA,
+                            "subscore": NUMBER_SCHEMA,
+                        },
+                    ),
+                    "description": "In the order in which equals are to stand.",
+                }
+            },
+        ),
+        "Imported": answer(
+            {
+                "period_key": or_null(STRING, "null: nothing was fit to be imported."),
+                "imported": COUNT,
+                "unchanged": said(COUNT, "Stood there as they are told."),
+                "dropped": said(COUNT, "Fell outside `max_entries` at once."),
+                "rejected": COUNT,
+                "errors": {"type": "array", "items": ref("ItemError")},
+            }
+        ),
         "RestoreInput": model_shape(RestoreBody),
         "RestoredEntries": answer({"restored": entries}),
         "RemovedEntries": answer(

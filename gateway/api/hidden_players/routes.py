@@ -50,7 +50,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Moderation",
             "Show a hidden player again",
             Answer(200, "The player is not hidden.", "HiddenPlayer", {**example.HIDDEN, **example.SHOWN}),
-            "Whatever hid the player: the profile's `hidden_until` is taken away, too.",
+            "Whatever hid the player. The profile's `hidden_until` is the same record.",
             scopes=scopes,
             parameters=(s.player, s.idempotency_key),
             body=Body("UnhideInput", {"reason": "appeal granted"}, required=False),

@@ -19,7 +19,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 "hidden": BOOLEAN,
                 "until": or_null(INSTANT, "null: for good, or not hidden."),
                 "reason": or_null(STRING),
-                "since": or_null(INSTANT, "null for a player who is hidden by the profile alone."),
+                "since": or_null(INSTANT, "null: not known, or not hidden."),
             }
         ),
         "HiddenListing": listing("HiddenPlayer"),

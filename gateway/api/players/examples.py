@@ -11,3 +11,4 @@ PROFILE: dict[str, Any] = {
     "roles": [],
     "tags": ["beta"],
 }
+PROFILE_PATCH: dict[str, Any] = {"display_name": "Maya the Great", "attributes": {"level": 7}}

@@ -5,36 +5,54 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
 from gateway.http.call import Call
 from lbactors.core.errors import ApiError
-from lbactors.wire.commands import ErasePlayer, PutPlayer
+from lbactors.wire.commands import ErasePlayer, PatchPlayer, PutPlayer
 
 
 async def get(call: Call) -> web.Response:
     """`GET /v1/players/{player_id}`."""
     player_id = call.path["player_id"]
-    profiles = await call.service.profiles(call.tenant_id, [player_id])
-    profile = profiles.get(player_id)
+    profile = await call.service.profile(call.tenant_id, player_id)
     if profile is None:
         raise ApiError("player_not_found", f"player {player_id!r} has no profile")
-    return call.reading({"player_id": player_id, **profile})
+    tag = _tag(profile)
+    if call.not_modified(tag["ETag"]):
+        return web.Response(status=304, headers=tag)
+    return call.answer(profile, headers=tag)
 
 
 async def put(call: Call) -> web.Response:
     """`PUT /v1/players/{player_id}`."""
-    player_id = call.path["player_id"]
-    call.caller.check_player(player_id)
-    profile, idempotency = await call.document()
+    call.caller.check_player(call.path["player_id"])
+    profile, _ = await call.document()
+    return await _write(call, PutPlayer(profile=profile, **_whose(call)))
+
+
+async def patch(call: Call) -> web.Response:
+    """`PATCH /v1/players/{player_id}`."""
+    call.caller.check_player(call.path["player_id"])
+    changes, _ = await call.document()
+    return await _write(call, PatchPlayer(patch=changes, **_whose(call)))
+
+
+def _whose(call: Call) -> dict[str, Any]:
+    """What both ways of writing have in common."""
     bound = call.caller.player_id is not None
-    if bound and profile.get("hidden_until") is not None:
-        raise ApiError("forbidden", "hidden_until: a key that is bound to a player may not set it")
-    return call.admin_answer(
-        await call.admin(
-            PutPlayer(player_id=player_id, profile=profile, keep_hidden=bound), call.tenant_id, idempotency
-        )
-    )
+    return {"player_id": call.path["player_id"], "keep_hidden": bound, "if_match": call.if_match()}
+
+
+async def _write(call: Call, command: PutPlayer | PatchPlayer) -> web.Response:
+    answer = await call.admin(command, call.tenant_id)
+    return call.admin_answer(answer, _tag(answer.body))
+
+
+def _tag(profile: dict[str, Any]) -> dict[str, str]:
+    return {"ETag": f'"{profile["version"]}"'}
 
 
 async def erase(call: Call) -> web.Response:

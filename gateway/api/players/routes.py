@@ -5,12 +5,16 @@ from __future__ import annotations
 from gateway.api.players import examples as example
 from gateway.api.players import handlers
 from gateway.http.openapi import Answer, Body, Route
+from gateway.http.parameters import text
 from gateway.http.shared_parameters import Shared
 from lbactors.service.supervisor_client import ERASURE_TIMEOUT_S
+
+IF_MATCH = text("If-Match", "The ETag of the profile to change.", "header")
 
 
 def routes(s: Shared) -> tuple[Route, ...]:
     """Profiles and erasure."""
+    document = Answer(200, "The profile.", "PlayerProfile", headers=("ETag",))
     return (
         Route(
             "GET",
@@ -19,7 +23,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "players_get",
             "Players",
             "Read a profile",
-            Answer(200, "The profile.", "PlayerProfile"),
+            document,
             scopes=("rankings:read", "players:write"),
             parameters=(s.player, s.if_none_match),
             codes=("player_not_found",),
@@ -32,10 +36,31 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "players_put",
             "Players",
             "Write a profile",
-            Answer(200, "The profile.", "PlayerProfile"),
+            document,
+            "All fields but `hidden_until` are replaced. Hiding is one record, whichever way it is written: "
+            "an instant hides the player until then as `POST .../hide` does, null (or one that has passed) "
+            "shows the player again as `POST .../unhide` does, and without the field nothing of it changes. "
+            "A key that is bound to a player may not change it.",
             scopes=("players:write",),
-            parameters=(s.player,),
+            parameters=(s.player, IF_MATCH),
             body=Body("Profile", example.PROFILE),
+            codes=("version_mismatch",),
+        ),
+        Route(
+            "PATCH",
+            "/v1/players/{player_id}",
+            handlers.patch,
+            "players_patch",
+            "Players",
+            "Change a profile",
+            document,
+            "What is absent stays. `attributes` are merged member by member (RFC 7396), lists are replaced; "
+            "null gives a field its default, takes a member of `attributes` away, and shows a hidden player "
+            "again. A player without a profile gets one.",
+            scopes=("players:write",),
+            parameters=(s.player, IF_MATCH),
+            body=Body("ProfilePatch", example.PROFILE_PATCH),
+            codes=("version_mismatch",),
         ),
         Route(
             "DELETE",

@@ -10,15 +10,43 @@ from gateway.http.shapes import (
     STRING,
     Schema,
     answer,
+    closed,
+    or_null,
+    said,
 )
 from lbactors.documents.entities import ProfileBody
 
 
+def _nullable(field: Schema) -> Schema:
+    """A field of a patch: null is taken, and what is absent has no default."""
+    found = {keyword: value for keyword, value in field.items() if keyword != "default"}
+    return or_null(found) if isinstance(found.get("type"), str) else found
+
+
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     """Of profiles."""
-    profile = model_shape(ProfileBody, "Replaces the profile as a whole.")
+    profile = model_shape(
+        ProfileBody, "Replaces the profile; without `hidden_until` the hiding stays as it is."
+    )
+    fields = profile["properties"]
     return {
         "Profile": profile,
-        "PlayerProfile": answer({"player_id": STRING, **profile["properties"], "updated_at": INSTANT}),
+        "ProfilePatch": closed(
+            {name: _nullable(field) for name, field in fields.items()},
+            description="What is absent stays. `attributes` are merged, all else is replaced.",
+        ),
+        "PlayerProfile": answer(
+            {
+                "player_id": STRING,
+                **fields,
+                "hidden_until": or_null(
+                    INSTANT,
+                    "When the player is shown again, whatever hid it; 2999-12-31T23:59:59.999Z: never; "
+                    "null: it is not hidden.",
+                ),
+                "updated_at": INSTANT,
+                "version": said(STRING, "Differs where anything in the profile does; the ETag."),
+            }
+        ),
         "Erased": answer({"player_id": STRING, "erased_entries": COUNT}),
     }

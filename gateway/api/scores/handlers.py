@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.http.call import Call, inactive
-from gateway.http.documents import Document, outcome_document
+from gateway.http.documents import Document, error_item, outcome_document
 from gateway.http.submissions import Item, Loc, Standard
 from gateway.http.validation import HeldForReview, Verdict
 from lbactors.core.errors import ApiError, invalid
@@ -215,14 +215,7 @@ def _batch_answer(call: Call, verdicts: list[Verdict | None]) -> web.Response:
             "accepted": len(verdicts) - rejected,
             "rejected": rejected,
             **({"held": held} if held else {}),
-            "errors": [_error_item(index, error) for index, error in errors],
+            "errors": [error_item(index, error) for index, error in errors],
             "results": results,
         }
     )
-
-
-def _error_item(index: int, error: ApiError) -> Document:
-    item: Document = {"index": index, "code": error.code, "message": error.message}
-    if error.details:
-        item["details"] = error.details
-    return item

@@ -91,6 +91,15 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "Submissions": {"anyOf": [ref("Submission"), *batch("Submission")["anyOf"]]},
         "SubmissionsToBoards": batch("SubmissionToBoard"),
         "Outcome": answer({**outcome, "windows": windows, "duplicate": duplicate}, ("windows", "duplicate")),
+        "ItemError": answer(
+            {
+                "index": COUNT,
+                "code": {"type": "string", "enum": list(ERROR_STATUS)},
+                "message": STRING,
+                "details": {"type": "array", "items": ref("ErrorDetail")},
+            },
+            ("details",),
+        ),
         "BatchOutcome": answer(
             {
                 "accepted": COUNT,
@@ -100,18 +109,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                     "Of the accepted ones, those held for review, not applied yet; there only if there "
                     "are some.",
                 ),
-                "errors": {
-                    "type": "array",
-                    "items": answer(
-                        {
-                            "index": COUNT,
-                            "code": {"type": "string", "enum": list(ERROR_STATUS)},
-                            "message": STRING,
-                            "details": {"type": "array", "items": ref("ErrorDetail")},
-                        },
-                        ("details",),
-                    ),
-                },
+                "errors": {"type": "array", "items": ref("ItemError")},
                 "results": said(
                     {
                         "type": "array",

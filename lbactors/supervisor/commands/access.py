@@ -1,4 +1,4 @@
-"""Commands on tenants, keys and players."""
+"""Commands on tenants and keys."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ import hashlib
 import hmac
 import secrets
 
-import msgpack
-
 from lbactors.core.errors import ApiError, invalid
-from lbactors.core.instants import format_instant
 from lbactors.core.model import Key, Tenant
-from lbactors.core.packing import pack
-from lbactors.documents.audit import Audited
 from lbactors.documents.entities import (
     KeyBody,
     KeyPatch,
-    ProfileBody,
     TenantBody,
     TenantPatch,
     key_json,
@@ -39,7 +33,6 @@ from lbactors.wire.commands import (
     DeleteTenant,
     PatchKey,
     PatchTenant,
-    PutPlayer,
 )
 from persistence.store import Change
 
@@ -159,42 +152,3 @@ class AccessCommands:
         """A deleted key is remembered, so its hash can never come to life again."""
         key = self._key(command.key_id)._replace(status="deleted")
         return CommandPlan(200, key_json(key), [Change("keys", command.key_id, pack_key(key))])
-
-    # Players --------------------------------------------------------------------------------------------
-
-    async def put_player(self, context: CommandContext, command: PutPlayer) -> CommandPlan:
-        """keep_hidden: of a key that may not say until when its player is hidden."""
-        body = parse(ProfileBody, command.profile).model_dump()
-        until_ms = body["hidden_until"]
-        if body["hidden_until"] is not None:
-            body["hidden_until"] = format_instant(body["hidden_until"])
-        body = {
-            "player_id": command.player_id,
-            **body,
-            "updated_at": format_instant(self.state.clock.now_ms()),
-        }
-        doc_id = f"{context.tenant_id}/{command.player_id}"
-        (known,) = await self.state.store.get("profiles", [doc_id])
-        old = {} if known is None else msgpack.unpackb(known)
-        if command.keep_hidden:
-            body["hidden_until"], until_ms = old.get("hidden_until"), None
-        hiding = (
-            []
-            if command.keep_hidden
-            else self.hidden_players.by_profile(context.tenant_id, command.player_id, until_ms)
-        )
-        changed = sorted(f for f in body if f != "updated_at" and (not old or body[f] != old.get(f)))
-        if not changed and not hiding:
-            return CommandPlan(200, old, [])
-        told = Audited(
-            "player.update", command.player_id, {"player_id": command.player_id, "fields": changed}
-        )
-        if "hidden_until" in changed:
-            told.details.update(before=old.get("hidden_until"), after=body["hidden_until"])
-        changes = [Change("profiles", doc_id, pack(body)), *hiding]
-
-        async def act() -> None:
-            self.hidden_players.apply(context.tenant_id, command.player_id, hiding)
-            await self.hosting.tell_all_who_is_hidden()
-
-        return CommandPlan(200, body, changes, act if hiding else None, audited=told)

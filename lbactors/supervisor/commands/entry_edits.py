@@ -1,4 +1,4 @@
-"""Removing, editing and restoring a player's entries in the current periods: commands of the supervisor.
+"""Removing, editing, restoring and importing entries in the current periods: commands of the supervisor.
 
 An entry is changed by an input of its period's journal; the audit log is the supervisor's. Neither can be
 committed with the other, so the record is written first, as asked; then the actors carry it out; then the
@@ -6,7 +6,7 @@ record is written again with the entries before and after. If everybody concerne
 it goes. So nothing is done without a record. Its `outcome` is `done`, `in part` (another window refused),
 `unknown` (no answer came from an actor, or its store failed); none tells that the supervisor died in between.
 
-All three go this way, removal by a game server too: it is as rare as an administrative act, and a direct way
+All go this way, removal by a game server too: it is as rare as an administrative act, and a direct way
 to the actor could not be audited without gaps. The price: while the supervisor is away (a few seconds after
 its death) removal waits for it, and is answered 503 if it does not come; it can be repeated. These commands
 run beside others, so that none waits for an erasure or for a leaderboard that is being made.
@@ -28,8 +28,8 @@ from lbactors.supervisor.command_plan import CommandContext, CommandPlan, parse
 from lbactors.supervisor.hosting import Hosting
 from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.actors import Unanswered
-from lbactors.wire.commands import EditEntry, RemoveEntry, RestoreEntry
-from lbactors.wire.requests import ChangeEntry, EntryChange
+from lbactors.wire.commands import EditEntry, ImportEntries, RemoveEntry, RestoreEntry
+from lbactors.wire.requests import ChangeEntry, EntryChange, EntryImport, Import
 
 UNKNOWN = "unknown"
 
@@ -101,6 +101,37 @@ class EntryEdits:
             [],
             {"reason": body.reason},
         )
+
+    async def import_entries(self, context: CommandContext, command: ImportEntries) -> CommandPlan:
+        """Many entries into one window; the answer's body is an `EntryImport` by names. One record tells of
+        all.
+        """
+        board = self.state.board(context.tenant_id, command.leaderboard_id)
+        (chain,) = self._chains(board, command.window)
+        request = Import(chain.chain_id, command.period_key, command.entries, command.replace)
+        outcome: dict[str, Any] = {}
+
+        async def carry_out() -> dict[str, Any]:
+            outcome["outcome"] = UNKNOWN
+            try:
+                async with chain.lock:
+                    done = EntryImport(*await self.hosting.change(chain, "import_entries", request))
+            except ApiError as error:
+                if _is_refusal(error):
+                    outcome.clear()
+                raise
+            outcome.update(done._asdict(), refused=len(done.refused))
+            outcome["outcome"] = "in part" if done.refused else "done"
+            return done._asdict()
+
+        details = {
+            "window": command.window,
+            "period_key": command.period_key,
+            "entries": len(command.entries),
+            "replace": command.replace,
+        }
+        audited = Audited("entry.import", board.leaderboard_id, details)
+        return CommandPlan(200, {}, [], carry_out, audited=audited, outcome=outcome)
 
     def _planned(
         self,

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import msgpack
-
 from lbactors.core.errors import invalid
-from lbactors.core.packing import pack
 from lbactors.documents.audit import Audited
-from lbactors.documents.hidden_players import SHOWN, HideBody, UnhideBody, hidden_json
+from lbactors.documents.hidden_players import SHOWN, Hidden, HideBody, UnhideBody, hidden_json
 from lbactors.supervisor.command_plan import CommandContext, CommandPlan, parse
 from lbactors.supervisor.hidden_players import HiddenPlayers
 from lbactors.supervisor.hosting import Hosting
 from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.commands import HidePlayer, UnhidePlayer
-from persistence.store import Change
 
 
 class HiddenPlayerCommands:
@@ -30,7 +26,7 @@ class HiddenPlayerCommands:
         if body.until is not None and body.until <= now_ms:
             raise invalid("must lie in the future", "body", "until")
         old = self.hidden_players.hidden(context.tenant_id, command.player_id)
-        new = old._replace(at_ms=now_ms, until_ms=body.until, reason=body.reason)
+        new = Hidden(now_ms, body.until, body.reason, None)
         changes = self.hidden_players.change(context.tenant_id, command.player_id, new)
         shown = hidden_json(command.player_id, new)
         before = None if not old.runs(now_ms) else hidden_json(command.player_id, old)["until"] or "for good"
@@ -50,7 +46,7 @@ class HiddenPlayerCommands:
         )
 
     async def unhide_player(self, context: CommandContext, command: UnhidePlayer) -> CommandPlan:
-        """Show a player again, whatever hid it: the profile's `hidden_until` goes, too."""
+        """Show a player again, whatever hid it."""
         body = parse(UnhideBody, command.unhide)
         now_ms = self.state.clock.now_ms()
         old = self.hidden_players.hidden(context.tenant_id, command.player_id)
@@ -58,11 +54,6 @@ class HiddenPlayerCommands:
         changes = self.hidden_players.change(context.tenant_id, command.player_id, SHOWN)
         if not old.runs(now_ms):
             return CommandPlan(200, answer, [])
-        doc_id = f"{context.tenant_id}/{command.player_id}"
-        (profile,) = await self.state.store.get("profiles", [doc_id])
-        known = None if profile is None else msgpack.unpackb(profile)
-        if known is not None and known.get("hidden_until") is not None:
-            changes.append(Change("profiles", doc_id, pack({**known, "hidden_until": None})))
         details = {
             "player_id": command.player_id,
             "reason": body.reason,

@@ -32,6 +32,7 @@ from lbactors.supervisor.commands.access import AccessCommands
 from lbactors.supervisor.commands.entry_edits import EntryEdits
 from lbactors.supervisor.commands.hidden_players import HiddenPlayerCommands
 from lbactors.supervisor.commands.leaderboards import LeaderboardCommands
+from lbactors.supervisor.commands.profiles import ProfileCommands
 from lbactors.supervisor.commands.reviews import ReviewCommands
 from lbactors.supervisor.commands.webhooks import WebhookCommands
 from lbactors.supervisor.erasure import Erasure
@@ -57,8 +58,10 @@ from lbactors.wire.commands import (
     HidePlayer,
     HoldSubmissions,
     Idempotency,
+    ImportEntries,
     PatchKey,
     PatchLeaderboard,
+    PatchPlayer,
     PatchTenant,
     PatchWebhook,
     PurgeLeaderboard,
@@ -112,6 +115,7 @@ class CommandRunner:
         boards = LeaderboardCommands(state, hosting, supervisor.lifecycle, purging)
         self.access = access = AccessCommands(state, hosting, purging, hidden_players, outbox)
         hiding = HiddenPlayerCommands(state, hosting, hidden_players)
+        profiles = ProfileCommands(state, hosting, hidden_players)
         entries = EntryEdits(state, hosting)
         webhooks = WebhookCommands(state, outbox)
         held = ReviewCommands(state, supervisor.reviews)
@@ -128,12 +132,14 @@ class CommandRunner:
             CreateKey: access.create_key,
             PatchKey: access.patch_key,
             DeleteKey: access.delete_key,
-            PutPlayer: access.put_player,
+            PutPlayer: profiles.put_player,
+            PatchPlayer: profiles.patch_player,
             HidePlayer: hiding.hide_player,
             UnhidePlayer: hiding.unhide_player,
             RemoveEntry: entries.remove_entry,
             EditEntry: entries.edit_entry,
             RestoreEntry: entries.restore_entry,
+            ImportEntries: entries.import_entries,
             ClaimReward: self._claims.claim_alone,
             CreateWebhook: webhooks.create_webhook,
             PatchWebhook: webhooks.patch_webhook,
@@ -207,7 +213,7 @@ class CommandRunner:
     ) -> Answer:
         if isinstance(command, ClaimReward) and idempotency is None:
             return 200, await self._claims.claim(self.lock, tenant_id, command)
-        if isinstance(command, EntryCommand):  # each waits for its own leaderboard alone
+        if isinstance(command, EntryCommand | ImportEntries):  # each waits for its own leaderboard alone
             return await self._run(self._handlers[type(command)], command, tenant_id, idempotency, who)
         if isinstance(command, ErasePlayer):  # its long part; others need not wait for it
             erased = await self._erasure.erase_in_periods(tenant_id, command.player_id)

@@ -10,14 +10,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from lbactors.core.errors import ApiError
 from lbactors.core.instants import format_instant
 from lbactors.documents.audit import Wanted, search
-from lbactors.documents.hidden_players import SHOWN, hidden_of
+from lbactors.documents.hidden_players import SHOWN, Hidden, hidden_of
 from lbactors.wire.actors import ActorGone
-from persistence.store import StoreUnavailable
+from persistence.store import Change, StoreUnavailable
 from tests.support.supervisor.local_supervisor import WHO, LocalServer
 
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
@@ -156,7 +157,6 @@ async def test_a_survivor_of_a_supervisor_unlearns_what_nobody_told_it(server: L
     """The supervisor died after it had made durable that a player is shown, before it told anybody."""
     await hide(server, "ada")
     (doc_id,) = [i for i, _ in await server.supervisor.state.store.scan("hidden")]
-    from persistence.store import Change
 
     await server.supervisor.state.commit([Change("hidden", doc_id, None)])
     moderation = type(server.supervisor.hidden_players)(server.supervisor.state)
@@ -181,13 +181,15 @@ async def test_a_closed_period_stays_as_it_was(server: LocalServer) -> None:
 
 
 async def test_the_profiles_hidden_until(server: LocalServer) -> None:
-    async def put(**profile: Any) -> None:
-        await server.command("put_player", player_id="ada", profile=profile)
+    async def put(**profile: Any) -> dict[str, Any]:
+        return await server.command("put_player", player_id="ada", profile=profile)
 
     until = format_instant(server.clock.now_ms() + HOUR_MS)
     await put(hidden_until=until)
     assert await order(server) == ["bob", "cyd"]
-    await put(display_name="Ada")  # a profile is replaced as a whole
+    await put(display_name="Ada")  # it says nothing of hiding
+    assert await order(server) == ["bob", "cyd"]
+    assert (await put(hidden_until=None))["hidden_until"] is None
     assert await order(server) == ["ada", "bob", "cyd"]
     await hide(server, "ada")
     await put(display_name="Ada L.")
@@ -199,14 +201,47 @@ async def test_the_profiles_hidden_until(server: LocalServer) -> None:
     assert until.encode() not in profile
 
 
-async def test_the_later_end_counts(server: LocalServer) -> None:
+@pytest.mark.parametrize("name", ["put_player", "patch_player"])
+async def test_an_instant_that_has_passed_hides_nobody(server: LocalServer, name: str) -> None:
+    passed = {"hidden_until": format_instant(server.clock.now_ms() - HOUR_MS)}
+    fields = {"profile": passed} if name == "put_player" else {"patch": passed}
+    await hide(server, "ada")
+    assert (await server.command(name, player_id="ada", **fields))["hidden_until"] is None
+    assert await order(server) == ["ada", "bob", "cyd"]
+
+
+async def test_the_last_word_counts(server: LocalServer) -> None:
+    """Through the profile or by the command: there is one record."""
     now_ms = server.clock.now_ms()
-    await hide(server, "ada", for_ms=HOUR_MS)
+    told = {"until": format_instant(now_ms + HOUR_MS), "reason": "speed hack"}
+    hidden = await server.command("hide_player", player_id="ada", hide=told)
     profile = {"hidden_until": format_instant(now_ms + 2 * HOUR_MS)}
     await server.command("put_player", player_id="ada", profile=profile)
     server.clock.move(HOUR_MS + 1000)
     await follow(server)
     assert await order(server) == ["bob", "cyd"]
+    (listed,) = await hidden_of(server.supervisor.state.store, "default", server.clock.now_ms())
+    assert (listed["reason"], listed["since"]) == ("speed hack", hidden["since"])
+    await hide(server, "ada", for_ms=60_000)
+    server.clock.move(61_000)
+    await follow(server)
+    assert await order(server) == ["ada", "bob", "cyd"]
+    shown = await server.command("patch_player", player_id="ada", patch={})
+    assert shown["hidden_until"] is None, "a hiding that is over"
+
+
+async def test_who_an_older_version_hid_is_hidden(server: LocalServer) -> None:
+    """It kept two ends, one of them the profile's, of which the later counted."""
+    state, now_ms = server.supervisor.state, server.clock.now_ms()
+    kept = Hidden(None, None, None, now_ms + HOUR_MS)
+    server.supervisor.hidden_players.take("default", "ada", kept)
+    await state.commit([Change("hidden", "default/ada", msgpack.packb(list(kept)))])
+    await server.supervisor.hosting.tell_all_who_is_hidden()
+    assert await order(server) == ["bob", "cyd"]
+    shown = await server.command("put_player", player_id="ada", profile={"display_name": "Ada"})
+    assert shown["hidden_until"] == format_instant(now_ms + HOUR_MS)
+    await server.command("put_player", player_id="ada", profile={"hidden_until": None})
+    assert await order(server) == ["ada", "bob", "cyd"] and await state.store.scan("hidden") == []
 
 
 async def test_limits_and_bad_input(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ CODES_BY_STATUS: dict[int, set[str]] = {
         "tenant_exists",
         "period_exists",
         "entry_exists",
+        "entry_removed",
         "period_closed",
         "period_not_open",
         "rewards_pending",

@@ -11,13 +11,13 @@ import secrets
 from hashlib import sha256
 from typing import Any
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from lbactors.core.definition import SCOPES, Definition
 from lbactors.core.errors import ApiError, invalid, invalid_from
 from lbactors.core.instants import format_instant
 from lbactors.core.model import Board, Key, Outcome, PeriodView, Reading, Row, Submission, Tenant
+from lbactors.core.packing import pack
 from lbactors.documents.audit import Wanted, Who
 from lbactors.documents.entities import (
     KeyBody,
@@ -33,6 +33,7 @@ from lbactors.documents.entities import (
 )
 from lbactors.documents.entry_edits import EditBody, RestoreBody
 from lbactors.documents.hidden_players import SHOWN, Hidden, HideBody, UnhideBody, hidden_json
+from lbactors.documents.profiles import merged_profile, profile_json
 from lbactors.documents.reviews import Review, read_reviews
 from lbactors.service.service import AdminAnswer, ChangedEntry, Idempotency
 from lbactors.wire.commands import Command, EditEntry, EntryCommand, RemoveEntry, RestoreEntry
@@ -164,7 +165,7 @@ class FakeService:
         args = command.args()
         self.idempotencies.append(idempotency)
         self.acted_as.append(who)
-        orjson.dumps(args)  # what the supervisor gets must be data
+        pack(args)  # what the supervisor gets must be data
         if idempotency is not None and idempotency.key in self.answers:
             digest, answer = self.answers[idempotency.key]
             if digest != idempotency.digest:
@@ -282,13 +283,38 @@ class FakeService:
         self.hidden.pop((tenant_id, player_id), None)
         return AdminAnswer(200, {**hidden_json(player_id, SHOWN), "hidden": False, "until": None})
 
-    def _put_player(self, tenant_id: str, player_id: str, profile: Any, keep_hidden: bool) -> AdminAnswer:
-        body = parse(ProfileBody, profile).model_dump()
-        if body["hidden_until"] is not None:
-            body["hidden_until"] = format_instant(body["hidden_until"])
-        body = {"player_id": player_id, **body, "updated_at": format_instant(NOW_MS)}
-        self.profile_of[tenant_id, player_id] = body
-        return AdminAnswer(200, body)
+    def _import_entries(
+        self,
+        tenant_id: str,
+        leaderboard_id: str,
+        window: str,
+        period_key: str | None,
+        entries: list[Any],
+        replace: bool,
+    ) -> AdminAnswer:
+        assert (window, period_key) == ("main", None)
+        rows = self._rows(self._board_of(tenant_id, leaderboard_id))
+        refused = [] if replace else [(i, "entry_exists") for i, e in enumerate(entries) if e[0] in rows]
+        taken = [e for i, e in enumerate(entries) if replace or e[0] not in rows]
+        rows.update({e[0]: Row(None, *e, "new") for e in taken})
+        counts = {"imported": len(taken), "unchanged": 0, "dropped": 0, "refused": refused}
+        return AdminAnswer(200, {"period_key": PERIOD_KEY, **counts})
+
+    def _put_player(
+        self, tenant_id: str, player_id: str, profile: Any, keep_hidden: bool, if_match: list[str] | None
+    ) -> AdminAnswer:
+        known = self.profile_of.get((tenant_id, player_id))
+        if if_match is not None and (known is None or not {"*", known["version"]} & set(if_match)):
+            raise ApiError("version_mismatch", "another profile")
+        body = parse(ProfileBody, profile)
+        stored = {"player_id": player_id, **body.model_dump(), "updated_at": format_instant(NOW_MS)}
+        shown = profile_json(stored, SHOWN._replace(at_ms=NOW_MS, until_ms=body.hidden_until or 0), NOW_MS)
+        self.profile_of[tenant_id, player_id] = shown
+        return AdminAnswer(200, shown)
+
+    def _patch_player(self, tenant_id: str, player_id: str, patch: Any, **more: Any) -> AdminAnswer:
+        merged = merged_profile(self.profile_of.get((tenant_id, player_id), {}), patch)
+        return self._put_player(tenant_id, player_id, merged, **more)
 
     def _erase_player(self, tenant_id: str, player_id: str) -> AdminAnswer:
         if self.profile_of.pop((tenant_id, player_id), None) is None:
@@ -502,15 +528,14 @@ class FakeService:
         return self._checked_view(board, window or "main", period)
 
     async def names(self, tenant_id: str, player_ids: list[str]) -> list[str | None]:
-        profiles = await self.profiles(tenant_id, player_ids)
-        return [profiles[p]["display_name"] if p in profiles else None for p in player_ids]
+        profiles = [self.profile_of.get((tenant_id, player_id)) for player_id in player_ids]
+        return [None if profile is None else profile["display_name"] for profile in profiles]
 
     async def held(self, board: Board) -> list[Review]:
         return await read_reviews(self.held_memory, board)  # type: ignore[arg-type]
 
-    async def profiles(self, tenant_id: str, player_ids: list[str]) -> dict[str, dict[str, Any]]:
-        found = {player_id: self.profile_of.get((tenant_id, player_id)) for player_id in player_ids}
-        return {player_id: profile for player_id, profile in found.items() if profile is not None}
+    async def profile(self, tenant_id: str, player_id: str) -> dict[str, Any] | None:
+        return self.profile_of.get((tenant_id, player_id))
 
     async def ready(self) -> dict[str, Any]:
         return self.readiness

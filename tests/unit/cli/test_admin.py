@@ -11,7 +11,7 @@ from tests.support.fake_api import FakeApi
 def test_players_keys_tenants_reach_their_routes(api: FakeApi) -> None:
     calls: dict[tuple[str, ...], tuple[str, Any]] = {
         ("players", "show", "maya"): ("GET /v1/players/maya/entries", None),
-        ("players", "rename", "maya", "M"): ("PUT /v1/players/maya", {"display_name": "M"}),
+        ("players", "rename", "maya", "M"): ("PATCH /v1/players/maya", {"display_name": "M"}),
         ("players", "erase", "maya", "--yes"): ("DELETE /v1/players/maya", None),
         ("keys", "list"): ("GET /v1/keys?limit=100", None),
         ("keys", "create", "k", "--scope", "scores:write", "--scope", "rankings:read", "--player", "maya"): (

@@ -41,7 +41,8 @@ def test_create_from_a_file(api: FakeApi, tmp_path: Path) -> None:
     path = tmp_path / "definition.json"
     path.write_text(json.dumps({"leaderboard_id": "f", "ranking": {"order": "asc", "max_entries": 5}}))
     definition = ok_json("leaderboards", "create", "--file", str(path), "--order", "desc", "--name", "F")
-    assert definition["ranking"] == {"order": "desc", "max_entries": 5, "tie_breaking": "first"}
+    ranking = {"order": "desc", "max_entries": 5, "tie_breaking": "first"}
+    assert definition["ranking"] == {**ranking, "subscore_order": "desc"}
     assert definition["name"] == "F"
     path.write_text("[]")
     assert refused(2, "leaderboards", "create", "--file", str(path)) == "error: --file: not a JSON object\n"
@@ -88,3 +89,16 @@ def test_the_choices_are_those_of_the_model() -> None:
         if isinstance(field.values, tuple):
             assert set(field.values) == set(get_args(info.annotation)), field.option
     assert SCOPES == MODEL_SCOPES
+
+
+def test_a_window_is_added_to_those_that_are_there(api: FakeApi) -> None:
+    """A list is replaced as a whole, and a window that is left out closes."""
+    api.add_board("many", windows=["all_time", "hourly"])
+    assert ok_json("leaderboards", "update", "many", "--window", "daily")["windows"] == [
+        "all_time", "hourly", "daily"
+    ]  # fmt: skip
+    changed = ok_json("leaderboards", "update", "many", "--remove-window", "hourly", "--window", "weekly")
+    assert changed["windows"] == ["all_time", "daily", "weekly"]
+    assert api.requests[-1][2]["If-Match"] == '"2"', "if nobody else changed it meanwhile"
+    assert ok_json("leaderboards", "update", "many", "--no-windows")["windows"] == []
+    refused(2, "leaderboards", "update", "many", "--no-windows", "--window", "daily")

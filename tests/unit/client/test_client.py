@@ -129,6 +129,13 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "approve_held": (("xp", "h_1"), {}, "POST /v1/leaderboards/xp/held/h_1/approve"),
     "reject_held": (("xp", "h_1"), {"reason": "no"}, "POST /v1/leaderboards/xp/held/h_1/reject"),
     "player_entries": (("maya",), {"window": "daily"}, "GET /v1/players/maya/entries?window=daily"),
+    "import_entries": (
+        ("xp", [{"player_id": "maya", "score": 1}]),
+        {"window": "daily"},
+        "POST /v1/leaderboards/xp/entries/import?window=daily",
+    ),
+    "player": (("maya",), {}, "GET /v1/players/maya"),
+    "update_player": (("maya", {"display_name": "Maya"}), {}, "PATCH /v1/players/maya"),
     "put_player": (("maya", {"display_name": "Maya"}), {}, "PUT /v1/players/maya"),
     "erase_player": (("maya",), {}, "DELETE /v1/players/maya"),
     "list_keys": ((), {"limit": 5}, "GET /v1/keys?limit=5"),
@@ -264,6 +271,13 @@ async def test_what_cannot_be_repeated_is_not(api: FakeApi, client: Client, wait
     api.lose_answer()
     with pytest.raises(Unreachable):
         await client.update_leaderboard("xp", {"name": "X"}, if_version=1)
+    api.lose_answer()
+    with pytest.raises(Unreachable):
+        await client.update_player("maya", {"display_name": "M"}, if_version="5f0c")
+    assert api.requests[-1][2]["If-Match"] == '"5f0c"'
+    api.lose_answer()
+    with pytest.raises(Unreachable):
+        await client.edit_entry("xp", "maya", {"score": 5}, reason="broken event")
     assert waits == []
     api.fail(429, "rate_limited")  # nothing was taken: this one may
     await client.delete_entry("xp", "maya")

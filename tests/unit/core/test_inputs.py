@@ -23,6 +23,7 @@ EVERY_KIND = [
     (inputs.show("p1", 3), [6, 3, "p1"]),
     (inputs.edit("p1", 4, None, False, 3), [7, 3, "p1", 4, None, False]),
     (inputs.restore("p1", 3), [8, 3, "p1"]),
+    (inputs.import_entry(["p1", 5, 1, b"{}", 4, 1, 2], True, 3), [10, 3, "p1", 5, 1, b"{}", 4, 1, 2, True]),
 ]
 
 
@@ -32,7 +33,7 @@ def test_every_input_is_written_as_it_always_was() -> None:
     assert body == msgpack.packb([list(RULES), 11, rows])
     assert JournalBody.unpack(body) == (RULES, 11, rows)
     assert JournalBody.unpack(msgpack.packb([None, 11, []])).rules is None
-    assert [inputs.kind_of(row) for row in rows] == [0, *range(9)]
+    assert [inputs.kind_of(row) for row in rows] == [0, *range(9), 10]
     assert {inputs.player_id_of(row) for row in rows if row[0] not in (2, 4)} == {"p1"}
 
 
@@ -48,4 +49,4 @@ def test_a_period_does_the_same_with_what_was_made_and_with_what_was_read() -> N
     assert states[0] == states[1]
     meta = states[0][1][META]
     assert Meta.unpack(meta).pack() == meta
-    assert msgpack.unpackb(meta)[:3] == [list(RULES), len(rows), 1]
+    assert msgpack.unpackb(meta)[:3] == [list(RULES), len(rows), 1 + 4]

@@ -19,7 +19,7 @@ from lbactors.core import period as period_module
 from lbactors.core import period_moderation as moderating_module
 from lbactors.core import seen_ids as seen_ids_module
 from lbactors.core.definition import Rules
-from lbactors.core.inputs import CONFIGURE, EDIT, ERASE, HIDE, INHERIT, REMOVE, RESTORE, SHOW, SUBMIT
+from lbactors.core.inputs import CONFIGURE, EDIT, ERASE, HIDE, IMPORT, INHERIT, REMOVE, RESTORE, SHOW, SUBMIT
 from lbactors.core.numbers import check_number
 from lbactors.core.period import FULL, NO_RANK, RANK, Applied, Period
 from lbactors.core.seen_ids import SEEN_IDS_MS, SeenIds
@@ -84,6 +84,8 @@ def tell(oracle: Oracle, item: list[Any]) -> Told:
         return oracle.edit(*item[1:])
     if item[0] == RESTORE:
         return oracle.restore(item[2])
+    if item[0] == IMPORT:
+        return oracle.import_entry(*item[2:])
     return oracle.erase(item[2], item[3]) if item[0] == ERASE else oracle.remove(item[2])
 
 
@@ -215,6 +217,21 @@ class PeriodMachine(RuleBasedStateMachine):
     @rule(player_id=players)
     def restore(self, player_id: str) -> None:
         self.apply([[RESTORE, self.now_ms, player_id]], [FULL])
+
+    @rule(
+        player_id=players,
+        score=scores,
+        subscore=st.integers(0, 1),
+        metadata=documents,
+        submissions=st.integers(1, 3),
+        replace=st.booleans(),
+    )
+    def import_entry(
+        self, player_id: str, score: Any, subscore: int, metadata: Any, submissions: int, replace: bool
+    ) -> None:
+        standing = [player_id, score, subscore, metadata, submissions, START_MS - 9, START_MS - 5]
+        self.apply([[IMPORT, self.now_ms, *standing, replace]], [FULL])
+        self.apply([[IMPORT, self.now_ms, *standing, replace]], [FULL])
 
     @rule(limit=limits, floor=floors, style=st.sampled_from(STYLES))
     def configure(self, limit: int | None, floor: float | None, style: Any) -> None:

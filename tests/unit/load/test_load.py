@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from lbactors.cli import cli
 from lbactors.load import load
 from lbactors.load.connection import ID_MARK, Source, content_length, rejected_items
-from lbactors.load.load import CASES, Case, Measured, Workload, percentile, run_case
+from lbactors.load.load import CASES, Case, Measured, Workload, percentile, run_case, run_load
 from tests.support.fake_api import KEY, FakeApi
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -165,3 +165,16 @@ def test_a_run_that_cannot_begin(api: FakeApi, unused_tcp_port: int) -> None:
         assert result.exit_code == 1 and message in result.stderr, result.output
     result = CliRunner().invoke(cli, ["bench", "--url", api.url, "--key", "lb_wrong"])
     assert result.exit_code == 1 and "error: unauthenticated" in result.stderr
+
+
+async def test_a_load_on_another_kind_of_board(api: FakeApi) -> None:
+    windows = {"timeframe": {"type": "weekly"}, "windows": ["daily", "all_time"]}
+    cases = await run_load(
+        api.url, KEY, entries=10, seconds=0.1, say=lambda _: None, cases=[SMALL], definition=windows
+    )
+    assert [case.name for case in cases] == ["small"]
+    made = next(
+        body for method, path, _, body in api.requests if (method, path) == ("POST", "/v1/leaderboards")
+    )
+    assert {name: made[name] for name in windows} == windows
+    assert made["scoring"] == {"aggregation": "latest"}

@@ -187,6 +187,7 @@ def test_schemas_agree_with_the_models_that_judge(name: str, model: type[BaseMod
 
 def test_the_patch_has_the_fields_of_the_definition() -> None:
     assert set(COMPONENTS["DefinitionPatch"]["properties"]) == set(COMPONENTS["Definition"]["properties"])
+    assert set(COMPONENTS["ProfilePatch"]["properties"]) == set(COMPONENTS["Profile"]["properties"])
 
 
 async def test_answers_conform(http: Http, service: FakeService, document: dict[str, Any]) -> None:
@@ -196,6 +197,7 @@ async def test_answers_conform(http: Http, service: FakeService, document: dict[
     service.rewards.grant(board, PERIOD_KEY, {"tiers": tiers}, ["p1"])
     service.removed["p9"] = Row(None, "p9", 1, 0, None, 1, NOW_MS, NOW_MS, "new")
     service.profile_of["default", "p1"] = {
+        "player_id": "p1",
         "display_name": "Maya",
         "avatar_url": None,
         "attributes": {},
@@ -203,6 +205,7 @@ async def test_answers_conform(http: Http, service: FakeService, document: dict[
         "tags": [],
         "hidden_until": None,
         "updated_at": "2026-11-18T12:00:00.000Z",
+        "version": "5f0c",
     }
     service.add_key("other", "rankings:read", tenant_id="studio-z")
     webhook = service.webhooks.add("default", "wh_1", url="https://example.com/hook")
