@@ -26,7 +26,7 @@ from lbactors.core.packing import pack
 #   SHOW       at_ms, player_id
 #   EDIT       at_ms, player_id, score, subscore, metadata (subscore None, metadata False: as they are)
 #   RESTORE    at_ms, player_id
-#   TAGGED     as SUBMIT, and the tag of its id where that is not the player's
+#   TAGGED     as SUBMIT, and the tag of the request's body that made its id (`lbactors.core.seen_ids`)
 #   IMPORT     at_ms, player_id, score, subscore, metadata, submissions, first_at_ms, updated_at_ms, replace
 SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE, TAGGED, IMPORT = range(11)
 
@@ -37,7 +37,7 @@ player_id_of = itemgetter(2)  # of every kind but CONFIGURE and INHERIT
 
 
 def submit(row: Sequence[Any], at_ms: int, tag: int = 0) -> Input:
-    """From the fields of a `Submission`. tag: of its id, 0 for the player's."""
+    """From the fields of a `Submission`. tag: of the body that made its id, or 0."""
     player_id, score, subscore, metadata, submission_id, _, aggregation = row
     if tag:
         return [TAGGED, at_ms, player_id, score, subscore, metadata, submission_id, aggregation, tag]

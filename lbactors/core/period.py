@@ -48,7 +48,7 @@ from lbactors.core.numbers import MAX_EXACT_INTEGER, normal
 from lbactors.core.period_moderation import Moderation
 from lbactors.core.ranking import Ranking
 from lbactors.core.ranking import Row as RankedRow
-from lbactors.core.seen_ids import SeenIds
+from lbactors.core.seen_ids import HALF_BITS, SeenIds
 from lbactors.core.snapshot_parts import (
     META,
     MODERATION,
@@ -175,7 +175,7 @@ class Period:
                 results.append(self._inherit(now_ms, item))
         return results
 
-    def _submit(self, now_ms: int, item: Input, want: int, tag: int = 0) -> Applied:
+    def _submit(self, now_ms: int, item: Input, want: int, body: int = 0) -> Applied:
         # The hottest function of a period actor. `_new` makes a named tuple without its Python constructor.
         _, at_ms, player_id, score, subscore, metadata, submission_id, aggregation = item
         hashed = crc32(player_id.encode())
@@ -199,7 +199,7 @@ class Period:
             return Applied(False, old, old, None, None, seq, False, error)
         previous_rank = self._rank_of(stored) if want == FULL else None
         if submission_id is not None:
-            self.ids.add(submission_id, seq, now_ms, tag or hashed or 1)
+            self.ids.add(submission_id, seq, now_ms, (hashed or 1) | body << HALF_BITS)
         self.submissions += 1
         if self._snapshot is not None:
             self._touch(number, player_id, stored)

@@ -1,8 +1,9 @@
 """The submission ids of the last day, by which a period recognises a repeat (law 3). Pure.
 
-With each id goes a 32-bit *tag* of what it came with (the player, or the body of a request with an
-`Idempotency-Key`): what comes under a known id with another tag is no repeat, but another submission that
-must not be lost in silence. Tag 0 means that it is not known: the id was stored before there were tags.
+With each id goes a *tag* of what it came with: 32 bits of the player, and above them 32 bits of the
+request's body where an `Idempotency-Key` made the id. What comes under a known id with another player or
+another body is no repeat, but another submission that must not be lost in silence. A half that is 0 is not
+known: the id was stored before there were tags, or is a submission's own.
 
 Ids are kept in segments of some thousand, in the order they came: a segment is what a snapshot saves and what
 is forgotten, so neither costs more than what is new.
@@ -24,13 +25,27 @@ HOUR_MS = 3600 * 1000
 SEEN_IDS_MS = 24 * HOUR_MS
 
 
-TAG_BITS = 32
+HALF_BITS = 32
+HALF_MASK = (1 << HALF_BITS) - 1
+TAG_BITS = 2 * HALF_BITS
 TAG_MASK = (1 << TAG_BITS) - 1
 
 
-def tag_of(text: str | bytes) -> int:
-    """What tells apart submissions under one id, by the player's id or a request's body; never 0."""
-    return crc32(text.encode() if isinstance(text, str) else text) or 1
+def body_tag(body: bytes) -> int:
+    """What tells apart requests under one `Idempotency-Key`; never 0."""
+    return crc32(body) or 1
+
+
+def tag_of(player_id: str, body: int = 0) -> int:
+    """The tag of an id. body: `body_tag` of the request that made it, or 0."""
+    return (crc32(player_id.encode()) or 1) | body << HALF_BITS
+
+
+def contradict(one: int, other: int) -> bool:
+    """Whether two tags of one id tell of different players, or of different bodies."""
+    players = one & HALF_MASK, other & HALF_MASK
+    bodies = one >> HALF_BITS, other >> HALF_BITS
+    return any(0 not in pair and pair[0] != pair[1] for pair in (players, bodies))
 
 
 class HandedOn(NamedTuple):
@@ -66,10 +81,9 @@ class SeenIds:
         known = self._known.get(submission_id)
         return None if known is None else known >> TAG_BITS
 
-    def contradicts(self, submission_id: str, *tags: int) -> bool:
-        """Whether a known id came with something else than one of these tags."""
-        known = self._known.get(submission_id, 0) & TAG_MASK
-        return known != 0 and known not in tags
+    def contradicts(self, submission_id: str, tag: int) -> bool:
+        """Whether a known id came with another player or body."""
+        return contradict(self._known.get(submission_id, 0) & TAG_MASK, tag)
 
     def knows_none(self, submission_ids: Iterable[str]) -> bool:
         """Whether all of the ids are new."""
@@ -105,7 +119,7 @@ class SeenIds:
         segment.closed = True
         segment.ids = list(fresh)
         segment.seqs = array("Q", [seq] * len(fresh))
-        segment.tags = array("I", fresh.values())
+        segment.tags = array("Q", fresh.values())
         self._known.update((i, seq << TAG_BITS | tag) for i, tag in fresh.items())
         self.dirty.add(number)
 
@@ -158,7 +172,7 @@ class SeenIds:
         tags = later[0] if later else [0] * len(ids)
         segment = self.segments[number] = IdSegment(newest_ms)
         segment.closed = closed
-        segment.ids, segment.seqs, segment.tags = ids, array("Q", seqs), array("I", tags)
+        segment.ids, segment.seqs, segment.tags = ids, array("Q", seqs), array("Q", tags)
         self._known.update((i, q << TAG_BITS | tag) for i, q, tag in zip(ids, seqs, tags, strict=True))
 
     def finish_loading(self, next_segment: int) -> None:
@@ -188,7 +202,7 @@ class IdSegment:
         self.closed = False
         self.ids: list[str] = []
         self.seqs = array("Q")
-        self.tags = array("I")
+        self.tags = array("Q")
 
     def pack(self, count: int) -> bytes:
         """The first `count` ids: the segment as it was when it had so many."""

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from lbactors.core import inputs as made
 from lbactors.core.errors import ApiError
 from lbactors.core.period import NO_RANK, Applied
-from lbactors.core.seen_ids import tag_of
+from lbactors.core.seen_ids import contradict, tag_of
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.chain import OUTSIDE, Chain
 from lbactors.period_actor.journaling import Append, Waiting
@@ -63,7 +63,7 @@ class _Taken(NamedTuple):
 
 class Submissions(Waiting):
     """Those of one call. chains: of the windows that it feeds, main first. items: `Submission`s as they
-    travel, which arrived at `at_ms`. tag: of all their ids (`lbactors.core.seen_ids`), 0 for the players'.
+    travel, which arrived at `at_ms`. tag: of the body that made all their ids, or 0 (`core.seen_ids`).
 
     `done`: a verdict on each, in order; NotTaken.
     """
@@ -154,9 +154,10 @@ class Submissions(Waiting):
                 continue
             taken: _Taken | None = append.taken.get(submission_id)
             known = self._chains[0].knowing(submission_id)
-            if taken is not None and taken.tag != self._tag:
+            tag = self._tag_of(item)
+            if taken is not None and contradict(taken.tag, tag):
                 raise _conflict(submission_id)
-            if known is not None and known.period.ids.contradicts(submission_id, *self._tags_of(item)):
+            if known is not None and known.period.ids.contradicts(submission_id, tag):
                 raise _conflict(submission_id)
 
     def _place_one(self, append: Append, item: SubmissionRow) -> list[_Placed]:
@@ -167,12 +168,12 @@ class Submissions(Waiting):
         if submission_id is not None:
             taken: _Taken | None = append.taken.get(submission_id)
             if taken is not None:
-                if taken.tag != tag:
+                if contradict(taken.tag, tag):
                     raise _conflict(submission_id)
                 return [self._repeat(window) for window in taken.windows]
             known = self._knowing(main, submission_id)
             if known is not None:
-                if known.period.ids.contradicts(submission_id, *self._tags_of(item)):
+                if known.period.ids.contradicts(submission_id, tag):
                     raise _conflict(submission_id)
                 windows = [self._found(chain, submission_id, occurred_at_ms) for chain in further]
                 return [
@@ -193,11 +194,7 @@ class Submissions(Waiting):
         return placed
 
     def _tag_of(self, item: SubmissionRow) -> int:
-        return self._tag or tag_of(player_id_of(item))
-
-    def _tags_of(self, item: SubmissionRow) -> tuple[int, int]:
-        """Under which its id may be known: a request's, or (where a reviewer approved it) the player's."""
-        return self._tag, tag_of(player_id_of(item))
+        return tag_of(player_id_of(item), self._tag)
 
     def _knowing(self, chain: Chain, submission_id: str) -> Activation | None:
         """The period of a chain that knows an id. ApiError if it cannot be told now."""

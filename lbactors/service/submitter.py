@@ -22,8 +22,8 @@ class Submitter:
     ) -> list[list[Outcome] | ApiError]:
         """Journal and apply submissions that arrived at `at_ms`, in order, in every window of the board.
 
-        results: none | ranks | full (ranks are computed only as far as asked for). tag: of the request that
-        made their ids (`lbactors.core.seen_ids`), 0 for ids of their own. One item for each submission: its
+        results: none | ranks | full (ranks are computed only as far as asked for). tag: of the body that made
+        their ids (`lbactors.core.seen_ids`), 0 for ids of their own. One item for each submission: its
         outcomes, main window first, or why it was refused. With `none` the lists are empty.
         """
         want, windows = WANT[results], board.windows

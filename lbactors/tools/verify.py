@@ -151,7 +151,8 @@ class Verification:
 
     def _home_is_known(self, name: str) -> bool:
         """Homes are of leaderboards; of chains, in stores written before those were placed whole."""
-        return name in self._boards or board_of_chain(name) in self._boards
+        boards = {*self._boards, *map(board_of_chain, self._chains)}
+        return name in boards or board_of_chain(name) in boards
 
     def _board_of(self, chain_id: str) -> Board | None:
         return self._boards.get(board_of_chain(chain_id))

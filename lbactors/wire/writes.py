@@ -33,8 +33,8 @@ Verdict = ApiError | list[TakenBy] | None
 
 class WriteOp(NamedTuple):
     """Submissions to a leaderboard (`lbactors.core.ids.board_uid`) that arrived at `at_ms`. want: the ranks
-    that are asked for (`lbactors.core.period`). windows: that they feed, main first. tag: of all their ids
-    (`lbactors.core.seen_ids`), 0 for each the player's.
+    that are asked for (`lbactors.core.period`). windows: that they feed, main first. tag: of the body that
+    made all their ids (`lbactors.core.seen_ids`), or 0.
     """
 
     board_id: str

@@ -54,8 +54,17 @@ def test_repeat_shows_the_entry_as_it_is_now(summing: Board) -> None:
 def test_repeat_with_other_content_changes_nothing(summing: Board) -> None:
     summing.submit("p1", 10, submission_id="s1")
     assert is_duplicate(summing.submit("p1", 999, submission_id="s1"))
-    assert is_duplicate(summing.submit("p2", 999, submission_id="s1"))
     assert summing.standings() == [(1, "p1", 10)]
+
+
+def test_an_id_that_is_known_for_another_player_is_a_conflict(summing: Board, api: Api) -> None:
+    """The id of a match, say: the second player's score is not lost in silence."""
+    summing.submit("p1", 10, submission_id="m-77")
+    again = {"player_id": "p2", "score": 999, "submission_id": "m-77"}
+    api.fails(409, "idempotency_conflict", "POST", summing.scores, again)
+    answer = summing.batch([again, {"player_id": "p2", "score": 5, "submission_id": "m-77:p2"}])
+    assert [(error["index"], error["code"]) for error in answer["errors"]] == [(0, "idempotency_conflict")]
+    assert summing.standings() == [(1, "p1", 10), (2, "p2", 5)]
 
 
 def test_repeat_changes_no_window(summing: Board) -> None:
@@ -143,23 +152,34 @@ def test_header_on_a_single_score(summing: Board, api: Api) -> None:
     body = {"player_id": "p1", "score": 4}
     first = api.ok("POST", summing.scores, body, headers={"Idempotency-Key": "K"})
     again = api.ok("POST", summing.scores, body, headers={"Idempotency-Key": "K"})
-    other = api.ok("POST", summing.scores, body | {"score": 9}, headers={"Idempotency-Key": "K"})
     by_id = summing.submit("p1", 4, submission_id="K:0")
-    assert [is_duplicate(answer) for answer in (first, again, other, by_id)] == [False, True, True, True]
+    assert [is_duplicate(answer) for answer in (first, again, by_id)] == [False, True, True]
+    for other in ({"score": 9}, {"player_id": "p2"}):
+        conflict = ("POST", summing.scores, body | other)
+        api.fails(409, "idempotency_conflict", *conflict, headers={"Idempotency-Key": "K"})
     assert summing.standings() == [(1, "p1", 4)]
 
 
-def test_header_on_a_batch(summing: Board) -> None:
+def test_header_on_a_batch(summing: Board, api: Api) -> None:
     items = [{"player_id": f"p{i}", "score": i + 1} for i in range(3)]
     summing.batch(items, headers={"Idempotency-Key": "B"})
     again = summing.batch(items, results="full", headers={"Idempotency-Key": "B"})
     assert (again["accepted"], [is_duplicate(result) for result in again["results"]]) == (3, [True] * 3)
-    longer = summing.batch(
-        [*items, {"player_id": "p3", "score": 9}], "full", headers={"Idempotency-Key": "B"}
-    )
-    assert [is_duplicate(result) for result in longer["results"]] == [True, True, True, False]
+    longer = [*items, {"player_id": "p3", "score": 9}]
+    for other in (longer, items[:2], [{"player_id": "p0", "score": 2}]):
+        conflict = ("POST", summing.scores, other)
+        api.fails(409, "idempotency_conflict", *conflict, headers={"Idempotency-Key": "B"})
     assert is_duplicate(summing.submit("p2", 1, submission_id="B:2"))
-    assert summing.standings() == [(1, "p3", 9), (2, "p2", 3), (3, "p1", 2), (4, "p0", 1)]
+    assert summing.standings() == [(1, "p2", 3), (2, "p1", 2), (3, "p0", 1)]
+
+
+def test_header_beside_ids_of_their_own(summing: Board) -> None:
+    """Each item goes by its id, which may come again in another body."""
+    items = [{"player_id": "p1", "score": 1, "submission_id": "own"}, {"player_id": "p2", "score": 2}]
+    summing.batch(items, headers={"Idempotency-Key": "M"})
+    again = summing.batch([*items, {"player_id": "p3", "score": 3}], "full", headers={"Idempotency-Key": "M"})
+    assert [is_duplicate(result) for result in again["results"]] == [True, True, False]
+    assert is_duplicate(summing.submit("p1", 1, submission_id="own"))
 
 
 def test_header_on_a_wrapped_batch(api: Api, summing: Board) -> None:

@@ -180,8 +180,7 @@ async def _xp(store: Store) -> list[Change]:
         Change("leaderboards", "default/xp", pack_board(board)),
         *(period_change(f"{XP}/main", record) for record in main),
         period_change(f"{XP}/daily", daily.record),
-        Change("homes", f"{XP}/main", b"period-1"),
-        Change("homes", f"{XP}/daily", b"period-2"),
+        Change("homes", XP, b"period-1"),
     ]
 
 
@@ -201,7 +200,7 @@ async def _coins(store: Store) -> list[Change]:
         Change("leaderboards", "studio/coins", pack_board(board)),
         period_change(f"{COINS}/main", record_of(1, sealed=True)),
         period_change(f"{COINS}/main", coins.record),
-        Change("homes", f"{COINS}/main", b"period-1"),
+        Change("homes", COINS, b"period-1"),
     ]
 
 

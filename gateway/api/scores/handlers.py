@@ -1,8 +1,9 @@
 """Submitting scores (API section 4): one, many, and many for several leaderboards.
 
 One submission is answered with its outcome or with the status of what went wrong. A list is always answered
-with 200 and a verdict for each item, but for one case: where every item failed for the same passing reason
-(429, 503), that is the status, so that a client's retry treats the request as a whole.
+with 200 and a verdict for each item, but for two cases: where every item failed for the same passing reason
+(429, 503), that is the status, so that a client's retry treats the request as a whole; and where its
+`Idempotency-Key` came before with another body, the request as a whole is the conflict.
 
 The body of a batch is judged as a whole only as far as it is no list, or too long.
 """
@@ -21,9 +22,10 @@ from gateway.http.submissions import Item, Loc, Standard
 from gateway.http.validation import HeldForReview, Verdict
 from lbactors.core.errors import ApiError, invalid
 from lbactors.core.model import Board, Submission
-from lbactors.core.seen_ids import tag_of
+from lbactors.core.seen_ids import body_tag
 
 RESULTS = ("none", "ranks", "full")
+CONFLICT = "idempotency_conflict"
 
 
 async def submit(call: Call) -> web.Response:
@@ -80,7 +82,7 @@ async def submit_to_several(call: Call) -> web.Response:
 
 async def _body_tag(call: Call, key: str | None) -> int:
     """What tells this body apart from another one under the same `Idempotency-Key`."""
-    return 0 if key is None else tag_of((await call.raw_body())[0])
+    return 0 if key is None else body_tag((await call.raw_body())[0])
 
 
 async def _submit_one(call: Call, board: Board, item: Item, standard: Standard) -> web.Response:
@@ -195,7 +197,8 @@ def _batch_answer(call: Call, verdicts: list[Verdict | None]) -> web.Response:
     call.gateway.metrics.submissions(len(verdicts) - rejected - held, rejected, held)
     if rejected and rejected == len(verdicts):
         first = errors[0][1]
-        if first.status in (429, 503) and all(error.code == first.code for _, error in errors):
+        whole = first.status in (429, 503) or (first.code == CONFLICT and call.idempotency_key() is not None)
+        if whole and all(error.code == first.code for _, error in errors):
             raise first
     results: list[Document] = []
     wanted = call.query["results"]

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from lbactors.core.model import Submission
 from tests.support.simulation.counted_time import Span, containing, spans
 
-CLOCKS_DIFFER_MS = 2000  # as far as that may be: the period actor's clock decides
 REPEATS_KNOWN_MS = 24 * 3_600_000  # so long at least a repeat is recognised
 
 GRACE_DEFAULT_S, RETAIN_DEFAULT = 5, 10
@@ -34,12 +33,9 @@ class Standing(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """What a submission must be answered that a window may not take. `is_plain`: the gateway sees it too, so
-    nothing is sent to any window; so close to a bound that clocks may differ, each window decides alone.
-    """
+    """With which of these codes a window may not take a submission."""
 
     codes: tuple[str, ...]
-    is_plain: bool = False
 
 
 class ExpectedChain:
@@ -81,8 +77,7 @@ class ExpectedChain:
             if state == "closed":
                 return self._late(span, now_ms)
             if state == "pending":
-                assert span.starts_at_ms is not None
-                return Refusal(("period_not_open",), now_ms < span.starts_at_ms - CLOCKS_DIFFER_MS)
+                return Refusal(("period_not_open",))
             return span
         index = self.index_at(now_ms)
         if index is not None:
@@ -94,7 +89,7 @@ class ExpectedChain:
         """What happened in a period that is closed: refused, or taken as if it happened on arrival."""
         if self.late_arrival:
             return self.judge(None, now_ms)
-        return Refusal(("period_closed",), now_ms >= self.closed_from_ms(span) + CLOCKS_DIFFER_MS)
+        return Refusal(("period_closed",))
 
     def closed(self, now_ms: int) -> list[Span]:
         """Those that the clock says are closed, oldest first."""
@@ -174,18 +169,15 @@ class ExpectedBoard:
         self.chains = {w: ExpectedChain(self.frame, w, created_ms) for w in windows}
         self.ids: dict[str, tuple[int, set[str]]] = {}  # id -> when it was taken first, windows that did
 
-    def judge(self, submission: Submission, now_ms: int) -> tuple[dict[str, str], dict[str, Refusal]]:
-        """The period's key in each window that takes the submission now, and why others must refuse it. The
-        rest of the windows have it already, and recognise it.
+    def judge(self, submission: Submission, now_ms: int) -> Refusal | dict[str, str | Refusal]:
+        """Why it is refused, by the main window; or the period's key in each window that takes it, and why
+        others pass it over. (What was taken before is a repeat, and taken by no window.)
         """
-        assert submission.submission_id is not None
-        before = self.taken_by(submission.submission_id)
-        chains = {window: chain for window, chain in self.chains.items() if window not in before}
-        verdicts = {w: chain.judge(submission.occurred_at_ms, now_ms) for w, chain in chains.items()}
-        refused = {w: v for w, v in verdicts.items() if isinstance(v, Refusal)}
-        if not before and any(refusal.is_plain for refusal in refused.values()):
-            return {}, refused
-        return {w: v.key for w, v in verdicts.items() if isinstance(v, Span)}, refused
+        verdicts = {w: c.judge(submission.occurred_at_ms, now_ms) for w, c in self.chains.items()}
+        main = verdicts["main"]
+        if isinstance(main, Refusal):
+            return main
+        return {w: v if isinstance(v, Refusal) else v.key for w, v in verdicts.items()}
 
     def taken_by(self, submission_id: str) -> set[str]:
         """Windows that a submission was taken by."""

@@ -30,7 +30,7 @@ from persistence.store import StoreError
 from tests.support.receiver import Receiver
 from tests.support.simulation.boards import BOARDS
 from tests.support.simulation.counted_time import Span, ms, told
-from tests.support.simulation.expected import ExpectedBoard, ExpectedChain
+from tests.support.simulation.expected import ExpectedBoard, ExpectedChain, Refusal
 from tests.support.simulation.instants import SEALED_AFTER_MS, Instant, interesting
 from tests.support.simulation.told import check_told
 from tests.support.supervisor.in_process import Server
@@ -43,11 +43,6 @@ UNIQUE = 1_000_000  # scores that all differ; of equal sums the one that was rea
 PAGE = 1000
 WAITED_S = 30.0  # for a period that is loading
 PASSING = ("period_loading", "storage_unavailable")  # answers after which the same is sent again
-
-
-def windows_named(answer: ApiError) -> dict[str, str]:
-    """The windows that an answer says did not take a submission, and why not."""
-    return {i["loc"][1]: i["msg"] for i in answer.details if i["loc"][0] == "windows"}
 
 
 class Year:
@@ -257,7 +252,6 @@ class Year:
             for submission, answer in zip(waiting, answers, strict=True):
                 if isinstance(answer, ApiError) and answer.code in PASSING:
                     left.append(submission)
-                    self._note_who_took(expected, submission, answer, now_ms)
                 else:
                     self._judge(expected, submission, answer, now_ms, again)
             waiting, again = left, True
@@ -268,19 +262,6 @@ class Year:
             await asyncio.sleep(0.001)
         self.recent[expected.id] = [*self.recent[expected.id], *submissions][-6:]
 
-    def _note_who_took(
-        self, expected: ExpectedBoard, submission: Submission, answer: ApiError, now_ms: int
-    ) -> None:
-        """Windows that are not among those that an answer names have taken it, and before anything else that
-        is still to come: what is sent again counts there no more.
-        """
-        named = windows_named(answer)
-        keys, _ = expected.judge(submission, now_ms)
-        took = {window: key for window, key in keys.items() if window not in named}
-        if named and took:
-            expected.take(submission, took, now_ms)
-            self.counts["taken by some windows first"] += 1
-
     def _judge(
         self,
         expected: ExpectedBoard,
@@ -289,33 +270,35 @@ class Year:
         now_ms: int,
         again: bool,
     ) -> None:
-        keys, refused = expected.judge(submission, now_ms)
         where = f"{expected.id} at {told(now_ms)}, {submission}, occurred {told(submission.occurred_at_ms)}"
         assert submission.submission_id is not None
-        before = set(expected.taken_by(submission.submission_id))
-        if refused:
-            assert isinstance(answer, ApiError), f"{where}: {answer}, not {refused}"
-            codes = {code for refusal in refused.values() for code in refusal.codes}
-            assert answer.code in codes, f"{where}: {answer.code} {answer.details}, not {refused}"
+        before = expected.taken_by(submission.submission_id)
+        verdict = expected.judge(submission, now_ms)
+        if not before and isinstance(verdict, Refusal):
+            assert isinstance(answer, ApiError), f"{where}: {answer}, not {verdict}"
+            assert answer.code in verdict.codes, f"{where}: {answer.code} {answer.details}, not {verdict}"
             self.counts["refused"] += 1
-            if keys or before:  # the client is told which windows did not take it
-                told_of = windows_named(answer)
-                loading = {w for w, message in told_of.items() if message.startswith("period_loading")}
-                assert told_of.keys() - loading == refused.keys(), f"{where}: {told_of}, not {refused}"
-                assert not loading or loading == keys.keys(), f"{where}: {told_of}, nobody knows who took it"
-                keys = {} if loading else keys
-            self.counts["taken by some windows"] += bool(keys)
-        else:
-            assert not isinstance(answer, ApiError), f"{where}: {answer.code} {answer}, not {keys}"
+            return
+        assert not isinstance(answer, ApiError), f"{where}: {answer.code} {answer}, not {verdict}"
+        if before:
             for outcome in answer:
-                if outcome.window in before:
-                    assert outcome.duplicate, f"{where}: {answer}, but it was taken before"
-                else:
-                    assert outcome.period_key == keys[outcome.window], f"{where}: {answer}, not {keys}"
-                    assert again or not outcome.duplicate, f"{where}: {answer} is no repeat"
-            self.counts["repeats" if before else "taken"] += 1
-        if keys:
-            expected.take(submission, keys, now_ms)
+                known = outcome.duplicate or (outcome.skipped and outcome.window not in before)
+                assert known, f"{where}: {answer}, but it was taken before"
+            self.counts["repeats"] += 1
+            return
+        assert isinstance(verdict, dict)
+        keys = {}
+        for outcome in answer:
+            wanted = verdict[outcome.window]
+            if isinstance(wanted, Refusal):
+                assert outcome.skipped in wanted.codes, f"{where}: {answer}, not {verdict}"
+                self.counts["passed over"] += 1
+                continue
+            assert outcome.period_key == wanted, f"{where}: {answer}, not {verdict}"
+            assert again or not outcome.duplicate, f"{where}: {answer} is no repeat"
+            keys[outcome.window] = wanted
+        self.counts["taken"] += 1
+        expected.take(submission, keys, now_ms)
 
     # Checks -----------------------------------------------------------------------------------------------
 
