@@ -226,11 +226,12 @@ def compare(standings: list[Row], *ledgers: Ledger) -> None:
 
 async def audit(ledger: Ledger, *windows: str) -> None:
     """Fail unless each player's entry is what the acknowledged submissions give, each once, with a subset of
-    the unknown ones, in every window (default: main).
+    the unknown ones, in every window (default: main), and in all of them the same.
     """
     possible = ledger.possible()
+    shown: dict[str, list[Row]] = {}
     for window in windows or ("main",):
-        standings = await standings_of(ledger, window)
+        standings = shown[window] = await standings_of(ledger, window)
         there = {player_id: (score, count) for player_id, score, count in standings}
         wrong = {
             p: (there.get(p, (None, 0)), sorted(states, key=str)[:4])
@@ -244,6 +245,9 @@ async def audit(ledger: Ledger, *windows: str) -> None:
         assert there.keys() <= possible.keys(), f"{ledger.board_id}/{window}: players that nobody sent"
         if not ledger.unknown:
             compare(standings, ledger)
+    first, *others = shown.values()
+    differing = [row for other in others for row in sorted(set(first) ^ set(other))]
+    assert not differing, f"{ledger.board_id}: {[*shown]} differ: {differing[:PROBLEMS_SHOWN]}"
 
 
 async def settle_and_audit(ledger: Ledger, *windows: str) -> None:
