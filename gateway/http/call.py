@@ -172,16 +172,14 @@ class Call:
                 raise ApiError("leaderboard_not_found", f"no leaderboard {leaderboard_id[:128]!r}")
         return board
 
-    async def raw_body(self) -> tuple[bytes, str]:
-        """The body, inflated, and its media type."""
-        headers = self.request.headers
-        media_type = codec.body_format(headers.get("Content-Type"))
+    async def raw_body(self) -> bytes:
+        """The body, inflated; empty if there is none."""
         limit = self.settings.body_limit_bytes
         if (self.request.content_length or 0) > limit:
             raise ApiError("body_too_large", f"the body exceeds {limit} bytes")
         body = await self._received()
-        coding = headers.get("Content-Encoding")
-        return (body if coding is None else codec.inflate(body, coding, limit)), media_type
+        coding = self.request.headers.get("Content-Encoding")
+        return body if coding is None or not body else codec.inflate(body, coding, limit)
 
     async def _received(self) -> bytes:
         """The body as sent. The time of a request does not go by while its client sends."""
@@ -193,34 +191,42 @@ class Call:
             self.within.reschedule(ends_s + loop.time() - began_s)
         return body
 
+    def _parsed(self, raw: bytes) -> Any:
+        return codec.parse(raw, self._media_type(), self.settings.json_depth)
+
+    def _media_type(self) -> str:
+        return codec.body_format(self.request.headers.get("Content-Type"))
+
     async def body(self) -> Any:
         """The data in the body."""
-        raw, media_type = await self.raw_body()
-        return codec.parse(raw, media_type, self.settings.json_depth)
+        self._media_type()  # before the body is waited for
+        return self._parsed(await self.raw_body())
 
     async def document(self) -> tuple[dict[str, Any], Idempotency | None]:
         """A body that is an object fit to be stored, and the `Idempotency-Key`."""
-        raw, media_type = await self.raw_body()
-        value = codec.parse(raw, media_type, self.settings.json_depth)
+        self._media_type()
+        return self._document(await self.raw_body())
+
+    def _document(self, raw: bytes) -> tuple[dict[str, Any], Idempotency | None]:
+        value = self._parsed(raw)
         if type(value) is not dict:
             raise invalid("must be an object", "body")
         codec.check_storable(value, "body")
         return value, self._idempotency(raw)
 
+    async def optional_document(self) -> tuple[dict[str, Any], Idempotency | None]:
+        """Like `document`; a body that is absent counts as {}. So does one that turns out to be empty, of
+        whatever media type: a client that sends in chunks cannot say beforehand that nothing will come.
+        """
+        raw = await self.raw_body()
+        return self._document(raw) if raw else ({}, self._idempotency(raw))
+
     async def empty_document(self) -> Idempotency | None:
         """For routes that take no fields: the body must be absent or {}. The request's `Idempotency-Key`."""
-        if not self.request.body_exists:
-            return self._idempotency(b"")
-        document, idempotency = await self.document()
+        document, idempotency = await self.optional_document()
         for name in document:
             raise invalid("unknown field", "body", name)
         return idempotency
-
-    async def optional_document(self) -> tuple[dict[str, Any], Idempotency | None]:
-        """Like `document`; a body that is absent is an empty one."""
-        if not self.request.body_exists:
-            return {}, self._idempotency(b"")
-        return await self.document()
 
     def _idempotency(self, raw_body: bytes) -> Idempotency | None:
         key = self.idempotency_key() if self.request.method == "POST" else None

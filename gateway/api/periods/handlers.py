@@ -33,7 +33,7 @@ async def create_period(call: Call) -> web.Response:
     """`POST /v1/leaderboards/{leaderboard_id}/periods`, for the timeframe `manual`."""
     call.caller.check_unbound()
     board = await call.board()
-    period, idempotency = await call.document()
+    period, idempotency = await call.optional_document()
     return call.admin_answer(
         await call.admin(
             CreatePeriod(leaderboard_id=board.leaderboard_id, period=period), call.tenant_id, idempotency

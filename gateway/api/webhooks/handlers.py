@@ -68,7 +68,7 @@ async def delete(call: Call) -> web.Response:
 async def rotate(call: Call) -> web.Response:
     """`POST /v1/webhooks/{webhook_id}/rotate-secret`."""
     webhook = await _webhook(call)
-    rotation, idempotency = await call.document() if call.request.body_exists else ({}, None)
+    rotation, idempotency = await call.optional_document()
     return call.admin_answer(
         await call.admin(
             RotateWebhookSecret(webhook_id=webhook.webhook_id, rotation=rotation), call.tenant_id, idempotency

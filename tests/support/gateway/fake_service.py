@@ -223,8 +223,9 @@ class FakeService:
     def _create_period(self, tenant_id: str, leaderboard_id: str, period: Any) -> AdminAnswer:
         parsed = parse(PeriodBody, period)
         board = self._board_of(tenant_id, leaderboard_id)
-        key = parsed.period_key or format_instant(parsed.starts_at)
-        view = self._view(board, "main")._replace(key=key, starts_at_ms=parsed.starts_at)
+        starts_at = NOW_MS if parsed.starts_at is None else parsed.starts_at
+        key = parsed.period_key or format_instant(starts_at)
+        view = self._view(board, "main")._replace(key=key, starts_at_ms=starts_at)
         return AdminAnswer(201, period_json(view))
 
     def _close_period(self, tenant_id: str, leaderboard_id: str, window: str) -> AdminAnswer:
