@@ -17,6 +17,7 @@ a path parameter may hold any character, encoded slashes and braces included; HE
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from gateway.api import table
 from gateway.api.operations.reference import REFERENCE, Reference
 from gateway.http import codec, openapi
 from gateway.http.call import Call, Gateway
-from gateway.http.envelope import api_error, error_response, request_id_of
+from gateway.http.envelope import CLIENT_GONE, ClientGone, api_error, error_response, request_id_of
 from gateway.http.metrics import CONTENT_TYPE
 from gateway.http.openapi import Route
 from gateway.http.parameters import check_target, read_query
@@ -79,7 +80,8 @@ async def _close(app: web.Application) -> None:
 async def _expect(request: web.Request) -> None:
     """Grants `Expect: 100-continue`; passes over expectations that are not known (RFC 9110, 10.1.1)."""
     if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        with contextlib.suppress(OSError):  # the client has gone, as is found when its body is read
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
 
 
@@ -147,6 +149,8 @@ def _door(gateway: Gateway, by_endpoint: dict[Any, Route]) -> Any:
         try:
             try:
                 response = await timely(request, handler, route, call_id)
+            except ClientGone:
+                response = web.Response(status=CLIENT_GONE)
             except Exception as raised:
                 error = api_error(raised)
                 response = error_response(error, codec.wants_msgpack(request.headers.get("Accept")))

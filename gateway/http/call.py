@@ -20,6 +20,7 @@ from cachetools import FIFOCache
 
 from gateway.http import codec
 from gateway.http.access import Access, Caller
+from gateway.http.envelope import ClientGone
 from gateway.http.metrics import Metrics
 from gateway.http.settings import GatewaySettings
 from gateway.http.submissions import SubmissionReader
@@ -173,7 +174,7 @@ class Call:
         return board
 
     async def raw_body(self) -> bytes:
-        """The body, inflated; empty if there is none."""
+        """The body, inflated; empty if there is none. ApiError, ClientGone."""
         limit = self.settings.body_limit_bytes
         if (self.request.content_length or 0) > limit:
             raise ApiError("body_too_large", f"the body exceeds {limit} bytes")
@@ -182,11 +183,14 @@ class Call:
         return body if coding is None or not body else codec.inflate(body, coding, limit)
 
     async def _received(self) -> bytes:
-        """The body as sent. The time of a request does not go by while its client sends."""
+        """The body as sent. The time of a request does not go by while its client sends. ClientGone."""
         loop, ends_s = asyncio.get_running_loop(), self.within.when()
         began_s = loop.time()
         self.within.reschedule(None)
-        body = await self.request.read()
+        try:
+            body = await self.request.read()
+        except OSError as error:  # the connection's own; malformed chunks are no OSError
+            raise ClientGone from error
         if ends_s is not None:
             self.within.reschedule(ends_s + loop.time() - began_s)
         return body
