@@ -111,6 +111,7 @@ def metrics_text() -> str:
     return f"""{title("Metrics", "gateway/http/metrics.py")}
 
 `GET /metrics` in Prometheus' text format, without a key; `--metrics-port` moves it to a port of its own.
+It is made once a second at most, whoever asks.
 A histogram has the usual series `_bucket`, `_sum` and `_count`; every counter and histogram has `_created`
 beside them (seconds since the epoch).
 

@@ -225,7 +225,7 @@ def metrics_app(app: web.Application) -> web.Application:
     gateway = app[GATEWAY]
 
     async def metrics(request: web.Request) -> web.Response:
-        return web.Response(body=gateway.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=await gateway.exposition.get(), headers={"Content-Type": CONTENT_TYPE})
 
     small = web.Application()
     small.router.add_get("/metrics", metrics)

@@ -32,6 +32,7 @@ from lbactors.documents.audit import Who
 from lbactors.plugins import VALIDATE, Plugins
 from lbactors.service.service import AdminAnswer, Idempotency
 from lbactors.wire.commands import Command
+from lbactors.wire.kept_answer import KeptAnswer
 
 if TYPE_CHECKING:
     from lbactors.service.service import Service
@@ -52,6 +53,8 @@ class Gateway:
         self.log = structlog.get_logger("gateway")
         self.draining = False
         self.pages = PageMemo()
+        self.readiness: KeptAnswer[dict[str, Any]] = KeptAnswer(service.ready, service.now_ms)
+        self.exposition: KeptAnswer[bytes] = KeptAnswer(self._exposition, service.now_ms)
         self.submissions = SubmissionReader(settings)
         self.validation: Validation | None = None
         if plugins is not None and plugins.hooks(VALIDATE):
@@ -60,6 +63,9 @@ class Gateway:
         self._logged_503_at = 0.0
         self._idle = asyncio.Event()
         self.metrics.in_flight.set_function(lambda: self._open)
+
+    async def _exposition(self) -> bytes:
+        return self.metrics.exposition()
 
     def worth_logging(self, status: int) -> bool:
         """Every 500, but of the 503s of an outage (thousands a second) one a second; metrics count them."""
