@@ -86,6 +86,8 @@ again.
 **Repeats**: scores have a `submission_id`. Other POSTs take `Idempotency-Key`: a repeat gets the first
 answer. On a score route `Idempotency-Key: K` stands for the ids `K:0`, `K:1`… of its items.
 
+**Browsers**: pages of other origins may call the API if the server's setting `--cors-origins` names them.
+
 **HEAD** works wherever GET does. Every answer carries `X-Request-Id`.""",
 }
 
