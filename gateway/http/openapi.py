@@ -240,6 +240,8 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "required": parameter.where == "path",
         "schema": parameter.schema,
     }
+    if parameter.where == "query":
+        found["allowEmptyValue"] = True  # it counts as absent
     if parameter.example is not None:
         found["example"] = parameter.example
     return found

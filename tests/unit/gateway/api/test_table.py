@@ -96,6 +96,8 @@ def test_operations_are_complete(document: dict[str, Any]) -> None:
         names = [(p["in"], p["name"]) for p in operation["parameters"]]
         assert len(set(names)) == len(names), where
         assert all(p["description"] for p in operation["parameters"]), where
+        empty = [p["name"] for p in operation["parameters"] if p.get("allowEmptyValue")]
+        assert empty == [p["name"] for p in operation["parameters"] if p["in"] == "query"], where
         assert ("requestBody" in operation) == (method in ("POST", "PUT", "PATCH")), where
         keyed = path.startswith("/v1/")
         assert bool(operation["security"]) is keyed is bool(operation.get("x-scopes")), where
