@@ -33,7 +33,8 @@ from lbactors import cli, settings  # noqa: E402
 # A label's values. A metric with another label cannot be described before it is added here.
 LABELS = {
     "method": "the request's method; `other` if it is none of HTTP's usual ones",
-    "route": "the route as in [openapi.json](openapi.json), never with ids; `unmatched` if there is none",
+    "route": "the route as in [openapi.json](openapi.json), never with ids; `unmatched` if there is none, "
+    "`preflight` for what browsers ask before a request of another origin",
     "status": "the answer's HTTP status",
     "result": "`accepted`, `rejected` or `held`; of a plugin `accepted`, `refused`, `held` or `failed`",
     "plugin": "the plugin's name",
@@ -111,6 +112,7 @@ def metrics_text() -> str:
     return f"""{title("Metrics", "gateway/http/metrics.py")}
 
 `GET /metrics` in Prometheus' text format, without a key; `--metrics-port` moves it to a port of its own.
+It is made once a second at most, whoever asks.
 A histogram has the usual series `_bucket`, `_sum` and `_count`; every counter and histogram has `_created`
 beside them (seconds since the epoch).
 

@@ -1,8 +1,8 @@
 """The door: every request comes in here, and every answer, good or bad, goes out here.
 
-One middleware does what all routes need, in this order: request id, time limit, draining, route and method,
-parameters, key and scopes, the endpoint, errors to the envelope, metrics, log. It runs on every request, so
-it does little: about 10 µs.
+One middleware does what all routes need, in this order: request id, preflights of browsers, time limit,
+draining, route and method, parameters, key and scopes, the endpoint, errors to the envelope, metrics, log. It
+runs on every request, so it does little: about 10 µs.
 
 The time limit is one for all that a request waits for inside the server, whatever its parts allow themselves.
 At its end the endpoint is cancelled where it waits; what it asked others to do may be done all the same.
@@ -17,6 +17,7 @@ a path parameter may hold any character, encoded slashes and braces included; HE
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,8 @@ from gateway.api import table
 from gateway.api.operations.reference import REFERENCE, Reference
 from gateway.http import codec, openapi
 from gateway.http.call import Call, Gateway
-from gateway.http.envelope import api_error, error_response, request_id_of
+from gateway.http.cors import Cors
+from gateway.http.envelope import CLIENT_GONE, ClientGone, api_error, error_response, request_id_of
 from gateway.http.metrics import CONTENT_TYPE
 from gateway.http.openapi import Route
 from gateway.http.parameters import check_target, read_query
@@ -51,13 +53,16 @@ def build_app(service: Service, settings: GatewaySettings, plugins: Plugins | No
     """The application that serves the API. Its routes are those of `api.table`, under `ROUTES`."""
     gateway = Gateway(service, settings, plugins)
     routes = table.routes(settings)
+    cors = Cors(settings.cors_origins, routes) if settings.cors_origins else None
     app = web.Application(
-        middlewares=[_door(gateway, {route.endpoint: route for route in routes})],
+        middlewares=[_door(gateway, {route.endpoint: route for route in routes}, cors)],
         client_max_size=settings.body_limit_bytes,
         handler_args={"auto_decompress": False},
     )
     app[GATEWAY] = gateway
     app.on_cleanup.append(_close)
+    if cors is not None:
+        app.on_response_prepare.append(cors.granting)
     app[ROUTES] = routes
     app[REFERENCE] = Reference(openapi.document(routes, table.components(settings), table.INFO, table.TAGS))
     for route in routes:
@@ -79,11 +84,12 @@ async def _close(app: web.Application) -> None:
 async def _expect(request: web.Request) -> None:
     """Grants `Expect: 100-continue`; passes over expectations that are not known (RFC 9110, 10.1.1)."""
     if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        with contextlib.suppress(OSError):  # the client has gone, as is found when its body is read
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
 
 
-def _door(gateway: Gateway, by_endpoint: dict[Any, Route]) -> Any:
+def _door(gateway: Gateway, by_endpoint: dict[Any, Route], cors: Cors | None) -> Any:
     """The middleware."""
     metrics, log = gateway.metrics, gateway.log
     authenticate = gateway.access.caller
@@ -133,6 +139,8 @@ def _door(gateway: Gateway, by_endpoint: dict[Any, Route]) -> Any:
                     raise invalid(str(error), "path", parameter.name) from None
         headers = request.headers
         caller = await authenticate(headers, route.scopes) if route.scopes else None
+        if caller is not None and caller.player_id is not None:
+            caller.check_bound(route.scopes, route.own_player, values)
         query = read_query(request.rel_url.raw_query_string, route.query, route.defaults)
         packed = codec.wants_msgpack(headers.get("Accept"))
         return await route.endpoint(Call(gateway, request, call_id, packed, values, query, caller, within))
@@ -141,12 +149,19 @@ def _door(gateway: Gateway, by_endpoint: dict[Any, Route]) -> Any:
     async def door(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
         route = by_endpoint.get(handler)
+        is_preflight = cors is not None and cors.is_preflight(request)
         call_id = request_id_of(request.headers.get("X-Request-Id"))
         gateway.entered()
         error: ApiError | None = None
+        response: web.StreamResponse
         try:
             try:
-                response = await timely(request, handler, route, call_id)
+                if cors is not None and is_preflight:
+                    response = cors.preflight()
+                else:
+                    response = await timely(request, handler, route, call_id)
+            except ClientGone:
+                response = web.Response(status=CLIENT_GONE)
             except Exception as raised:
                 error = api_error(raised)
                 response = error_response(error, codec.wants_msgpack(request.headers.get("Accept")))
@@ -161,7 +176,7 @@ def _door(gateway: Gateway, by_endpoint: dict[Any, Route]) -> Any:
         finally:
             gateway.left()
         seconds = time.perf_counter() - began
-        template = route.path if route is not None else "unmatched"
+        template = route.path if route is not None else "preflight" if is_preflight else "unmatched"
         method = request.method if request.method in _METHODS else "other"
         metrics.request(method, template, response.status, seconds)
         broken = response.status >= 500 and gateway.worth_logging(response.status)
@@ -219,7 +234,7 @@ def metrics_app(app: web.Application) -> web.Application:
     gateway = app[GATEWAY]
 
     async def metrics(request: web.Request) -> web.Response:
-        return web.Response(body=gateway.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=await gateway.exposition.get(), headers={"Content-Type": CONTENT_TYPE})
 
     small = web.Application()
     small.router.add_get("/metrics", metrics)

@@ -31,6 +31,8 @@ Seconds = Annotated[float, Field(gt=0, le=7 * 86_400, allow_inf_nan=False)]
 
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 _PLUGIN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)?")
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _ROOT_KEY = re.compile(r"[\x21-\x7e]{1,256}")
 
 
@@ -75,6 +77,12 @@ class ServerSettings(BaseSettings):
     )
     metrics_port: Port = Field(
         0, description="Port of its own for /metrics; 0 serves /metrics on the port of the API."
+    )
+
+    cors_origins: str = Field(
+        "",
+        description="Origins whose pages may call the API from a browser, between commas, as "
+        "https://game.example,https://html-classic.itch.zone; * for every origin. None if it is not set.",
     )
 
     actors_per_core: int = Field(
@@ -220,6 +228,22 @@ class ServerSettings(BaseSettings):
             if not _PLUGIN.fullmatch(name):
                 raise PydanticCustomError("plugins", "must be module or module:object each, between commas")
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _as_browsers_write_origins(cls, value: str) -> str:
+        parts = [part.strip().lower() for part in value.split(",") if part.strip()]
+        if parts == ["*"]:
+            return "*"
+        origins = []
+        for part in parts:
+            match = _ORIGIN.fullmatch(part)
+            if match is None:
+                message = "must be * or origins between commas, each scheme://host or scheme://host:port"
+                raise PydanticCustomError("cors_origins", message)
+            scheme, _, port = match.groups()
+            origins.append(part.removesuffix(port) if port and _DEFAULT_PORTS.get(scheme) == port else part)
+        return ",".join(dict.fromkeys(origins))
 
     @field_validator("log_level", mode="before")
     @classmethod

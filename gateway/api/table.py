@@ -68,8 +68,8 @@ INFO: dict[str, Any] = {
     "description": """Leaderboards for games.
 
 **Bodies** are JSON, or MessagePack (`Content-Type` and `Accept: application/msgpack`), of the same
-shapes; requests may be gzip-compressed. Names are `snake_case`. An unknown field or query parameter is an
-error.
+shapes; requests may be gzip-compressed; a byte order mark before JSON is skipped. Names are `snake_case`. An
+unknown field or query parameter is an error; an empty query parameter counts as absent.
 
 **Times** come in as RFC 3339 with an offset or `Z`, and go out in UTC with milliseconds.
 
@@ -85,6 +85,8 @@ again.
 
 **Repeats**: scores have a `submission_id`. Other POSTs take `Idempotency-Key`: a repeat gets the first
 answer. On a score route `Idempotency-Key: K` stands for the ids `K:0`, `K:1`… of its items.
+
+**Browsers**: pages of other origins may call the API if the server's setting `--cors-origins` names them.
 
 **HEAD** works wherever GET does. Every answer carries `X-Request-Id`.""",
 }

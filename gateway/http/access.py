@@ -9,8 +9,10 @@ gateway a moment ago. What was found is remembered by the text, and is valid onl
 still holds the very same key and tenant objects: a key that is disabled or deleted stops at once. A hot key
 costs about 2 µs.
 
-Player-bound keys write their player's scores, entries and profile (as far as their scopes go) and nothing
-else.
+A key that is bound to a player reads rankings and definitions, as far as its scopes go. Else it reaches only
+the routes that say where they name a player (`Route.own_player`), and there its own player alone
+(`check_bound`): whatever scopes it has and whatever routes are added, it neither administrates nor sees how
+others are moderated.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cachetools import LRUCache
 
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
 
 DEFAULT_TENANT = "default"
 PLATFORM = "platform"
+READ_SCOPES = frozenset({"rankings:read", "leaderboards:read"})
+
+OwnPlayer = Literal["path", "items"]
+"""Where a route names the player that it acts for: in its path, or in the items of its body, each of which
+its handler judges.
+"""
 
 REMEMBERED_KEYS = 10_000
 _LONGEST_KEY = 512
@@ -55,15 +63,18 @@ class Caller(NamedTuple):
     def platform(self) -> bool:
         return PLATFORM in self.scopes
 
-    def check_player(self, player_id: str) -> None:
-        """403 for a key that is bound to another player."""
-        if self.player_id is not None and player_id != self.player_id:
-            raise ApiError("forbidden", f"this key may write for player {self.player_id!r} only")
-
-    def check_unbound(self) -> None:
-        """403 for a key that is bound to a player."""
-        if self.player_id is not None:
-            raise ApiError("forbidden", f"this key may write scores of player {self.player_id!r} only")
+    def check_bound(
+        self, scopes: tuple[str, ...], own_player: OwnPlayer | None, path: Mapping[str, Any]
+    ) -> None:
+        """403 where a key that is bound to a player may not go: the one rule, for every route. scopes and
+        own_player: the route's.
+        """
+        if self.player_id is None or not READ_SCOPES.isdisjoint(self.scopes & frozenset(scopes)):
+            return
+        if own_player is None:
+            raise ApiError("forbidden", f"not with a key that is bound to a player ({self.player_id!r})")
+        if own_player == "path" and path["player_id"] != self.player_id:
+            raise ApiError("forbidden", f"this key may act for player {self.player_id!r} only")
 
 
 class _Remembered(NamedTuple):

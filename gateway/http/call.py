@@ -20,6 +20,7 @@ from cachetools import FIFOCache
 
 from gateway.http import codec
 from gateway.http.access import Access, Caller
+from gateway.http.envelope import ClientGone
 from gateway.http.metrics import Metrics
 from gateway.http.settings import GatewaySettings
 from gateway.http.submissions import SubmissionReader
@@ -31,6 +32,7 @@ from lbactors.documents.audit import Who
 from lbactors.plugins import VALIDATE, Plugins
 from lbactors.service.service import AdminAnswer, Idempotency
 from lbactors.wire.commands import Command
+from lbactors.wire.kept_answer import KeptAnswer
 
 if TYPE_CHECKING:
     from lbactors.service.service import Service
@@ -51,6 +53,8 @@ class Gateway:
         self.log = structlog.get_logger("gateway")
         self.draining = False
         self.pages = PageMemo()
+        self.readiness: KeptAnswer[dict[str, Any]] = KeptAnswer(service.ready, service.now_ms)
+        self.exposition: KeptAnswer[bytes] = KeptAnswer(self._exposition, service.now_ms)
         self.submissions = SubmissionReader(settings)
         self.validation: Validation | None = None
         if plugins is not None and plugins.hooks(VALIDATE):
@@ -59,6 +63,9 @@ class Gateway:
         self._logged_503_at = 0.0
         self._idle = asyncio.Event()
         self.metrics.in_flight.set_function(lambda: self._open)
+
+    async def _exposition(self) -> bytes:
+        return self.metrics.exposition()
 
     def worth_logging(self, status: int) -> bool:
         """Every 500, but of the 503s of an outage (thousands a second) one a second; metrics count them."""
@@ -172,55 +179,64 @@ class Call:
                 raise ApiError("leaderboard_not_found", f"no leaderboard {leaderboard_id[:128]!r}")
         return board
 
-    async def raw_body(self) -> tuple[bytes, str]:
-        """The body, inflated, and its media type."""
-        headers = self.request.headers
-        media_type = codec.body_format(headers.get("Content-Type"))
+    async def raw_body(self) -> bytes:
+        """The body, inflated; empty if there is none. ApiError, ClientGone."""
         limit = self.settings.body_limit_bytes
         if (self.request.content_length or 0) > limit:
             raise ApiError("body_too_large", f"the body exceeds {limit} bytes")
         body = await self._received()
-        coding = headers.get("Content-Encoding")
-        return (body if coding is None else codec.inflate(body, coding, limit)), media_type
+        coding = self.request.headers.get("Content-Encoding")
+        return body if coding is None or not body else codec.inflate(body, coding, limit)
 
     async def _received(self) -> bytes:
-        """The body as sent. The time of a request does not go by while its client sends."""
+        """The body as sent. The time of a request does not go by while its client sends. ClientGone."""
         loop, ends_s = asyncio.get_running_loop(), self.within.when()
         began_s = loop.time()
         self.within.reschedule(None)
-        body = await self.request.read()
+        try:
+            body = await self.request.read()
+        except OSError as error:  # the connection's own; malformed chunks are no OSError
+            raise ClientGone from error
         if ends_s is not None:
             self.within.reschedule(ends_s + loop.time() - began_s)
         return body
 
+    def _parsed(self, raw: bytes) -> Any:
+        return codec.parse(raw, self._media_type(), self.settings.json_depth)
+
+    def _media_type(self) -> str:
+        return codec.body_format(self.request.headers.get("Content-Type"))
+
     async def body(self) -> Any:
         """The data in the body."""
-        raw, media_type = await self.raw_body()
-        return codec.parse(raw, media_type, self.settings.json_depth)
+        self._media_type()  # before the body is waited for
+        return self._parsed(await self.raw_body())
 
     async def document(self) -> tuple[dict[str, Any], Idempotency | None]:
         """A body that is an object fit to be stored, and the `Idempotency-Key`."""
-        raw, media_type = await self.raw_body()
-        value = codec.parse(raw, media_type, self.settings.json_depth)
+        self._media_type()
+        return self._document(await self.raw_body())
+
+    def _document(self, raw: bytes) -> tuple[dict[str, Any], Idempotency | None]:
+        value = self._parsed(raw)
         if type(value) is not dict:
             raise invalid("must be an object", "body")
         codec.check_storable(value, "body")
         return value, self._idempotency(raw)
 
+    async def optional_document(self) -> tuple[dict[str, Any], Idempotency | None]:
+        """Like `document`; a body that is absent counts as {}. So does one that turns out to be empty, of
+        whatever media type: a client that sends in chunks cannot say beforehand that nothing will come.
+        """
+        raw = await self.raw_body()
+        return self._document(raw) if raw else ({}, self._idempotency(raw))
+
     async def empty_document(self) -> Idempotency | None:
         """For routes that take no fields: the body must be absent or {}. The request's `Idempotency-Key`."""
-        if not self.request.body_exists:
-            return self._idempotency(b"")
-        document, idempotency = await self.document()
+        document, idempotency = await self.optional_document()
         for name in document:
             raise invalid("unknown field", "body", name)
         return idempotency
-
-    async def optional_document(self) -> tuple[dict[str, Any], Idempotency | None]:
-        """Like `document`; a body that is absent is an empty one."""
-        if not self.request.body_exists:
-            return {}, self._idempotency(b"")
-        return await self.document()
 
     def _idempotency(self, raw_body: bytes) -> Idempotency | None:
         key = self.idempotency_key() if self.request.method == "POST" else None

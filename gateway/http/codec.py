@@ -6,6 +6,8 @@ is not exact), and `1e400` becomes an infinity that the number checks refuse. Wh
 allow (NaN literals, lone surrogates, trailing text) is malformed; so are binary, extension types and
 non-string keys in MessagePack.
 
+A byte order mark before JSON is passed over, as RFC 8259 (8.1) allows: editors and Windows tools write one.
+
 `Content-Encoding: gzip` is taken. aiohttp's own inflation is off, because it would go on inflating what it
 drains after a refusal; here at most `limit + 1` bytes are ever inflated, so the limit on bodies holds for
 both sizes.
@@ -16,6 +18,7 @@ embedded as it stands (`orjson.Fragment`); only MessagePack answers decode it.
 
 from __future__ import annotations
 
+import codecs
 import zlib
 from typing import Any
 
@@ -75,6 +78,7 @@ def parse(body: bytes, media_type: str, depth: int) -> Any:
 
 
 def _parse_json(body: bytes, depth: int) -> Any:
+    body = body.removeprefix(codecs.BOM_UTF8)
     try:
         value = from_json(body, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:

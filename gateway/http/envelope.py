@@ -14,6 +14,12 @@ from gateway.http import codec
 from lbactors.core.errors import ApiError, invalid_from
 
 _LONGEST_REQUEST_ID = 128
+CLIENT_GONE = 499
+"""Status under which a request is counted whose client went away in its body: nginx's. It is never sent."""
+
+
+class ClientGone(Exception):
+    """The client went away in the middle of its body: nobody is there to be answered, nothing is wrong."""
 
 
 def _request_ids() -> Callable[[], str]:

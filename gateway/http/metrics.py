@@ -34,7 +34,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "lbactors_http_requests_total",
-            "Requests answered.",
+            "Requests answered. Status 499: the client went away before its body had come.",
             ("method", "route", "status"),
             registry=self.registry,
         )

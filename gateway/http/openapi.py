@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.http.access import READ_SCOPES, OwnPlayer
 from gateway.http.call import Call
 from gateway.http.codec import JSON, MSGPACK
 from gateway.http.parameters import Parameter
@@ -74,6 +75,9 @@ class Route:
 
     `within_s`: how long a request may take, where that is not the setting `request_seconds`.
 
+    `own_player`: where the route names a player for whom a key that is bound to that player may call it;
+    None: no bound key may, unless by a scope for reading (`access.Caller.check_bound`).
+
     `logged`: an administrative act, logged at info. `etag`: the answer has an ETag, and If-None-Match gives
     304.
     """
@@ -87,6 +91,7 @@ class Route:
     answer: Answer
     description: str = ""
     scopes: tuple[str, ...] = ()
+    own_player: OwnPlayer | None = None
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
     codes: tuple[str, ...] = ()
@@ -212,8 +217,19 @@ def _operation(route: Route) -> dict[str, Any]:
 
 def _description(route: Route) -> str:
     needs = " or ".join(f"`{scope}`" for scope in route.scopes)
-    parts = [route.description, f"Scope: {needs}." if needs else "Needs no key."]
+    parts = [route.description, f"Scope: {needs}.{_bound(route)}" if needs else "Needs no key."]
     return "\n\n".join(part for part in parts if part)
+
+
+def _bound(route: Route) -> str:
+    """What a key that is bound to a player may do here."""
+    reading = READ_SCOPES & frozenset(route.scopes)
+    if len(reading) == len(route.scopes):
+        return ""
+    if route.own_player is None:
+        return " Not for keys that are bound to a player."
+    by_other = " without `rankings:read`" if reading else ""
+    return f" A key that is bound to a player{by_other}: for that player alone."
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
@@ -224,6 +240,8 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "required": parameter.where == "path",
         "schema": parameter.schema,
     }
+    if parameter.where == "query":
+        found["allowEmptyValue"] = True  # it counts as absent
     if parameter.example is not None:
         found["example"] = parameter.example
     return found

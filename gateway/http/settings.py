@@ -28,6 +28,8 @@ class GatewaySettings(BaseModel):
     metadata_bytes: int = default_of("metadata_bytes")
     lookup_players: int = default_of("lookup_players")
     page_limit: int = default_of("page_limit")
+    cors_origins: str = default_of("cors_origins")
+    """Origins between commas, or `*`; as `ServerSettings` made them."""
     plugin_failure: Literal["accept", "hold", "refuse"] = default_of("plugin_failure")
 
     log_level: Literal["debug", "info", "warning", "error"] = default_of("log_level")

@@ -198,7 +198,7 @@ async def _until_loaded(service: Service, stopping: asyncio.Event) -> None:
     """Requests are served already, with 503 for what is loading; wait a while until nothing is."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LOADED_WITHIN_S):
-            while not stopping.is_set() and not (await service.ready())["ready"]:
+            while not stopping.is_set() and not (await service.ready(now=True))["ready"]:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOADED_POLL_S):
                         await stopping.wait()

@@ -7,6 +7,7 @@ pydantic; a test compares the two.
 
 from __future__ import annotations
 
+import codecs
 import functools
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
@@ -134,7 +135,7 @@ def definition_options(command: Command) -> Command:
 
 def _from_file(file: BinaryIO) -> Json:
     try:
-        definition = orjson.loads(file.read())
+        definition = orjson.loads(file.read().removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise Refusal(f"--file: not JSON: {error}") from None
     if not isinstance(definition, dict):
@@ -322,11 +323,12 @@ def list_periods(server: Server, leaderboard_id: str, **params: Any) -> None:
 @periods.command(
     "create",
     epilog=examples(
-        "lbactors periods create cup --starts-at 2026-12-01T18:00:00Z --ends-at 2026-12-01T22:00:00Z"
+        "lbactors periods create cup",
+        "lbactors periods create cup --starts-at 2026-12-01T18:00:00Z --ends-at 2026-12-01T22:00:00Z",
     ),
 )
 @click.argument("leaderboard_id", metavar="ID")
-@click.option("--starts-at", required=True, help="RFC 3339.")
+@click.option("--starts-at", help="RFC 3339; now if not given.")
 @click.option("--ends-at", help="RFC 3339; open end if not given.")
 @click.option("--period-key", help="Its key; the start in UTC if not given.")
 @talks_to_server

@@ -60,7 +60,7 @@ class Administration(Routes):
         return await self.transport.json("GET", path, params={"window": window})
 
     async def create_period(self, leaderboard_id: str, period: Mapping[str, Any]) -> Json:
-        """For boards with timeframe `manual`: `{"period_key"?, "starts_at", "ends_at"?}`."""
+        """For boards with timeframe `manual`: `{"period_key"?, "starts_at"? (now), "ends_at"?}`."""
         return await self.transport.command(f"{board_path(leaderboard_id)}/periods", period)
 
     async def close_period(self, leaderboard_id: str, *, window: str | None = None) -> Json:

@@ -241,7 +241,9 @@ class PeriodBody(Written):
     period_key: Annotated[str, Field(pattern=LEADERBOARD_ID)] | None = Field(
         default=None, description="Default: the start instant. Not `current` or `previous`."
     )
-    starts_at: InstantText = Field(description="Not before the end of the last period.")
+    starts_at: InstantText = Field(
+        default=None, description="Default: now. Not before the end of the last period."
+    )
     ends_at: InstantText | None = Field(
         default=None, description="After `starts_at`; null: until it is closed."
     )

@@ -265,9 +265,9 @@ class Service:
 
     # Operations -----------------------------------------------------------------------------------------
 
-    async def ready(self) -> dict[str, Any]:
+    async def ready(self, *, now: bool = False) -> dict[str, Any]:
         """See `SupervisorClient.ready`."""
-        return await self._supervisor.ready()
+        return await self._supervisor.ready(now=now)
 
     async def status(self) -> dict[str, Any]:
         """See `SupervisorClient.status`."""

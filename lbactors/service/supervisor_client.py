@@ -82,13 +82,14 @@ class SupervisorClient:
                     raise
             await asyncio.sleep(AGAIN_S)
 
-    async def ready(self) -> dict[str, Any]:
-        """`ready` with the reasons: storage, supervisor, actors, periods serving and loading.
+    async def ready(self, *, now: bool) -> dict[str, Any]:
+        """`ready` with the reasons: storage, supervisor, actors, periods serving and loading. now: with every
+        actor asked; else up to two seconds old, at a cost that does not grow with those who ask.
 
         While the supervisor is away scores and reads go on, so the last known state counts.
         """
         try:
-            status = await self.status(brief=True)
+            status = await self._status(b"now" if now else b"brief", again=False)
         except ApiError:
             status = {**self._last_status, "supervisor": "away"}
             status.setdefault("ready", False)
@@ -104,14 +105,15 @@ class SupervisorClient:
             "periods": status.get("periods", {"serving": 0, "loading": 0, "asleep": 0}),
         }
 
-    async def status(self, *, brief: bool = False) -> dict[str, Any]:
-        """For operators: actors with pid, memory, periods hosted, load; supervisor; store; this gateway.
-
-        `brief`: what readiness needs, and what is so now; else a supervisor that is away is waited for.
+    async def status(self) -> dict[str, Any]:
+        """For operators: actors with pid, memory, periods hosted, load; supervisor; store; this gateway. A
+        supervisor that is away is waited for. ApiError.
         """
+        return await self._status(again=True)
+
+    async def _status(self, *wanted: bytes, again: bool) -> dict[str, Any]:
         try:
-            arguments = (b"brief",) if brief else ()
-            reply = await self._ask("status", *arguments, timeout_s=STATUS_TIMEOUT_S, again=not brief)
+            reply = await self._ask("status", *wanted, timeout_s=STATUS_TIMEOUT_S, again=again)
         except (ActorGone, TimeoutError) as error:
             raise ApiError("storage_unavailable", f"the supervisor is away: {error}") from error
         self._last_status = {**msgpack.unpackb(reply), "gateway": {"pid": os.getpid()}}

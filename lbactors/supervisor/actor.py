@@ -146,10 +146,14 @@ class SupervisorActor:
         await supervisor.place(name.decode())
         return pack(CatalogueVersion(supervisor.state.epoch, supervisor.state.feed.version))
 
-    async def status(self, brief: bytes = b"") -> bytes:
-        """For operators, see `Supervisor.status`."""
+    async def status(self, wanted: bytes = b"") -> bytes:
+        """For operators, see `Supervisor.status`; or readiness alone, made once a second (`brief`) or after
+        asking every actor (`now`).
+        """
         supervisor = await self.start()
-        return pack(await supervisor.status(brief=bool(brief)))
+        if wanted == b"brief":
+            return pack(await supervisor.readiness.get())
+        return pack(await (supervisor.readiness_now() if wanted == b"now" else supervisor.status()))
 
     async def stop(self) -> bytes:
         """The end of the server: every period saved, every actor let go."""

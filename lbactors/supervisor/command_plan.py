@@ -15,10 +15,12 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class CommandContext(NamedTuple):
-    """Whose command it is, and what its repeats have in common (None: it has no Idempotency-Key)."""
+    """Whose command it is. seed: of a secret that its repeats are to be told again (None: it has no
+    Idempotency-Key, and none will come).
+    """
 
     tenant_id: str
-    seed: str | None
+    seed: bytes | None
 
 
 class CommandPlan(NamedTuple):

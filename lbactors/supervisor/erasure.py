@@ -12,14 +12,13 @@ import asyncio
 import secrets
 from typing import NamedTuple
 
-import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError
-from lbactors.core.packing import pack
 from lbactors.documents.audit import Audited, anonymised
 from lbactors.documents.entities import pack_key, unpack_key
 from lbactors.documents.hidden_players import SHOWN
+from lbactors.documents.remembered_answers import pack_answer, unpack_answer
 from lbactors.supervisor.audit import Audit
 from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.command_plan import CommandContext, CommandPlan
@@ -143,9 +142,9 @@ class Erasure:
         """Remembered answers, and keys that are bound to the player: those are deleted."""
         changes: list[Change] = []
         for found_id, body in await self._mentioning("idempotency", tenant_id, player_id):
-            at_ms, digest, status, answer = msgpack.unpackb(body)
-            new = [at_ms, digest, status, anonymised(answer, player_id, anonymous_id)]
-            changes.append(Change("idempotency", found_id, pack(new)))
+            answer = unpack_answer(body)
+            new = answer._replace(body=anonymised(answer.body, player_id, anonymous_id))
+            changes.append(Change("idempotency", found_id, pack_answer(new)))
         for key_id, body in self.state.documents["keys"].items():
             key = unpack_key(body)
             if key.tenant_id == tenant_id and key.player_id == player_id:

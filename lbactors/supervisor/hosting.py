@@ -358,12 +358,16 @@ class Hosting:
         actor = self.actors.get(name)
         return actor.chains if actor is not None else self.dormant.get(name, set())
 
-    def described(self, *, with_chains: bool) -> list[dict[str, Any]]:
+    def names(self) -> list[str]:
+        """Of all homes, in the order of `described`."""
+        return [*sorted(self.actors), *sorted(self.dormant)]
+
+    def described(self) -> list[dict[str, Any]]:
         """Actors for operators: the last ping, how busy each is, and its chains, those that sleep too. Homes
         whose actor does not run are listed last, as dormant.
         """
         found = []
-        for name in (*sorted(self.actors), *sorted(self.dormant)):
+        for name in self.names():
             actor = self.actors.get(name)
             ping = actor.last_ping if actor is not None else None
             chains = [c for c in map(self.state.chains.get, sorted(self.chains_of(name))) if c is not None]
@@ -377,9 +381,7 @@ class Hosting:
                     "awake": sum(c.awake for c in chains) if actor is not None else 0,
                     "rate_per_s": round(sum(c.rate_per_s for c in chains), 1),
                     "reserved": placement.is_reserved(self._loads(self.chains_of(name))),
-                    "chains": {c.chain_id: awake.get(c.chain_id, ChainPing(c.version)) for c in chains}
-                    if with_chains
-                    else {},
+                    "chains": {c.chain_id: awake.get(c.chain_id, ChainPing(c.version)) for c in chains},
                 }
             )
         return found

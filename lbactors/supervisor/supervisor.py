@@ -37,6 +37,7 @@ from lbactors.supervisor.rewards.granting import Granting
 from lbactors.supervisor.rewards.retention import RewardRetention
 from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.actors import Actors
+from lbactors.wire.kept_answer import KeptAnswer
 from persistence.store import Change, Store, StoreError, trouble_of
 
 TICK_S = 0.2
@@ -76,6 +77,7 @@ class Supervisor:
         plugin_listeners.register(self.outbox)
         self.reconciled = False
         self.trouble = ""
+        self.readiness = KeptAnswer(self._readiness, state.clock.now_ms)
         self._limit = asyncio.Semaphore(ACTIONS_AT_ONCE)
 
     async def load(self) -> None:
@@ -192,12 +194,25 @@ class Supervisor:
         except ApiError as error:
             log.warning("chains stay dormant", home=name, error=str(error))
 
-    async def status(self, *, brief: bool) -> dict[str, Any]:
-        """For operators: actors, their chains and periods, readiness and why not. brief: no chains."""
+    async def status(self) -> dict[str, Any]:
+        """For operators: readiness and why not, actors with their chains and periods."""
+        return {
+            **await self.readiness_now(),
+            "leaderboards": len(self.state.boards),
+            "events": {**self.outbox.status(), **self.deliverer.status()},
+            "actors": self.hosting.described(),
+        }
+
+    async def readiness_now(self) -> dict[str, Any]:
+        """Whether all is ready and why not, after asking every actor."""
         probes = [asyncio.ensure_future(self.hosting.probe(n, join=True)) for n in self.hosting.actors]
         if probes:  # an actor that is being started answers later, and is shown as it was
             _, late = await asyncio.wait(probes, timeout=PROBED_WITHIN_S)
             self.state.adopt(late)
+        return await self._readiness()
+
+    async def _readiness(self) -> dict[str, Any]:
+        """The same by what actors said last: they are asked once a second anyway."""
         loading, serving = 0, 0
         for actor in self.hosting.actors.values():
             for chain in actor.last_ping.chains.values() if actor.last_ping else ():
@@ -220,9 +235,7 @@ class Supervisor:
                 "loading": loading,
                 "asleep": max(known - serving - loading, 0),
             },
-            "leaderboards": len(self.state.boards),
-            "events": {**self.outbox.status(), **self.deliverer.status()},
-            "actors": self.hosting.described(with_chains=not brief),
+            "actors": self.hosting.names(),
             "at": time.time(),
         }
 

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lbactors.core.model import Key, PeriodRecord, Tenant
 from lbactors.documents.entities import COLLECTIONS, Mark, unpack_board
+from lbactors.documents.remembered_answers import RememberedAnswer
 from lbactors.documents.reviews import Review, document_id
 from lbactors.documents.rewards import read_claim, read_reward
 from lbactors.documents.webhooks import BODY, GENERATION, PLUGIN, STATES, Delivery, Webhook
@@ -119,7 +120,7 @@ _WEBHOOK = TypeAdapter(Webhook)
 _DELIVERY = TypeAdapter(Delivery)
 _INSTANT = TypeAdapter(int)
 _MARK = TypeAdapter(Mark)
-_ANSWER = TypeAdapter(tuple[int, str, int, dict[str, Any]])  # at_ms, digest, HTTP status, body
+_ANSWER = TypeAdapter(RememberedAnswer)
 
 
 def read_document(collection: str, doc_id: str, body: bytes) -> Any:

@@ -83,6 +83,31 @@ def test_json_with_a_charset_is_json(api: Api, make_board: MakeBoard) -> None:
     assert answer["player_id"] == "Zoë"
 
 
+def test_a_byte_order_mark_is_skipped(api: Api, make_board: MakeBoard) -> None:
+    board = make_board()
+    one = b'\xef\xbb\xbf{"player_id": "p1", "score": 1}'
+    assert api.ok("POST", board.scores, raw=one)["player_id"] == "p1"
+    assert api.ok("POST", board.scores, raw=b'\xef\xbb\xbf[{"player_id": "p2", "score": 2}]')["accepted"] == 1
+    api.ok("PATCH", board.path, raw=b'\xef\xbb\xbf{"name": "marked"}')
+    api.fails(400, "malformed_body", "POST", board.scores, raw=b"\xef\xbb\xbf" + one)
+    api.fails(400, "malformed_body", "POST", board.scores, raw=b"\xef\xbb\xbf")
+
+
+@pytest.mark.parametrize("query", ["period=", "period", "window=", "period=&window=&limit=&offset=&cursor="])
+def test_an_empty_parameter_counts_as_absent(api: Api, make_board: MakeBoard, query: str) -> None:
+    board = make_board()
+    board.submit("p1", 1)
+    assert api.get(f"{board.rankings}?{query}") == board.page()
+    names = {name.partition("=")[0] for name in query.split("&")} & {"period", "window"}
+    query = "&".join(f"{name}=" for name in names)
+    for path in (board.player("p1"), f"{board.player('p1')}/around", f"{board.path}/distribution"):
+        assert api.get(f"{path}?{query}") == api.get(path)
+    assert api.get(f"{board.rankings}/at/5?{query}") == api.get(f"{board.rankings}/at/5")
+    assert api.get(f"/v1/players/p1/entries?{query}") == api.get("/v1/players/p1/entries")
+    found = api.ok("POST", f"{board.rankings}/lookup?{query}", {"player_ids": ["p1"]})
+    assert [entry["player_id"] for entry in found["entries"]] == ["p1"]
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -204,6 +204,7 @@ def test_who_may(api: Api, board: Board, make_key: MakeKey) -> None:
 def test_a_player_cannot_unhide_itself(api: Api, board: Board, make_key: MakeKey) -> None:
     player = who(board, "ada")
     bound = api.with_key(make_key("players:write", player_id=player)["key"])
+    bound.fails(403, "forbidden", "GET", "/v1/hidden-players")
     api.ok("PUT", player_path(board, "ada"), {"hidden_until": ahead(3600)})
     bound.fails(403, "forbidden", "PUT", player_path(board, "ada"), {"hidden_until": ahead(60)})
     kept = bound.ok("PUT", player_path(board, "ada"), {"display_name": "Ada"})

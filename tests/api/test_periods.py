@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.support.api.boards import Board, MakeBoard, ahead, now, wire
+from tests.support.api.boards import Board, MakeBoard, ahead, instant, now, wire
 from tests.support.api.client import Api
 
 PERIOD_FIELDS = {
@@ -317,6 +317,18 @@ def test_a_manual_period_with_a_key_and_no_end(api: Api, make_board: MakeBoard) 
     assert board.page(period="season-1")["total"] == 1
 
 
+def test_a_manual_period_from_now(api: Api, make_board: MakeBoard) -> None:
+    board = make_board(timeframe={"type": "manual"})
+    made = api.ok("POST", board.periods, {}, status=201)
+    assert (made["state"], made["ends_at"]) == ("active", None)
+    assert abs(instant(made["starts_at"]) - now()) < timedelta(seconds=60)
+    assert board.submit("p1", 1)["period_key"] == made["period_key"]
+    api.fails(409, "period_exists", "POST", board.periods, {})
+    board.force_close()
+    following = api.ok("POST", board.periods, {"period_key": "second"}, status=201)
+    assert (following["period_key"], following["state"]) == ("second", "active")
+
+
 def test_a_manual_period_to_come(api: Api, make_board: MakeBoard) -> None:
     board = make_board(timeframe={"type": "manual"})
     body = {"starts_at": "2055-01-01T00:00:00+00:00", "ends_at": "2055-02-01T00:00:00Z"}
@@ -329,7 +341,7 @@ def test_a_manual_period_to_come(api: Api, make_board: MakeBoard) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {},
+        {"ends_at": "2026-01-01T00:00:00Z"},
         {"starts_at": "2026-01-01"},
         {"starts_at": "2026-01-02T00:00:00Z", "ends_at": "2026-01-01T00:00:00Z"},
         {"starts_at": None},

@@ -22,6 +22,8 @@ STORES = (
     "redis+sentinel://host:port/service"
 )
 
+ORIGINS = "must be * or origins between commas, each scheme://host or scheme://host:port"
+
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
@@ -60,7 +62,7 @@ def test_every_setting_is_option_variable_and_help(
 ) -> None:
     samples = {
         "host": "::1", "data_dir": "/tmp/x", "store": "redis://127.0.0.1:6379/2", "accept_older_store": "yes",
-        "webhook_public_targets": "yes",
+        "webhook_public_targets": "yes", "cors_origins": "https://game.example",
         "ray_address": "127.0.0.1:6380", "plugins": "a.b:C.d,e", "plugin_failure": "hold",
         "root_key": "lb_x", "log_level": "ERROR", "clock_file": "/tmp/clock", "body_limit_bytes": "2048",
     }  # fmt: skip
@@ -94,6 +96,7 @@ def test_every_setting_is_option_variable_and_help(
         ("--ray-address", "host:99999", "--ray-address: must be local, auto or HOST:PORT, not 'host:99999'"),
         ("--root-key", "a key", "--root-key: must have 1 to 256 visible ASCII characters, no spaces"),
         ("--plugins", "a b", "--plugins: must be module or module:object each, between commas, not 'a b'"),
+        ("--cors-origins", "https://a.example/", f"--cors-origins: {ORIGINS}, not 'https://a.example/'"),
         ("--plugin-failure", "x", "--plugin-failure: must be 'accept', 'hold' or 'refuse', not 'x'"),
         ("--drain-seconds", "nan", "--drain-seconds: must be a finite number, not 'nan'"),
     ],
@@ -106,6 +109,43 @@ def test_an_unsupported_value_is_one_line(
     monkeypatch.setenv(env_name(name), value)
     assert refused(2, "serve") == f"error: {message.replace(option, env_name(name))}\n"
     assert served == []
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("*", "*"),
+        (" , ", ""),
+        ("HTTPS://Game.Example:443, http://a.example:80,https://game.example",
+         "https://game.example,http://a.example"),
+        ("http://localhost:8000,http://[::1]:443,capacitor://localhost",
+         "http://localhost:8000,http://[::1]:443,capacitor://localhost"),
+    ],
+)  # fmt: skip
+def test_origins_are_kept_as_browsers_send_them(
+    served: list[ServerSettings], written: str, kept: str
+) -> None:
+    assert run("serve", "--cors-origins", written).exit_code == 7
+    assert served[0].cors_origins == kept
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "null",
+        "game.example",
+        "https://*.example",
+        "https://a,*",
+        "https://a/b",
+        "https://u@a",
+        "https://bücher.example",
+    ],
+)
+def test_no_origins(served: list[ServerSettings], written: str) -> None:
+    assert (
+        refused(2, "serve", "--cors-origins", written)
+        == f"error: --cors-origins: {ORIGINS}, not {written!r}\n"
+    )
 
 
 def test_a_flag_of_the_environment(served: list[ServerSettings], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,6 @@ async def _change(
 
 async def remove_entry(call: Call) -> web.Response:
     """`DELETE /v1/leaderboards/{leaderboard_id}/players/{player_id}`."""
-    call.caller.check_player(call.path["player_id"])
     refusal = inactive(await call.board())
     if refusal is not None:
         raise refusal
@@ -67,7 +66,6 @@ async def remove_entry(call: Call) -> web.Response:
 
 async def edit_entry(call: Call) -> web.Response:
     """`PATCH /v1/leaderboards/{leaderboard_id}/players/{player_id}`."""
-    call.caller.check_unbound()
     edit, _ = await call.document()
     metadata = edit.get("metadata")
     if isinstance(metadata, dict) and len(orjson.dumps(metadata)) > call.settings.metadata_bytes:
@@ -77,7 +75,6 @@ async def edit_entry(call: Call) -> web.Response:
 
 async def restore_entry(call: Call) -> web.Response:
     """`POST /v1/leaderboards/{leaderboard_id}/players/{player_id}/restore`."""
-    call.caller.check_unbound()
     restore, idempotency = await call.optional_document()
     return await _change(call, RestoreEntry, restore, idempotency)
 
@@ -92,7 +89,6 @@ REFUSED = {
 
 async def import_entries(call: Call) -> web.Response:
     """`POST /v1/leaderboards/{leaderboard_id}/entries/import`."""
-    call.caller.check_unbound()
     board = await call.board()
     document, _ = await call.document()
     try:

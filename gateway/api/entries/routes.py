@@ -27,6 +27,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Out of the current period of every window, or of one. What was removed can be restored. The act "
             "is in the audit log.",
             scopes=("scores:write",),
+            own_player="path",
             parameters=(s.board, s.player, s.any_window, REASON),
             codes=(*SUBMIT_CODES, "entry_not_found", "period_not_found"),
             logged=True,

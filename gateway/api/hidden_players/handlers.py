@@ -11,7 +11,6 @@ from lbactors.wire.commands import HidePlayer, UnhidePlayer
 
 async def hide(call: Call) -> web.Response:
     """`POST /v1/players/{player_id}/hide`."""
-    call.caller.check_unbound()
     body, idempotency = await call.optional_document()
     return call.admin_answer(
         await call.admin(HidePlayer(player_id=call.path["player_id"], hide=body), call.tenant_id, idempotency)
@@ -20,7 +19,6 @@ async def hide(call: Call) -> web.Response:
 
 async def unhide(call: Call) -> web.Response:
     """`POST /v1/players/{player_id}/unhide`."""
-    call.caller.check_unbound()
     body, idempotency = await call.optional_document()
     return call.admin_answer(
         await call.admin(

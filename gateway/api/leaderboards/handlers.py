@@ -31,7 +31,6 @@ def sort_values() -> tuple[str, ...]:
 
 async def create(call: Call) -> web.Response:
     """`POST /v1/leaderboards`."""
-    call.caller.check_unbound()
     definition, idempotency = await call.document()
     answer = await call.admin(CreateLeaderboard(definition=definition), call.tenant_id, idempotency)
     leaderboard_id = str(answer.body.get("leaderboard_id", ""))
@@ -79,7 +78,6 @@ async def get(call: Call) -> web.Response:
 
 async def patch(call: Call) -> web.Response:
     """`PATCH /v1/leaderboards/{leaderboard_id}`."""
-    call.caller.check_unbound()
     board = await call.board()
     changes, idempotency = await call.document()
     answer = await call.admin(
@@ -92,7 +90,6 @@ async def patch(call: Call) -> web.Response:
 
 async def delete(call: Call) -> web.Response:
     """`DELETE /v1/leaderboards/{leaderboard_id}`: archives, or purges."""
-    call.caller.check_unbound()
     board = await call.board()
     command = PurgeLeaderboard if call.query["purge"] else ArchiveLeaderboard
     answer = await call.admin(command(board.leaderboard_id), call.tenant_id)

@@ -1,7 +1,8 @@
 """Operations (API section 7): liveness, readiness, metrics, the API's own description and its reference page.
 
-All but `/v1/status` need no key and go on while the server drains; only `/readyz` then turns away the
-traffic of load balancers. Its 503 is the usual error envelope, with what is not ready in the details.
+All but `/v1/status` need no key, so what anybody may ask for costs the same however many ask: readiness and
+metrics are made once a second, the rest once. They go on while the server drains; only `/readyz` then turns
+away the traffic of load balancers. Its 503 is the error envelope, with what is not ready in the details.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ async def readyz(call: Call) -> web.Response:
     """`GET /readyz`: actors and storage answer, every period that should be served is."""
     if call.gateway.draining:
         raise ApiError("period_loading", "not ready: the server is shutting down")
-    state: dict[str, Any] = await call.service.ready()
+    state: dict[str, Any] = await call.gateway.readiness.get()
     if state.get("ready"):
         return call.answer(state)
     code = "period_loading" if state.get("storage", "ok") == "ok" else "storage_unavailable"
@@ -43,7 +44,7 @@ def _words(found: Any) -> str:
 
 async def metrics(call: Call) -> web.Response:
     """`GET /metrics`."""
-    return web.Response(body=call.gateway.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+    return web.Response(body=await call.gateway.exposition.get(), headers={"Content-Type": CONTENT_TYPE})
 
 
 async def openapi(call: Call) -> web.Response:

@@ -19,6 +19,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
         "Operations",
         "Metrics for Prometheus",
         Answer(200, "Metrics.", page, media_type=CONTENT_TYPE.partition(";")[0]),
+        "Made once a second at most, whoever asks.",
         always=True,
     )
     return (
@@ -50,6 +51,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Operations",
             "Whether actors and storage are ready",
             Answer(200, "They are.", "Readiness"),
+            "Made once a second at most, whoever asks: it may be two seconds old.",
             always=True,
         ),
         *((metrics,) if s.settings.serve_metrics else ()),

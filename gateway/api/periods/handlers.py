@@ -31,9 +31,8 @@ async def get_period(call: Call) -> web.Response:
 
 async def create_period(call: Call) -> web.Response:
     """`POST /v1/leaderboards/{leaderboard_id}/periods`, for the timeframe `manual`."""
-    call.caller.check_unbound()
     board = await call.board()
-    period, idempotency = await call.document()
+    period, idempotency = await call.optional_document()
     return call.admin_answer(
         await call.admin(
             CreatePeriod(leaderboard_id=board.leaderboard_id, period=period), call.tenant_id, idempotency
@@ -43,7 +42,6 @@ async def create_period(call: Call) -> web.Response:
 
 async def close_period(call: Call) -> web.Response:
     """`POST /v1/leaderboards/{leaderboard_id}/periods/current/close`: a forced reset."""
-    call.caller.check_unbound()
     board = await call.board()
     idempotency = await call.empty_document()
     return call.admin_answer(

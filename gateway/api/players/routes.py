@@ -24,7 +24,9 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Players",
             "Read a profile",
             document,
+            "A key that is bound to another player sees `hidden_until: null`.",
             scopes=("rankings:read", "players:write"),
+            own_player="path",
             parameters=(s.player, s.if_none_match),
             codes=("player_not_found",),
             etag=True,
@@ -42,6 +44,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "shows the player again as `POST .../unhide` does, and without the field nothing of it changes. "
             "A key that is bound to a player may not change it.",
             scopes=("players:write",),
+            own_player="path",
             parameters=(s.player, IF_MATCH),
             body=Body("Profile", example.PROFILE),
             codes=("version_mismatch",),
@@ -58,6 +61,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "null gives a field its default, takes a member of `attributes` away, and shows a hidden player "
             "again. A player without a profile gets one.",
             scopes=("players:write",),
+            own_player="path",
             parameters=(s.player, IF_MATCH),
             body=Body("ProfilePatch", example.PROFILE_PATCH),
             codes=("version_mismatch",),
@@ -72,6 +76,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             Answer(200, "What was erased.", "Erased", {"player_id": "p1", "erased_entries": 3}),
             "Profile, entries, journals and archives. Closed periods keep an anonymous entry.",
             scopes=("players:write",),
+            own_player="path",
             parameters=(s.player,),
             codes=("player_not_found", "overloaded"),
             logged=True,

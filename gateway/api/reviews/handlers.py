@@ -35,7 +35,6 @@ async def list_reviews(call: Call) -> web.Response:
 
 async def approve(call: Call) -> web.Response:
     """`POST /v1/leaderboards/{leaderboard_id}/held/{held_id}/approve`."""
-    call.caller.check_unbound()
     board = await call.board()
     await call.empty_document()
     refusal = inactive(board)
@@ -92,16 +91,13 @@ async def _check_open(call: Call, board: Board, held: Review) -> None:
 
 async def reject(call: Call) -> web.Response:
     """`POST /v1/leaderboards/{leaderboard_id}/held/{held_id}/reject`."""
-    call.caller.check_unbound()
     board = await call.board()
-    note = None
-    if call.request.body_exists:
-        body, _ = await call.document()
-        note = body.pop("reason", None)
-        for name in body:
-            raise invalid("unknown field", "body", name)
-        if note is not None and (type(note) is not str or not 0 < len(note) <= LONGEST_NOTE):
-            raise invalid(f"must be a text of 1 to {LONGEST_NOTE} characters", "body", "reason")
+    body, _ = await call.optional_document()
+    note = body.pop("reason", None)
+    for name in body:
+        raise invalid("unknown field", "body", name)
+    if note is not None and (type(note) is not str or not 0 < len(note) <= LONGEST_NOTE):
+        raise invalid(f"must be a text of 1 to {LONGEST_NOTE} characters", "body", "reason")
     return call.admin_answer(
         await call.admin(
             RejectSubmission(leaderboard_id=board.leaderboard_id, held_id=call.path["held_id"], note=note),

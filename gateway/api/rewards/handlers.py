@@ -62,11 +62,7 @@ async def of_period_and_player(call: Call) -> web.Response:
 async def claim(call: Call) -> web.Response:
     """`POST /v1/leaderboards/{leaderboard_id}/periods/{period_key}/rewards/{player_id}/claim`."""
     player_id = call.path["player_id"]
-    call.caller.check_player(player_id)
-    if call.request.body_exists:
-        body, idempotency = await call.document()
-    else:
-        body, idempotency = {}, await call.empty_document()
+    body, idempotency = await call.optional_document()
     found = await _found(call)
     await call.service.rewards.claim_of(found, player_id)
     return call.admin_answer(

@@ -74,6 +74,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "The first claim decides: `claimed_at` and `claim_id` of the answer are its own for ever. Of two "
             "claimants with ids of their own, the one that finds its `claim_id` in the answer was first.",
             scopes=("scores:write", "players:write"),
+            own_player="path",
             parameters=(s.board, period, s.player, s.window, s.idempotency_key),
             body=Body("ClaimInput", example.CLAIM, required=False),
             codes=(*READ_CODES, "reward_not_found", "rewards_pending", "idempotency_conflict"),

@@ -82,7 +82,7 @@ async def submit_to_several(call: Call) -> web.Response:
 
 async def _body_tag(call: Call, key: str | None) -> int:
     """What tells this body apart from another one under the same `Idempotency-Key`."""
-    return 0 if key is None else body_tag((await call.raw_body())[0])
+    return 0 if key is None else body_tag(await call.raw_body())
 
 
 async def _submit_one(call: Call, board: Board, item: Item, standard: Standard) -> web.Response:

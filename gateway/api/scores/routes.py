@@ -27,6 +27,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             'A single object is one submission. An array, or `{"submissions": […]}`, is a batch: a bad item '
             "rejects itself alone, and the answer is 200 unless all items failed for one passing reason.",
             scopes=("scores:write",),
+            own_player="items",
             parameters=(s.board, results, key),
             body=Body(
                 "Submissions",
@@ -45,6 +46,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             batch,
             "As a batch; each item has a `leaderboard_id`. Items of a leaderboard are applied in order.",
             scopes=("scores:write",),
+            own_player="items",
             parameters=(results, key),
             body=Body("SubmissionsToBoards", example.SUBMISSIONS_TO_BOARDS),
             codes=("overloaded",),

@@ -25,13 +25,11 @@ from lbactors.wire.commands import (
 
 async def _webhook(call: Call) -> Webhook:
     """The webhook that the path names; 404 `webhook_not_found`."""
-    call.caller.check_unbound()
     return await call.service.webhooks.webhook(call.tenant_id, call.path["webhook_id"])
 
 
 async def create(call: Call) -> web.Response:
     """`POST /v1/webhooks`."""
-    call.caller.check_unbound()
     webhook, idempotency = await call.document()
     answer = await call.admin(CreateWebhook(webhook=webhook), call.tenant_id, idempotency)
     location = f"/v1/webhooks/{quote(str(answer.body.get('webhook_id', '')), safe='')}"
@@ -40,7 +38,6 @@ async def create(call: Call) -> web.Response:
 
 async def list_all(call: Call) -> web.Response:
     """`GET /v1/webhooks`."""
-    call.caller.check_unbound()
     found = await call.service.webhooks.webhooks(call.tenant_id)
     return listing_of(call, found, webhook_json, "webhooks", call.tenant_id)
 
@@ -68,7 +65,7 @@ async def delete(call: Call) -> web.Response:
 async def rotate(call: Call) -> web.Response:
     """`POST /v1/webhooks/{webhook_id}/rotate-secret`."""
     webhook = await _webhook(call)
-    rotation, idempotency = await call.document() if call.request.body_exists else ({}, None)
+    rotation, idempotency = await call.optional_document()
     return call.admin_answer(
         await call.admin(
             RotateWebhookSecret(webhook_id=webhook.webhook_id, rotation=rotation), call.tenant_id, idempotency

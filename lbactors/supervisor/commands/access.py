@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
 
 from lbactors.core.errors import ApiError, invalid
 from lbactors.core.model import Key, Tenant
@@ -38,8 +39,8 @@ from persistence.store import Change
 
 
 class AccessCommands:
-    """Handlers by the command's class; see `CommandRunner`. `pepper` makes keys that can be told again
-    without being kept.
+    """Handlers by the command's class; see `CommandRunner`. `pepper`: a secret of the store, for keys that
+    can be told again without being kept.
     """
 
     def __init__(
@@ -105,11 +106,11 @@ class AccessCommands:
 
         return CommandPlan(200, tenant_json(tenant), changes, act)
 
-    def key_text(self, seed: str | None) -> str:
-        """A new key. One that was asked for with an Idempotency-Key can be told again without being kept."""
+    def key_text(self, seed: bytes | None) -> str:
+        """A key, the same for the same seed; without one it is random."""
         if seed is None:
             return f"lb_{secrets.token_hex(24)}"
-        return f"lb_{hmac.new(self.pepper, seed.encode(), hashlib.sha256).hexdigest()[:48]}"
+        return f"lb_{hmac.new(self.pepper, seed, hashlib.sha256).hexdigest()[:48]}"
 
     async def create_key(self, context: CommandContext, command: CreateKey) -> CommandPlan:
         body = parse(KeyBody, command.key)
@@ -152,3 +153,14 @@ class AccessCommands:
         """A deleted key is remembered, so its hash can never come to life again."""
         key = self._key(command.key_id)._replace(status="deleted")
         return CommandPlan(200, key_json(key), [Change("keys", command.key_id, pack_key(key))])
+
+
+def repeated_keys(keys: Iterable[Key]) -> list[Key]:
+    """Of keys that have the same text, all but one: a deleted one stays, and so its text stays dead; else the
+    oldest. Earlier versions could make them, by a repeat of `POST /v1/keys` after its answer was forgotten.
+    """
+    kept: dict[str, Key] = {}
+    ordered = sorted(keys, key=lambda key: (key.status != "deleted", key.created_at_ms, key.key_id))
+    for key in ordered:
+        kept.setdefault(key.key_hash, key)
+    return [key for key in ordered if kept[key.key_hash] is not key]

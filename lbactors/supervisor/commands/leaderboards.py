@@ -202,25 +202,26 @@ class LeaderboardCommands:
         body = parse(PeriodBody, command.period)
         if board.definition.timeframe.type != "manual":
             raise invalid("only leaderboards with timeframe 'manual' take periods", "body")
-        if body.ends_at is not None and body.ends_at <= body.starts_at:
+        now_ms = self.state.clock.now_ms()
+        starts_at = now_ms if body.starts_at is None else body.starts_at
+        if body.ends_at is not None and body.ends_at <= starts_at:
             raise invalid("must be after starts_at", "body", "ends_at")
         chain = self.state.chains[board.chain_id("main")]
-        now_ms = self.state.clock.now_ms()
         async with chain.lock:
             for other in chain.records:
                 begins = other.starts_at_ms if other.starts_at_ms is not None else 0
-                if (other.ends_at_ms is None or body.starts_at < other.ends_at_ms) and (
+                if (other.ends_at_ms is None or starts_at < other.ends_at_ms) and (
                     body.ends_at is None or begins < body.ends_at
                 ):
                     raise ApiError("period_exists", f"period '{other.key}' covers some of that time")
             keys = [r.key for r in chain.records]
             if body.period_key in keys:
                 raise ApiError("period_exists", f"period '{body.period_key}' exists already")
-            if chain.records and body.starts_at < (chain.records[-1].ends_at_ms or 0):
+            if chain.records and starts_at < (chain.records[-1].ends_at_ms or 0):
                 raise invalid("must not be before the end of the last period", "body", "starts_at")
-            key = body.period_key or format_instant(body.starts_at).replace(".000Z", "Z")
+            key = body.period_key or format_instant(starts_at).replace(".000Z", "Z")
             record = schedule.new_record(
-                Span(key, body.starts_at, body.ends_at), chain.next_serial, now_ms, keys, None
+                Span(key, starts_at, body.ends_at), chain.next_serial, now_ms, keys, None
             )
             self.state.take_records(chain, [record])
             changes = [self.state.record_change(chain, record)]

@@ -17,18 +17,17 @@ from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
-import msgpack
 import structlog
 
 from lbactors.core.definition import SCOPES
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Key, Tenant
-from lbactors.core.packing import pack
 from lbactors.documents.audit import Who
 from lbactors.documents.entities import pack_key, pack_tenant, unpack_key
+from lbactors.documents.remembered_answers import RememberedAnswer, pack_answer, unpack_answer
 from lbactors.supervisor.audit import amended
 from lbactors.supervisor.command_plan import CommandContext, CommandPlan
-from lbactors.supervisor.commands.access import AccessCommands
+from lbactors.supervisor.commands.access import AccessCommands, repeated_keys
 from lbactors.supervisor.commands.entry_edits import EntryEdits
 from lbactors.supervisor.commands.hidden_players import HiddenPlayerCommands
 from lbactors.supervisor.commands.leaderboards import LeaderboardCommands
@@ -78,6 +77,7 @@ from lbactors.wire.commands import (
 from persistence.store import Change, StoreError
 
 IDEMPOTENCY_MS = 24 * 3600 * 1000
+NONCE_BYTES = 32
 FORGET_AT_ONCE = 500  # remembered answers looked at for their age with one command that adds another
 
 log = structlog.get_logger("supervisor")
@@ -155,7 +155,9 @@ class CommandRunner:
         }
 
     async def first_start(self) -> None:
-        """On an empty store: the tenant `default` and a key with every scope (its hash is a setting)."""
+        """On an empty store: the tenant `default` and a key with every scope (its hash is a setting). On an
+        older one: every key once.
+        """
         (pepper,) = await self.state.store.get("secrets", ["pepper"])
         changes = []
         if pepper is None:
@@ -167,8 +169,9 @@ class CommandRunner:
             tenant = Tenant("default", "default", "active", None, now_ms)
             changes.append(Change("tenants", "default", pack_tenant(tenant)))
         key_hash = self.state.settings.root_key_hash
-        known = {unpack_key(body).key_hash for body in self.state.documents["keys"].values()}
-        if key_hash and key_hash not in known:
+        keys = [unpack_key(body) for body in self.state.documents["keys"].values()]
+        changes += [Change("keys", key.key_id, None) for key in repeated_keys(keys)]
+        if key_hash and key_hash not in {key.key_hash for key in keys}:
             key = Key(
                 f"k_{secrets.token_hex(8)}",
                 "default",
@@ -236,27 +239,29 @@ class CommandRunner:
             told = self.audit.of_command(command, tenant_id, planned, who)
             return await self._carry_out(planned, told, [])
         raw_key, digest = idempotency
-        seed = f"{tenant_id}/{raw_key}/{digest}"
+        request = f"{tenant_id}/{raw_key}/{digest}".encode()
         doc_id = remembered_as(tenant_id, raw_key)
         now_ms = self.state.clock.now_ms()
         (known,) = await self.state.store.get("idempotency", [doc_id])
         if known is not None:
-            at_ms, known_digest, status, body = msgpack.unpackb(known)
-            if at_ms > now_ms - IDEMPOTENCY_MS:
-                if known_digest != digest:
+            answer = unpack_answer(known)
+            if answer.at_ms > now_ms - IDEMPOTENCY_MS:
+                if answer.digest != digest:
                     raise ApiError(
                         "idempotency_conflict", "this Idempotency-Key came with another request before"
                     )
                 if isinstance(command, CreateKey):
-                    body["key"] = self.access.key_text(seed)
-                return status, body
+                    answer.body["key"] = self.access.key_text(answer.nonce + request)
+                return answer.status, answer.body
         forget = [Change("idempotency", i, None) for i in await self._expired(now_ms) if i != doc_id]
         # From the plan to its commit nothing is awaited: else the chain's clock might commit in between, and
         # an older record would overwrite its.
-        planned = await handler(CommandContext(tenant_id, seed), command)
+        nonce = secrets.token_bytes(NONCE_BYTES) if isinstance(command, CreateKey) else b""
+        planned = await handler(CommandContext(tenant_id, nonce + request), command)
 
         def remember(body: dict[str, Any]) -> Change:
-            return Change("idempotency", doc_id, pack([now_ms, digest, planned.status, body]))
+            made = RememberedAnswer(now_ms, digest, planned.status, body, nonce)
+            return Change("idempotency", doc_id, pack_answer(made))
 
         first = planned.remember if planned.remember is not None else planned.body
         told = self.audit.of_command(command, tenant_id, planned, who)
@@ -283,4 +288,4 @@ class CommandRunner:
         """Answers to forget, of any tenant; each time the next of them are looked at, round and round."""
         rows = await self.state.store.scan("idempotency", after=self._looked_at, limit=FORGET_AT_ONCE)
         self._looked_at = rows[-1][0] if len(rows) == FORGET_AT_ONCE else ""
-        return [i for i, body in rows if msgpack.unpackb(body)[0] <= now_ms - IDEMPOTENCY_MS]
+        return [i for i, body in rows if unpack_answer(body).at_ms <= now_ms - IDEMPOTENCY_MS]

@@ -83,7 +83,9 @@ class FakeCatalogue:
 
 
 class FakeService:
-    """`rows`: (tenant, leaderboard) -> player -> Row without a rank. `fail`, once set, is raised by calls."""
+    """`rows`: (tenant, leaderboard) -> player -> Row without a rank. `fail`, once set, is raised by calls.
+    `at_ms`: what time it is; it stands still.
+    """
 
     def __init__(self) -> None:
         self.catalogue = FakeCatalogue()
@@ -103,12 +105,14 @@ class FakeService:
         self.answers: dict[str, tuple[str, AdminAnswer]] = {}
         self.readiness: dict[str, Any] = {"ready": True, "storage": "ok", "supervisor": "ok", "actors": 1}
         self.reads = 0
+        self.at_ms = NOW_MS
+        self.readiness_made = 0
         self.rewards = FakeRewards(NOW_MS)
         self.webhooks = FakeWebhooks(NOW_MS)
         self.add_key(ROOT_KEY, *SCOPES)
 
     def now_ms(self) -> int:
-        return NOW_MS
+        return self.at_ms
 
     def add_key(self, text: str, *scopes: str, tenant_id: str = "default", **fields: Any) -> Key:
         """Makes the key known at once, and its tenant with it."""
@@ -223,8 +227,9 @@ class FakeService:
     def _create_period(self, tenant_id: str, leaderboard_id: str, period: Any) -> AdminAnswer:
         parsed = parse(PeriodBody, period)
         board = self._board_of(tenant_id, leaderboard_id)
-        key = parsed.period_key or format_instant(parsed.starts_at)
-        view = self._view(board, "main")._replace(key=key, starts_at_ms=parsed.starts_at)
+        starts_at = NOW_MS if parsed.starts_at is None else parsed.starts_at
+        key = parsed.period_key or format_instant(starts_at)
+        view = self._view(board, "main")._replace(key=key, starts_at_ms=starts_at)
         return AdminAnswer(201, period_json(view))
 
     def _close_period(self, tenant_id: str, leaderboard_id: str, window: str) -> AdminAnswer:
@@ -538,6 +543,7 @@ class FakeService:
         return self.profile_of.get((tenant_id, player_id))
 
     async def ready(self) -> dict[str, Any]:
+        self.readiness_made += 1
         return self.readiness
 
     async def status(self) -> dict[str, Any]:

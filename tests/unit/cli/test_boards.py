@@ -44,6 +44,8 @@ def test_create_from_a_file(api: FakeApi, tmp_path: Path) -> None:
     ranking = {"order": "desc", "max_entries": 5, "tie_breaking": "first"}
     assert definition["ranking"] == {**ranking, "subscore_order": "desc"}
     assert definition["name"] == "F"
+    path.write_bytes(b'\xef\xbb\xbf{"leaderboard_id": "marked"}')
+    assert ok_json("leaderboards", "create", "--file", str(path))["leaderboard_id"] == "marked"
     path.write_text("[]")
     assert refused(2, "leaderboards", "create", "--file", str(path)) == "error: --file: not a JSON object\n"
     path.write_text('{"leaderboard_id": "g", "ranking": 3}')
@@ -76,6 +78,8 @@ def test_periods(api: FakeApi) -> None:
     assert [line.split()[2] for line in lines] == ["state", "closed", "active"]
     ok("periods", "create", "xp", "--starts-at", "2026-12-01T18:00:00Z")
     assert api.requests[-1][3] == {"starts_at": "2026-12-01T18:00:00Z"}
+    ok("periods", "create", "xp")
+    assert api.requests[-1][3] == {}
 
 
 def test_the_choices_are_those_of_the_model() -> None:

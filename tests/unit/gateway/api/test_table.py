@@ -1,4 +1,6 @@
-"""The OpenAPI document is valid, agrees with the routes, the examples and the models, and hides nothing."""
+"""The OpenAPI document is valid, agrees with the routes, the examples and the models, and hides nothing.
+Which routes a key that is bound to a player reaches.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from gateway.api.table import INFO, TAGS, components
 from gateway.app import ROUTES, build_app
 from gateway.http import openapi
 from gateway.http.settings import GatewaySettings
-from lbactors.core.definition import Definition, RankingRules, Scoring
+from lbactors.core.definition import SCOPES, Definition, RankingRules, Scoring
 from lbactors.core.errors import ERROR_STATUS
 from lbactors.core.model import Row, Submission
 from lbactors.core.reward_rules import RewardRules, Tier
@@ -94,6 +96,8 @@ def test_operations_are_complete(document: dict[str, Any]) -> None:
         names = [(p["in"], p["name"]) for p in operation["parameters"]]
         assert len(set(names)) == len(names), where
         assert all(p["description"] for p in operation["parameters"]), where
+        empty = [p["name"] for p in operation["parameters"] if p.get("allowEmptyValue")]
+        assert empty == [p["name"] for p in operation["parameters"] if p["in"] == "query"], where
         assert ("requestBody" in operation) == (method in ("POST", "PUT", "PATCH")), where
         keyed = path.startswith("/v1/")
         assert bool(operation["security"]) is keyed is bool(operation.get("x-scopes")), where
@@ -246,3 +250,58 @@ async def test_answers_conform(http: Http, service: FakeService, document: dict[
         errors = list(validator(document, schema).iter_errors(shown))
         assert not errors, f"{method} {path}: {errors}"
         assert all(header in answer.headers for header in response["headers"]), f"{method} {path}"
+
+
+# What a key that is bound to a player reaches, whatever its scopes: reads of rankings and definitions, and
+# these, for its own player alone. All else would show or change what is not the player's.
+OWN_PLAYER = {
+    "scores_submit",
+    "scores_submit_to_several",
+    "moderation_remove_entry",
+    "players_get",
+    "players_put",
+    "players_patch",
+    "players_erase",
+    "rewards_claim",
+}
+READS = ("rankings:read", "leaderboards:read")
+
+
+def target_of(path: str, player_id: str) -> str:
+    return path.replace("{leaderboard_id}", "xp").replace("{player_id}", player_id).replace("{score}", "1")
+
+
+async def test_bound_keys_reach_what_is_their_player_s(
+    http: Http, service: FakeService, application: web.Application
+) -> None:
+    service.add_key("bound", *SCOPES, player_id="p1")
+    service.add_key("writing", *(scope for scope in SCOPES if scope not in READS), player_id="p1")
+    service.add_scores(service.add_board("xp"), {"p1": 1, "p2": 2})
+    bound, writing = http.with_key("bound"), http.with_key("writing")
+    for route in application[ROUTES]:
+        if not route.scopes:
+            continue
+        own = route.operation_id in OWN_PLAYER
+        mine, other = target_of(route.path, "p1"), target_of(route.path, "p2")
+        read = any(scope in READS for scope in route.scopes)
+        found = [(await key.send(route.method, other, b"")).status for key in (bound, writing)]
+        told = route.operation_id
+        if own and "{player_id}" not in route.path:
+            assert found == [400, 400], told  # the door is open; which player, is said in the body
+        elif read:
+            assert found[0] != 403 and found[1] == 403, told
+        else:
+            assert found == [403, 403], told
+        if own and "{player_id}" in route.path:
+            assert (await writing.send(route.method, mine, b"")).status != 403, told
+
+
+async def test_how_others_are_moderated_is_not_for_players(http: Http, service: FakeService) -> None:
+    service.add_key("bound", "rankings:read", "players:write", player_id="p1")
+    for player_id in ("p1", "p2"):
+        await http.send("PUT", f"/v1/players/{player_id}", {"hidden_until": "2026-12-01T00:00:00Z"})
+    bound = http.with_key("bound")
+    assert (await http.get("/v1/players/p2")).body["hidden_until"] is not None
+    assert (await bound.get("/v1/players/p1")).body["hidden_until"] is not None
+    assert (await bound.get("/v1/players/p2")).body["hidden_until"] is None
+    assert (await bound.get("/v1/hidden-players")).status == 403

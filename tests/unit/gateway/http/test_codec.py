@@ -36,7 +36,10 @@ def refused(code: str, body: bytes, media_type: str = codec.JSON, depth: int = 3
         b'"\\udc00 alone"',
         b'"\xff"',
         b'{"a":1,}',
-        b"\xef\xbb\xbf[1]",
+        b"\xef\xbb\xbf",
+        b"\xef\xbb\xbf\xef\xbb\xbf[1]",
+        b"[\xef\xbb\xbf1]",
+        b"\xff\xfe[\x001\x00]\x00",
         b"'a'",
         b"[" * 5000,
         b"1" * 5000,
@@ -44,6 +47,11 @@ def refused(code: str, body: bytes, media_type: str = codec.JSON, depth: int = 3
 )
 def test_malformed_json(body: bytes) -> None:
     refused("malformed_body", body)
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    assert codec.parse(b"\xef\xbb\xbf[1]", codec.JSON, 32) == [1]
+    refused("malformed_body", b"\xef\xbb\xbf\x91\x01", codec.MSGPACK)
 
 
 def test_json_integers_keep_their_digits() -> None:

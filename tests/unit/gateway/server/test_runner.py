@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
+from gateway.app import GATEWAY
 from gateway.server.runner import GatewayRunner
 from tests.support.gateway.fake_service import ROOT_KEY
 
@@ -31,6 +35,17 @@ async def exchange(port: int, request: bytes) -> tuple[int, dict[str, str], byte
     body = await reader.readexactly(int(headers["content-length"]))
     writer.close()
     return int(head[0].split()[1]), headers, body
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - nothing tells of a metric
+            await asyncio.sleep(0)
+
+
+def count(app: web.Application, name: str, **labels: str) -> float | None:
+    """A metric of the application."""
+    return app[GATEWAY].metrics.registry.get_sample_value(name, labels)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +74,39 @@ async def test_bad_chunks(port: int) -> None:
     )
     status, _, body = await exchange(port, head.encode() + b"zz\r\n")
     assert (status, json.loads(body)["error"]["code"]) == (400, "malformed_body")
+
+
+@pytest.mark.parametrize("ending", ["close", "reset", "half-close"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 100\r\n\r\n[",
+        b"Transfer-Encoding: chunked\r\n\r\n1\r\n[\r\n",
+        b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n",
+    ],
+)
+async def test_a_client_that_goes_away_is_no_crash(
+    app: web.Application, port: int, rest: bytes, ending: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    with capture_logs() as logged:
+        writer.write(f"POST /v1/scores HTTP/1.1\r\nHost: x\r\nX-API-Key: {ROOT_KEY}\r\n".encode() + rest)
+        if b"Expect" not in rest:  # there it is gone before the server can tell it to go on
+            await until(lambda: count(app, "lbactors_http_requests_in_flight") == 1)
+        if ending == "half-close":
+            writer.write_eof()
+        elif ending == "reset":
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+        else:
+            writer.close()
+        labels = {"method": "POST", "route": "/v1/scores"}
+        await until(lambda: count(app, "lbactors_http_requests_total", status="499", **labels) == 1)
+    assert logged == [] and not caplog.records
+    assert count(app, "lbactors_http_requests_total", status="500", **labels) is None
+    assert count(app, "lbactors_http_requests_in_flight") == 0
+    writer.close()
 
 
 async def test_expectations(port: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.support.gateway.fake_service import FakeService
 from tests.support.gateway.http_client import Http
 
@@ -27,8 +29,32 @@ async def test_not_ready(http: Http, service: FakeService) -> None:
     answer = await http.get("/readyz")
     assert (answer.status, answer.code) == (503, "period_loading")
     assert {"loc": ["periods"], "msg": "loading 2"} in answer.body["error"]["details"]
+    service.at_ms += 1000
     service.readiness = {"ready": False, "storage": "disk full"}
     assert (await http.get("/readyz")).code == "storage_unavailable"
+
+
+async def test_readiness_is_made_once_a_second(http: Http, service: FakeService) -> None:
+    anyone = http.with_key(None)
+    for seconds in range(1, 4):
+        answers = await asyncio.gather(*(anyone.get("/readyz") for _ in range(20)))
+        assert {answer.status for answer in answers} == {200}
+        service.at_ms += 999
+        await anyone.get("/readyz")
+        assert service.readiness_made == seconds
+        service.at_ms += 1
+    service.at_ms -= 86_400_000  # a clock that is set back does not hold an old answer
+    await anyone.get("/readyz")
+    assert service.readiness_made == 4
+
+
+async def test_metrics_are_made_once_a_second(http: Http, service: FakeService) -> None:
+    anyone = http.with_key(None)
+    first = (await anyone.get("/metrics")).raw
+    await http.get("/nowhere")
+    assert (await anyone.get("/metrics")).raw == first
+    service.at_ms += 1000
+    assert b'route="unmatched",status="404"} 1.0' in (await anyone.get("/metrics")).raw
 
 
 async def test_metrics(http: Http, service: FakeService) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.gateway.fake_service import PERIOD_KEY, FakeService
+from lbactors.core.instants import format_instant
+from tests.support.gateway.fake_service import NOW_MS, PERIOD_KEY, FakeService
 from tests.support.gateway.http_client import Http
 
 BOARDS = "/v1/leaderboards"
@@ -19,7 +20,14 @@ async def test_periods(http: Http, service: FakeService) -> None:
     assert (await http.get(f"{BOARDS}/xp/periods", state="open")).loc == ["query", "state"]
     made = await http.post(f"{BOARDS}/xp/periods", {"starts_at": "2026-12-01T00:00:00Z"})
     assert (made.status, made.body["starts_at"]) == (201, "2026-12-01T00:00:00.000Z")
-    assert (await http.post(f"{BOARDS}/xp/periods", {})).loc == ["body", "starts_at"]
+    assert (await http.post(f"{BOARDS}/xp/periods", {"starts_at": None})).loc == ["body", "starts_at"]
+
+
+async def test_a_period_from_now(http: Http, service: FakeService) -> None:
+    service.add_board("xp", timeframe={"type": "manual"})
+    for body in (None, {}):
+        made = await http.post(f"{BOARDS}/xp/periods", body)
+        assert (made.status, made.body["starts_at"]) == (201, format_instant(NOW_MS))
 
 
 async def test_forced_close(http: Http, service: FakeService) -> None:
