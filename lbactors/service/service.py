@@ -130,11 +130,14 @@ class Service:
     # Reads: `period` is current | previous | a key; `window` a name of model.WINDOWS -----------------------
 
     async def _read(self, board: Board, window: str, period: str, query: Query) -> Reading:
-        if self.catalogue.home(board.board_uid) is None:
+        chain_id = board.chain_id(window)
+        lacks = self.catalogue.home(board.board_uid) is None
+        # A window that was taken away can be read as long as its periods are kept.
+        if lacks or (window not in board.windows and not await self._records(chain_id)):
             raise ApiError(
                 "period_not_found", f"leaderboard '{board.leaderboard_id}' has no period in window '{window}'"
             )
-        return await self._router.read(board.chain_id(window), period, query)
+        return await self._router.read(chain_id, period, query)
 
     async def page(
         self,

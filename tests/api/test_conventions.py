@@ -46,7 +46,7 @@ def test_unknown_route(api: Api, path: str) -> None:
         ("POST", "/v1/leaderboards/x/rankings"),
         ("GET", "/v1/leaderboards/x/rankings/lookup"),
         ("GET", "/v1/leaderboards/x/periods/current/close"),
-        ("PATCH", "/v1/players/x"),
+        ("POST", "/v1/players/x"),
         ("POST", "/v1/players/x/entries"),
         ("DELETE", "/v1/keys"),
         ("PUT", "/v1/tenants"),
