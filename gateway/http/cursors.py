@@ -1,9 +1,13 @@
 """Cursors: where a client is in a listing, in a form that it cannot build and need not understand.
 
-A cursor is URL-safe base64 of a MessagePack list whose first item is its kind: `r` for rankings, `l` for
+A cursor is URL-safe base64 of a MessagePack list whose first item is its kind: `s` for rankings, `l` for
 listings. A rankings cursor names leaderboard (by uid), window and period, so that it goes on in its own
 period after a rollover; what the request says besides must not contradict it. A listing cursor carries a
 digest of the filters.
+
+A rankings cursor names a standing and no offset: whoever comes or goes before it shifts nothing, so a client
+that goes on from page to page meets everybody who does not move once. (Kind `r`, of releases before, was an
+offset; it is refused.)
 
 Nothing here is secret and nothing is signed: a forged cursor reads what its bearer may read anyway.
 """
@@ -20,44 +24,54 @@ import msgpack
 from lbactors.core.definition import WINDOWS
 from lbactors.core.errors import ApiError, invalid
 from lbactors.core.numbers import MAX_EXACT_INTEGER, check_number
+from lbactors.core.rank_keys import SEQ_MAX, Standing
 
 _LONGEST = 1024
 
 
 class RankingsCursor(NamedTuple):
-    """A place in a period: 0-based `offset` (inside the score range, if there is one).
-
-    `until`: the page ends before this offset (a previous page at the top may be short); 0 for no bound.
+    """A place in a period: the rows after a standing, or those before it (`backward`). standing None: from
+    the top, or from the end. `serial`: of the period, since a key may come to name another one.
     """
 
     uid: str
     window: str
     period_key: str
-    offset: int
-    until: int
+    serial: int
+    standing: Standing | None
+    backward: bool
     score_min: int | float | None
     score_max: int | float | None
 
     def encode(self) -> str:
         """The text that a client sees."""
-        return _encode(["r", *self])
+        return _encode(["s", *self])
 
 
 def rankings_cursor(text: str) -> RankingsCursor:
     """Inverts `RankingsCursor.encode`; 422 for anything that it cannot have made."""
-    fields = _decode(text, "r", 7)
-    cursor = RankingsCursor(*fields)
+    cursor = RankingsCursor(*_decode(text, "s", len(RankingsCursor._fields)))
     texts = (cursor.uid, cursor.window, cursor.period_key)
     if not all(type(field) is str for field in texts) or cursor.window not in WINDOWS:
         raise _bad()
-    for offset in (cursor.offset, cursor.until):
-        if type(offset) is not int or not 0 <= offset <= MAX_EXACT_INTEGER:
-            raise _bad()
+    if type(cursor.serial) is not int or type(cursor.backward) is not bool:
+        raise _bad()
     try:
-        low, high = (None if bound is None else check_number(bound) for bound in cursor[5:])
+        low, high = (None if bound is None else check_number(bound) for bound in cursor[-2:])
+        standing = None if cursor.standing is None else _standing(cursor.standing)
     except ValueError:
         raise _bad() from None
-    return cursor._replace(score_min=low, score_max=high)
+    return cursor._replace(standing=standing, score_min=low, score_max=high)
+
+
+def _standing(fields: Any) -> Standing:
+    """A standing out of a cursor. ValueError."""
+    if type(fields) is not list or len(fields) != 3:
+        raise ValueError("no standing")
+    score, subscore, seq = fields
+    if type(seq) is not int or not 0 <= seq <= SEQ_MAX:
+        raise ValueError("no seq")
+    return check_number(score), check_number(subscore), seq
 
 
 def listing_cursor(offset: int, filters: object) -> str:
@@ -92,4 +106,4 @@ def _decode(text: str, kind: str, count: int) -> list[Any]:
 
 
 def _bad() -> ApiError:
-    return invalid("is not a cursor of this listing", "query", "cursor")
+    return invalid("is not a cursor of this listing: begin again without one", "query", "cursor")

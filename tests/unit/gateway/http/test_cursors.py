@@ -14,14 +14,17 @@ from gateway.http.cursors import RankingsCursor, listing_cursor, listing_offset,
 from lbactors.core.definition import WINDOWS
 from lbactors.core.errors import ApiError
 from lbactors.core.numbers import MAX_EXACT_INTEGER
+from lbactors.core.rank_keys import SEQ_MAX
 
 words = st.text("aé😀:-0", max_size=8)
 offsets = st.integers(0, MAX_EXACT_INTEGER)
-bounds = st.none() | st.integers(-MAX_EXACT_INTEGER, MAX_EXACT_INTEGER) | st.just(1.5e300)
+numbers = st.integers(-MAX_EXACT_INTEGER, MAX_EXACT_INTEGER) | st.sampled_from([1.5e300, -0.5, 5e-324])
+bounds = st.none() | numbers
+standings = st.none() | st.tuples(numbers, numbers, st.integers(0, SEQ_MAX))
 
 
 @settings(deadline=None)
-@given(st.tuples(words, st.sampled_from(WINDOWS), words, offsets, offsets, bounds, bounds))
+@given(st.tuples(words, st.sampled_from(WINDOWS), words, offsets, standings, st.booleans(), bounds, bounds))
 def test_rankings_cursor_inverts(fields: tuple[Any, ...]) -> None:
     cursor = RankingsCursor(*fields)
     text = cursor.encode()
@@ -39,7 +42,7 @@ def forged(fields: Any) -> str:
     return urlsafe_b64encode(msgpack.packb(fields)).decode().rstrip("=")
 
 
-good = ["r", "uid", "main", "2026-W47", 20, 0, None, None]
+good = ["s", "uid", "main", "2026-W47", 3, [50, 0, 20], False, None, None]
 
 
 @pytest.mark.parametrize(
@@ -56,16 +59,23 @@ good = ["r", "uid", "main", "2026-W47", 20, 0, None, None]
         forged([*good, 1]),
         forged([*good[:3], 5, *good[4:]]),
         forged([*good[:2], "decade", *good[3:]]),
-        forged([*good[:4], -1, *good[5:]]),
-        forged([*good[:4], 2**60, *good[5:]]),
-        forged([*good[:4], True, *good[5:]]),
-        forged([*good[:4], "20", *good[5:]]),
-        forged([*good[:6], "0", None]),
-        forged([*good[:6], float("nan"), None]),
+        forged([*good[:4], "3", *good[5:]]),
+        forged([*good[:5], [50, 0], *good[6:]]),
+        forged([*good[:5], [50, 0, -1], *good[6:]]),
+        forged([*good[:5], [50, 0, SEQ_MAX + 1], *good[6:]]),
+        forged([*good[:5], [50, 0, True], *good[6:]]),
+        forged([*good[:5], [float("inf"), 0, 20], *good[6:]]),
+        forged([*good[:5], [50, None, 20], *good[6:]]),
+        forged([*good[:5], [50, 2**60, 20], *good[6:]]),
+        forged([*good[:5], 20, *good[6:]]),
+        forged([*good[:6], 1, None, None]),
+        forged([*good[:7], "0", None]),
+        forged([*good[:7], float("nan"), None]),
+        forged(["r", "uid", "main", "2026-W47", 20, 0, None, None]),  # as releases before made them
     ],
 )
 def test_bad_rankings_cursors(text: str) -> None:
-    assert rankings_cursor(forged(good)).offset == 20
+    assert rankings_cursor(forged(good)).standing == (50, 0, 20)
     with pytest.raises(ApiError) as caught:
         rankings_cursor(text)
     assert caught.value.details[0]["loc"] == ["query", "cursor"]
