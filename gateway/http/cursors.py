@@ -2,8 +2,8 @@
 
 A cursor is URL-safe base64 of a MessagePack list whose first item is its kind: `s` for rankings, `l` for
 listings. A rankings cursor names leaderboard (by uid), window and period, so that it goes on in its own
-period after a rollover; what the request says besides must not contradict it. A listing cursor carries a
-digest of the filters.
+period after a rollover; what the request says besides must not contradict it. A listing cursor holds a sort
+key (`gateway.http.listings`) and a digest of the filters.
 
 A rankings cursor names a standing and no offset: whoever comes or goes before it shifts nothing, so a client
 that goes on from page to page meets everybody who does not move once. (Kind `r`, of releases before, was an
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -26,7 +27,9 @@ from lbactors.core.errors import ApiError, invalid
 from lbactors.core.numbers import MAX_EXACT_INTEGER, check_number
 from lbactors.core.rank_keys import SEQ_MAX, Standing
 
-_LONGEST = 1024
+SortKey = tuple[int | str, ...]
+
+_LONGEST = 4096
 
 
 class RankingsCursor(NamedTuple):
@@ -74,19 +77,27 @@ def _standing(fields: Any) -> Standing:
     return check_number(score), check_number(subscore), seq
 
 
-def listing_cursor(offset: int, filters: object) -> str:
-    """The cursor of a listing's next page."""
-    return _encode(["l", offset, crc32(repr(filters).encode())])
+def listing_cursor(key: SortKey, filters: object) -> str:
+    """The cursor of a listing's next page, which goes on after this key."""
+    return _encode(["l", key, crc32(repr(filters).encode())])
 
 
-def listing_offset(text: str, filters: object) -> int:
-    """Inverts `listing_cursor`; 422 also where the filters differ from those of the first page."""
-    offset, digest = _decode(text, "l", 2)
-    if type(offset) is not int or not 0 <= offset <= MAX_EXACT_INTEGER:
+def listing_key(text: str, filters: object, kinds: Sequence[type] | None) -> SortKey:
+    """Inverts `listing_cursor`; 422 also where the filters differ from those of the first page, or the fields
+    are not of these types (None: of any).
+    """
+    key, digest = _decode(text, "l", 2)
+    if type(key) is not list or not all(_is_field(field) for field in key) or not key:
         raise _bad()
     if digest != crc32(repr(filters).encode()):
         raise invalid("belongs to a listing with other filters", "query", "cursor")
-    return offset
+    if kinds is not None and [type(field) for field in key] != list(kinds):
+        raise _bad()
+    return tuple(key)
+
+
+def _is_field(value: Any) -> bool:
+    return type(value) is str or (type(value) is int and abs(value) <= MAX_EXACT_INTEGER)
 
 
 def _encode(fields: list[Any]) -> str:

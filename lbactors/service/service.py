@@ -243,13 +243,22 @@ class Service:
         return view_of_record(record, window, self.now_ms(), grace_ms, next_ms)
 
     async def periods(
-        self, board: Board, window: str, state: str | None, offset: int, limit: int
+        self,
+        board: Board,
+        window: str,
+        state: str | None,
+        offset: int,
+        limit: int,
+        before: int | None = None,
     ) -> tuple[list[PeriodView], int]:
-        """A chain's periods, newest first, and how many there are in all (after the filter by state)."""
+        """A chain's periods, newest first, and how many there are in all (after the filter by state).
+        before: only those with a lower serial.
+        """
         records = await self._records(board.chain_id(window))
         now_ms, grace_ms = self.now_ms(), board.definition.timeframe.late_grace_seconds * 1000
         chosen = [r for r in reversed(records) if state is None or state_of(r, now_ms, grace_ms) == state]
-        shown = chosen[offset : offset + limit]
+        older = chosen if before is None else [r for r in chosen if r.serial < before]
+        shown = older[offset : offset + limit]
         views = await asyncio.gather(*(self._view(board, window, r, records) for r in shown))
         return list(views), len(chosen)
 

@@ -561,10 +561,17 @@ class FakeService:
         ]
 
     async def periods(
-        self, board: Board, window: str, state: str | None, offset: int, limit: int
+        self,
+        board: Board,
+        window: str,
+        state: str | None,
+        offset: int,
+        limit: int,
+        before: int | None = None,
     ) -> tuple[list[PeriodView], int]:
         views = [self._view(board, window)] if window in board.windows and state in (None, "active") else []
-        return views[offset : offset + limit], len(views)
+        older = [view for view in views if before is None or view.serial < before]
+        return older[offset : offset + limit], len(views)
 
     async def period(self, board: Board, window: str | None, period: str) -> PeriodView:
         return self._checked_view(board, window or "main", period)
