@@ -29,7 +29,7 @@ from lbactors.core.model import Board, Submission
 from lbactors.core.numbers import MAX_EXACT_INTEGER, check_number
 
 AHEAD_MS = 60_000
-"""How far `occurred_at` may lie ahead of the server's clock."""
+"""How far `occurred_at` may lie ahead of the server's clock. Such a time counts as now."""
 AGGREGATIONS = ("best", "latest", "sum", "min", "max", "count")
 
 Loc = tuple[str | int, ...]
@@ -222,11 +222,12 @@ def _number(value: Any, field: str) -> int | float:
         raise _Refusal(field, error.message()) from None
 
 
-def _occurred_at_ms(text: str, now_ms: int) -> int:
+def _occurred_at_ms(text: str, now_ms: int) -> int | None:
+    """When it happened; None for the arrival."""
     try:
         at_ms = parse_instant(text)
     except ValueError as error:
         raise _Refusal("occurred_at", str(error)) from None
     if at_ms > now_ms + AHEAD_MS:
         raise _Refusal("occurred_at", f"lies more than {AHEAD_MS // 1000} s ahead of the server's clock")
-    return at_ms
+    return at_ms if at_ms <= now_ms else None

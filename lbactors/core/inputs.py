@@ -28,7 +28,10 @@ from lbactors.core.packing import pack
 #   RESTORE    at_ms, player_id
 #   TAGGED     as SUBMIT, and the tag of the request's body that made its id (`lbactors.core.seen_ids`)
 #   IMPORT     at_ms, player_id, score, subscore, metadata, submissions, first_at_ms, updated_at_ms, replace
-SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE, TAGGED, IMPORT = range(11)
+#   OCCURRED   as TAGGED (its tag may be 0), where the client said when it happened: at_ms is that time,
+#              and that of the arrival in the other two
+SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE, TAGGED, IMPORT, OCCURRED = range(12)
+SUBMISSIONS = frozenset((SUBMIT, TAGGED, OCCURRED))
 
 Input = Sequence[Any]
 
@@ -37,15 +40,21 @@ player_id_of = itemgetter(2)  # of every kind but CONFIGURE and INHERIT
 
 
 def submit(row: Sequence[Any], at_ms: int, tag: int = 0) -> Input:
-    """From the fields of a `Submission`. tag: of the body that made its id, or 0."""
+    """From the fields of a `Submission` that counts for its arrival. tag: of the body that made its id, or 0."""
     player_id, score, subscore, metadata, submission_id, _, aggregation = row
     if tag:
         return [TAGGED, at_ms, player_id, score, subscore, metadata, submission_id, aggregation, tag]
     return [SUBMIT, at_ms, player_id, score, subscore, metadata, submission_id, aggregation]
 
 
+def occurred(row: Sequence[Any], at_ms: int, tag: int = 0) -> Input:
+    """The same for one that happened at `at_ms`, before it arrived."""
+    player_id, score, subscore, metadata, submission_id, _, aggregation = row
+    return [OCCURRED, at_ms, player_id, score, subscore, metadata, submission_id, aggregation, tag]
+
+
 def submit_all(rows: Iterable[Sequence[Any]], at_ms: int, tag: int = 0) -> list[Input]:
-    """The same for many: the hottest loop before the journal."""
+    """`submit` for many: the hottest loop before the journal."""
     if tag:
         return [submit(row, at_ms, tag) for row in rows]
     return [

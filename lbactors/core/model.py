@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from lbactors.core import ids
 from lbactors.core.definition import Definition
+from lbactors.core.rank_keys import Standing
 
 
 class Submission(NamedTuple):
@@ -144,7 +145,8 @@ class Reading(NamedTuple):
     """Entries of one period at one seq. `offset` is 0-based, of the first row in the total order.
 
     `matched`: rows inside the asked score range (None without one). `missing`: players looked up in vain.
-    `spread`: a distribution, where that was asked for.
+    `spread`: a distribution, where that was asked for. `edges`: the standings of the first row and of the
+    last, by which a page is continued; empty without rows, and where the rows are no part of the order.
     """
 
     period: PeriodView
@@ -155,6 +157,7 @@ class Reading(NamedTuple):
     matched: int | None = None
     missing: tuple[str, ...] = ()
     spread: dict[str, Any] | None = None
+    edges: tuple[Standing, ...] = ()
 
 
 class Outcome(NamedTuple):

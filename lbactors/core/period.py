@@ -37,6 +37,7 @@ from lbactors.core.inputs import (
     ERASE,
     HIDE,
     IMPORT,
+    OCCURRED,
     REMOVE,
     RESTORE,
     SHOW,
@@ -153,7 +154,7 @@ class Period:
             wanted = want[position] if want else NO_RANK
             if kind == SUBMIT:
                 results.append(self._submit(now_ms, item, wanted))
-            elif kind == TAGGED:
+            elif kind in (TAGGED, OCCURRED):
                 results.append(self._submit(now_ms, item[:-1], wanted, item[-1]))
             elif kind == REMOVE:
                 results.append(self._remove(item, wanted))
@@ -177,7 +178,7 @@ class Period:
 
     def _submit(self, now_ms: int, item: Input, want: int, body: int = 0) -> Applied:
         # The hottest function of a period actor. `_new` makes a named tuple without its Python constructor.
-        _, at_ms, player_id, score, subscore, metadata, submission_id, aggregation = item
+        kind, at_ms, player_id, score, subscore, metadata, submission_id, aggregation = item
         hashed = crc32(player_id.encode())
         number = hashed & self._wide  # `_bucket`, written out
         if number >= len(self._buckets):
@@ -194,9 +195,13 @@ class Period:
             if seen is not None:
                 rank = self._rank_of(stored) if want else None
                 return Applied(False, old, old, rank, rank, seen, True, None)
-        changes, score, error = self._aggregate(aggregation or self.rules.aggregation, old, score, subscore)
-        if error is not None:
-            return Applied(False, old, old, None, None, seq, False, error)
+        rule = aggregation or self.rules.aggregation
+        if kind == OCCURRED and rule == "latest" and stored is not None and at_ms < stored[5]:
+            changes = False  # it happened before what the entry shows
+        else:
+            changes, score, error = self._aggregate(rule, old, score, subscore)
+            if error is not None:
+                return Applied(False, old, old, None, None, seq, False, error)
         previous_rank = self._rank_of(stored) if want == FULL else None
         if submission_id is not None:
             self.ids.add(submission_id, seq, now_ms, (hashed or 1) | body << HALF_BITS)
@@ -219,14 +224,19 @@ class Period:
                 self._split_bucket()
         else:
             old_score, old_subscore, old_seq, count, first_at_ms, updated_at_ms, old_metadata = stored
+            if at_ms < first_at_ms:  # it happened before, and arrives later
+                first_at_ms = at_ms
             if not changes:
                 row = (old_score, old_subscore, old_seq, count + 1, first_at_ms, updated_at_ms, old_metadata)
-            elif score != old_score or subscore != old_subscore:
-                row = (score, subscore, seq, count + 1, first_at_ms, at_ms, metadata)
-                if not hidden:
-                    self._place(player_id, row, stored)
-            else:  # the same standing: it was reached when it was first reached
-                row = (score, subscore, old_seq, count + 1, first_at_ms, at_ms, metadata)
+            else:
+                if at_ms > updated_at_ms:
+                    updated_at_ms = at_ms
+                if score != old_score or subscore != old_subscore:
+                    row = (score, subscore, seq, count + 1, first_at_ms, updated_at_ms, metadata)
+                    if not hidden:
+                        self._place(player_id, row, stored)
+                else:  # the same standing: it was reached when it was first reached
+                    row = (score, subscore, old_seq, count + 1, first_at_ms, updated_at_ms, metadata)
             bucket[player_id] = row
         rank = self._rank_of(row) if want else None
         return _new(Applied, (changes, _new(Entry, row), old, rank, previous_rank, seq, False, None))
@@ -333,7 +343,7 @@ class Period:
             self.seq,
             old.submissions,
             old.first_at_ms,
-            at_ms,
+            max(old.updated_at_ms, at_ms),
             old.metadata if metadata is False else metadata,
         )
         self._overwrite(player_id, row, cast("Stored", tuple(old)))

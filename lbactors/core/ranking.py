@@ -89,7 +89,7 @@ class Ranking:
     n is the number of entries. An O(log n) step bisects the index; a change also moves half a block.
 
     * change: `upsert`, `remove` O(log n) · `load`, `take` (fill an empty ranking) O(n log n)
-    * a player's standing: `rank`, `offset`, `has` O(log n)
+    * a player's standing: `rank`, `offset`, `offset_after`, `has` O(log n)
     * a stretch: `page`, `around` O(log n + rows) · `score_range` O(log n) · `best`, `worst`, `len` O(1)
     * a score: `rank_of` O(log n) · `better` O(1) · `distribution` O(buckets * log n)
     * `check` asserts every invariant, O(n log n)
@@ -238,8 +238,14 @@ class Ranking:
         return self._rank_at(self._key(standing[0], standing[1], standing[2]))
 
     def offset(self, standing: Standing) -> int:
-        """The 0-based place in the total order of the player with this standing. O(log n)."""
+        """The 0-based place in the total order of the player with this standing; if nobody has it, of the
+        first one after it. O(log n).
+        """
         return int(self._index.bisect_left(self._key(*standing[:3])))
+
+    def offset_after(self, standing: Standing) -> int:
+        """The 0-based place of the first player after this standing, whoever has that. O(log n)."""
+        return int(self._index.bisect_right(self._key(*standing[:3]) + SLOT_MASK))
 
     def page(self, offset: int, limit: int) -> list[Row]:
         """Up to `limit` rows (rank, player_id), best first, from a 0-based offset on. O(log n + limit).

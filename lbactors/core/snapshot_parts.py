@@ -122,7 +122,11 @@ class Unranked:
 
 
 class Entry(NamedTuple):
-    """A player's standing. `seq` is that of the submission that last changed (score, subscore)."""
+    """A player's standing. `seq` is that of the submission that last changed (score, subscore).
+
+    first_at_ms: the earliest time of all submissions; updated_at_ms: the latest of those that were applied,
+    and of edits. So the first never exceeds the second, in whatever order they arrive.
+    """
 
     score: int | float
     subscore: int | float

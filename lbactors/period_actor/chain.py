@@ -220,8 +220,9 @@ class Chain:
         return None
 
     def taking(self, occurred_at_ms: int | None, arrived_at_ms: int) -> Activation:
-        """The period that takes a submission: the one it happened in, if that is known, else the one it
-        arrived in. ApiError: OUTSIDE if there is none, else why it cannot be taken now.
+        """The period that takes a submission: the one it happened in, if that is known (and lies before its
+        arrival), else the one it arrived in. ApiError: OUTSIDE if there is none, else why it cannot be taken
+        now.
         """
         found = self._taking(occurred_at_ms, arrived_at_ms)
         if self._awaits_ids(found):
@@ -235,13 +236,11 @@ class Chain:
             state = "closed" if found is None else state_of(found.record, arrived_at_ms, self.spec.grace_ms)
             if found is not None and state in ("active", "closing"):
                 return found
-            if self.spec.late_arrival and occurred_at_ms < arrived_at_ms:
+            if self.spec.late_arrival:
                 return self._taking(None, arrived_at_ms)
             last = self.open[-1].record if self.open else self.spec.previous
             if found is None and self.spec.more and last and occurred_at_ms >= (last.ends_at_ms or 0):
                 raise ApiError("period_loading", "the next period is being opened")
-            if occurred_at_ms > arrived_at_ms:
-                raise ApiError("period_not_open", "occurred_at lies in a period that has not begun")
             raise ApiError("period_closed", "occurred_at lies in a period that takes no more scores")
         found = self._at(arrived_at_ms)
         if found is None or found.state in ("draining", "sealed"):  # it was long on its way

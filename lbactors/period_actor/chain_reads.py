@@ -56,9 +56,9 @@ async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any]) -> ReadAn
     activation.require_loaded()
     activation.last_used_ms = chain.clock.now_ms()
     period = activation.period
-    rows, offset, matched, missing = reads.answer(period, before, asked)
+    rows, offset, matched, missing, edges = reads.answer(period, before, asked)
     view = _view(chain, activation)
-    return ReadAnswer(view, period.total, period.seq, rows, offset, matched, list(missing))
+    return ReadAnswer(view, period.total, period.seq, rows, offset, matched, list(missing), edges)
 
 
 def _view(chain: Chain, activation: Activation) -> PeriodView:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from lbactors.core.errors import ApiError
 from lbactors.core.model import PeriodView, Row
 from lbactors.core.period import Entry, Period
+from lbactors.core.rank_keys import Standing
 from lbactors.documents.entities import view_of_record
 from lbactors.period_actor.activation import Activation
 from lbactors.wire import reads as query
@@ -73,16 +74,31 @@ class Found(NamedTuple):
     offset: int = 0
     matched: int | None = None
     missing: Sequence[str] = ()
+    edges: Sequence[Standing] = ()
 
 
 def page(period: Period, before: Before, asked: query.Page) -> Found:
-    offset, limit, score_min, score_max = asked
-    if score_min is None and score_max is None:
-        return Found(_rows(period, before, period.ranking.page(offset, limit)), offset)
-    start, end = period.ranking.score_range(score_min, score_max)
-    matched = max(end - start, 0)
-    rows = period.ranking.page(start + offset, min(limit, max(matched - offset, 0)))
-    return Found(_rows(period, before, rows), offset, matched)
+    """Rows that begin or end at a standing. It has one place in the order, whoever comes and goes around it:
+    so whoever does not move is met once by those who go on from edge to edge.
+    """
+    offset, limit, score_min, score_max, standing, backward = asked
+    ranking = period.ranking
+    start, end = ranking.score_range(score_min, score_max)
+    if backward:
+        last = end if standing is None else min(max(ranking.offset(standing), start), end)
+        first = max(last - limit, start)
+    else:
+        first = start + offset if standing is None else max(ranking.offset_after(standing), start)
+        last = min(first + limit, end)
+    rows = _rows(period, before, ranking.page(first, max(last - first, 0)))
+    matched = None if score_min is score_max is None else end - start
+    return Found(rows, first - start, matched, edges=_edges(period, rows))
+
+
+def _edges(period: Period, rows: list[Row]) -> list[Standing]:
+    """The standings of the first row and of the last."""
+    entries = [period.entry(row.player_id) for row in (rows[:1] + rows[-1:])]
+    return [(e.score, e.subscore, e.seq) for e in entries if e is not None]
 
 
 def standings(period: Period, before: Before, asked: query.Standings) -> Found:
@@ -102,12 +118,13 @@ def _entry(period: Period, before: Before, player_id: str) -> Found:
 
 
 def around(period: Period, before: Before, asked: query.Around) -> Found:
-    """An unranked player has no neighbours but itself."""
+    """An unranked player has no neighbours but itself, and so no edges to go on from."""
     found = period.around(*asked)
     if found is None:
         return _entry(period, before, asked.player_id)
     offset, ranked = found
-    return Found(_rows(period, before, ranked), offset)
+    rows = _rows(period, before, ranked)
+    return Found(rows, offset, edges=_edges(period, rows))
 
 
 def lookup(period: Period, before: Before, asked: query.Lookup) -> Found:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from lbactors.core.inputs import ERASE, REMOVE, SUBMIT, JournalBody, kind_of
+from lbactors.core.inputs import ERASE, REMOVE, SUBMISSIONS, JournalBody, kind_of
 from lbactors.core.period import Period
 from lbactors.core.snapshot_parts import META, Meta, PeriodLoader
 from persistence.store import Part, Record, Recovered
@@ -97,7 +97,8 @@ def apply_record(period: Period, record: Record) -> None:
 def contents(records: Iterable[Record]) -> Contents:
     """What records hold. ValueError or another exception of decoding."""
     kinds = [kind for record in records for kind in map(kind_of, JournalBody.unpack(record.body).inputs)]
-    submissions, removals, erasures = (kinds.count(kind) for kind in (SUBMIT, REMOVE, ERASE))
+    submissions = sum(kind in SUBMISSIONS for kind in kinds)
+    removals, erasures = kinds.count(REMOVE), kinds.count(ERASE)
     return Contents(submissions, removals, erasures, len(kinds) - submissions - removals - erasures)
 
 

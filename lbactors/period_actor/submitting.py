@@ -163,6 +163,8 @@ class Submissions(Waiting):
     def _place_one(self, append: Append, item: SubmissionRow) -> list[_Placed]:
         """Place one submission in every window that takes it. ApiError: it is refused."""
         player_id, score, _, _, submission_id, occurred_at_ms, aggregation = item
+        if occurred_at_ms is not None and occurred_at_ms >= self._at_ms:
+            occurred_at_ms = None  # by a clock that is fast: it counts as now
         tag = self._tag_of(item)
         main, *further = self._chains
         if submission_id is not None:
@@ -186,8 +188,10 @@ class Submissions(Waiting):
             for chain, activation, *_ in windows:
                 if activation is not None and activation.period.overflows(player_id, score, aggregation):
                     raise _overflow(chain.spec.window)
-        at_ms = self._at_ms if occurred_at_ms is None else min(occurred_at_ms, self._at_ms)
-        inputs = [made.submit(item, at_ms, self._tag)]
+        if occurred_at_ms is None:
+            inputs = [made.submit(item, self._at_ms, self._tag)]
+        else:
+            inputs = [made.occurred(item, occurred_at_ms, self._tag)]
         placed = [self._added(append, window, inputs) for window in windows]
         if submission_id is not None:
             append.taken[submission_id] = _Taken(tag, placed)

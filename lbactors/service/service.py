@@ -19,6 +19,7 @@ from lbactors.core.errors import ApiError
 from lbactors.core.ids import in_chain
 from lbactors.core.lifecycle import state_of
 from lbactors.core.model import Board, Outcome, PeriodRecord, PeriodView, Reading, Row, Submission
+from lbactors.core.rank_keys import Standing
 from lbactors.core.schedule import has_next_period
 from lbactors.documents import audit
 from lbactors.documents.entities import view_of_record
@@ -152,6 +153,23 @@ class Service:
         """Rows from `offset` on; inside a score range `offset` counts from the best entry in it."""
         return await self._read(board, window, period, Page(offset, limit, score_min, score_max))
 
+    async def page_from(
+        self,
+        board: Board,
+        window: str,
+        period: str,
+        standing: Standing | None,
+        backward: bool,
+        limit: int,
+        score_min: float | None = None,
+        score_max: float | None = None,
+    ) -> Reading:
+        """Rows that follow a standing, or with `backward` those that precede it; None: the first, or the
+        last. Nobody needs to have it any more.
+        """
+        asked = Page(0, limit, score_min, score_max, standing, backward)
+        return await self._read(board, window, period, asked)
+
     async def entry(self, board: Board, window: str, period: str, player_id: str) -> Reading:
         """One row; ApiError entry_not_found."""
         return await self._read(board, window, period, Entry(player_id))
@@ -159,7 +177,7 @@ class Service:
     async def around(
         self, board: Board, window: str, period: str, player_id: str, limit: int, fill: bool
     ) -> Reading:
-        """The player and its neighbours; ApiError entry_not_found."""
+        """The player and its neighbours; one who is not ranked has none. ApiError entry_not_found."""
         return await self._read(board, window, period, Around(player_id, limit, fill))
 
     async def lookup(self, board: Board, window: str, period: str, player_ids: list[str]) -> Reading:
@@ -228,13 +246,22 @@ class Service:
         return view_of_record(record, window, self.now_ms(), grace_ms, next_ms)
 
     async def periods(
-        self, board: Board, window: str, state: str | None, offset: int, limit: int
+        self,
+        board: Board,
+        window: str,
+        state: str | None,
+        offset: int,
+        limit: int,
+        before: int | None = None,
     ) -> tuple[list[PeriodView], int]:
-        """A chain's periods, newest first, and how many there are in all (after the filter by state)."""
+        """A chain's periods, newest first, and how many there are in all (after the filter by state).
+        before: only those with a lower serial.
+        """
         records = await self._records(board.chain_id(window))
         now_ms, grace_ms = self.now_ms(), board.definition.timeframe.late_grace_seconds * 1000
         chosen = [r for r in reversed(records) if state is None or state_of(r, now_ms, grace_ms) == state]
-        shown = chosen[offset : offset + limit]
+        older = chosen if before is None else [r for r in chosen if r.serial < before]
+        shown = older[offset : offset + limit]
         views = await asyncio.gather(*(self._view(board, window, r, records) for r in shown))
         return list(views), len(chosen)
 

@@ -23,6 +23,7 @@ from persistence.store import Store, scan_pages
 
 PAGE_DOCUMENTS = 2000
 WORDS = {letter: word for word, letter in STATES.items()}
+EVERY_STATE = (*STATES.values(), PENDING)  # that again, for what is replayed while the others are read
 
 
 class WebhookReader:
@@ -44,17 +45,20 @@ class WebhookReader:
         return unpack_webhook(body)
 
     async def deliveries(
-        self, webhook: Webhook, state: str | None, offset: int, limit: int
-    ) -> tuple[list[dict[str, Any]], int]:
-        """Deliveries of a state (None: any), newest first, and how many there are."""
-        ids: list[tuple[str, str]] = []
+        self, webhook: Webhook, state: str | None, offset: int, limit: int, before: str | None = None
+    ) -> tuple[list[dict[str, Any]], int, str | None]:
+        """Deliveries of a state (None: any), newest first; how many there are; the id of the last one if more
+        follow. before: only those with a lower id.
+        """
+        letter_of: dict[str, str] = {}  # a delivery that takes another state meanwhile is listed once
         with storage_errors():
-            for letter in STATES.values() if state is None else (STATES[state],):
+            for letter in EVERY_STATE if state is None else (STATES[state],):
                 prefix = f"{letter}/{webhook.listener}/"
                 pages = scan_pages(self._store, "deliveries", prefix=prefix, page=PAGE_DOCUMENTS)
-                ids += [(i.removeprefix(prefix), letter) async for rows in pages for i, _ in rows]
-        ids.sort(reverse=True)
-        shown = ids[offset : offset + limit]
+                letter_of |= {i.removeprefix(prefix): letter async for rows in pages for i, _ in rows}
+        ids = sorted(letter_of.items(), reverse=True)
+        rest = ids if before is None else [found for found in ids if found[0] < before]
+        shown = rest[offset : offset + limit]
         names = [f"{letter}/{webhook.listener}/{name}" for name, letter in shown]
         items: list[dict[str, Any]] = []
         for (name, letter), body in zip(shown, await self._get("deliveries", names), strict=True):
@@ -64,7 +68,7 @@ class WebhookReader:
                     items.append(delivery_json(name, *found))
             else:
                 items.append(delivery_json(name, WORDS[letter], unpack_delivery(body)))
-        return items, len(ids)
+        return items, len(ids), shown[-1][0] if offset + len(shown) < len(rest) and shown else None
 
     async def delivery(self, webhook: Webhook, delivery_id: str) -> dict[str, Any]:
         """One, with the body that is sent. ApiError delivery_not_found."""

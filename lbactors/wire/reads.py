@@ -9,15 +9,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lbactors.core.model import PeriodView, Reading, Row
+from lbactors.core.rank_keys import Standing
 
 
 class Page(NamedTuple):
-    """Rows from `offset` on; inside a score range `offset` counts from its best entry."""
+    """Rows in order; inside a score range if there is one.
+
+    standing None: `limit` rows from `offset` on, which counts from the best entry in the range; else those
+    that follow the standing. backward: those that precede it, or without one the last ones. Nobody needs to
+    have the standing any more.
+    """
 
     offset: int
     limit: int
     score_min: float | None = None
     score_max: float | None = None
+    standing: Standing | None = None
+    backward: bool = False
 
 
 class Standings(NamedTuple):
@@ -34,7 +42,9 @@ class Entry(NamedTuple):
 
 
 class Around(NamedTuple):
-    """A player among his neighbours, `limit` on each side; fill: more on one where the other has fewer."""
+    """A player among his neighbours, `limit` rows in all; fill: more on one side where the other has fewer.
+    Who is not ranked has no neighbours, and no edges.
+    """
 
     player_id: str
     limit: int
@@ -92,7 +102,7 @@ class ReadOp(NamedTuple):
 
 
 class ReadAnswer(NamedTuple):
-    """As it travels. rows: a distribution, where that was asked for."""
+    """As it travels. rows: a distribution, where that was asked for. edges: see `Reading`."""
 
     period: PeriodView
     total: int
@@ -101,9 +111,11 @@ class ReadAnswer(NamedTuple):
     offset: int
     matched: int | None
     missing: Sequence[str]
+    edges: Sequence[Standing] = ()
 
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> Reading:
-        view, total, seq, found, offset, matched, missing = wire
+        view, total, seq, found, offset, matched, missing, found_edges = wire
         rows, spread = ([], found) if isinstance(found, dict) else ([Row(*r) for r in found], None)
-        return Reading(PeriodView(*view), total, seq, rows, offset, matched, tuple(missing), spread)
+        edges = tuple((score, subscore, at) for score, subscore, at in found_edges)
+        return Reading(PeriodView(*view), total, seq, rows, offset, matched, tuple(missing), spread, edges)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
-from tests.support.api.boards import Board, MakeBoard, instant
+from tests.support.api.boards import Board, MakeBoard, instant, unique
 from tests.support.api.client import Api
 
 SIZE = 57
@@ -141,6 +142,55 @@ def test_a_cursor_is_bound_to_its_period(api: Api, make_board: MakeBoard) -> Non
     key = board.force_close()["closed"]["period_key"]
     assert players(board.page(limit=2, period=key, cursor=cursor)) == ["p7", "p6"]
     api.fails(422, "validation_failed", "GET", board.rankings, params={"window": "yearly", "cursor": cursor})
+
+
+# Pages under writes
+
+
+@pytest.mark.parametrize("params", [{}, {"score_min": 100, "score_max": 399}])
+@pytest.mark.parametrize("forward", [True, False])
+def test_whoever_does_not_move_is_met_once(
+    make_board: MakeBoard, forward: bool, params: dict[str, Any]
+) -> None:
+    rng = random.Random(f"{forward} {params}")
+    board = make_board(scoring={"aggregation": "latest"}, ranking={"min_score": 50})
+    board.submit_all({f"p{i}": i * 10 for i in range(50)} | {f"m{i}": i * 10 + 5 for i in range(50)})
+    at_rest = {
+        f"p{i}" for i in range(50) if params.get("score_min", 50) <= i * 10 <= params.get("score_max", 500)
+    }
+    page = board.page(limit=7, **params) if forward else board.page(limit=7, offset=1000, **params)
+    met: list[str] = []
+    for _ in range(60):
+        shown = players(page)
+        met = [*met, *shown] if forward else [*shown, *met]
+        cursor = page["next_cursor" if forward else "prev_cursor"]
+        if cursor is None:
+            break
+        board.submit_all({f"m{rng.randrange(60)}": rng.randrange(500) for _ in range(rng.choice([1, 5, 30]))})
+        page = board.page(limit=rng.choice([1, 7, 20]), cursor=cursor)
+    else:
+        pytest.fail("a cursor runs in circles")
+    found = [player_id for player_id in met if player_id in at_rest]
+    assert found == sorted(at_rest, key=lambda player_id: -int(player_id[1:]))
+    assert cursor is None and at_rest
+
+
+def test_a_cursor_of_a_release_before_is_refused(api: Api, board: Board) -> None:
+    old = "mKFyo3VpZKRtYWluqGFsbF90aW1lBQDAwA"
+    error = api.fails(422, "validation_failed", "GET", board.rankings, params={"cursor": old})
+    assert error["details"][0]["loc"] == ["query", "cursor"]
+
+
+def test_around_one_who_is_not_ranked_leads_nowhere(api: Api, make_board: MakeBoard) -> None:
+    board = make_board(ranking={"min_score": 10})
+    board.submit_all({"a": 30, "b": 20, "low": 5, "hid": 25})
+    player_id = unique("hid")
+    board.submit(player_id, 40)
+    api.ok("POST", f"/v1/players/{player_id}/hide", {})
+    for unranked in ("low", player_id):
+        page = api.get(f"{board.player(unranked)}/around")
+        assert [(e["rank"], e["player_id"]) for e in page["entries"]] == [(None, unranked)]
+        assert (page["next_cursor"], page["prev_cursor"]) == (None, None)
 
 
 # Score ranges

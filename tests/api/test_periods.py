@@ -352,3 +352,18 @@ def test_manual_periods_that_are_refused(api: Api, make_board: MakeBoard, body: 
     board = make_board(timeframe={"type": "manual"})
     api.fails(422, "validation_failed", "POST", board.periods, body)
     assert api.listing(board.periods, window="main") == []
+
+
+def test_periods_are_listed_once_though_another_begins_meanwhile(api: Api, make_board: MakeBoard) -> None:
+    board = make_board(timeframe={"type": "yearly"})
+    for _ in range(5):
+        board.force_close()
+    before = [period["period_key"] for period in api.get(board.periods, limit=100)["items"]]
+    assert len(before) == 6
+    page = api.get(board.periods, limit=2)
+    met = [period["period_key"] for period in page["items"]]
+    while page["next_cursor"] is not None:
+        board.force_close()
+        page = api.get(board.periods, limit=2, cursor=page["next_cursor"])
+        met += [period["period_key"] for period in page["items"]]
+    assert met == before

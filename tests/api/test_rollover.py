@@ -230,11 +230,29 @@ def test_occurred_at_in_the_future(api: Api, make_board: MakeBoard) -> None:
     assert list(board.ranks()) == ["p1"]
 
 
-def test_occurred_at_in_a_period_to_come(api: Api, make_board: MakeBoard) -> None:
-    """Up to 60 s ahead is believed, but the period of that instant is not open yet."""
-    board = make_board(timeframe=every(20))
-    body = {"player_id": "p1", "score": 1, "occurred_at": ahead(40)}
-    api.fails(409, "period_not_open", "POST", board.scores, body)
+def test_occurred_at_in_a_period_to_come_counts_as_now(make_board: MakeBoard) -> None:
+    """A client's clock is fast, and a boundary is near."""
+    board = make_board(timeframe=every(20), windows=["hourly", "all_time"], scoring={"aggregation": "latest"})
+    for number in range(3):
+        outcome = board.submit("p1", number, occurred_at=ahead(40))
+        assert outcome["applied"] and all(window["applied"] for window in outcome["windows"])
+    entry = board.entry("p1", window="all_time")
+    assert (entry["score"], entry["submissions"]) == (2, 3)
+    assert instant(entry["updated_at"]) <= now()
+    period = board.api.get(f"{board.periods}/{outcome['period_key']}")
+    assert instant(period["starts_at"]) <= instant(entry["updated_at"])
+
+
+def test_latest_goes_by_the_time_of_occurrence(make_board: MakeBoard) -> None:
+    board = make_board(scoring={"aggregation": "latest"}, windows=["yearly"])
+    board.submit("p1", 5, occurred_at=ahead(-10))
+    older = board.submit("p1", 9, occurred_at=ahead(-20))
+    assert (older["applied"], older["score"]) == (False, 5)
+    entry = board.entry("p1")
+    assert (entry["score"], entry["submissions"]) == (5, 2)
+    assert instant(entry["updated_at"]) - instant(entry["first_at"]) >= timedelta(seconds=9)
+    assert board.submit("p1", 7)["applied"], "without a time it counts for its arrival"
+    assert board.entry("p1", window="yearly")["score"] == 7
 
 
 def test_occurred_at_of_now_with_an_offset(make_board: MakeBoard) -> None:

@@ -4,7 +4,8 @@ A dictionary of standings, sorted whenever an order is asked for; sums by exact 
 and easy to compare with the API's text. It shares no code with the period that it judges.
 
 Where the API is silent it takes the side that `lbactors.core.period` documents: entries below `min_score` are
-the first to drop out over `max_entries`, and `updated_at` is that of the last submission that was applied.
+the first to drop out over `max_entries`; `first_at` is the earliest time of all submissions, `updated_at` the
+latest of those that were applied.
 """
 
 from __future__ import annotations
@@ -123,13 +124,19 @@ class Oracle:
         metadata: bytes | None,
         submission_id: str | None,
         aggregation: str | None,
+        *,
+        occurred: bool = False,
     ) -> Told:
+        """occurred: `at_ms` is when it is said to have happened, else when it arrived."""
         self.seq += 1
         old = self.standings.get(player_id)
         rank = self.ranks().get(player_id)
         if submission_id is not None and submission_id in self.seen:
             return Told(False, old, old, rank, rank, self.seen[submission_id], True, False)
-        new = self._aggregated(aggregation or self.options.aggregation, old, score, subscore)
+        rule = aggregation or self.options.aggregation
+        new = self._aggregated(rule, old, score, subscore)
+        if rule == "latest" and old is not None and occurred and at_ms < old.updated_at_ms:
+            new = "kept"
         if new == "refused":
             return Told(False, old, old, None, None, self.seq, False, True)
         if submission_id is not None:
@@ -144,9 +151,11 @@ class Oracle:
             moved = new != (old.score, old.subscore)
             seq = self.seq if moved else old.seq
             count = old.submissions + 1
-            self.standings[player_id] = Standing(*new, seq, count, old.first_at_ms, at_ms, metadata)
+            first_ms, updated_ms = min(old.first_at_ms, at_ms), max(old.updated_at_ms, at_ms)
+            self.standings[player_id] = Standing(*new, seq, count, first_ms, updated_ms, metadata)
         else:
-            self.standings[player_id] = replace(old, submissions=old.submissions + 1)
+            first_ms = min(old.first_at_ms, at_ms)
+            self.standings[player_id] = replace(old, submissions=old.submissions + 1, first_at_ms=first_ms)
         now = self.standings[player_id]
         applied = isinstance(new, tuple)
         return Told(applied, now, old, self.ranks().get(player_id), rank, self.seq, False, False)
@@ -215,7 +224,7 @@ class Oracle:
             score=score,
             subscore=old.subscore if subscore is None else subscore,
             seq=self.seq,
-            updated_at_ms=at_ms,
+            updated_at_ms=max(old.updated_at_ms, at_ms),
             metadata=old.metadata if metadata is False else metadata,  # type: ignore[arg-type]
         )
         self.standings[player_id] = new

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.http.call import Call
-from gateway.http.cursors import listing_cursor, listing_offset
+from gateway.http.cursors import listing_cursor, listing_key
 from lbactors.documents.audit import Wanted
 
 
@@ -16,7 +16,8 @@ async def search(call: Call) -> web.Response:
     query = call.query
     wanted = Wanted(query["act"], query["target"], query["player_id"], query["since"], query["until"])
     cursor = query["cursor"]
-    place = 0 if cursor is None else listing_offset(cursor, ("audit", *wanted))
+    filters = ("audit", *wanted)
+    place = 0 if cursor is None else int(listing_key(cursor, filters, (int,))[0])
     items, total, following = await call.service.audit_log(call.tenant_id, wanted, place, query["limit"])
-    next_cursor = None if following is None else listing_cursor(following, ("audit", *wanted))
+    next_cursor = None if following is None else listing_cursor((following,), filters)
     return call.answer({"items": items, "total": total, "next_cursor": next_cursor})

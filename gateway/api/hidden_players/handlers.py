@@ -30,4 +30,4 @@ async def unhide(call: Call) -> web.Response:
 async def hidden(call: Call) -> web.Response:
     """`GET /v1/hidden-players`."""
     found = await call.service.hidden_players(call.tenant_id)
-    return listing_of(call, found, lambda item: item, "hidden")
+    return listing_of(call, found, lambda item: item, lambda item: (item["player_id"],), "hidden")

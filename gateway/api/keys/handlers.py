@@ -60,7 +60,9 @@ async def list_keys(call: Call) -> web.Response:
     keys = call.service.catalogue.keys(tenant_id)
     if query["status"] is not None:
         keys = [key for key in keys if key.status == query["status"]]
-    return listing_of(call, keys, key_json, "keys", tenant_id, query["status"])
+    return listing_of(
+        call, keys, key_json, lambda key: (key.created_at_ms, key.key_id), "keys", tenant_id, query["status"]
+    )
 
 
 async def get_key(call: Call) -> web.Response:

@@ -7,7 +7,6 @@ nothing else is understood.
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
@@ -49,17 +48,28 @@ async def list_all(call: Call) -> web.Response:
         needle = search.casefold()
         boards = [board for board in boards if _matches(board, needle)]
     field = sort.removeprefix("-")
+    falling = sort.startswith("-")
     # The id decides between equals, in rising order both ways: two stable sorts.
     boards = sorted(boards, key=lambda board: board.leaderboard_id)
-    boards.sort(key=lambda board: _sort_key(board, field), reverse=sort.startswith("-"))
-    return listing_of(call, boards, board_json, "leaderboards", status, search, sort)
+    boards.sort(key=lambda board: _sort_key(board, field), reverse=falling)
+    return listing_of(
+        call,
+        boards,
+        board_json,
+        lambda board: (_sort_key(board, field), board.leaderboard_id),
+        "leaderboards",
+        status,
+        search,
+        sort,
+        falling=falling,
+    )
 
 
 def _matches(board: Board, needle: str) -> bool:
     return needle in board.leaderboard_id.casefold() or needle in board.definition.name.casefold()
 
 
-def _sort_key(board: Board, field: str) -> Any:
+def _sort_key(board: Board, field: str) -> int | str:
     if field == "name":
         return board.definition.name.casefold()
     if field == "created_at":

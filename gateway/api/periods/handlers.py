@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.http.call import Call
-from gateway.http.listings import listing, place
+from gateway.http.listings import asked, listing
 from lbactors.documents.entities import period_json
 from lbactors.wire.commands import ClosePeriod, CreatePeriod
 
@@ -17,9 +17,13 @@ async def list_periods(call: Call) -> web.Response:
     board = await call.board()
     window, state = call.query["window"], call.query["state"]
     filters = ("periods", board.uid, window, state)
-    offset, limit = place(call, *filters)
-    views, total = await call.service.periods(board, window, state, offset, limit)
-    return listing(call, [period_json(view) for view in views], total, offset, *filters)
+    after, offset, limit = asked(call, (int,), *filters)
+    before = None if after is None else int(after[0])
+    # One more than is shown tells whether more follow.
+    views, total = await call.service.periods(board, window, state, offset, limit + 1, before)
+    shown = views[:limit]
+    following = (shown[-1].serial,) if len(views) > limit else None
+    return listing(call, [period_json(view) for view in shown], total, following, *filters)
 
 
 async def get_period(call: Call) -> web.Response:

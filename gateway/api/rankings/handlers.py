@@ -17,10 +17,12 @@ from gateway.http import documents
 from gateway.http.call import Call, render
 from gateway.http.cursors import RankingsCursor, rankings_cursor
 from gateway.http.documents import Document
-from lbactors.core.errors import invalid
+from lbactors.core.errors import ApiError, invalid
 from lbactors.core.model import Board, Reading
+from lbactors.core.rank_keys import Standing
 
 Name = str | None
+Bound = int | float | None
 
 
 # Pages ----------------------------------------------------------------------------------------------------
@@ -30,31 +32,34 @@ async def page(call: Call) -> web.Response:
     """`GET /v1/leaderboards/{leaderboard_id}/rankings`."""
     board = await call.board()
     query = call.query
-    if query["cursor"] is None:
-        place = RankingsCursor(
-            board.uid,
-            query["window"] or "main",
-            query["period"] or "current",
-            query["offset"],
-            0,
-            query["score_min"],
-            query["score_max"],
-        )
-    else:
-        place = _place_of_cursor(call, board)
-    low, high = place.score_min, place.score_max
+    if query["cursor"] is not None:
+        return await _page_of_cursor(call, board, _cursor(call, board))
+    window, period = query["window"] or "main", query["period"] or "current"
+    low, high = _score_range(query["score_min"], query["score_max"])
+    reading = await call.service.page(board, window, period, query["offset"], query["limit"], low, high)
+    return await _page_answer(call, board, reading, low, high)
+
+
+async def _page_of_cursor(call: Call, board: Board, cursor: RankingsCursor) -> web.Response:
+    """The page where an earlier one said to go on."""
+    window, key = cursor.window, cursor.period_key
+    low, high = _score_range(cursor.score_min, cursor.score_max)
+    reading = await call.service.page_from(
+        board, window, key, cursor.standing, cursor.backward, call.query["limit"], low, high
+    )
+    if reading.period.serial != cursor.serial:
+        raise ApiError("period_not_found", f"the cursor's period {key!r} is gone")
+    return await _page_answer(call, board, reading, low, high)
+
+
+def _score_range(low: Bound, high: Bound) -> tuple[Bound, Bound]:
     if low is not None and high is not None and low > high:
         raise invalid("must not exceed score_max", "query", "score_min")
-    offset = place.offset
-    limit = query["limit"]
-    if place.until:
-        limit = min(limit, max(place.until - offset, 1))
-    reading = await call.service.page(board, place.window, place.period_key, offset, limit, low, high)
-    return await _page_answer(call, board, reading, place, query["limit"])
+    return low, high
 
 
-def _place_of_cursor(call: Call, board: Board) -> RankingsCursor:
-    """The cursor's place, if nothing else in the request contradicts it. `current` and `previous` do not."""
+def _cursor(call: Call, board: Board) -> RankingsCursor:
+    """The request's cursor, if nothing else in it contradicts that. `current` and `previous` do not."""
     query = call.query
     cursor = rankings_cursor(query["cursor"])
     if cursor.uid != board.uid:
@@ -72,18 +77,19 @@ def _place_of_cursor(call: Call, board: Board) -> RankingsCursor:
 
 
 async def _page_answer(
-    call: Call, board: Board, reading: Reading, place: RankingsCursor, limit: int
+    call: Call, board: Board, reading: Reading, low: Bound = None, high: Bound = None
 ) -> web.Response:
+    """A page inside the score range that it was asked for."""
     rows = reading.rows
     names = await call.service.names(board.tenant_id, [row.player_id for row in rows]) if rows else []
     memo = call.gateway.pages
-    variant = (place.offset, limit, call.packed)
+    variant = call.packed  # a reading answers one question, so nothing else can differ
     rendered = memo.get(reading, variant, names)
     if rendered is None:
         document = {
             **documents.page_head(board, reading),
             "entries": documents.entries(rows, names, call.packed),
-            **_cursors(board, reading, place, limit),
+            **_cursors(board, reading, low, high),
         }
         if reading.matched is not None:
             document["matched"] = reading.matched
@@ -93,20 +99,24 @@ async def _page_answer(
     return call.rendered(*rendered)
 
 
-def _cursors(board: Board, reading: Reading, place: RankingsCursor, limit: int) -> Document:
+def _cursors(board: Board, reading: Reading, low: Bound, high: Bound) -> Document:
+    """Where the page's neighbours are. From an empty page they lead back from the end, or down from the top;
+    from rows that are no part of the order (a player who is not ranked) nowhere.
+    """
     extent = reading.total if reading.matched is None else reading.matched
-    end = place.offset + len(reading.rows)
-    before = min(place.offset, extent)
+    period = reading.period
+    first, last = reading.edges or (None, None)
+    placed = bool(reading.edges) or not reading.rows
 
-    def cursor(offset: int, until: int) -> str:
-        period = reading.period
-        return RankingsCursor(
-            board.uid, period.window, period.key, offset, until, place.score_min, place.score_max
-        ).encode()
+    def cursor(standing: Standing | None, *, backward: bool) -> str:
+        place = (board.uid, period.window, period.key, period.serial)
+        return RankingsCursor(*place, standing, backward, low, high).encode()
 
+    follow = placed and reading.offset + len(reading.rows) < extent
+    precede = placed and min(reading.offset, extent) > 0
     return {
-        "next_cursor": cursor(end, 0) if reading.rows and end < extent else None,
-        "prev_cursor": cursor(max(before - limit, 0), before) if before > 0 else None,
+        "next_cursor": cursor(last, backward=False) if follow else None,
+        "prev_cursor": cursor(first, backward=True) if precede else None,
     }
 
 
@@ -114,12 +124,10 @@ async def around(call: Call) -> web.Response:
     """`GET /v1/leaderboards/{leaderboard_id}/players/{player_id}/around`: a page, so its cursors lead on."""
     board = await call.board()
     query = call.query
-    limit = query["limit"]
     reading = await call.service.around(
-        board, query["window"], query["period"], call.path["player_id"], limit, query["fill"]
+        board, query["window"], query["period"], call.path["player_id"], query["limit"], query["fill"]
     )
-    place = RankingsCursor(board.uid, query["window"], query["period"], reading.offset, 0, None, None)
-    return await _page_answer(call, board, reading, place, limit)
+    return await _page_answer(call, board, reading)
 
 
 async def lookup(call: Call) -> web.Response:

@@ -25,8 +25,9 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Rankings",
             "Read a page",
             page,
-            "A cursor stays in its period after a rollover. Inside a score range ranks and `total` are "
-            "global, and `matched` counts the range.",
+            "A cursor stays in its period after a rollover, and goes on after a standing: whoever does not "
+            "move meanwhile is met once, in either direction. `offset` jumps, and shifts when others move. "
+            "Inside a score range ranks and `total` are global, and `matched` counts the range.",
             scopes=read,
             parameters=(
                 s.board,
@@ -63,7 +64,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Rankings",
             "Read the entries around a player",
             page,
-            "An even `limit` has one more below the player. The cursors lead on from the page's edges.",
+            "An even `limit` has one more below the player. The cursors lead on from the page's edges. A "
+            "player who is not ranked (below `min_score`, hidden) is alone, without cursors.",
             scopes=read,
             parameters=(
                 s.board,

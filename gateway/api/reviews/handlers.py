@@ -30,7 +30,9 @@ async def list_reviews(call: Call) -> web.Response:
     def document(held: Review) -> dict[str, object]:
         return review_json(held, board.leaderboard_id)
 
-    return listing_of(call, found, document, "held", board.uid, player_id)
+    return listing_of(
+        call, found, document, lambda held: (held.arrived_at_ms, held.held_id), "held", board.uid, player_id
+    )
 
 
 async def approve(call: Call) -> web.Response:

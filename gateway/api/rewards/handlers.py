@@ -9,9 +9,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.http.call import Call
-from gateway.http.cursors import listing_cursor, listing_offset
-from gateway.http.listings import listing, place
-from lbactors.service.reward_reader import Found
+from gateway.http.cursors import SortKey, listing_cursor, listing_key
+from gateway.http.listings import asked, listing, part_of
+from lbactors.service.reward_reader import Found, Won
 from lbactors.wire.commands import ClaimReward
 
 
@@ -31,7 +31,8 @@ async def of_period(call: Call) -> web.Response:
     player_id, tier, claimed = query["player_id"], query["tier"], query["claimed"]
     summary = await reader.summary(found)
     filters = ("rewards", found.chain_id, found.serial, player_id, tier, claimed)
-    start = 0 if query["cursor"] is None else listing_offset(query["cursor"], filters)
+    # A winner's index stays the same: winners are only ever added at the end.
+    start = 0 if query["cursor"] is None else max(int(listing_key(query["cursor"], filters, (int,))[0]), 0)
     if player_id is None:
         items, total, after = await reader.page(found, start, query["limit"], tier, claimed, summary)
     else:
@@ -48,7 +49,7 @@ async def of_period(call: Call) -> web.Response:
             **summary,
             "items": [{**item, "display_name": name} for item, name in zip(items, names, strict=True)],
             "total": total,
-            "next_cursor": None if after is None else listing_cursor(after, filters),
+            "next_cursor": None if after is None else listing_cursor((after,), filters),
         }
     )
 
@@ -86,7 +87,13 @@ async def of_player(call: Call) -> web.Response:
     reader = call.service.rewards
     boards = call.service.catalogue.boards(call.tenant_id)
     filters = ("player-rewards", player_id, claimed)
-    offset, limit = place(call, *filters)
+    wanted = asked(call, (int, str, int), *filters)
     found = await reader.of_player(call.tenant_id, player_id, boards, claimed)
-    items = await reader.in_full(player_id, found[offset : offset + limit])
-    return listing(call, items, len(found), offset, *filters)
+    part, following = part_of(found, _newest_first, wanted, falling=True)
+    items = await reader.in_full(player_id, list(part))
+    return listing(call, items, len(found), following, *filters)
+
+
+def _newest_first(won: Won) -> SortKey:
+    """The order of `RewardReader.of_player`."""
+    return won.claim.granted_at_ms, won.chain_id, -won.serial

@@ -42,7 +42,10 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
             identifier,
             "Unique in the leaderboard: a repeat within a day changes nothing and counts as accepted.",
         ),
-        "occurred_at": or_null(INSTANT, "At most 60 s ahead of the server's clock. Default: the arrival."),
+        "occurred_at": or_null(
+            INSTANT,
+            "At most 60 s ahead of the server's clock: then it counts as now. Default: the arrival.",
+        ),
         "aggregation": or_null(
             {"type": "string", "enum": list(AGGREGATIONS)},
             "Overrides the leaderboard's for this submission; needs the scope `leaderboards:write`.",

@@ -26,7 +26,7 @@ async def list_tenants(call: Call) -> web.Response:
     tenants = call.service.catalogue.tenants()
     if status is not None:
         tenants = [tenant for tenant in tenants if tenant.status == status]
-    return listing_of(call, tenants, tenant_json, "tenants", status)
+    return listing_of(call, tenants, tenant_json, lambda tenant: (tenant.tenant_id,), "tenants", status)
 
 
 async def get_tenant(call: Call) -> web.Response:

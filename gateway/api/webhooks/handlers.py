@@ -10,7 +10,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway.http.call import Call
-from gateway.http.listings import listing, listing_of, place
+from gateway.http.listings import asked, listing, listing_of
 from lbactors.documents.webhooks import Webhook, webhook_json
 from lbactors.wire.commands import (
     CreateWebhook,
@@ -39,7 +39,9 @@ async def create(call: Call) -> web.Response:
 async def list_all(call: Call) -> web.Response:
     """`GET /v1/webhooks`."""
     found = await call.service.webhooks.webhooks(call.tenant_id)
-    return listing_of(call, found, webhook_json, "webhooks", call.tenant_id)
+    return listing_of(
+        call, found, webhook_json, lambda w: (w.created_at_ms, w.webhook_id), "webhooks", call.tenant_id
+    )
 
 
 async def get(call: Call) -> web.Response:
@@ -90,9 +92,10 @@ async def list_deliveries(call: Call) -> web.Response:
     webhook = await _webhook(call)
     state = call.query["state"]
     filters = ("deliveries", webhook.webhook_id, state)
-    offset, limit = place(call, *filters)
-    items, total = await call.service.webhooks.deliveries(webhook, state, offset, limit)
-    return listing(call, items, total, offset, *filters)
+    after, offset, limit = asked(call, (str,), *filters)
+    before = None if after is None else str(after[0])
+    items, total, following = await call.service.webhooks.deliveries(webhook, state, offset, limit, before)
+    return listing(call, items, total, None if following is None else (following,), *filters)
 
 
 async def get_delivery(call: Call) -> web.Response:

@@ -18,6 +18,7 @@ from lbactors.core.errors import ApiError, invalid, invalid_from
 from lbactors.core.instants import format_instant
 from lbactors.core.model import Board, Key, Outcome, PeriodView, Reading, Row, Submission, Tenant
 from lbactors.core.packing import pack
+from lbactors.core.rank_keys import Standing
 from lbactors.documents.audit import Wanted, Who
 from lbactors.documents.entities import (
     KeyBody,
@@ -92,6 +93,7 @@ class FakeService:
         self.catalogue.all_tenants["default"] = Tenant("default", "default", "active", None, NOW_MS)
         self.rows: dict[tuple[str, str], dict[str, Row]] = {}
         self.seq = 0
+        self.seqs: dict[str, int] = {}  # of each player's standing
         self.seen: set[tuple[str, str, str]] = set()
         self.profile_of: dict[tuple[str, str], dict[str, Any]] = {}
         self.submitted: list[list[Submission]] = []
@@ -143,14 +145,23 @@ class FakeService:
         for player_id, score in scores.items():
             self.seq += 1
             rows[player_id] = Row(None, player_id, score, 0, None, 1, NOW_MS, NOW_MS, "new")
+            self.seqs[player_id] = self.seq
 
     def _rows(self, board: Board) -> dict[str, Row]:
         return self.rows.setdefault((board.tenant_id, board.leaderboard_id), {})
 
     def _ranked(self, board: Board) -> list[Row]:
-        falling = board.definition.ranking.order == "desc"
-        rows = sorted(self._rows(board).values(), key=lambda r: (r.score, r.subscore), reverse=falling)
+        rows = sorted(self._rows(board).values(), key=lambda row: self._order(board, self._standing(row)))
         return [row._replace(rank=rank) for rank, row in enumerate(rows, start=1)]
+
+    def _standing(self, row: Row) -> Standing:
+        return row.score, row.subscore, self.seqs.get(row.player_id, 0)
+
+    @staticmethod
+    def _order(board: Board, standing: Standing) -> Standing:
+        score, subscore, seq = standing
+        sign = -1 if board.definition.ranking.order == "desc" else 1
+        return sign * score, sign * subscore, seq
 
     def _failing(self) -> None:
         if self.fail is not None:
@@ -456,7 +467,8 @@ class FakeService:
         self._failing()
         self.reads += 1
         view = self._checked_view(board, window, period)
-        return Reading(view, len(self._rows(board)), self.seq, rows, offset)
+        edges = tuple(self._standing(row) for row in rows[:1] + rows[-1:])
+        return Reading(view, len(self._rows(board)), self.seq, rows, offset, edges=edges)
 
     async def page(
         self,
@@ -468,13 +480,38 @@ class FakeService:
         score_min: float | None = None,
         score_max: float | None = None,
     ) -> Reading:
-        rows = [
+        rows = self._in_range(board, score_min, score_max)
+        reading = self._reading(board, window, period, rows[offset : offset + limit], offset)
+        return reading if score_min is score_max is None else reading._replace(matched=len(rows))
+
+    def _in_range(self, board: Board, score_min: float | None, score_max: float | None) -> list[Row]:
+        return [
             row
             for row in self._ranked(board)
             if (score_min is None or row.score >= score_min) and (score_max is None or row.score <= score_max)
         ]
-        reading = self._reading(board, window, period, rows[offset : offset + limit], offset)
-        return reading if score_min is score_max is None else reading._replace(matched=len(rows))
+
+    async def page_from(
+        self,
+        board: Board,
+        window: str,
+        period: str,
+        standing: Standing | None,
+        backward: bool,
+        limit: int,
+        score_min: float | None = None,
+        score_max: float | None = None,
+    ) -> Reading:
+        rows = self._in_range(board, score_min, score_max)
+        places = [self._order(board, self._standing(row)) for row in rows]
+        mark = None if standing is None else self._order(board, standing)
+        if backward:
+            last = len(rows) if mark is None else sum(place < mark for place in places)
+            first = max(last - limit, 0)
+        else:
+            first = 0 if mark is None else sum(place <= mark for place in places)
+            last = min(first + limit, len(rows))
+        return await self.page(board, window, period, first, last - first, score_min, score_max)
 
     def _index(self, board: Board, player_id: str) -> tuple[list[Row], int]:
         rows = self._ranked(board)
@@ -524,10 +561,17 @@ class FakeService:
         ]
 
     async def periods(
-        self, board: Board, window: str, state: str | None, offset: int, limit: int
+        self,
+        board: Board,
+        window: str,
+        state: str | None,
+        offset: int,
+        limit: int,
+        before: int | None = None,
     ) -> tuple[list[PeriodView], int]:
         views = [self._view(board, window)] if window in board.windows and state in (None, "active") else []
-        return views[offset : offset + limit], len(views)
+        older = [view for view in views if before is None or view.serial < before]
+        return older[offset : offset + limit], len(views)
 
     async def period(self, board: Board, window: str | None, period: str) -> PeriodView:
         return self._checked_view(board, window or "main", period)

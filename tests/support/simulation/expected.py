@@ -19,10 +19,11 @@ GRACE_DEFAULT_S, RETAIN_DEFAULT = 5, 10
 
 
 class Taken(NamedTuple):
-    """A submission that counts, in the order of acceptance."""
+    """A submission that counts, in the order of acceptance. at_ms: when it is said to have happened."""
 
     player_id: str
     score: int
+    at_ms: int
 
 
 class Standing(NamedTuple):
@@ -67,8 +68,8 @@ class ExpectedChain:
         return span.ends_at_ms + (0 if span.key in self.forced else self.grace_ms)
 
     def judge(self, occurred_at_ms: int | None, now_ms: int) -> Span | Refusal:
-        """Where a submission belongs that arrives now."""
-        if occurred_at_ms is not None:
+        """Where a submission belongs that arrives now; a time ahead of the clock counts as now."""
+        if occurred_at_ms is not None and occurred_at_ms < now_ms:
             index = self.index_at(occurred_at_ms)
             if index is None:
                 return Refusal(("period_closed", "period_not_open"))
@@ -76,8 +77,7 @@ class ExpectedChain:
             state = self.state(span, now_ms)
             if state == "closed":
                 return self._late(span, now_ms)
-            if state == "pending":
-                return Refusal(("period_not_open",))
+            assert state != "pending", "what has happened lies in no period that is to come"
             return span
         index = self.index_at(now_ms)
         if index is not None:
@@ -102,12 +102,15 @@ class ExpectedChain:
     def standings(self, key: str, aggregation: str) -> list[Standing]:
         """Everybody in rank order: higher scores first, of equals who reached his earlier."""
         scores: dict[str, tuple[int, int, int]] = {}  # player -> score, when it was reached, submissions
-        for turn, (player_id, score) in enumerate(self.taken.get(key, [])):
+        newest_ms: dict[str, int] = {}
+        for turn, (player_id, score, at_ms) in enumerate(self.taken.get(key, [])):
             old, reached, count = scores.get(player_id, (None, turn, 0))
+            is_newest = at_ms >= newest_ms.get(player_id, at_ms)
+            newest_ms[player_id] = max(at_ms, newest_ms.get(player_id, at_ms))
             new = {
                 "sum": score + (old or 0),
                 "count": 1 + (old or 0),
-                "latest": score,
+                "latest": score if old is None or is_newest else old,
                 "best": score if old is None else max(score, old),
                 "min": score if old is None else min(score, old),
             }[aggregation]
@@ -188,8 +191,10 @@ class ExpectedBoard:
         self.ids.setdefault(submission.submission_id, (now_ms, set()))[1].update(keys)
         score = submission.score
         assert score is None or isinstance(score, int)
+        at_ms = now_ms if submission.occurred_at_ms is None else min(submission.occurred_at_ms, now_ms)
+        taken = Taken(submission.player_id, score or 0, at_ms)
         for window, key in keys.items():
-            self.chains[window].taken.setdefault(key, []).append(Taken(submission.player_id, score or 0))
+            self.chains[window].taken.setdefault(key, []).append(taken)
 
     def may_repeat(self, submission_id: str, now_ms: int) -> bool:
         """Whether it is certain what a repeat is answered: it was refused, or taken not too long ago."""

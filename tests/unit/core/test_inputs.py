@@ -1,4 +1,4 @@
-"""The journal's bytes: those that version 0.1.0 wrote, whatever the code that makes them looks like."""
+"""The journal's bytes: those that were always written, whatever the code that makes them looks like."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ EVERY_KIND = [
     (inputs.show("p1", 3), [6, 3, "p1"]),
     (inputs.edit("p1", 4, None, False, 3), [7, 3, "p1", 4, None, False]),
     (inputs.restore("p1", 3), [8, 3, "p1"]),
+    (inputs.submit(ROW, 3, 7), [9, 3, "p1", 5, 1, b"{}", "id", None, 7]),
     (inputs.import_entry(["p1", 5, 1, b"{}", 4, 1, 2], True, 3), [10, 3, "p1", 5, 1, b"{}", 4, 1, 2, True]),
+    (inputs.occurred(ROW, 3, 7), [11, 3, "p1", 5, 1, b"{}", "id", None, 7]),
+    (inputs.occurred(ROW, 3), [11, 3, "p1", 5, 1, b"{}", "id", None, 0]),
 ]
 
 
@@ -33,7 +36,7 @@ def test_every_input_is_written_as_it_always_was() -> None:
     assert body == msgpack.packb([list(RULES), 11, rows])
     assert JournalBody.unpack(body) == (RULES, 11, rows)
     assert JournalBody.unpack(msgpack.packb([None, 11, []])).rules is None
-    assert [inputs.kind_of(row) for row in rows] == [0, *range(9), 10]
+    assert [inputs.kind_of(row) for row in rows] == [0, *range(12), 11]
     assert {inputs.player_id_of(row) for row in rows if row[0] not in (2, 4)} == {"p1"}
 
 

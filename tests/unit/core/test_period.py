@@ -19,7 +19,21 @@ from lbactors.core import period as period_module
 from lbactors.core import period_moderation as moderating_module
 from lbactors.core import seen_ids as seen_ids_module
 from lbactors.core.definition import Rules
-from lbactors.core.inputs import CONFIGURE, EDIT, ERASE, HIDE, IMPORT, INHERIT, REMOVE, RESTORE, SHOW, SUBMIT
+from lbactors.core.inputs import (
+    CONFIGURE,
+    EDIT,
+    ERASE,
+    HIDE,
+    IMPORT,
+    INHERIT,
+    OCCURRED,
+    REMOVE,
+    RESTORE,
+    SHOW,
+    SUBMISSIONS,
+    SUBMIT,
+    TAGGED,
+)
 from lbactors.core.numbers import check_number
 from lbactors.core.period import FULL, NO_RANK, RANK, Applied, Period
 from lbactors.core.seen_ids import SEEN_IDS_MS, SeenIds
@@ -33,6 +47,7 @@ PLAYERS = [f"p{i}" for i in range(10)]
 SCORES: list[int | float] = [0, 1, 2, 3, -1, 2.5, 1.5e300, 1.7e308, -1.7e308]
 IDS = [f"id{i}" for i in range(12)]
 ORDERS, TIES, STYLES = ("desc", "asc"), ("first", "last"), ("ordinal", "competition", "dense")
+TAG = {SUBMIT: [], TAGGED: [7], OCCURRED: [0]}  # what follows the fields of a submission
 REMOVED_KEPT = 3
 PLAIN: list[Any] = [None, None, None]  # no metadata, no id, the board's aggregation
 
@@ -70,8 +85,8 @@ def shown(period: Period) -> dict[str, Any]:
 
 def tell(oracle: Oracle, item: list[Any]) -> Told:
     """Give the model the same input."""
-    if item[0] == SUBMIT:
-        return oracle.submit(*item[1:])
+    if item[0] in SUBMISSIONS:
+        return oracle.submit(*item[1:8], occurred=item[0] == OCCURRED)
     if item[0] == CONFIGURE:
         return oracle.configure(Options(*item[2]))
     if item[0] == INHERIT:
@@ -91,16 +106,16 @@ def tell(oracle: Oracle, item: list[Any]) -> Told:
 
 def assert_same_answer(result: Applied, told: Told, kind: int, want: int) -> None:
     assert (result.applied, result.seq, result.duplicate) == (told.applied, told.seq, told.duplicate)
-    if kind == SUBMIT:
+    if kind in SUBMISSIONS:
         assert (result.error is not None) == told.refused
     else:
         assert result.error == told.error
     for found, expected in ((result.entry, told.entry), (result.previous, told.previous)):
         fields = None if expected is None else tuple(vars(expected).values())
         assert (None if found is None else tuple(found)) == fields
-    if kind == SUBMIT and told.duplicate:
+    if kind in SUBMISSIONS and told.duplicate:
         assert (result.rank, result.previous_rank) == ((told.rank, told.rank) if want else (None, None))
-    elif kind == SUBMIT:
+    elif kind in SUBMISSIONS:
         assert result.rank == (told.rank if want else None)
         assert result.previous_rank == (told.previous_rank if want == FULL else None)
     elif kind == REMOVE:
@@ -122,6 +137,7 @@ def assert_same_standings(period: Period, oracle: Oracle) -> None:
     for player_id in [*oracle.standings, *PLAYERS]:
         standing = oracle.standings.get(player_id)
         entry = period.entry(player_id)
+        assert entry is None or entry.first_at_ms <= entry.updated_at_ms
         assert (entry and tuple(entry)) == (standing and tuple(vars(standing).values()))
         assert period.rank(player_id) == ranks.get(player_id)
 
@@ -131,7 +147,9 @@ def submission(rng: random.Random, at_ms: int) -> list[Any]:
     submission_id = rng.choice(IDS) if rng.random() < 0.3 else None
     how = rng.choice(AGGREGATIONS) if rng.random() < 0.1 else None
     metadata = rng.choice([None, b"{}"])
-    return [SUBMIT, at_ms, rng.choice(PLAYERS), score, rng.randrange(2), metadata, submission_id, how]
+    kind, at_ms = rng.choice([(SUBMIT, at_ms), (OCCURRED, at_ms - rng.randrange(20))])
+    item = [kind, at_ms, rng.choice(PLAYERS), score, rng.randrange(2), metadata, submission_id, how]
+    return [*item, *TAG[kind]]
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -162,6 +180,7 @@ documents = st.sampled_from([None, b"{}", b'{"level":7}'])
 hows = st.none() | st.none() | st.sampled_from(AGGREGATIONS)
 submissions = st.tuples(players, scores, st.integers(0, 1), documents, st.none() | st.sampled_from(IDS), hows)
 wants = st.sampled_from((NO_RANK, RANK, FULL))
+ages_ms = st.integers(0, 40)
 
 
 class PeriodMachine(RuleBasedStateMachine):
@@ -184,10 +203,17 @@ class PeriodMachine(RuleBasedStateMachine):
         for item, result, wanted in zip(inputs, results, want, strict=True):
             assert_same_answer(result, tell(self.oracle, item), item[0], wanted)
 
-    @rule(batch=st.lists(st.tuples(submissions, wants), min_size=1, max_size=6))
+    @rule(
+        batch=st.lists(
+            st.tuples(st.sampled_from(list(TAG)), ages_ms, submissions, wants),
+            min_size=1,
+            max_size=6,
+        )
+    )
     def submit(self, batch: list[Any]) -> None:
         self.now_ms += 7
-        self.apply([[SUBMIT, self.now_ms - 5, *item] for item, _ in batch], [want for _, want in batch])
+        items = [[kind, self.now_ms - age_ms, *item, *TAG[kind]] for kind, age_ms, item, _ in batch]
+        self.apply(items, [want for *_, want in batch])
 
     @rule(player_id=players, erase=st.booleans(), named=st.booleans())
     def take_out(self, player_id: str, erase: bool, named: bool) -> None:
@@ -441,6 +467,59 @@ def test_a_stored_score_is_in_the_form_in_which_it_is_answered(how: str, first: 
         == repr(period.ranking.distribution(1)["max"])
         == repr(check_number(float(entry.score)))
     )
+
+
+# Times ----------------------------------------------------------------------------------------------------
+
+
+def entry_after(aggregation: str, *items: tuple[int, int, int]) -> Any:
+    """The entry of p1 after submissions: kind, seconds after the start, score."""
+    period = Period(rules_of(Options(aggregation)))
+    period.apply(START_MS, [[k, START_MS + s * 1000, "p1", n, 0, *PLAIN, *TAG[k]] for k, s, n in items])
+    return period.entry("p1")
+
+
+@pytest.mark.parametrize("aggregation", AGGREGATIONS)
+def test_the_first_time_is_the_earliest_and_the_update_the_latest(aggregation: str) -> None:
+    entry = entry_after(aggregation, (SUBMIT, 60, 5), (OCCURRED, 20, 5), (OCCURRED, 40, 5))
+    assert (entry.first_at_ms, entry.updated_at_ms) == (START_MS + 20_000, START_MS + 60_000)
+    assert entry.submissions == 3
+
+
+def test_what_a_rule_keeps_out_is_no_update_but_may_be_the_first() -> None:
+    entry = entry_after("best", (SUBMIT, 60, 5), (OCCURRED, 20, 4), (SUBMIT, 90, 4))
+    assert (entry.first_at_ms, entry.updated_at_ms) == (START_MS + 20_000, START_MS + 60_000)
+
+
+def test_an_edit_is_an_update_though_the_clock_was_set_back() -> None:
+    period = Period(rules_of(Options("latest")))
+    edit = [EDIT, START_MS - 9, "p1", 6, None, None]
+    period.apply(START_MS, [[SUBMIT, START_MS, "p1", 5, 0, *PLAIN], edit])
+    entry = period.entry("p1")
+    assert entry is not None and (entry.score, entry.updated_at_ms) == (6, START_MS)
+
+
+@pytest.mark.parametrize(
+    ("items", "score"),
+    [
+        ([(SUBMIT, 60, 5), (OCCURRED, 20, 7)], 5),  # an older one that arrives later
+        ([(OCCURRED, 30, 5), (OCCURRED, 20, 7), (OCCURRED, 40, 6), (OCCURRED, 35, 8)], 6),
+        ([(OCCURRED, 30, 5), (OCCURRED, 30, 7)], 7),  # equal: by arrival
+        ([(SUBMIT, 60, 5), (SUBMIT, 59, 7)], 7),  # absent: by arrival, whatever the gateways' clocks say
+        ([(OCCURRED, 60, 5), (SUBMIT, 59, 7)], 7),
+    ],
+)
+def test_latest_goes_by_the_time_of_occurrence(items: list[tuple[int, int, int]], score: int) -> None:
+    assert entry_after("latest", *items).score == score
+
+
+def test_an_older_one_is_accepted_and_not_applied() -> None:
+    period = Period(rules_of(Options("latest")))
+    period.apply(START_MS, [[SUBMIT, START_MS, "p1", 5, 0, b"{}", None, None]])
+    (late,) = period.apply(START_MS, [[OCCURRED, START_MS - 1, "p1", 9, 1, None, "a", None, 0]], [FULL])
+    assert (late.applied, late.error, late.rank, late.previous_rank) == (False, None, 1, 1)
+    assert late.entry is not None and late.entry[:2] == (5, 0) and late.entry.metadata == b"{}"
+    assert (late.entry.submissions, period.submissions, period.ids.by_id) == (2, 2, {"a": 2})
 
 
 # Submission ids -------------------------------------------------------------------------------------------

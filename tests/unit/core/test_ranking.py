@@ -158,7 +158,7 @@ def assert_same(ranking: Kept, board: Board) -> None:
         standing = (*board.entries[player_id], "what else an entry has")
         assert ranking.has(player_id, standing)
         assert ranking.ranking.rank(standing) == rank
-        assert ranking.offset(standing) == offset
+        assert (ranking.offset(standing), ranking.offset_after(standing)) == (offset, offset + 1)
         assert ranking.page(offset, 1) == [(rank, player_id)]
     assert ranking.best() == (rows[0][1] if rows else None)
     assert ranking.worst() == (rows[-1][1] if rows else None)

@@ -38,7 +38,9 @@ async def test_a_submission_goes_where_it_occurred_or_else_arrived(world: World)
         (END_MS - 1, END_MS + GRACE_MS, "period_closed"),
         (END_MS, END_MS + 1, "hour-2"),
         (END_MS - 1, END_MS - 50, "hour-1"),  # a clock that is fast
-        (END_MS + 1, END_MS - 50, "period_not_open"),
+        (END_MS + 1, END_MS - 50, "hour-1"),  # it counts as now
+        (END_MS + 59_999, END_MS - 1, "hour-1"),
+        (END_MS, END_MS, "hour-2"),
         (NOON_MS - 1, END_MS + 1, "period_closed"),  # a period that is not kept
     ):
         times: Any = {"occurred_at_ms": occurred_at_ms, "arrived_at_ms": arrived_at_ms}

@@ -60,11 +60,12 @@ async def test_reads_of_one_period(world: World) -> None:
     scores = {"a": 50, "b": 40, "c": 40, "d": 30, "e": 20, "f": 10, "low": 0}
     await submit_scores(chain, scores, NOON_MS)
     ranked = [(1, "a"), (2, "b"), (2, "c"), (4, "d"), (5, "e"), (6, "f")]
-    view, total, seq, rows, offset, matched, missing = await read(
+    view, total, seq, rows, offset, matched, missing, edges = await read(
         chain, "current", "page", [1, 2, None, None]
     )
     assert (view.key, view.state, view.entries, view.submissions) == ("hour-1", "active", 6, 7)
     assert (total, seq, offset, matched, missing) == (6, 7, 1, None, [])
+    assert edges == [(40, 0, 2), (40, 0, 3)]
     assert [(r.rank, r.player_id) for r in rows] == ranked[1:3]
     assert (rows[0].score, rows[0].submissions, rows[0].first_at_ms) == (40, 1, NOON_MS)
     assert await ids(chain, "current", "page", 0, 99, None, None) == ranked
@@ -81,6 +82,10 @@ async def test_reads_of_one_period(world: World) -> None:
     assert await ids(chain, "current", "around", "a", 3, False) == ranked[:2]
     assert await ids(chain, "current", "around", "low", 3, True) == [(None, "low")]
     assert await refusal(read(chain, "current", "around", ["x", 3, True])) == "entry_not_found"
+    assert await ids(chain, "current", "page", 0, 2, None, None, edges[1]) == ranked[3:5]
+    assert await ids(chain, "current", "page", 0, 2, None, None, edges[0], True) == ranked[:1]
+    assert (await read(chain, "current", "around", ["d", 3, True])).edges == [(40, 0, 3), (20, 0, 5)]
+    assert (await read(chain, "current", "around", ["low", 3, True])).edges == ()
     found = await read(chain, "current", "lookup", [["low", "f", "x", "c", "f"]])
     assert [(r.rank, r.player_id) for r in found[3]] == [(2, "c"), (6, "f"), (None, "low")]
     assert found[6] == ["x"]

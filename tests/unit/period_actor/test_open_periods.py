@@ -251,7 +251,9 @@ async def test_a_submission_from_a_closed_period_can_count_for_its_arrival(world
     assert (await submit(chain, "p1", 2, occurred_at_ms=NOON_MS - HOUR_MS))[0] == "hour-2", (
         "before all periods"
     )
-    assert await refusal(submit(chain, "p1", 2, occurred_at_ms=END_MS + 3 * HOUR_MS)) == "period_loading"
+    assert (await submit(chain, "p1", 2, occurred_at_ms=END_MS + 3 * HOUR_MS))[0] == "hour-2", (
+        "it counts as now"
+    )
     await world.change(chain, late_arrival=False)
     assert await refusal(submit(chain, "p1", 2, occurred_at_ms=END_MS - 1)) == "period_closed"
 

@@ -173,6 +173,10 @@ def test_a_reading_arrives_with_its_rows(found: list[Row], missing: list[str], m
     answer = reads.ReadAnswer(view, 2, 9, found, 4, matched, missing)
     arrived = reads.ReadAnswer.from_wire(msgpack.unpackb(pack(answer)))
     assert arrived == Reading(view, 2, 9, found, 4, matched, tuple(missing))
+    with_edges = answer._replace(edges=[(5, 0, 1), (2.5, 0, 7)])
+    arrived = reads.ReadAnswer.from_wire(msgpack.unpackb(pack(with_edges)))
+    edges = ((5, 0, 1), (2.5, 0, 7))
+    assert arrived == Reading(view, 2, 9, found, 4, matched, tuple(missing), edges=edges)
     spread = answer._replace(rows={"buckets": []})
     arrived = reads.ReadAnswer.from_wire(msgpack.unpackb(pack(spread)))
     assert (arrived.rows, arrived.spread) == ([], {"buckets": []})
@@ -245,7 +249,7 @@ def test_the_rows_are_those_of_the_release_before() -> None:
     rows = [5, [["b", 4, 2, [["p", 1, 0, None, None, None, None]], ["main"], 0]]]
     assert msgpack.unpackb(pack(call)) == rows and WriteCall.from_wire(rows) == call
     op = reads.ReadOp.of("c", "current", reads.Page(0, 10))
-    assert msgpack.unpackb(pack(op)) == ["c", "current", "page", [0, 10, None, None]]
+    assert msgpack.unpackb(pack(op)) == ["c", "current", "page", [0, 10, None, None, None, False]]
 
 
 def test_a_ping_is_shown_as_it_always_was() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
 import msgpack
@@ -10,18 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.http.cursors import RankingsCursor, listing_cursor, listing_offset, rankings_cursor
+from gateway.http.cursors import RankingsCursor, listing_cursor, listing_key, rankings_cursor
 from lbactors.core.definition import WINDOWS
 from lbactors.core.errors import ApiError
 from lbactors.core.numbers import MAX_EXACT_INTEGER
+from lbactors.core.rank_keys import SEQ_MAX
 
 words = st.text("aé😀:-0", max_size=8)
 offsets = st.integers(0, MAX_EXACT_INTEGER)
-bounds = st.none() | st.integers(-MAX_EXACT_INTEGER, MAX_EXACT_INTEGER) | st.just(1.5e300)
+numbers = st.integers(-MAX_EXACT_INTEGER, MAX_EXACT_INTEGER) | st.sampled_from([1.5e300, -0.5, 5e-324])
+bounds = st.none() | numbers
+standings = st.none() | st.tuples(numbers, numbers, st.integers(0, SEQ_MAX))
 
 
 @settings(deadline=None)
-@given(st.tuples(words, st.sampled_from(WINDOWS), words, offsets, offsets, bounds, bounds))
+@given(st.tuples(words, st.sampled_from(WINDOWS), words, offsets, standings, st.booleans(), bounds, bounds))
 def test_rankings_cursor_inverts(fields: tuple[Any, ...]) -> None:
     cursor = RankingsCursor(*fields)
     text = cursor.encode()
@@ -30,16 +33,20 @@ def test_rankings_cursor_inverts(fields: tuple[Any, ...]) -> None:
 
 
 @settings(deadline=None)
-@given(offsets, st.tuples(words, st.none() | words))
-def test_listing_cursor_inverts(offset: int, filters: tuple[Any, ...]) -> None:
-    assert listing_offset(listing_cursor(offset, filters), filters) == offset
+@given(st.lists(offsets | words, min_size=1, max_size=3), st.tuples(words, st.none() | words))
+def test_listing_cursor_inverts(key: list[Any], filters: tuple[Any, ...]) -> None:
+    cursor = listing_cursor(tuple(key), filters)
+    for kinds in (None, [type(field) for field in key]):
+        assert listing_key(cursor, filters, kinds) == tuple(key)
+    with pytest.raises(ApiError):
+        listing_key(cursor, filters, [*map(type, key), int])
 
 
 def forged(fields: Any) -> str:
     return urlsafe_b64encode(msgpack.packb(fields)).decode().rstrip("=")
 
 
-good = ["r", "uid", "main", "2026-W47", 20, 0, None, None]
+good = ["s", "uid", "main", "2026-W47", 3, [50, 0, 20], False, None, None]
 
 
 @pytest.mark.parametrize(
@@ -50,41 +57,51 @@ good = ["r", "uid", "main", "2026-W47", 20, 0, None, None]
         "ü",
         "AAAA",
         "A" * 2000,
-        listing_cursor(5, ()),
+        listing_cursor((5,), ()),
         forged("r"),
         forged(["r"]),
         forged([*good, 1]),
         forged([*good[:3], 5, *good[4:]]),
         forged([*good[:2], "decade", *good[3:]]),
-        forged([*good[:4], -1, *good[5:]]),
-        forged([*good[:4], 2**60, *good[5:]]),
-        forged([*good[:4], True, *good[5:]]),
-        forged([*good[:4], "20", *good[5:]]),
-        forged([*good[:6], "0", None]),
-        forged([*good[:6], float("nan"), None]),
+        forged([*good[:4], "3", *good[5:]]),
+        forged([*good[:5], [50, 0], *good[6:]]),
+        forged([*good[:5], [50, 0, -1], *good[6:]]),
+        forged([*good[:5], [50, 0, SEQ_MAX + 1], *good[6:]]),
+        forged([*good[:5], [50, 0, True], *good[6:]]),
+        forged([*good[:5], [float("inf"), 0, 20], *good[6:]]),
+        forged([*good[:5], [50, None, 20], *good[6:]]),
+        forged([*good[:5], [50, 2**60, 20], *good[6:]]),
+        forged([*good[:5], 20, *good[6:]]),
+        forged([*good[:6], 1, None, None]),
+        forged([*good[:7], "0", None]),
+        forged([*good[:7], float("nan"), None]),
+        forged(["r", "uid", "main", "2026-W47", 20, 0, None, None]),  # as releases before made them
     ],
 )
 def test_bad_rankings_cursors(text: str) -> None:
-    assert rankings_cursor(forged(good)).offset == 20
+    assert rankings_cursor(forged(good)).standing == (50, 0, 20)
     with pytest.raises(ApiError) as caught:
         rankings_cursor(text)
     assert caught.value.details[0]["loc"] == ["query", "cursor"]
 
 
 def test_listing_cursors_are_bound_to_filters() -> None:
-    text = listing_cursor(5, ("boards", "active"))
+    text = listing_cursor((5,), ("boards", "active"))
     with pytest.raises(ApiError) as caught:
-        listing_offset(text, ("boards", "archived"))
+        listing_key(text, ("boards", "archived"), (int,))
     assert caught.value.details[0]["loc"] == ["query", "cursor"]
     with pytest.raises(ApiError):
-        listing_offset(forged(good), ("boards", "active"))
-    with pytest.raises(ApiError):
-        listing_offset(forged(["l", -1, 0]), ())
+        listing_key(forged(good), ("boards", "active"), (int,))
+    digest = msgpack.unpackb(urlsafe_b64decode(listing_cursor((1,), ()) + "=="))[2]
+    assert listing_key(forged(["l", [1], digest]), (), (int,)) == (1,)
+    for key in (1, "1", None, [], [None], [1.0], [True], [2**60], [[1]]):  # a number: as releases before did
+        with pytest.raises(ApiError):
+            listing_key(forged(["l", key, digest]), (), None)
 
 
 @settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=60))
 def test_no_text_crashes(data: bytes) -> None:
-    for read in (rankings_cursor, lambda text: listing_offset(text, ())):
+    for read in (rankings_cursor, lambda text: listing_key(text, (), None)):
         with pytest.raises(ApiError):
             read(urlsafe_b64encode(data).decode().rstrip("="))

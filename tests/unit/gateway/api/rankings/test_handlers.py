@@ -97,6 +97,48 @@ async def test_a_short_previous_page_does_not_overlap(http: Http, board: Board) 
     assert (ids(answer), answer.body["prev_cursor"]) == (["p0", "p1", "p2"], None)
 
 
+async def test_cursors_go_on_after_a_standing(http: Http, service: FakeService, board: Board) -> None:
+    first = await http.get(PAGE, limit=5)
+    service.add_scores(board, {"new": 1000, "p4": 1})  # one comes in before, and the page's last one leaves
+    second = await http.get(PAGE, limit=5, cursor=first.body["next_cursor"])
+    assert ids(second) == [f"p{i}" for i in range(5, 10)]
+    assert second.body["entries"][0]["rank"] == 6
+    back = await http.get(PAGE, limit=20, cursor=second.body["prev_cursor"])
+    assert (ids(back), back.body["prev_cursor"]) == (["new", "p0", "p1", "p2", "p3"], None)
+    again = await http.get(PAGE, limit=1, cursor=back.body["next_cursor"])
+    assert ids(again) == ["p5"]
+
+
+async def test_a_cursor_whose_rows_are_gone_leads_on_from_the_edge(
+    http: Http, service: FakeService, board: Board
+) -> None:
+    cursors = (
+        (await http.get(PAGE, limit=5, offset=20)).body["prev_cursor"],
+        (await http.get(PAGE, limit=20)).body["next_cursor"],
+    )
+    rows = service.rows["default", "xp"]
+    for number in range(20, 25):
+        del rows[f"p{number}"]
+    after = await http.get(PAGE, limit=5, cursor=cursors[1])
+    assert (ids(after), after.body["next_cursor"]) == ([], None)
+    assert ids(await http.get(PAGE, limit=2, cursor=after.body["prev_cursor"])) == ["p18", "p19"]
+    for number in range(20):
+        del rows[f"p{number}"]
+    service.add_scores(board, {"late": 1})
+    before = await http.get(PAGE, limit=5, cursor=cursors[0])
+    assert (ids(before), before.body["prev_cursor"]) == ([], None)
+    assert ids(await http.get(PAGE, limit=2, cursor=before.body["next_cursor"])) == ["late"]
+
+
+async def test_a_cursor_stays_in_its_period_though_another_has_its_key(
+    http: Http, service: FakeService, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = (await http.get(PAGE, limit=5)).body["next_cursor"]
+    view = service._view
+    monkeypatch.setattr(service, "_view", lambda *args: view(*args)._replace(serial=2))
+    assert (await http.get(PAGE, cursor=cursor)).code == "period_not_found"
+
+
 async def test_score_range(http: Http, board: Board) -> None:
     answer = await http.get(PAGE, score_min=80, score_max=90, limit=4)
     assert (answer.body["matched"], answer.body["total"]) == (11, 25)
@@ -236,8 +278,23 @@ async def test_around(http: Http, board: Board) -> None:
     assert ids(answer) == ["p8", "p9", "p10", "p11", "p12"]
     following = await http.get(PAGE, cursor=answer.body["next_cursor"], limit=2)
     assert ids(following) == ["p13", "p14"]
+    preceding = await http.get(PAGE, cursor=answer.body["prev_cursor"], limit=2)
+    assert ids(preceding) == ["p6", "p7"]
     assert len(ids(await http.get(f"{BOARD}/players/p10/around"))) == 11
     assert (await http.get(f"{BOARD}/players/p10/around", fill="yes")).loc == ["query", "fill"]
+
+
+async def test_around_one_who_is_not_ranked(http: Http, service: FakeService, board: Board) -> None:
+    entry = service.entry
+
+    async def unranked(board: Board, window: str, period: str, player_id: str, *_: Any) -> Any:
+        reading = await entry(board, window, period, player_id)
+        return reading._replace(rows=[reading.rows[0]._replace(rank=None)], offset=0, edges=())
+
+    service.around = unranked  # type: ignore[method-assign]
+    body = (await http.get(f"{BOARD}/players/p4/around")).body
+    assert [(e["rank"], e["player_id"]) for e in body["entries"]] == [(None, "p4")]
+    assert (body["next_cursor"], body["prev_cursor"]) == (None, None)
 
 
 async def test_lookup(http: Http, board: Board) -> None:

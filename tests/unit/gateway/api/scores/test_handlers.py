@@ -43,7 +43,7 @@ async def test_one(http: Http, service: FakeService, board: Board) -> None:
         "subscore": 3,
         "metadata": {"level": 7},
         "submission_id": "m-77:p1",
-        "occurred_at": "2026-11-18T13:00:00.250+01:00",
+        "occurred_at": "2026-11-18T12:59:59.750+01:00",
         "aggregation": "latest",
     }
     answer = await http.post(SCORES, body)
@@ -58,7 +58,7 @@ async def test_one(http: Http, service: FakeService, board: Board) -> None:
         "previous_rank": None,
         "seq": 1,
     }
-    expected = Submission("p1", 5100, 3, b'{"level":7}', "m-77:p1", NOW_MS + 250, "latest")
+    expected = Submission("p1", 5100, 3, b'{"level":7}', "m-77:p1", NOW_MS - 250, "latest")
     assert service.submitted == [[expected]]
     assert (await http.post(SCORES, body)).body["duplicate"] is True
 
@@ -154,9 +154,13 @@ async def test_null_counts_as_absent(http: Http, service: FakeService, board: Bo
     assert service.submitted == [[Submission("p", 1, 0, None, None, None, None)]]
 
 
-async def test_occurred_at_may_lie_a_little_ahead(http: Http, board: Board) -> None:
-    body = {"player_id": "p", "score": 1, "occurred_at": format_instant(NOW_MS + 60_000)}
+@pytest.mark.parametrize("ahead_ms", [1, 60_000])
+async def test_an_occurred_at_a_little_ahead_counts_as_now(
+    http: Http, service: FakeService, board: Board, ahead_ms: int
+) -> None:
+    body = {"player_id": "p", "score": 1, "occurred_at": format_instant(NOW_MS + ahead_ms)}
     assert (await http.post(SCORES, body)).status == 200
+    assert [s.occurred_at_ms for s in service.submitted[0]] == [None], "the arrival, by the server's clock"
 
 
 async def test_bounds_of_the_definition(http: Http, service: FakeService) -> None:
