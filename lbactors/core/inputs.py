@@ -40,7 +40,8 @@ player_id_of = itemgetter(2)  # of every kind but CONFIGURE and INHERIT
 
 
 def submit(row: Sequence[Any], at_ms: int, tag: int = 0) -> Input:
-    """From the fields of a `Submission` that counts for its arrival. tag: of the body that made its id, or 0."""
+    """From the fields of a `Submission` that counts for its arrival. tag: of the body that made its id, or 0.
+    """
     player_id, score, subscore, metadata, submission_id, _, aggregation = row
     if tag:
         return [TAGGED, at_ms, player_id, score, subscore, metadata, submission_id, aggregation, tag]
