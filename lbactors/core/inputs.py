@@ -28,12 +28,13 @@ from lbactors.core.packing import pack
 #   RESTORE    at_ms, player_id
 #   TAGGED     as SUBMIT, and the tag of the request's body that made its id (`lbactors.core.seen_ids`)
 #   IMPORT     at_ms, player_id, score, subscore, metadata, submissions, first_at_ms, updated_at_ms, replace
-SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE, TAGGED, IMPORT = range(11)
+#   CLOSE      at_ms, reopened, ends_at_ms: which end of the period is final now
+SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE, TAGGED, IMPORT, CLOSE = range(12)
 
 Input = Sequence[Any]
 
 kind_of = itemgetter(0)
-player_id_of = itemgetter(2)  # of every kind but CONFIGURE and INHERIT
+player_id_of = itemgetter(2)  # of every kind but CONFIGURE, INHERIT and CLOSE
 
 
 def submit(row: Sequence[Any], at_ms: int, tag: int = 0) -> Input:
@@ -91,6 +92,10 @@ def restore(player_id: str, at_ms: int) -> Input:
 def import_entry(standing: Sequence[Any], replace: bool, at_ms: int) -> Input:
     """From the fields of an `ImportedEntry`. replace: also where the player has an entry."""
     return [IMPORT, at_ms, *standing, replace]
+
+
+def close(reopened: int, ends_at_ms: int | None, at_ms: int) -> Input:
+    return CLOSE, at_ms, reopened, ends_at_ms
 
 
 class JournalBody(NamedTuple):

@@ -105,7 +105,8 @@ class Lifecycle:
         unused = await self._sealed_unused(chain, record)
         if unused is not None:
             return unused
-        found = await self._asked(chain, "seal", Seal(chain.chain_id, record.serial, chain.version))
+        end = [record.reopened, record.ends_at_ms]
+        found = await self._asked(chain, "seal", Seal(chain.chain_id, record.serial, chain.version, end))
         sealed = PeriodRecord(*found)._replace(key=record.key, stage=record.stage)
         log.info("period closed", chain=chain.chain_id, key=sealed.key, entries=sealed.entries)
         return sealed

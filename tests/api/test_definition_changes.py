@@ -145,6 +145,23 @@ def test_a_change_of_timeframe_can_end_the_current_period(api: Api, make_board: 
     api.fails(409, "period_closed", "POST", board.scores, {"player_id": "p2", "score": 1})
 
 
+def test_what_is_closed_stays_as_it_was(api: Api, make_board: MakeBoard) -> None:
+    board = make_board(
+        timeframe={"type": "range", "starts_at": "2026-01-01T00:00:00Z", "ends_at": "2055-01-01T00:00:00Z"}
+    )
+    board.submit_all({"p1": 30, "p2": 20, "p3": 20})
+    frame = {"type": "range", "starts_at": "2020-01-01T00:00:00Z", "ends_at": "2020-02-01T00:00:00Z"}
+    board.patch(timeframe=frame)
+    before = board.page()
+    assert before["period"]["state"] == "closed"
+    board.patch(ranking={"min_score": 25, "max_entries": 1, "rank_style": "dense"})
+    board.patch(timeframe={"late_grace_seconds": 86400})
+    api.fails(409, "period_closed", "DELETE", board.player("p1"))
+    api.fails(409, "period_closed", "PATCH", board.player("p1"), {"score": 1, "reason": "cheats"})
+    after = board.page()
+    assert (after["entries"], after["period"]["state"]) == (before["entries"], "closed")
+
+
 def test_a_window_that_is_added_starts_empty(make_board: MakeBoard) -> None:
     board = make_board(timeframe={"type": "daily"})
     board.submit("p1", 5)

@@ -104,8 +104,6 @@ class LeaderboardCommands:
         doc_id = f"{old.tenant_id}/{old.leaderboard_id}"
         if definition == old.definition:
             return CommandPlan(200, board_json(old), [])
-        now_ms = self.state.clock.now_ms()
-        board = old._replace(definition=definition, version=old.version + 1, updated_at_ms=now_ms)
         chains = chains_of(self.state.chains, old)
         if Rules.of(definition).reorders(Rules.of(old.definition)) and await self._has_entries(chains):
             raise invalid(
@@ -114,6 +112,8 @@ class LeaderboardCommands:
         for chain in chains:
             await chain.lock.acquire()
         try:
+            now_ms = self.state.clock.now_ms()
+            board = old._replace(definition=definition, version=old.version + 1, updated_at_ms=now_ms)
             changes = [Change("leaderboards", doc_id, pack_board(board))]
             for chain in chains:
                 changes.extend(self._rebound(chain, board, now_ms))
@@ -141,33 +141,39 @@ class LeaderboardCommands:
         """Put a chain under a new definition; the documents that change."""
         old_board, chain.board = chain.board, board
         chain.version += 1
+        kept = self._keep_terms(chain, old_board.definition, now_ms)
         open_records = [r for r in chain.records if not r.sealed]
         current = _current(open_records, now_ms)
-        if current is None:
-            return []
+        if current is None or (current.ends_at_ms is not None and current.ends_at_ms <= now_ms):
+            return kept  # what is over stays as it was
         if not chain.wanted:
             if chain.window in board.windows:  # archived: the current period runs out, no other follows
-                return []
-            if current.ends_at_ms is not None and current.ends_at_ms <= now_ms:
-                return []
-            return self._rewrite(chain, open_records, lifecycle.closed_by_force(current, now_ms))
+                return kept
+            return [*kept, *self._rewrite(chain, open_records, lifecycle.closed_by_force(current, now_ms))]
         before, after = old_board.definition.timeframe, board.definition.timeframe
         if before == after or (after.type == "manual" and chain.window == "main"):
-            return []
+            return kept
         span = span_from(after, chain.window, now_ms) or last_span(after, chain.window)
         if span is None or span == span_at(before, chain.window, now_ms):
-            return []
+            return kept
         # Of all that stay: the period before may be in its grace, or wait for its seal.
         keys = [r.key for r in chain.records if r.sealed or r.serial < current.serial]
         renewed = schedule.new_record(span, current.serial, now_ms, keys, None)
-        return self._rewrite(
-            chain,
-            open_records,
-            renewed._replace(
-                opened_at_ms=current.opened_at_ms,
-                stage=lifecycle.stage_under(renewed, current.stage, now_ms),
-            ),
+        renewed = renewed._replace(
+            opened_at_ms=current.opened_at_ms,
+            stage=lifecycle.stage_under(renewed, current.stage, now_ms),
+            reopened=current.reopened,
         )
+        return [*kept, *self._rewrite(chain, open_records, renewed)]
+
+    def _keep_terms(self, chain: ChainState, before: Definition, now_ms: int) -> list[Change]:
+        """Have periods that are closed, and not sealed yet, sealed by the definition that was."""
+        records = [r for r in chain.records if not r.sealed or r is chain.records[-1]]
+        kept = [lifecycle.kept_terms(r, before, chain.board.definition, now_ms) for r in records]
+        changed = [new for new, old in zip(kept, records, strict=True) if new is not old]
+        if changed:
+            self.state.take_records(chain, changed)
+        return [self.state.record_change(chain, r) for r in changed]
 
     def _rewrite(
         self, chain: ChainState, open_records: list[PeriodRecord], current: PeriodRecord
@@ -240,9 +246,9 @@ class LeaderboardCommands:
         chain = self.state.chains.get(board.chain_id(command.window))
         if chain is None or command.window not in board.windows:
             raise ApiError("period_not_found", f"no window '{command.window}'")
-        now_ms = self.state.clock.now_ms()
         timeframe = board.definition.timeframe
         async with chain.lock:
+            now_ms = self.state.clock.now_ms()
             open_records = [r for r in chain.records if not r.sealed]
             current = _current(open_records, now_ms)
             if current is None:

@@ -22,7 +22,9 @@ import msgpack
 import orjson
 import structlog
 
+from lbactors.core.definition import Rules
 from lbactors.core.errors import ApiError
+from lbactors.core.lifecycle import EndTerms, end_terms_of
 from lbactors.core.model import PeriodRecord
 from lbactors.core.packing import pack
 from lbactors.core.reward_rules import Awarding, Place, RewardRules
@@ -71,12 +73,14 @@ class Granting:
         self._renamed: dict[tuple[str, str], str] = {}  # erased while grants were being carried out
 
     def begin(self, chain: ChainState, record: PeriodRecord) -> list[Change]:
-        """Documents for the commit that closes a sealed period; none if it has no rewards."""
-        definition = chain.board.definition
-        rules = definition.rewards
+        """Documents for the commit that closes a sealed period, by the definition at its end; none if it has
+        no rewards.
+        """
+        terms = end_terms_of(record) or EndTerms.of(chain.board.definition)
+        rules = None if terms.rewards is None else RewardRules.model_validate(terms.rewards)
         if rules is None or chain.window not in rules.windows:
             return []
-        promise = Promise.of(record, rules, definition.ranking.order, self.state.clock.now_ms())
+        promise = Promise.of(record, rules, Rules(*terms.rules).order, self.state.clock.now_ms())
         self.reward_retention.ends_at(promise.expires_at_ms)
         return [
             Change("rewards", promise_id(chain.chain_id, record.serial), pack(promise)),
