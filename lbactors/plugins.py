@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
 GROUP = "lbactors"
 """The entry point group, and pluggy's name of the project."""
-PERIOD_HOOKS = {"on_period_opened": "period.opened", "on_period_closed": "period.closed"}
+PERIOD_HOOKS = {
+    "on_period_opened": "period.opened",
+    "on_period_closed": "period.closed",
+    "on_period_reopened": "period.reopened",
+}
 """Hooks that are told of an event, and the event's type."""
 VALIDATE = "validate_submission"
 LONGEST_REASON = 500  # characters
@@ -89,6 +93,10 @@ class HookSpecs:
     @hookspec
     def on_period_closed(self, event: Event) -> None:
         """A period has ended, and its standings are final. Called at least once, like the one above."""
+
+    @hookspec
+    def on_period_reopened(self, event: Event) -> None:
+        """A period that had ended goes on, since its schedule was extended; it will be closed again."""
 
     @hookspec
     def validate_submission(

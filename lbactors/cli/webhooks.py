@@ -21,7 +21,7 @@ from lbactors.tables import instant_text, print_fields
 
 Json = dict[str, Any]
 
-EVENTS = ("period.opened", "period.closing", "period.closed", "reward.granted")
+EVENTS = ("period.opened", "period.closing", "period.closed", "period.reopened", "reward.granted")
 STATES = ("pending", "delivered", "failed")
 ANSWERED_WITHIN_S = 15.0  # an attempt takes ten seconds at most
 LOOK_S = 0.2

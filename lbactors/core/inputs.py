@@ -30,18 +30,20 @@ from lbactors.core.packing import pack
 #   IMPORT     at_ms, player_id, score, subscore, metadata, submissions, first_at_ms, updated_at_ms, replace
 #   OCCURRED   as TAGGED (its tag may be 0), where the client said when it happened: at_ms is that time,
 #              and that of the arrival in the other two
-SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE, TAGGED, IMPORT, OCCURRED = range(12)
+#   CLOSE      at_ms, reopened, ends_at_ms: which end of the period is final now
+(SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE, TAGGED, IMPORT, OCCURRED, CLOSE) = (
+    range(13)
+)
 SUBMISSIONS = frozenset((SUBMIT, TAGGED, OCCURRED))
 
 Input = Sequence[Any]
 
 kind_of = itemgetter(0)
-player_id_of = itemgetter(2)  # of every kind but CONFIGURE and INHERIT
+player_id_of = itemgetter(2)  # of every kind but CONFIGURE, INHERIT and CLOSE
 
 
 def submit(row: Sequence[Any], at_ms: int, tag: int = 0) -> Input:
-    """From the fields of a `Submission` that counts for its arrival. tag: of the body that made its id, or 0.
-    """
+    """From the fields of a `Submission` that counts for its arrival. tag: of the body that made its id."""
     player_id, score, subscore, metadata, submission_id, _, aggregation = row
     if tag:
         return [TAGGED, at_ms, player_id, score, subscore, metadata, submission_id, aggregation, tag]
@@ -101,6 +103,10 @@ def restore(player_id: str, at_ms: int) -> Input:
 def import_entry(standing: Sequence[Any], replace: bool, at_ms: int) -> Input:
     """From the fields of an `ImportedEntry`. replace: also where the player has an entry."""
     return [IMPORT, at_ms, *standing, replace]
+
+
+def close(reopened: int, ends_at_ms: int | None, at_ms: int) -> Input:
+    return CLOSE, at_ms, reopened, ends_at_ms
 
 
 class JournalBody(NamedTuple):

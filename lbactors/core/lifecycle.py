@@ -26,7 +26,10 @@ again. What comes before in time is committed before anything that has to be don
 
 The schedule asks which steps are due, the supervisor's lifecycle carries them out, and catch-up is the same
 table: a period that was missed goes through the same steps, late. Beside the stages there is the *state* that
-readers and writers see, a function of the clock alone: `state_of`.
+readers and writers see: `state_of`.
+
+What was closed stays so, under the definition as it was at its end (`EndTerms`), unless a new schedule takes
+the end back: then the period is `reopened`, sealed or not, and goes through the rest of the table again.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum, IntEnum, auto
 from typing import Any, Literal, NamedTuple
 
+from lbactors.core.definition import Definition, Rules
 from lbactors.core.model import PeriodRecord
 
 LINGER_MS = 1_000  # after the grace, until sealing: for submissions that are on their way inside the server
@@ -96,9 +100,44 @@ class Transition(NamedTuple):
 # Instants -------------------------------------------------------------------------------------------------
 
 
+class EndTerms(NamedTuple):
+    """What the definition said of a period at its end, kept in its record where it was changed since then.
+
+    rules: the fields of `Rules`. rewards: of the definition, as JSON; None for none.
+    """
+
+    grace_ms: int
+    rules: Sequence[Any]
+    rewards: Any = None
+
+    @classmethod
+    def of(cls, definition: Definition) -> EndTerms:
+        rewards = definition.rewards
+        grace_ms = definition.timeframe.late_grace_seconds * 1000
+        shown = None if rewards is None else rewards.model_dump(mode="json")
+        return cls(grace_ms, list(Rules.of(definition)), shown)
+
+
+def end_terms_of(record: PeriodRecord) -> EndTerms | None:
+    """None: the definition as it is now holds."""
+    if record.end_terms is None:
+        return None
+    fields: Sequence[Any] = record.end_terms
+    return EndTerms(*fields)
+
+
 def grace_of(record: PeriodRecord, grace_ms: int) -> int:
     """How long a period takes late submissions: not at all if it was closed by force."""
-    return 0 if record.forced else grace_ms
+    if record.forced:
+        return 0
+    terms = end_terms_of(record)
+    return grace_ms if terms is None else terms.grace_ms
+
+
+def rules_of(record: PeriodRecord, rules: Rules) -> Rules:
+    """The rules of a period, given those of the definition as it is now."""
+    terms = end_terms_of(record)
+    return rules if terms is None else Rules(*terms.rules)
 
 
 def _start_ms(record: PeriodRecord, grace_ms: int, spread: float) -> int | None:
@@ -123,7 +162,7 @@ def _seal_ms(record: PeriodRecord, grace_ms: int, spread: float) -> int | None:
         return record.ends_at_ms + LINGER_MS
     length_ms = record.ends_at_ms - (record.starts_at_ms or 0)
     spread_ms = int(min(SEAL_SPREAD_MS, length_ms / SEAL_SPREAD_PART) * spread)
-    return record.ends_at_ms + grace_ms + LINGER_MS + spread_ms
+    return record.ends_at_ms + grace_of(record, grace_ms) + LINGER_MS + spread_ms
 
 
 # The table ------------------------------------------------------------------------------------------------
@@ -197,6 +236,30 @@ def closed_by_force(record: PeriodRecord, now_ms: int) -> PeriodRecord:
     return record._replace(ends_at_ms=now_ms, forced=True)
 
 
+def kept_terms(record: PeriodRecord, before: Definition, after: Definition, now_ms: int) -> PeriodRecord:
+    """A period whose leaderboard gets another definition: if it is closed, the one before still holds. A
+    sealed one needs to know only by which rules it would go on, if it were reopened.
+    """
+    terms = EndTerms.of(before)
+    if record.end_terms is not None or state_of(record, now_ms, terms.grace_ms) != "closed":
+        return record
+    new = EndTerms.of(after)
+    changed = Rules.of(after).reorders(Rules.of(before)) if record.sealed else new != terms
+    return record._replace(end_terms=terms) if changed else record
+
+
+def reopened(record: PeriodRecord, bounds: PeriodRecord, now_ms: int) -> PeriodRecord:
+    """A period that was over and goes on, under the key and the bounds of another record. What is known of a
+    sealed one is forgotten: its actor has it.
+    """
+    return bounds._replace(
+        serial=record.serial,
+        opened_at_ms=record.opened_at_ms,
+        stage=stage_under(bounds, record.stage, now_ms),
+        reopened=record.reopened + 1,
+    )
+
+
 def stage_under(record: PeriodRecord, stage: int, now_ms: int) -> int:
     """The stage of a period that was at `stage` and was given the bounds of `record`: what is ahead again
     will be told again. The one way back in the table.
@@ -248,7 +311,8 @@ def surplus(
 def check_record(record: PeriodRecord) -> None:
     """Assert what holds of every record at any time; called throughout the tests."""
     what = repr(record)
-    assert record.serial >= 1 and record.stage in _STAGES, what
+    assert record.serial >= 1 and record.stage in _STAGES and record.reopened >= 0, what
+    assert record.end_terms is None or record.ends_at_ms is not None, f"it has no end: {what}"
     assert record.stage < Stage.CLOSED or record.sealed, f"closed and not sealed: {what}"
     assert record.stage < Stage.CLOSING or record.ends_at_ms is not None, f"it has no end: {what}"
     assert record.ends_at_ms is not None or not (record.forced or record.sealed), f"it has no end: {what}"
@@ -261,13 +325,20 @@ def check_record(record: PeriodRecord) -> None:
 # What readers and writers see -----------------------------------------------------------------------------
 
 
-def state_of(record: PeriodRecord, now_ms: int, grace_ms: int) -> PeriodState:
+def state_of(record: PeriodRecord, now_ms: int, grace_ms: int, *, is_final: bool = True) -> PeriodState:
     """The state of a period at an instant: before its start `pending`, then `active`, after its end `closing`
     while it takes late submissions, then `closed`. Whoever reads, writes or edits asks this function; what it
     says does not wait for the stage, which follows when the step is carried out.
+
+    is_final: whether nothing in the period can change any more. Who shows a period says so, since `closed`
+    must not be shown before: until then it is `closing`, whatever the clock says. A sealed one is final.
     """
+    if record.sealed:
+        return "closed"
     if record.starts_at_ms is not None and now_ms < record.starts_at_ms:
         return "pending"
     if record.ends_at_ms is None or now_ms < record.ends_at_ms:
         return "active"
-    return "closing" if now_ms < record.ends_at_ms + grace_of(record, grace_ms) else "closed"
+    if now_ms < record.ends_at_ms + grace_of(record, grace_ms) or not is_final:
+        return "closing"
+    return "closed"

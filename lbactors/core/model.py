@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from lbactors.core import ids
@@ -41,6 +42,14 @@ class PeriodRecord(NamedTuple):
     forced: bool = False  # closed by hand: takes no late submissions
     stage: int = 0  # how far its life was carried out, a `lifecycle.Stage`
     ids_owed: bool = False  # closed while there was no period after it that could take its submission ids
+    reopened: int = 0  # how often its end was taken back
+    end_terms: Sequence[object] | None = None  # the definition at its end, see `lifecycle.EndTerms`
+
+    def to_wire(self) -> Sequence[Any]:
+        """As it is stored and sent. Releases before know nothing of the last two fields, which are there only
+        where they say something.
+        """
+        return self if self.reopened or self.end_terms is not None else self[:-2]
 
     def contains(self, at_ms: int) -> bool:
         """Whether an instant lies in [start, end)."""

@@ -8,6 +8,8 @@ What it owns
 * **entries**, a dictionary of immutable tuples split by player hash into buckets;
 * two `Ranking`s: `ranking` of the ranked entries, `below` of those under `min_score`;
 * `SeenIds`, the submission ids of the last day, by which a repeat is recognised (law 3);
+* `closed`, the end after which its standings were shown as final, if they were: who writes here lets nothing
+  change them any more, after a restart either;
 * `moderation`: who is hidden and what was removed. A hidden player's entry stays in its bucket and takes
   submissions as ever, but is in neither ranking: so it is on no page, in no total and in no rank, and
   `max_entries` neither counts nor drops it. Its seq is not touched, so it comes back to the place among
@@ -32,6 +34,7 @@ from zlib import crc32
 
 from lbactors.core.definition import Rules
 from lbactors.core.inputs import (
+    CLOSE,
     CONFIGURE,
     EDIT,
     ERASE,
@@ -81,6 +84,7 @@ class Period:
         self.rules = rules
         self.seq = 0
         self.submissions = 0
+        self.closed: tuple[int, int | None] | None = None  # (reopened, ends_at_ms) of its record
         self.saved_seq = 0  # seq of the last committed snapshot
         self.ids = SeenIds(seen_ids_limit)
         self._buckets: list[Bucket] = [{}]
@@ -172,6 +176,8 @@ class Period:
                 results.append(self._restore(item, wanted))
             elif kind == IMPORT:
                 results.append(self._import(item))
+            elif kind == CLOSE:
+                results.append(self._close(item))
             else:
                 results.append(self._inherit(now_ms, item))
         return results
@@ -306,6 +312,11 @@ class Period:
     def _inherit(self, now_ms: int, item: Input) -> Applied:
         _, _, newest_ms, submission_ids, *tags = item
         self.ids.inherit(submission_ids, self.seq, newest_ms, now_ms, *tags)
+        return Applied(True, None, None, None, None, self.seq, False, None)
+
+    def _close(self, item: Input) -> Applied:
+        _, _, reopened, ends_at_ms = item
+        self.closed = (reopened, ends_at_ms)
         return Applied(True, None, None, None, None, self.seq, False, None)
 
     # What moderators do ---------------------------------------------------------------------------------
@@ -522,7 +533,7 @@ class Period:
         moderation = self.moderation
         if moderation.is_used:
             manifest[MODERATION] = seq if moderation.changed else self._manifest[MODERATION]
-        meta = Meta(self.rules, seq, self.submissions, self.ids.next_segment, manifest)
+        meta = Meta(self.rules, seq, self.submissions, self.ids.next_segment, manifest, self.closed)
         snapshot = Snapshot(seq, manifest, set(self._dirty), meta.pack())
         snapshot.segments = [
             (n, self.ids.segments[n], len(self.ids.segments[n].ids)) for n in sorted(self.ids.dirty)
@@ -595,6 +606,7 @@ class Period:
         period = cls.unranked(found.rules, found.ids.limit)
         period.seq = period.saved_seq = found.seq
         period.submissions = found.submissions
+        period.closed = found.closed
         period.ids = found.ids
         period._buckets = found.buckets
         period._set_masks()

@@ -99,8 +99,11 @@ def _to_add(
         span = span_from(timeframe, window, ends_at_ms)
         if span is None:
             break
-        spans.append((span, ends_at_ms))
         starts_at_ms = max(span.starts_at_ms or ends_at_ms, ends_at_ms)
+        # The rest of the last period's own span, gone by while the schedule had ended, is no period.
+        is_rest = not spans and not last.forced and (span.starts_at_ms or 0) < ends_at_ms
+        if not is_rest or span.ends_at_ms is None or span.ends_at_ms > now_ms:
+            spans.append((span, ends_at_ms))
         ends_at_ms = span.ends_at_ms
         if ends_at_ms is not None:
             lead_ms = min(most_lead_ms, (ends_at_ms - starts_at_ms) // 2)
@@ -113,6 +116,16 @@ def _to_add(
         keys.add(record.key)
         next_serial += 1
     return added
+
+
+def extended_span(timeframe: Timeframe, window: str, record: PeriodRecord, now_ms: int) -> Span | None:
+    """The span with which a period that is over goes on under a new timeframe: the present one, if it begins
+    before the period's end. None if there is none, and where the period was closed by force.
+    """
+    span = span_from(timeframe, window, now_ms)
+    if span is None or record.forced or record.ends_at_ms is None:
+        return None
+    return span if span.starts_at_ms is None or span.starts_at_ms < record.ends_at_ms else None
 
 
 def new_record(

@@ -1,8 +1,8 @@
 """A period's state in parts: how a bucket of entries is written, and how parts become a state again.
 
 The parts of a snapshot
-    meta   MessagePack [rules, seq, submissions, next id segment, manifest]; manifest: part name -> seq that
-           it was put under
+    meta   MessagePack [rules, seq, submissions, next id segment, manifest, closed]; manifest: part name ->
+           seq that it was put under; closed: [reopened, ends_at_ms], only of a period that was closed
     e:N    bucket N of the entries: MessagePack [1, player ids, scores, subscores, seqs, submissions,
            first_at_ms, updated_at_ms, metadata], columns of one length
     i:N    segment N of the submission ids (`lbactors.core.seen_ids`)
@@ -170,22 +170,27 @@ class Snapshot:
 
 
 class Meta(NamedTuple):
-    """The part `meta`. `manifest`: part name -> the seq that it was put under."""
+    """The part `meta`. `manifest`: part name -> the seq that it was put under. `closed`: see `Period`."""
 
     rules: Rules
     seq: int
     submissions: int
     next_segment: int
     manifest: dict[str, int]
+    closed: tuple[int, int | None] | None = None
 
     def pack(self) -> bytes:
-        return pack(self)
+        return pack(self if self.closed is not None else self[:-1])
 
     @classmethod
     def unpack(cls, body: bytes) -> Meta:
         """ValueError, TypeError or an error of msgpack if it is none."""
-        rules, seq, submissions, next_segment, manifest = msgpack.unpackb(body)
-        return cls(Rules(*rules), seq, submissions, next_segment, manifest)
+        rules, seq, submissions, next_segment, manifest, *rest = msgpack.unpackb(body)
+        closed = None
+        if rest:
+            (reopened, ends_at_ms), *_ = rest
+            closed = (reopened, ends_at_ms)
+        return cls(Rules(*rules), seq, submissions, next_segment, manifest, closed)
 
 
 class Loaded(NamedTuple):
@@ -198,6 +203,7 @@ class Loaded(NamedTuple):
     ids: SeenIds
     manifest: dict[str, int]
     moderation: bytes | None
+    closed: tuple[int, int | None] | None = None
 
 
 class PeriodLoader:
@@ -229,7 +235,7 @@ class PeriodLoader:
         """The state at `seq`. ValueError if the parts are not those of a snapshot at `seq`."""
         if self._meta is None:
             raise ValueError(f"the part {META!r} is missing")
-        rules, saved_seq, submissions, next_segment, manifest = self._meta
+        rules, saved_seq, submissions, next_segment, manifest, closed = self._meta
         found = {META, *(f"e:{n}" for n in self._buckets), *(f"i:{n}" for n in self._ids.segments)}
         if self._moderation is not None:
             found.add(MODERATION)
@@ -237,4 +243,4 @@ class PeriodLoader:
             raise ValueError(f"the parts found are not those of the snapshot at seq {seq}")
         buckets = [self._buckets[number] for number in range(len(self._buckets))]
         self._ids.finish_loading(next_segment)
-        return Loaded(rules, seq, submissions, buckets, self._ids, manifest, self._moderation)
+        return Loaded(rules, seq, submissions, buckets, self._ids, manifest, self._moderation, closed)

@@ -171,7 +171,8 @@ class Timeframe(BaseModel):
     ends_at: Instant | None = Field(
         default=None,
         validate_default=True,
-        description="End of the whole schedule, after `starts_at`. Required for type `range`.",
+        description="End of the whole schedule, after `starts_at`. Required for type `range`. Moved later "
+        "after it has passed: the last period goes on, with its entries.",
     )
     late_grace_seconds: int = Field(
         default=5,

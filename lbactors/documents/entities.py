@@ -110,14 +110,22 @@ def tenant_json(tenant: Tenant) -> dict[str, Any]:
 
 
 def view_of_record(
-    record: PeriodRecord, window: str, now_ms: int, grace_ms: int, next_starts_at_ms: int | None
+    record: PeriodRecord,
+    window: str,
+    now_ms: int,
+    grace_ms: int,
+    next_starts_at_ms: int | None,
+    *,
+    is_final: bool = False,
 ) -> PeriodView:
-    """A period as its record tells it: complete for sealed ones, without counts for open ones."""
+    """A period as its record tells it: complete for sealed ones, without counts for open ones. is_final: see
+    `state_of`; only a period's actor knows that of one that is not sealed.
+    """
     return PeriodView(
         record.serial,
         record.key,
         window,
-        state_of(record, now_ms, grace_ms),
+        state_of(record, now_ms, grace_ms, is_final=is_final),
         record.starts_at_ms if record.starts_at_ms is not None else record.opened_at_ms,
         record.ends_at_ms,
         next_starts_at_ms,

@@ -4,7 +4,8 @@ Collection `rewards`; a chain_id is `tenant/leaderboard~uid/window`, a serial is
 
   <chain_id>/<serial>            Promise: the rules at the closing, and how far they are carried out
   <chain_id>/<serial>/<chunk>    winners in rank order, CHUNK_WINNERS each (the last chunk has fewer), so the
-                                 n-th winner is found without an index; six digits
+                                 n-th winner is found without an index; six digits. Of a period that was
+                                 reopened, those of the first closing stand before those of the next
   <chain_id>/<serial>/claims     [claimed, [claimed by tier]]
   <chain_id>/key/<period_key>    serial: finds a promise by its key when the period itself is deleted
   ~expiry/<at_ms>/<chain_id>/<serial>   which promise ends when, in order of time
@@ -56,6 +57,7 @@ class Promise(NamedTuple):
     winners: int
     by_tier: list[int]
     granted_at_ms: int | None
+    reopened: int = 0  # how often the period was closed before; winners of these closings stand first
 
     @classmethod
     def of(cls, record: PeriodRecord, rules: RewardRules, order: str, at_ms: int) -> Promise:
@@ -74,7 +76,14 @@ class Promise(NamedTuple):
             0,
             [0] * len(rules.tiers),
             None if record.entries else at_ms,
+            record.reopened,
         )
+
+    def again(self, record: PeriodRecord, order: str, at_ms: int) -> Promise:
+        """For the same period when it is closed another time: by the same rules, to those who won nothing."""
+        rules = RewardRules.model_validate(self.rules)
+        fresh = Promise.of(record, rules, order, at_ms)
+        return fresh._replace(rules=self.rules, winners=self.winners, by_tier=self.by_tier)
 
     @property
     def read_so_far(self) -> Place | None:

@@ -35,7 +35,7 @@ SEQS_OF_GENERATION = 32  # bits: four thousand million deliveries before the nex
 LONGEST_URL = 2048
 MOST_BOARDS = 1000  # leaderboards that one webhook may name
 
-EventType = Literal["period.opened", "period.closing", "period.closed", "reward.granted"]
+EventType = Literal["period.opened", "period.closing", "period.closed", "period.reopened", "reward.granted"]
 
 
 class Webhook(NamedTuple):

@@ -125,6 +125,7 @@ class Activation:
         self.went_back = False  # because the store lost what it had acknowledged
         self.epoch = 0
         self.sealing = False  # draining for good, not to move
+        self._closing: tuple[int, int | None] | None = None  # the end whose `close` is on its way
         self.period = Period(rules, seen_ids_limit)
         self.ended = asyncio.Event()  # set when it will never be written again: lost, fenced, failed
         self.last_used_ms = clock.now_ms()
@@ -294,13 +295,20 @@ class Activation:
 
     # Writing --------------------------------------------------------------------------------------------
 
-    async def submit(self, inputs: Sequence[Input], want: int) -> list[Applied]:
-        """Journal, apply, answer. ApiError period_loading, period_closed or storage_unavailable."""
-        return await self.enqueue(inputs, want)
+    async def submit(self, inputs: Sequence[Input], want: int, *, final_too: bool = False) -> list[Applied]:
+        """Journal, apply, answer. ApiError period_loading, period_closed or storage_unavailable.
 
-    def enqueue(self, inputs: Sequence[Input], want: int) -> asyncio.Future[list[Applied]]:
+        final_too: also in a period that is final: for what moves nobody there.
+        """
+        return await self.enqueue(inputs, want, final_too=final_too)
+
+    def enqueue(
+        self, inputs: Sequence[Input], want: int, *, final_too: bool = False
+    ) -> asyncio.Future[list[Applied]]:
         """Like `submit`, with the place in the journal's order taken on return. ApiError."""
         self.require_writable()
+        if not final_too and not self.takes_more:
+            raise ApiError("period_closed", f"period {self.record.key} is closed")
         self.used()
         waiting = Inputs(self, inputs, want)
         self.writer.put(waiting)
@@ -379,10 +387,39 @@ class Activation:
             self._lose("lost", error)
             raise ApiError("storage_unavailable", "the period is being loaded again") from error
 
+    @property
+    def end(self) -> tuple[int, int | None]:
+        """Which end of the period is the present one: how often it was taken back, and its instant."""
+        return self.record.reopened, self.record.ends_at_ms
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its journal says that it is closed: it takes nothing more, and may be shown so. An end that
+        is taken back is another end.
+        """
+        return self.record.sealed or self.period.closed == self.end
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether anything may still change in it: neither is it final, nor is that on its way."""
+        return not self.is_final and self._closing != self.end
+
+    async def close(self) -> None:
+        """Make it final: behind what waits, nothing follows. Repeating it is harmless. ApiError."""
+        if not self.takes_more:
+            return await self.settle()
+        end = self.end
+        done = self.enqueue([made.close(*end, self.clock.now_ms())], 0)
+        self._closing = end
+        try:
+            await done
+        finally:
+            self._closing = None
+
     async def configure(self, rules: Rules) -> None:
-        """Journal new rules, from the next seq on."""
+        """Journal new rules, from the next seq on; a period that is final keeps its own."""
         self.rules = rules
-        if rules != self.period.rules:
+        if rules != self.period.rules and not self.is_final:
             if self.period.seq == 0 and not self.unsettled:
                 self.period = Period(rules, self.seen_ids_limit)
             else:
@@ -395,12 +432,12 @@ class Activation:
         ids = 0
         for handed in list(other.period.ids.handed_on(self.period.ids, now_ms - SEEN_IDS_MS)):
             if inputs and ids + len(handed.ids) > ID_SEGMENT:  # a record of the journal stays small
-                await self.submit(inputs, 0)
+                await self.submit(inputs, 0, final_too=True)
                 inputs, ids = [], 0
             inputs.append(made.inherit(handed.ids, handed.newest_ms, now_ms, handed.tags))
             ids += len(handed.ids)
         if inputs:
-            await self.submit(inputs, 0)
+            await self.submit(inputs, 0, final_too=True)
         self.heir_of = other.record.serial
 
     # Snapshots and ends ---------------------------------------------------------------------------------

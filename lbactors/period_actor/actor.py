@@ -255,7 +255,7 @@ class PeriodActor:
         # Under an older spec it may not know the period after, which must have this one's submission ids.
         if chain is None or chain.spec.version < request.version:
             return _pack_one(Reply(NOT_HERE))
-        return _pack_one(await _reply(_value(chain.seal(request.serial))))
+        return _pack_one(await _reply(_sealed(chain, request)))
 
     async def hand_on(self, payload: bytes) -> bytes:
         request = HandOn(*msgpack.unpackb(payload))
@@ -471,6 +471,10 @@ async def _reply(work: Awaitable[Reply]) -> Reply:
     except Exception as error:
         log.exception("call failed")
         return Reply.of_error(ApiError("internal_error", repr(error)))
+
+
+async def _sealed(chain: Chain, request: Seal) -> Reply:
+    return Reply(VALUE, (await chain.seal(request.serial, request.end)).to_wire())
 
 
 def _pack_one(reply: Reply) -> bytes:

@@ -13,14 +13,14 @@ comes as a `ChainSpec`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
 import structlog
 
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
-from lbactors.core.lifecycle import owes_ids, state_of
+from lbactors.core.lifecycle import owes_ids, rules_of, state_of
 from lbactors.core.model import PeriodRecord
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.closed_periods import ClosedPeriods
@@ -41,6 +41,11 @@ class Limits(NamedTuple):
     seen_ids: int
     queue_inputs: int
     lease_s: float = float("inf")
+
+
+def _is_same(record: PeriodRecord | None, other: PeriodRecord) -> bool:
+    """Whether a record is that of the other's period, and its end was not taken back since."""
+    return record is not None and record.reopened <= other.reopened
 
 
 class Chain:
@@ -66,7 +71,13 @@ class Chain:
         self.closed = ClosedPeriods(store, spec.chain_id, self._new)
         self.work = 0  # submissions and reads so far
         self.is_leaving = False  # on its way to another actor
+        self._closing = asyncio.Lock()
         self._unheard: PeriodRecord | None = None  # sealed here; the supervisor does not say so yet
+
+    @property
+    def last_sealed(self) -> PeriodRecord | None:
+        """The last sealed period, also if the supervisor has not said so yet."""
+        return self._unheard or self.spec.previous
 
     # What it is -----------------------------------------------------------------------------------------
 
@@ -74,7 +85,7 @@ class Chain:
         """Take a new spec: host what it adds, let go of what it leaves out, journal changed rules."""
         self.spec = spec
         wanted = {r.serial: r for r in spec.records}
-        if self._unheard is not None and self._unheard.serial not in wanted:
+        if self._unheard is not None and not _is_same(wanted.get(self._unheard.serial), self._unheard):
             self._unheard = None
         for activation in list(self.open):
             record = wanted.pop(activation.record.serial, None)
@@ -84,6 +95,9 @@ class Chain:
                 self.open.forget(activation)
         awake = spec.awake if not len(self.open) else self.open.is_awake
         for record in wanted.values():
+            closed = self.closed.get(record.serial)
+            if closed is not None and not _is_same(record, closed.record):  # it was reopened
+                self.closed.forget(record.serial)
             if record.serial not in self.closed:
                 self.open.add(record, awake=awake)
         self.closed.forget_older(spec.oldest_serial)
@@ -91,9 +105,9 @@ class Chain:
         if self.open.is_awake and spec.previous is not None and spec.previous.serial not in known:
             self.closed.begin(spec.previous)
         for activation in list(self.open):
-            activation.rules = spec.rules
+            activation.rules = rules_of(activation.record, spec.rules)
             if activation.state == "serving":
-                await activation.configure(spec.rules)
+                await activation.configure(activation.rules)
 
     async def wait_loaded(self) -> None:
         """Wait until every open period that is awake serves, or cannot."""
@@ -108,7 +122,7 @@ class Chain:
             self.clock,
             spec.chain_id,
             record,
-            spec.rules,
+            rules_of(record, spec.rules),
             limits.seen_ids,
             limits.lease_s,
             floor_seq,
@@ -119,8 +133,11 @@ class Chain:
         """Journal rules that were changed, and players that were hidden, before this activation could be
         told. ApiError.
         """
-        while activation.state == "serving" and activation.period.rules != self.spec.rules:
-            await activation.configure(self.spec.rules)
+        while activation.state == "serving" and not activation.is_final:
+            rules = rules_of(activation.record, self.spec.rules)
+            if activation.period.rules == rules:
+                break
+            await activation.configure(rules)
         await self._inherit(activation)
         await self.hidden.follow(activation)
 
@@ -191,7 +208,7 @@ class Chain:
         """Whether the period of an instant should have begun and is not open yet: the supervisor is late."""
         if not self.spec.more or self._at(at_ms) is not None:
             return False
-        last = self.open[-1].record if len(self.open) else self.spec.previous
+        last = self.open[-1].record if len(self.open) else self.last_sealed
         return last is not None and last.ends_at_ms is not None and last.ends_at_ms <= at_ms
 
     async def wake(self) -> bool:
@@ -210,6 +227,28 @@ class Chain:
         keep = self.spec.previous.serial if self.spec.previous is not None and self.open.is_awake else 0
         self.closed.forget_idle(older_than_ms, keep)
 
+    # Over -----------------------------------------------------------------------------------------------
+
+    def is_over(self, activation: Activation) -> bool:
+        """Whether a period takes nothing more by the clock."""
+        return state_of(activation.record, self.clock.now_ms(), self.spec.grace_ms) == "closed"
+
+    def is_to_close(self, activation: Activation) -> bool:
+        """Whether it must be made final before anybody is shown it as closed."""
+        return self.is_over(activation) and not activation.is_final
+
+    async def close(self, activation: Activation) -> None:
+        """Make a period that is over final, with the rules and the hidden players that are its last.
+        Repeating it is harmless. ApiError: it is not final, and is shown as closing.
+        """
+        async with self._closing:
+            if self.is_to_close(activation):
+                await self._make_final(activation)
+
+    async def _make_final(self, activation: Activation) -> None:
+        await self._bring_up_to_date(activation)
+        await activation.close()
+
     # Times ----------------------------------------------------------------------------------------------
 
     def _at(self, at_ms: int) -> Activation | None:
@@ -225,6 +264,8 @@ class Chain:
         now.
         """
         found = self._taking(occurred_at_ms, arrived_at_ms)
+        if not found.takes_more:
+            raise ApiError("period_closed", f"window {self.spec.window} takes no more scores")
         if self._awaits_ids(found):
             raise ApiError("period_loading", "the ids of the period before are being taken over")
         found.require_writable()
@@ -234,16 +275,16 @@ class Chain:
         if occurred_at_ms is not None:
             found = self._at(occurred_at_ms)
             state = "closed" if found is None else state_of(found.record, arrived_at_ms, self.spec.grace_ms)
-            if found is not None and state in ("active", "closing"):
+            if found is not None and state in ("active", "closing") and found.takes_more:
                 return found
             if self.spec.late_arrival:
                 return self._taking(None, arrived_at_ms)
-            last = self.open[-1].record if self.open else self.spec.previous
+            last = self.open[-1].record if self.open else self.last_sealed
             if found is None and self.spec.more and last and occurred_at_ms >= (last.ends_at_ms or 0):
                 raise ApiError("period_loading", "the next period is being opened")
             raise ApiError("period_closed", "occurred_at lies in a period that takes no more scores")
         found = self._at(arrived_at_ms)
-        if found is None or found.state in ("draining", "sealed"):  # it was long on its way
+        if found is None or not found.takes_more or found.state in ("draining", "sealed"):  # long on its way
             now_ms = self.clock.now_ms()
             found = self._at(now_ms) or found
             if found is None:
@@ -269,9 +310,10 @@ class Chain:
                 return activation
         if self.open:
             return self.open[-1]
-        if self.spec.previous is None:
+        last = self.last_sealed
+        if last is None:
             raise ApiError("period_not_found", f"window {self.spec.window} has no period yet")
-        return self.spec.previous
+        return last
 
     # Repeats --------------------------------------------------------------------------------------------
 
@@ -305,7 +347,7 @@ class Chain:
 
     def _last_closed(self) -> PeriodRecord | None:
         """The closed period whose ids no open one has: none has begun since."""
-        record = self._owing() or self.spec.previous
+        record = self._owing() or self.last_sealed
         if self._begun() or record is None or self.closed.is_lost(record.serial):
             return None
         return record
@@ -321,17 +363,24 @@ class Chain:
 
     # Ends -----------------------------------------------------------------------------------------------
 
-    async def seal(self, serial: int) -> PeriodRecord:
-        """Close a period: ids handed on, last snapshot written. Repeating it is harmless. StoreError."""
+    async def seal(self, serial: int, end: Sequence[Any] | None = None) -> PeriodRecord:
+        """Close a period: ids handed on, last snapshot written. Repeating it is harmless. end: the one that
+        is meant (`Activation.end`; None: whichever). StoreError, ApiError period_loading if there is another.
+        """
         if serial in self.closed:  # and the supervisor did not hear of it: there may be a successor by now
             await self.hand_on_ids()
             return self._sealed_record(self.closed[serial])
         activation = await self.open.ensure_awake(serial)
         activation.require_loaded()
+        asked = activation.end if end is None else tuple(end)
+        self._require_end(activation, asked)
         await self._inherit(activation)
-        await self.hidden.follow(activation)  # who is hidden is in no final standings
-        following = self._after(serial)
         await activation.settle()
+        if activation.period.seq:
+            async with self._closing:
+                await self._make_final(activation)  # who is hidden is in no final standings
+        self._require_end(activation, asked)
+        following = self._after(serial)
         if following is not None and len(activation.period.ids):
             (await self.open.ensure_awake(following.record.serial)).require_writable()
         await activation.drain("seal")
@@ -340,12 +389,21 @@ class Chain:
         await activation.seal()
         if activation.state != "sealed":
             raise StoreError(f"{activation.period_id}: {activation.state} while being sealed")
-        activation.record = self._sealed_record(activation)
         self.open.remove(activation)
+        if activation.end != asked:  # it was reopened meanwhile
+            activation.discard()
+            self.open.add(activation.record, awake=True)
+            self._require_end(activation, asked)
+        activation.record = self._sealed_record(activation)
         self.closed.take(activation)
         self._unheard = activation.record
         activation.last_used_ms = self.clock.now_ms()
         return activation.record
+
+    @staticmethod
+    def _require_end(activation: Activation, end: tuple[Any, ...]) -> None:
+        if activation.end != end:
+            raise ApiError("period_loading", f"period {activation.record.key} was reopened")
 
     def _sealed_record(self, activation: Activation) -> PeriodRecord:
         period = activation.period

@@ -31,6 +31,8 @@ def is_warm(chain: Chain, ref: str) -> bool:
         return False
     if found.state == "loading":
         return True  # that is the answer
+    if found in chain.open and chain.is_to_close(found):
+        return False
     before = period_finder.record_before(chain, found)
     if before is None or chain.closed.has_failed(before.serial):
         return True
@@ -54,6 +56,10 @@ async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any]) -> ReadAn
         with contextlib.suppress(ApiError):  # while the store is away, reads go on with what is known
             await chain.hidden.follow(activation)
     activation.require_loaded()
+    if chain.is_to_close(activation):
+        with contextlib.suppress(ApiError):  # while the store is away, it is shown as closing
+            await chain.close(activation)
+        activation.require_loaded()
     activation.last_used_ms = chain.clock.now_ms()
     period = activation.period
     rows, offset, matched, missing, edges = reads.answer(period, before, asked)
@@ -64,7 +70,7 @@ async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any]) -> ReadAn
 def _view(chain: Chain, activation: Activation) -> PeriodView:
     serial = activation.record.serial
     following = [a for a in chain.open if a.record.serial > serial]
-    last = chain.spec.previous
+    last = chain.last_sealed
     if last is not None and serial < last.serial:  # others lie between it and the open ones
         next_ms = activation.record.ends_at_ms
     elif following:

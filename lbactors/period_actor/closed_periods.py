@@ -152,11 +152,14 @@ class ClosedPeriods(Mapping[int, Activation]):
         count = 0
         if writer.period.mentions(player_id):
             count = int(writer.period.entry(player_id) is not None)
-            await writer.submit([erase(player_id, anonymous_id, now_ms)], NO_RANK)
+            await writer.submit([erase(player_id, anonymous_id, now_ms)], NO_RANK, final_too=True)
         await writer.seal()
         writer.record = record
-        self._loaded[record.serial] = writer
-        reader.discard()
+        if self._loaded.get(record.serial) is reader:
+            self._loaded[record.serial] = writer
+            reader.discard()
+        else:  # let go of meanwhile
+            writer.discard()
         return count
 
     def check(self) -> None:

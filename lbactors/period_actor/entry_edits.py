@@ -30,6 +30,8 @@ async def _writable(chain: Chain) -> Activation:
     if not isinstance(found, Activation) or found.state == "sealed":
         raise ApiError("period_closed", f"window {chain.spec.window} takes no more changes")
     found = await chain.open.ensure_awake(found.record.serial)
+    if chain.is_over(found):
+        raise ApiError("period_closed", f"period {found.record.key} is closed")
     found.require_writable()
     return found
 
@@ -98,7 +100,9 @@ async def erase(chain: Chain, player_id: str, anonymous_id: str) -> int:
             raise ApiError("period_loading", f"period {activation.record.key} is {activation.state}")
         if activation.period.mentions(player_id):
             count += activation.period.entry(player_id) is not None
-            await activation.submit([inputs.erase(player_id, None, chain.clock.now_ms())], NO_RANK)
+            stays = anonymous_id if chain.is_over(activation) else None  # nobody's rank changes any more
+            erased = inputs.erase(player_id, stays, chain.clock.now_ms())
+            await activation.submit([erased], NO_RANK, final_too=True)
         await activation.snapshot()  # trims the journal, which may still name the player
         if activation.state != "serving":
             raise ApiError("storage_unavailable", "the journal could not be trimmed; ask again")

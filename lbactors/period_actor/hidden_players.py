@@ -52,8 +52,9 @@ class HiddenPlayers:
             self._changed()
 
     def is_behind(self, activation: Activation) -> bool:
-        """Whether a period that serves does not follow the list as it is now."""
-        return activation.follows != self.generation and activation.state == "serving"
+        """Whether a period that serves, and is not final, does not follow the list as it is now."""
+        behind = activation.follows != self.generation
+        return behind and activation.state == "serving" and not activation.is_final
 
     async def follow(self, activation: Activation) -> None:
         """Journal who is hidden and who is shown again in an open period. ApiError."""

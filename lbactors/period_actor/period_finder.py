@@ -25,8 +25,9 @@ def named(chain: Chain, ref: str) -> Activation | PeriodRecord | None:
         before = [a for a in chain.open if a.record.serial < record.serial]
         if before:
             return before[-1]
-        if chain.spec.previous is not None and chain.spec.previous.serial < record.serial:
-            return _loaded_or(chain, chain.spec.previous)
+        last = chain.last_sealed
+        if last is not None and last.serial < record.serial:
+            return _loaded_or(chain, last)
         if record.serial == chain.spec.oldest_serial:
             raise ApiError("period_not_found", "there is no previous period")
         return None
@@ -60,8 +61,9 @@ def _loaded_or(chain: Chain, found: Activation | PeriodRecord) -> Activation | P
 def record_before(chain: Chain, activation: Activation) -> PeriodRecord | None:
     """The period that `change` compares with, as far as it is known without asking the store."""
     before = [a.record for a in chain.open if a.record.serial < activation.record.serial]
-    if chain.spec.previous is not None and chain.spec.previous.serial < activation.record.serial:
-        before.append(chain.spec.previous)
+    last = chain.last_sealed
+    if last is not None and last.serial < activation.record.serial:
+        before.append(last)
     before.extend(a.record for s, a in chain.closed.items() if s < activation.record.serial)
     return max(before, key=lambda r: r.serial, default=None)
 

@@ -55,7 +55,7 @@ def view_of(
 ) -> PeriodView:
     period = activation.period
     record = activation.record._replace(entries=period.total, submissions=period.submissions)
-    return view_of_record(record, window, now_ms, grace_ms, next_starts_at_ms)
+    return view_of_record(record, window, now_ms, grace_ms, next_starts_at_ms, is_final=activation.is_final)
 
 
 def _rows(period: Period, before: Before, ranked: Iterable[tuple[int, str]]) -> list[Row]:

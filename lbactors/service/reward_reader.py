@@ -102,16 +102,18 @@ class RewardReader:
             (by_key,) = await self._get("rewards", [key_id(chain_id, period_key)])
             serial = 0 if by_key is None else msgpack.unpackb(by_key)
         promise = await self._promise(chain_id, serial)
+        shown = None
+        if record is not None and (promise is None or not record.sealed):  # there before, or reopened
+            grace_ms = board.definition.timeframe.late_grace_seconds * 1000
+            shown = _period(view_of_record(record, window, self._now_ms(), grace_ms, None))
         if promise is not None:
             state = "granting" if promise.granted_at_ms is None else "granted"
-            return Found(board, chain_id, serial, state, period_of(chain_id, promise), promise)
-        if record is None:
+            return Found(board, chain_id, serial, state, shown or period_of(chain_id, promise), promise)
+        if record is None or shown is None:
             raise ApiError("period_not_found", f"no period '{period_key}' in window '{window}'")
         rules = board.definition.rewards
         promised = rules is not None and window in rules.windows and not record.sealed
-        grace_ms = board.definition.timeframe.late_grace_seconds * 1000
-        view = view_of_record(record, window, self._now_ms(), grace_ms, None)
-        return Found(board, chain_id, serial, "pending" if promised else "none", _period(view), None)
+        return Found(board, chain_id, serial, "pending" if promised else "none", shown, None)
 
     async def _promise(self, chain_id: str, serial: int) -> Promise | None:
         """What was promised, while it lasts."""

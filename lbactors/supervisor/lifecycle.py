@@ -10,6 +10,7 @@ was reached and goes on there; and a step that was repeated makes the same event
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -41,6 +42,7 @@ from lbactors.wire.replies import NOT_HERE
 from lbactors.wire.requests import HandOn, Seal
 from persistence.store import Change
 
+REOPENED = "period.reopened"
 STANDINGS_ROWS = 10  # final standings in an event; all of them are behind its link
 
 log = structlog.get_logger("supervisor")
@@ -87,7 +89,9 @@ class Lifecycle:
             elif work is Work.GRANT and not await self.granting.grant(chain, record):
                 return False
             event = await self._event(chain, record, row, at_ms)
-            promised = self.granting.begin(chain, record) if row.promises and record.entries else []
+            promised: list[Change] = []
+            if row.promises and (record.entries or record.reopened):
+                promised = await self.granting.begin(chain, record)
             record = record._replace(stage=reached(row, promised=bool(promised)))
             taken.append(record)
             if row.is_kept or event is not None:
@@ -100,12 +104,24 @@ class Lifecycle:
         await persist()
         return True
 
+    async def catch_up(self, chain: ChainState) -> None:
+        """Tell what is due, up to what has to be done first: before the end of a period may be taken back, it
+        is told that it came. ApiError, StoreError.
+        """
+        known = {record.serial for record in chain.records}
+        due = takewhile(
+            lambda step: step.serial in known and TRANSITIONS[step.stage].work is Work.NONE,
+            chain.plan(self.state.clock.now_ms()).steps,
+        )
+        await self.carry_out(chain, list(due))
+
     async def _sealed(self, chain: ChainState, record: PeriodRecord) -> PeriodRecord:
         """Have a period closed by its actor. Repeating it is harmless."""
         unused = await self._sealed_unused(chain, record)
         if unused is not None:
             return unused
-        found = await self._asked(chain, "seal", Seal(chain.chain_id, record.serial, chain.version))
+        end = [record.reopened, record.ends_at_ms]
+        found = await self._asked(chain, "seal", Seal(chain.chain_id, record.serial, chain.version, end))
         sealed = PeriodRecord(*found)._replace(key=record.key, stage=record.stage)
         log.info("period closed", chain=chain.chain_id, key=sealed.key, entries=sealed.entries)
         return sealed
@@ -169,8 +185,19 @@ class Lifecycle:
             query = urlencode({"period": record.key, "window": chain.window})
             data["standings_url"] = f"/v1/leaderboards/{quote(board.leaderboard_id)}/rankings?{query}"
         bound_ms = record.starts_at_ms if row.to == Stage.OPENED else record.ends_at_ms
-        made = event_id(chain.chain_id, record.serial, kind, bound_ms)
+        again = [record.reopened] if record.reopened else []
+        made = event_id(chain.chain_id, record.serial, kind, bound_ms, *again)
         return Event(made, kind, at_ms, board.tenant_id, board.leaderboard_id, data)
+
+    def reopened(self, chain: ChainState, record: PeriodRecord, now_ms: int) -> list[Change]:
+        """What tells of a period that was over and goes on, for the commit of its record."""
+        board = chain.board
+        view = view_of_record(record, chain.window, now_ms, chain.grace_ms, chain.next_starts_ms(record))
+        made = event_id(chain.chain_id, record.serial, REOPENED, record.reopened)
+        data = {"period": period_json(view)}
+        return self.outbox.changes(
+            [Event(made, REOPENED, now_ms, board.tenant_id, board.leaderboard_id, data)]
+        )
 
     async def _standings(self, chain: ChainState, record: PeriodRecord) -> list[Row]:
         if record.entries == 0:

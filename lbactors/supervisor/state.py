@@ -224,7 +224,7 @@ class SupervisorState:
 
     @staticmethod
     def record_change(chain: ChainState, record: PeriodRecord) -> Change:
-        return Change("periods", f"{chain.chain_id}/{record.key}", pack(list(record)))
+        return Change("periods", f"{chain.chain_id}/{record.key}", pack(record.to_wire()))
 
     def schedule(self, chain: ChainState, due_ms: int | None) -> None:
         """When a chain is to be looked at again (None: not before it is changed)."""

@@ -232,7 +232,7 @@ class Repair:
         entries, submissions = numbers
         right = record._replace(entries=entries, submissions=submissions, last_seq=remains.seq)
         epoch = await self._store.take_ownership(OWNER)
-        change = Change("periods", doc_id, pack(right))
+        change = Change("periods", doc_id, pack(right.to_wire()))
         await self._store.commit([change], owner=OWNER, epoch=epoch)
         return True
 

@@ -36,7 +36,13 @@ class ChainSpec(NamedTuple):
     owing: PeriodRecord | None = None
 
     def to_wire(self) -> Sequence[Any]:
-        return self._replace(floors=list(self.floors.items()))  # type: ignore[arg-type]
+        fields: dict[str, Any] = {
+            "floors": list(self.floors.items()),
+            "records": [record.to_wire() for record in self.records],
+            "previous": None if self.previous is None else self.previous.to_wire(),
+            "owing": None if self.owing is None else self.owing.to_wire(),
+        }
+        return self._replace(**fields)
 
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> ChainSpec:

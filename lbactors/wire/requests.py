@@ -39,11 +39,14 @@ class Release(NamedTuple):
 
 
 class Seal(NamedTuple):
-    """Close a period; the sealed `PeriodRecord`. version: of the spec that the actor must have at least."""
+    """Close a period; the sealed `PeriodRecord`. version: of the spec that the actor must have at least. end:
+    [reopened, ends_at_ms] of the record; an actor that knows another end does nothing.
+    """
 
     chain_id: str
     serial: int
     version: int
+    end: Sequence[Any] | None = None
 
 
 class HandOn(NamedTuple):

@@ -145,6 +145,41 @@ def test_a_change_of_timeframe_can_end_the_current_period(api: Api, make_board: 
     api.fails(409, "period_closed", "POST", board.scores, {"player_id": "p2", "score": 1})
 
 
+def test_what_is_closed_stays_as_it_was(api: Api, make_board: MakeBoard) -> None:
+    board = make_board(
+        timeframe={"type": "range", "starts_at": "2026-01-01T00:00:00Z", "ends_at": "2055-01-01T00:00:00Z"}
+    )
+    board.submit_all({"p1": 30, "p2": 20, "p3": 20})
+    frame = {"type": "range", "starts_at": "2020-01-01T00:00:00Z", "ends_at": "2020-02-01T00:00:00Z"}
+    board.patch(timeframe=frame)
+    before = board.page()
+    assert before["period"]["state"] == "closed"
+    board.patch(ranking={"min_score": 25, "max_entries": 1, "rank_style": "dense"})
+    board.patch(timeframe={"late_grace_seconds": 86400})
+    api.fails(409, "period_closed", "DELETE", board.player("p1"))
+    api.fails(409, "period_closed", "PATCH", board.player("p1"), {"score": 1, "reason": "cheats"})
+    after = board.page()
+    assert (after["entries"], after["period"]["state"]) == (before["entries"], "closed")
+
+
+def test_a_schedule_that_is_extended_after_its_end_goes_on(api: Api, make_board: MakeBoard) -> None:
+    frame = {"type": "range", "starts_at": "2020-01-01T00:00:00Z", "ends_at": "2055-01-01T00:00:00Z"}
+    board = make_board(timeframe=frame, windows=["all_time"], scoring={"aggregation": "sum"})
+    board.submit("p1", 5, submission_id="s1")
+    for year in ("2056", "2057"):
+        board.patch(timeframe={"ends_at": "2020-02-01T00:00:00Z"})
+        api.fails(409, "period_closed", "POST", board.scores, {"player_id": "p1", "score": 1})
+        board.patch(timeframe={"ends_at": f"{year}-01-01T00:00:00Z"})
+        assert board.submit("p1", 5, submission_id="s1")["duplicate"]
+        for window in ("main", "all_time"):
+            period = board.current(window)
+            assert (period["state"], period["ends_at"]) == ("active", f"{year}-01-01T00:00:00.000Z")
+            assert board.standings(window=window) == [(1, "p1", 5)]
+            assert len(api.listing(board.periods, window=window)) == 1
+    answer = board.submit("p1", 2, submission_id="s2")
+    assert [answer["score"], *(w["score"] for w in answer["windows"])] == [7, 7]
+
+
 def test_a_window_that_is_added_starts_empty(make_board: MakeBoard) -> None:
     board = make_board(timeframe={"type": "daily"})
     board.submit("p1", 5)

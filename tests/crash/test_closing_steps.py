@@ -75,6 +75,13 @@ DELETION = [
     *(Step(when, "SqliteStore.drop_periods", (BOARD, FIRST)) for when in ("before", "after")),
     *(Step(when, COMMIT, ("periods/default/{board}~", "deleted")) for when in ("before", "after")),
 ]
+EXTENSION = [
+    *(
+        Step(when, COMMIT, ("leaderboards/default/{board}", "serial=1 stage=1"))
+        for when in ("before", "after")
+    ),
+    Step("before", "Hosting.host", (BOARD,)),
+]
 PURGE = [
     *(Step(when, COMMIT, ("leaderboards/default/{board} deleted",)) for when in ("before", "after")),
     *(Step(when, "SqliteStore.drop_periods", (BOARD, FIRST)) for when in ("before", "after")),
@@ -248,6 +255,40 @@ async def test_a_death_while_an_old_period_is_deleted(site: Site, rng: random.Ra
     async with asyncio.timeout(DONE_WITHIN_S):  # its actor hears of it when the supervisor is back
         while (await ledger.api.call("GET", f"{ledger.path}/rankings", period=one))[0] != 404:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+
+
+@long
+@pytest.mark.parametrize("step", of(EXTENSION, EXTENSION[1:2]), ids=str)
+async def test_a_death_while_a_season_is_extended(site: Site, rng: random.Random, step: Step) -> None:
+    """It was sealed, and goes on with its entries and its ids; who had won wins once."""
+    ledger = Ledger(site.api, "sum", rng, PLAYERS)
+    ends_ms = site.clock.now_ms() // 1000 * 1000 + ENDS_IN_S * 1000
+    frame = {"type": "range", "starts_at": wire(ends_ms - DAY_S * 1000), "ends_at": wire(ends_ms)}
+    await ledger.create(timeframe={**frame, "late_grace_seconds": 1}, rewards={"tiers": TIERS})
+    while len(ledger.floor) < PLAYERS:
+        await ledger.fill(10)
+    site.clock.move((ENDS_IN_S + SEALED_AFTER_S) * 1000)
+    told = {"period.closed": 1, "reward.granted": CHUNKS}
+    await until_told(site.receiver, ledger.board_id, told, DONE_WITHIN_S)
+    site.orders.give(step, ledger.board_id)
+    extended = {"timeframe": {"ends_at": wire(ends_ms + DAY_S * 1000)}}
+    await site.api.call("PATCH", ledger.path, extended)
+    await site.orders.carried_out(KILLED_WITHIN_S)
+    async with asyncio.timeout(DONE_WITHIN_S):
+        while (await site.api.call("PATCH", ledger.path, extended))[0] != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    await ledger.fill(20)
+    await ledger.resend()
+    await ledger.repeat(len(ledger.acknowledged))
+    await audit(ledger)
+    site.clock.move(DAY_S * 1000)
+    told = {"period.reopened": 1, "period.closing": 2, "period.closed": 2, "reward.granted": CHUNKS}
+    await until_told(site.receiver, ledger.board_id, told, DONE_WITHIN_S)
+    (period,) = await periods(ledger)
+    assert (period["state"], period["ends_at"]) == ("closed", wire(ends_ms + DAY_S * 1000))
+    compare(await standings_of(ledger), ledger)
+    page = await ledger.api.ok("GET", f"{ledger.path}/periods/{period['period_key']}/rewards", limit=100)
+    assert (page["winners"], len({w["player_id"] for w in page["items"]})) == (PLAYERS, PLAYERS)
 
 
 async def left_of(store: Store, board_id: str) -> list[str]:

@@ -55,4 +55,5 @@ async def live_through(folder: Path, seed: str) -> None:
             await receiver.stop()
     print(dict(year.counts))
     assert min(year.counts[what] for what in ("taken", "repeats", "refused", "sealed")) > 100, year.counts
+    assert year.counts["reopened"] >= 6, year.counts
     assert year.counts["lists"] > 50, year.counts  # they are drawn by lot

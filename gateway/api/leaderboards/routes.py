@@ -73,8 +73,9 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Leaderboards",
             "Change a definition",
             document,
-            "A change of timeframe takes effect at once. Order, aggregation and tie rules cannot change "
-            "while a period holds entries.",
+            "A change of timeframe takes effect at once; a schedule that is extended after its end goes on "
+            "with its last period and its entries. What is closed stays so. Order, aggregation and tie "
+            "rules cannot change while a period holds entries, nor may one go on under others.",
             scopes=write,
             parameters=(
                 s.board,

@@ -8,7 +8,7 @@ again.
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -42,6 +42,14 @@ from lbactors.wire.commands import (
 )
 from lbactors.wire.reads import Stats
 from persistence.store import Change
+
+
+class Reopened(NamedTuple):
+    """A period that goes on after its end: its record before and after, and what else is to be durable."""
+
+    before: PeriodRecord
+    record: PeriodRecord
+    changes: list[Change]
 
 
 class LeaderboardCommands:
@@ -104,19 +112,24 @@ class LeaderboardCommands:
         doc_id = f"{old.tenant_id}/{old.leaderboard_id}"
         if definition == old.definition:
             return CommandPlan(200, board_json(old), [])
-        now_ms = self.state.clock.now_ms()
-        board = old._replace(definition=definition, version=old.version + 1, updated_at_ms=now_ms)
         chains = chains_of(self.state.chains, old)
         if Rules.of(definition).reorders(Rules.of(old.definition)) and await self._has_entries(chains):
-            raise invalid(
-                "order, aggregation and tie rules cannot change while a period holds entries", "body"
-            )
+            raise _reorders()
         for chain in chains:
             await chain.lock.acquire()
         try:
+            for chain in chains:
+                await self.lifecycle.catch_up(chain)
+            now_ms = self.state.clock.now_ms()
+            board = old._replace(definition=definition, version=old.version + 1, updated_at_ms=now_ms)
+            reopened = {
+                chain.chain_id: await self._reopened(chain, board, now_ms)
+                for chain in chains
+                if chain.window in old.windows
+            }
             changes = [Change("leaderboards", doc_id, pack_board(board))]
             for chain in chains:
-                changes.extend(self._rebound(chain, board, now_ms))
+                changes.extend(self._rebound(chain, board, now_ms, reopened.get(chain.chain_id)))
             for window in board.windows:
                 chain_of = self.state.chains.get(board.chain_id(window))
                 if chain_of is None:
@@ -137,43 +150,76 @@ class LeaderboardCommands:
 
         return CommandPlan(200, board_json(board), changes, act)
 
-    def _rebound(self, chain: ChainState, board: Board, now_ms: int) -> list[Change]:
+    async def _reopened(self, chain: ChainState, board: Board, now_ms: int) -> Reopened | None:
+        """The period of a chain that is over and goes on under a new definition, sealed or not; None if there
+        is none. Changes nothing here. ApiError if its entries stand by other rules, StoreError.
+        """
+        after = board.definition.timeframe
+        record = next((r for r in reversed(chain.records) if (r.starts_at_ms or 0) <= now_ms), None)
+        if record is None or record.ends_at_ms is None or now_ms < record.ends_at_ms:
+            return None
+        if chain.window not in board.windows or _same_schedule(chain.board, board, chain.window):
+            return None
+        span = schedule.extended_span(after, chain.window, record, now_ms)
+        if span is None:
+            return None
+        rules = lifecycle.rules_of(record, Rules.of(chain.board.definition))
+        if record.submissions and Rules.of(board.definition).reorders(rules):
+            raise _reorders()
+        earlier = [r for r in chain.records if r.serial < record.serial]
+        begins_ms = earlier[-1].ends_at_ms if earlier else None
+        bounds = schedule.new_record(span, record.serial, now_ms, [r.key for r in earlier], begins_ms)
+        changes = await self.lifecycle.granting.reopen(chain, record)
+        return Reopened(record, lifecycle.reopened(record, bounds, now_ms), changes)
+
+    def _rebound(
+        self, chain: ChainState, board: Board, now_ms: int, reopened: Reopened | None
+    ) -> list[Change]:
         """Put a chain under a new definition; the documents that change."""
         old_board, chain.board = chain.board, board
         chain.version += 1
+        if reopened is not None:
+            changes = self._rewrite(chain, chain.records, reopened.record)
+            if reopened.before.last_seq:
+                chain.saw(reopened.before.serial, reopened.before.last_seq)
+            changes += self._keep_terms(chain, old_board.definition, now_ms)  # of those before it
+            changes += self.lifecycle.reopened(chain, reopened.record, now_ms)
+            return [*changes, *reopened.changes]
+        kept = self._keep_terms(chain, old_board.definition, now_ms)
         open_records = [r for r in chain.records if not r.sealed]
         current = _current(open_records, now_ms)
-        if current is None:
-            return []
-        if not chain.wanted:
-            if chain.window in board.windows:  # archived: the current period runs out, no other follows
-                return []
-            if current.ends_at_ms is not None and current.ends_at_ms <= now_ms:
-                return []
-            return self._rewrite(chain, open_records, lifecycle.closed_by_force(current, now_ms))
+        if current is None or (current.ends_at_ms is not None and current.ends_at_ms <= now_ms):
+            return kept  # what is over stays as it was
+        if chain.window not in board.windows:
+            return [*kept, *self._rewrite(chain, open_records, lifecycle.closed_by_force(current, now_ms))]
         before, after = old_board.definition.timeframe, board.definition.timeframe
-        if before == after or (after.type == "manual" and chain.window == "main"):
-            return []
+        if _same_schedule(old_board, board, chain.window):
+            return kept
         span = span_from(after, chain.window, now_ms) or last_span(after, chain.window)
         if span is None or span == span_at(before, chain.window, now_ms):
-            return []
+            return kept
         # Of all that stay: the period before may be in its grace, or wait for its seal.
         keys = [r.key for r in chain.records if r.sealed or r.serial < current.serial]
         renewed = schedule.new_record(span, current.serial, now_ms, keys, None)
-        return self._rewrite(
-            chain,
-            open_records,
-            renewed._replace(
-                opened_at_ms=current.opened_at_ms,
-                stage=lifecycle.stage_under(renewed, current.stage, now_ms),
-            ),
+        renewed = renewed._replace(
+            opened_at_ms=current.opened_at_ms,
+            stage=lifecycle.stage_under(renewed, current.stage, now_ms),
+            reopened=current.reopened,
         )
+        return [*kept, *self._rewrite(chain, open_records, renewed)]
 
-    def _rewrite(
-        self, chain: ChainState, open_records: list[PeriodRecord], current: PeriodRecord
-    ) -> list[Change]:
+    def _keep_terms(self, chain: ChainState, before: Definition, now_ms: int) -> list[Change]:
+        """Have periods that are closed, and not sealed yet, sealed by the definition that was."""
+        records = [r for r in chain.records if not r.sealed or r is chain.records[-1]]
+        kept = [lifecycle.kept_terms(r, before, chain.board.definition, now_ms) for r in records]
+        changed = [new for new, old in zip(kept, records, strict=True) if new is not old]
+        if changed:
+            self.state.take_records(chain, changed)
+        return [self.state.record_change(chain, r) for r in changed]
+
+    def _rewrite(self, chain: ChainState, records: list[PeriodRecord], current: PeriodRecord) -> list[Change]:
         """Replace the current record; periods that were opened ahead go (they hold nothing yet)."""
-        gone = {r.serial: r for r in open_records if r.serial >= current.serial}
+        gone = {r.serial: r for r in records if r.serial >= current.serial}
         changes = [Change("periods", f"{chain.chain_id}/{r.key}", None) for r in gone.values()]
         chain.records = [r for r in chain.records if r.serial not in gone]
         self.state.take_records(chain, [current])
@@ -240,9 +286,9 @@ class LeaderboardCommands:
         chain = self.state.chains.get(board.chain_id(command.window))
         if chain is None or command.window not in board.windows:
             raise ApiError("period_not_found", f"no window '{command.window}'")
-        now_ms = self.state.clock.now_ms()
         timeframe = board.definition.timeframe
         async with chain.lock:
+            now_ms = self.state.clock.now_ms()
             open_records = [r for r in chain.records if not r.sealed]
             current = _current(open_records, now_ms)
             if current is None:
@@ -282,6 +328,20 @@ class LeaderboardCommands:
     def _record_json(self, chain: ChainState, record: PeriodRecord) -> dict[str, Any]:
         next_ms, now_ms = chain.next_starts_ms(record), self.state.clock.now_ms()
         return period_json(view_of_record(record, chain.window, now_ms, chain.grace_ms, next_ms))
+
+
+def _same_schedule(before: Board, after: Board, window: str) -> bool:
+    """Whether a new definition leaves the bounds of a window's periods alone. A leaderboard that was archived
+    is looked at anew: older releases let its periods run out whatever became of its timeframe.
+    """
+    old, new = before.definition, after.definition
+    if new.timeframe.type == "manual" and window == "main":
+        return True
+    return old.timeframe == new.timeframe and not (old.status == "archived" != new.status)
+
+
+def _reorders() -> ApiError:
+    return invalid("order, aggregation and tie rules cannot change while a period holds entries", "body")
 
 
 def _current(open_records: list[PeriodRecord], now_ms: int) -> PeriodRecord | None:

@@ -22,7 +22,9 @@ import msgpack
 import orjson
 import structlog
 
+from lbactors.core.definition import Rules
 from lbactors.core.errors import ApiError
+from lbactors.core.lifecycle import EndTerms, end_terms_of
 from lbactors.core.model import PeriodRecord
 from lbactors.core.packing import pack
 from lbactors.core.reward_rules import Awarding, Place, RewardRules
@@ -70,19 +72,40 @@ class Granting:
         self._grants = 0  # how many are being carried out
         self._renamed: dict[tuple[str, str], str] = {}  # erased while grants were being carried out
 
-    def begin(self, chain: ChainState, record: PeriodRecord) -> list[Change]:
-        """Documents for the commit that closes a sealed period; none if it has no rewards."""
-        definition = chain.board.definition
-        rules = definition.rewards
-        if rules is None or chain.window not in rules.windows:
-            return []
-        promise = Promise.of(record, rules, definition.ranking.order, self.state.clock.now_ms())
-        self.reward_retention.ends_at(promise.expires_at_ms)
-        return [
-            Change("rewards", promise_id(chain.chain_id, record.serial), pack(promise)),
-            Change("rewards", key_id(chain.chain_id, record.key), pack(record.serial)),
-            Change("rewards", expiry_id(chain.chain_id, promise), pack(None)),
-        ]
+    async def begin(self, chain: ChainState, record: PeriodRecord) -> list[Change]:
+        """Documents for the commit that closes a sealed period; none if it has no rewards. StoreError.
+
+        By the definition at its end. Of a period that was closed before and reopened the promise goes on:
+        what was granted stays granted, by the rules that it was granted by.
+        """
+        chain_id, now_ms = chain.chain_id, self.state.clock.now_ms()
+        terms = end_terms_of(record) or EndTerms.of(chain.board.definition)
+        rules = None if terms.rewards is None else RewardRules.model_validate(terms.rewards)
+        order = Rules(*terms.rules).order
+        before = await self._promise(chain_id, record.serial) if record.reopened else None
+        changes: dict[str, bytes | None] = {}
+        promise: Promise | None = None
+        if before is not None:  # the changes that may come again are those that count
+            changes[key_id(chain_id, before.period_key)] = None
+            changes[expiry_id(chain_id, before)] = None
+            changes[promise_id(chain_id, record.serial)] = None
+        if before is not None and before.winners:
+            promise = before.again(record, order, now_ms)
+        elif rules is not None and chain.window in rules.windows:
+            promise = Promise.of(record, rules, order, now_ms)
+        if promise is not None:
+            self.reward_retention.ends_at(promise.expires_at_ms)
+            changes[promise_id(chain_id, record.serial)] = pack(promise)
+            changes[key_id(chain_id, record.key)] = pack(record.serial)
+            changes[expiry_id(chain_id, promise)] = pack(None)
+        return [Change("rewards", doc_id, body) for doc_id, body in changes.items()]
+
+    async def reopen(self, chain: ChainState, record: PeriodRecord) -> list[Change]:
+        """Documents for the commit that reopens a sealed period: what was granted stays until it is closed
+        again, else it would be granted twice. StoreError.
+        """
+        promise = await self._promise(chain.chain_id, record.serial)
+        return [] if promise is None else [Change("rewards", expiry_id(chain.chain_id, promise), None)]
 
     async def grant(self, chain: ChainState, record: PeriodRecord) -> bool:
         """Carry out what `begin` promised, from where it stands, for some seconds at most; whether all is
@@ -141,17 +164,6 @@ class Granting:
         """One commit: winners, their claims, their events, and the promise as it stands then."""
         chain_id, tenant_id = chain.chain_id, chain.board.tenant_id
         own_id = promise_id(chain_id, promise.serial)
-        number = promise.winners // CHUNK_WINNERS
-        by_tier = list(promise.by_tier)
-        for winner in winners:
-            for index in winner.tiers:
-                by_tier[index] += 1
-        after = promise._replace(
-            place=None if place is None else list(place),
-            winners=promise.winners + len(winners),
-            by_tier=by_tier,
-            granted_at_ms=promise.at_ms if last else None,
-        )
         async with self.reward_retention.naming:
             if not self.state.knows(chain):
                 raise ApiError("leaderboard_not_found", "purged while its rewards were granted")
@@ -159,31 +171,61 @@ class Granting:
                 w._replace(player_id=self._renamed.get((tenant_id, w.player_id), w.player_id))
                 for w in winners
             ]
+            if promise.reopened:
+                winners = await self._without_those_granted(chain_id, promise.serial, winners)
+            by_tier = list(promise.by_tier)
+            for winner in winners:
+                for index in winner.tiers:
+                    by_tier[index] += 1
+            after = promise._replace(
+                place=None if place is None else list(place),
+                winners=promise.winners + len(winners),
+                by_tier=by_tier,
+                granted_at_ms=promise.at_ms if last else None,
+            )
             changes = [Change("rewards", own_id, pack(after))]
-            if winners:
-                changes.append(Change("rewards", chunk_id(own_id, number), pack([list(w) for w in winners])))
-            for w in winners:
-                claim = Claim(w.rank, w.score, w.tiers, number, promise.at_ms, promise.expires_at_ms)
+            number, begun = divmod(promise.winners, CHUNK_WINNERS)
+            rows = [*await self._chunk(own_id, number), *winners] if begun and winners else winners
+            for start in range(0, len(rows), CHUNK_WINNERS):
+                chunk = [list(w) for w in rows[start : start + CHUNK_WINNERS]]
+                changes.append(
+                    Change("rewards", chunk_id(own_id, number + start // CHUNK_WINNERS), pack(chunk))
+                )
+            for index, w in enumerate(winners, start=promise.winners):
+                of_chunk = index // CHUNK_WINNERS
+                claim = Claim(w.rank, w.score, w.tiers, of_chunk, promise.at_ms, promise.expires_at_ms)
                 doc_id = claim_doc_id(chain_id, promise.serial, w.player_id)
                 changes.append(Change("claims", doc_id, pack(claim)))
-            changes += self.outbox.changes(self._events(chain, promise, number, winners))
+            changes += self.outbox.changes(self._events(chain, promise, winners))
             await self.state.commit(changes)
         self.outbox.committed()
         return after
 
-    def _events(
-        self, chain: ChainState, promise: Promise, number: int, winners: list[Winner]
-    ) -> Iterable[Event]:
+    async def _chunk(self, own_id: str, number: int) -> list[Winner]:
+        """The winners of a chunk that is there already. StoreError."""
+        (body,) = await self.state.store.get("rewards", [chunk_id(own_id, number)])
+        return [] if body is None else winners_of(body)
+
+    async def _without_those_granted(self, chain_id: str, serial: int, winners: list[Winner]) -> list[Winner]:
+        """Those who won nothing when the period was closed before. StoreError."""
+        ids = [claim_doc_id(chain_id, serial, w.player_id) for w in winners]
+        claims = await self.state.store.get("claims", ids) if ids else []
+        return [w for w, claim in zip(winners, claims, strict=True) if claim is None]
+
+    def _events(self, chain: ChainState, promise: Promise, winners: list[Winner]) -> Iterable[Event]:
         """One for a chunk; several where players' ids and tiers are so long that one would be too large."""
         board = chain.board
         if not winners or not self.outbox.wanted(board.tenant_id, board.leaderboard_id, EVENT, promise.at_ms):
             return
         named = promise.rules["tiers"]
         path = f"/v1/leaderboards/{board.leaderboard_id}/periods/{promise.period_key}/rewards"
+        chunk: tuple[int, ...] = (promise.winners // CHUNK_WINNERS,)
+        if promise.reopened:  # some are passed over, so a chunk may be filled by several commits
+            chunk = (promise.reopened, promise.winners)
         for part, batch in enumerate(_batches(promise, winners)):
             won = sorted({index for w in batch for index in w.tiers})
             yield Event(
-                event_id(EVENT, chain.chain_id, promise.serial, number, part),
+                event_id(EVENT, chain.chain_id, promise.serial, *chunk, part),
                 EVENT,
                 promise.at_ms,
                 board.tenant_id,

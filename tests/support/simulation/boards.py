@@ -66,4 +66,13 @@ BOARDS = [
     board("berlin", "permanent", "Europe/Berlin", "daily"),  # closed by hand on the way
     board("moscow", "daily", "Europe/Moscow", "weekly"),  # moves to another zone on the way
     board("adelaide", "manual", "Australia/Adelaide"),  # its periods are made on the way
+    board(  # extended on the way, each time after its end
+        "cup",
+        "range",
+        "Europe/Rome",
+        "all_time weekly",
+        starts_at="2011-07-01T00:00:00Z",
+        ends_at="2011-08-15T18:00:00Z",
+    ),
 ]
+CUP_ENDS = ["2011-08-15T18:00", "2011-10-01T12:00", "2011-12-24T12:00", "2012-03-01T00:00"]

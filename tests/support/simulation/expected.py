@@ -155,6 +155,19 @@ class ExpectedChain:
         if current.key in self.taken:
             self.taken[self.spans[index].key] = self.taken.pop(current.key)
 
+    def extend(self, frame: dict[str, Any], now_ms: int) -> bool:
+        """The schedule, which had ended, goes on: with its last period, if that is the present one (True)."""
+        renewed = spans(frame, self.window)
+        place = containing(renewed, now_ms)
+        assert place is not None
+        last = self.spans[-1]
+        assert last.ends_at_ms is not None and last.ends_at_ms <= now_ms
+        if renewed[place].key == last.key:
+            self.spans[-1:] = renewed[place:]
+            return True
+        self.spans += [s for s in renewed if (s.starts_at_ms or 0) >= last.ends_at_ms]
+        return False
+
     def add(self, span: Span) -> None:
         """A period by hand, after all others."""
         self.spans.append(span)

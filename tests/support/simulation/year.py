@@ -28,7 +28,7 @@ from lbactors.wire.reads import ReadAnswer
 from lbactors.wire.replies import ERROR, NOT_HERE, VALUE
 from persistence.store import StoreError
 from tests.support.receiver import Receiver
-from tests.support.simulation.boards import BOARDS
+from tests.support.simulation.boards import BOARDS, CUP_ENDS
 from tests.support.simulation.counted_time import Span, ms, told
 from tests.support.simulation.expected import ExpectedBoard, ExpectedChain, Refusal
 from tests.support.simulation.instants import SEALED_AFTER_MS, Instant, interesting
@@ -71,6 +71,7 @@ class Year:
         for definition in BOARDS:
             await self.create(definition)
         steps = sorted(i for board in self.boards.values() for i in interesting(board, self.rng, self.by_lot))
+        steps = sorted([*steps, *self._around_cup_ends()])
         by_hand = self._by_hand()
         skip = 0
         for step in steps:
@@ -173,8 +174,18 @@ class Year:
                 ms("2011-09-01T00:00"),
                 lambda: self.add_period("adelaide", "2011-10-02T16:30", "2012-04-30T16:30"),
             ),
+            (ms("2011-08-15T18:00") + 3000, lambda: self.extend("cup", CUP_ENDS[1])),  # in its grace
+            (ms("2011-10-04T09:00"), lambda: self.extend("cup", CUP_ENDS[2])),  # sealed by then
+            (ms("2011-12-20T09:00"), lambda: self.patch("cup", {"status": "archived"})),
+            (ms("2012-01-05T09:00"), lambda: self.extend("cup", CUP_ENDS[3], status="active")),
         ]
         return sorted(done, key=lambda item: item[0])
+
+    @staticmethod
+    def _around_cup_ends() -> list[Instant]:
+        ends = [ms(end) for end in CUP_ENDS]
+        offsets_ms = (-DAY_MS, -1, 0, 1, 2000, 2 * SEALED_AFTER_MS, HOUR_MS)
+        return [Instant(end_ms + offset_ms, "cup", end_ms) for end_ms in ends for offset_ms in offsets_ms]
 
     def board(self, board_id: str) -> Board:
         found = self.server.service.catalogue.board("default", board_id)
@@ -190,6 +201,18 @@ class Year:
         closed, current = answer.body["closed"], answer.body["current"]
         assert (closed["period_key"], closed["state"]) == (chain.spans[index - 1].key, "closed"), answer.body
         assert current["period_key"] == chain.spans[index].key, answer.body
+
+    async def patch(self, board_id: str, patch: dict[str, Any]) -> None:
+        await self.server.service.admin(PatchLeaderboard(board_id, patch, if_match=None), "default")
+
+    async def extend(self, board_id: str, ends: str, **fields: Any) -> None:
+        expected = self.boards[board_id]
+        expected.frame = {**expected.frame, "ends_at": f"{ends}:00Z"}
+        for window, chain in expected.chains.items():
+            if chain.extend(expected.frame, self.server.now_ms()):
+                self.sealed.discard((board_id, window, chain.spans[-1].key))
+                self.counts["reopened"] += 1
+        await self.patch(board_id, {"timeframe": {"ends_at": f"{ends}:00Z"}, **fields})
 
     async def move_zone(self, board_id: str, zone: str) -> None:
         expected = self.boards[board_id]
@@ -234,7 +257,7 @@ class Year:
         return (
             at_ms <= self.server.now_ms() + 60_000
             and at_ms >= expected.created_ms
-            and expected.id not in ("berlin", "moscow", "adelaide")
+            and expected.id not in ("berlin", "moscow", "adelaide", "cup")
         )
 
     async def submit_somewhere(self) -> None:

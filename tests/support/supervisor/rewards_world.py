@@ -135,7 +135,7 @@ class World:
         return PeriodRecord(serial, key, 0, NOW_MS, True, len(standings), 99, 0)
 
     async def granted(self, chain: ChainState, record: PeriodRecord) -> None:
-        await self.commit(self.rewards.begin(chain, record))
+        await self.commit(await self.rewards.begin(chain, record))
         while not await self.rewards.grant(chain, record):
             pass
 

@@ -27,6 +27,7 @@ EVERY_KIND = [
     (inputs.import_entry(["p1", 5, 1, b"{}", 4, 1, 2], True, 3), [10, 3, "p1", 5, 1, b"{}", 4, 1, 2, True]),
     (inputs.occurred(ROW, 3, 7), [11, 3, "p1", 5, 1, b"{}", "id", None, 7]),
     (inputs.occurred(ROW, 3), [11, 3, "p1", 5, 1, b"{}", "id", None, 0]),
+    (inputs.close(1, 9, 3), [12, 3, 1, 9]),
 ]
 
 
@@ -36,8 +37,8 @@ def test_every_input_is_written_as_it_always_was() -> None:
     assert body == msgpack.packb([list(RULES), 11, rows])
     assert JournalBody.unpack(body) == (RULES, 11, rows)
     assert JournalBody.unpack(msgpack.packb([None, 11, []])).rules is None
-    assert [inputs.kind_of(row) for row in rows] == [0, *range(12), 11]
-    assert {inputs.player_id_of(row) for row in rows if row[0] not in (2, 4)} == {"p1"}
+    assert [inputs.kind_of(row) for row in rows] == [0, *range(12), 11, 12]
+    assert {inputs.player_id_of(row) for row in rows if row[0] not in (2, 4, 12)} == {"p1"}
 
 
 def test_a_period_does_the_same_with_what_was_made_and_with_what_was_read() -> None:
@@ -53,3 +54,17 @@ def test_a_period_does_the_same_with_what_was_made_and_with_what_was_read() -> N
     meta = states[0][1][META]
     assert Meta.unpack(meta).pack() == meta
     assert msgpack.unpackb(meta)[:3] == [list(RULES), len(rows), 1 + 4]
+
+
+def test_only_the_snapshot_of_a_closed_period_says_so() -> None:
+    period = Period(RULES)
+    saved: dict[str, bytes] = {}
+    for closed in (None, (0, 9), (1, None)):
+        inputs_of = [inputs.submit(ROW, 3)] if closed is None else [inputs.close(*closed, 3)]
+        period.apply(11, inputs_of)
+        assert period.closed == closed and period.begin_snapshot() is not None
+        parts = period.next_parts(100)
+        period.end_snapshot(committed=True)
+        saved |= parts
+        assert len(msgpack.unpackb(parts[META])) == (5 if closed is None else 6)
+        assert Period.load(saved.items(), period.seq).closed == closed

@@ -10,20 +10,27 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lbactors.core.definition import Definition, Rules
 from lbactors.core.lifecycle import (
     IDS_OWED_MS,
     LINGER_MS,
     SEAL_SPREAD_MS,
     TRANSITIONS,
+    EndTerms,
     Stage,
     Step,
     Work,
+    check_record,
     closed_by_force,
+    end_terms_of,
     is_complete,
     is_missed,
+    kept_terms,
     owing_ids,
     reached,
+    reopened,
     restored,
+    rules_of,
     stage_under,
     state_of,
     steps_ahead,
@@ -274,14 +281,85 @@ def test_a_missed_period_was_closed_before_it_was_made(
     assert missed == (state_of(record, record.opened_at_ms - LINGER_MS, grace_ms) == "closed")
 
 
+# Ends that are final, and ends that are taken back ----------------------------------------------------------
+
+BEST = Definition.model_validate({"leaderboard_id": "xp"})
+REWARDED = {"tiers": [{"name": "all", "top_percent": 100}]}
+
+
+@given(made(), graces_ms, instants_ms)
+def test_closed_is_shown_of_what_is_final_alone(record: PeriodRecord, grace_ms: int, now_ms: int) -> None:
+    by_clock = state_of(record, now_ms, grace_ms)
+    shown = state_of(record, now_ms, grace_ms, is_final=False)
+    assert shown == ("closing" if by_clock == "closed" else by_clock)
+    sealed = record._replace(sealed=True)
+    assert state_of(sealed, now_ms, grace_ms, is_final=False) == "closed", "whatever the definition says now"
+
+
+@given(lives, instants_ms, graces_ms)
+def test_what_is_closed_keeps_the_definition_that_it_had(life: Life, now_ms: int, later_ms: int) -> None:
+    def defined(grace_ms: int, **ranking: Any) -> Definition:
+        frame = {**BEST.timeframe.model_dump(mode="json"), "late_grace_seconds": grace_ms // 1000}
+        fields = {**BEST.model_dump(mode="json"), "timeframe": frame, "ranking": ranking, "rewards": REWARDED}
+        return Definition.model_validate(fields)
+
+    before, after = defined(life.grace_ms // 1000 * 1000), defined(later_ms // 1000 * 1000, min_score=5)
+    grace_ms = before.timeframe.late_grace_seconds * 1000
+    kept = kept_terms(life.record, before, after, now_ms)
+    closed = state_of(life.record, now_ms, grace_ms) == "closed"
+    if not closed or life.record.sealed:
+        assert kept == life.record
+        return
+    assert end_terms_of(kept) == EndTerms.of(before)
+    assert rules_of(kept, Rules.of(after)) == Rules.of(before)
+    assert state_of(kept, now_ms, later_ms) == "closed"
+    assert steps_ahead(kept, later_ms) == steps_ahead(kept, grace_ms)
+    assert kept_terms(kept, after, before, now_ms) is kept, "the first change counts"
+
+
+def test_a_sealed_period_keeps_the_rules_that_its_entries_stand_by() -> None:
+    sealed = PeriodRecord(1, "one", 0, HOUR_MS, True, 3, 4, 0, 4, False, Stage.COMPLETE)
+    fields = BEST.model_dump(mode="json")
+    lower = Definition.model_validate({**fields, "ranking": {"min_score": 5}})
+    other = Definition.model_validate({**fields, "ranking": {"order": "asc"}})
+    assert kept_terms(sealed, BEST, lower, 2 * HOUR_MS) is sealed
+    assert rules_of(kept_terms(sealed, BEST, other, 2 * HOUR_MS), Rules.of(other)) == Rules.of(BEST)
+
+
+@given(ending_lives, instants_ms, graces_ms)
+def test_a_period_that_is_reopened_is_closed_again(life: Life, now_ms: int, more_ms: int) -> None:
+    life.run(now_ms)
+    record = life.record
+    assert record.ends_at_ms is not None
+    if now_ms < record.ends_at_ms or record.forced:
+        return
+    bounds = record._replace(
+        key="other", sealed=False, ends_at_ms=now_ms + 1 + more_ms, stage=0, forced=False
+    )
+    bounds = bounds._replace(entries=0, submissions=0, last_seq=0)
+    again = reopened(record, bounds, now_ms)
+    check_record(again)
+    assert (again.serial, again.key, again.reopened, again.sealed) == (record.serial, "other", 1, False)
+    assert again.stage <= Stage.OPENED and state_of(again, now_ms, life.grace_ms) in ("pending", "active")
+    told = len(life.events)
+    life.record = again
+    life.stages = [again.stage]
+    life.run(FAR_MS)
+    assert is_complete(life.record)
+    assert [e for e in life.events[told:] if e != "period.opened"] == ["period.closing", "period.closed"]
+
+
 # The record -----------------------------------------------------------------------------------------------
 
 
 def test_a_record_is_stored_as_before() -> None:
     record = PeriodRecord(2, "two", 0, HOUR_MS, True, 3, 4, 5, 6, False, Stage.CLOSED)
-    stored = msgpack.packb(list(record))
-    assert stored == msgpack.packb([2, "two", 0, HOUR_MS, True, 3, 4, 5, 6, False, 3, False])
+    stored = msgpack.packb(record.to_wire())
+    before = [2, "two", 0, HOUR_MS, True, 3, 4, 5, 6, False, 3, False]
+    assert stored == msgpack.packb(before)
     assert restored(msgpack.unpackb(stored)) == record
+    again = record._replace(reopened=1, end_terms=[5, ["best"], None])
+    assert restored(msgpack.unpackb(msgpack.packb(again.to_wire()))) == again
     assert [int(stage) for stage in Stage] == [0, 1, 2, 3, 4]
 
 

@@ -22,6 +22,7 @@ from lbactors.core.schedule import (
     LEAD_SPREAD_MS,
     Plan,
     TakenKeys,
+    extended_span,
     has_next_period,
     new_record,
     plan_chain,
@@ -320,6 +321,29 @@ def test_a_schedule_with_an_end_keeps_its_last_period() -> None:
     assert [r.starts_at_ms for r in line.ever.values()] == [at(f"2026-12-01T0{h}:00:00") for h in range(4)]
     assert [(r.key, r.ends_at_ms) for r in line.records] == [("2026-12-01T03", at("2026-12-01T03:30:00"))]
     line.assert_tiles_time()
+
+
+def test_a_schedule_that_is_extended_goes_on_with_its_last_period() -> None:
+    """Where that is the present one under the new timeframe too; nothing is made of time that nobody had."""
+    day_ms, noon_ms = at("2026-11-18T00:00:00"), at("2026-11-18T12:00:00")
+    cut = PeriodRecord(1, "2026-11-18", day_ms, noon_ms, True, 3, 4, day_ms, 4, stage=Stage.COMPLETE)
+    daily = frame(type="daily")
+    assert extended_span(daily, "main", cut, noon_ms + HOUR_MS) == Span("2026-11-18", day_ms, day_ms + DAY_MS)
+    assert extended_span(daily, "main", cut._replace(forced=True), noon_ms + HOUR_MS) is None
+    assert extended_span(daily, "main", cut, day_ms + DAY_MS) is None, "it is another day"
+    ended = frame(type="daily", ends_at="2026-11-18T12:00:00Z")
+    assert extended_span(ended, "main", cut, noon_ms + HOUR_MS) is None
+    another = frame(type="daily", starts_at="2026-11-19T00:00:00Z")
+    assert extended_span(another, "main", cut, noon_ms + HOUR_MS) is None
+    assert extended_span(daily, "all_time", cut, day_ms + 9 * DAY_MS) == Span("all_time", None, None)
+
+    def made(record: PeriodRecord) -> list[tuple[str, int | None, bool]]:
+        add = plan_chain(daily, "main", [record], 2, day_ms + 2 * DAY_MS + HOUR_MS, wanted=True).add
+        return [(r.key, r.starts_at_ms, r.sealed) for r in add]
+
+    days = [(f"2026-11-{18 + n}", day_ms + n * DAY_MS, n < 2) for n in (1, 2)]
+    assert made(cut) == days
+    assert made(cut._replace(forced=True)) == [("2026-11-18-2", noon_ms, True), *days], "that was a reset"
 
 
 def test_a_manual_board_opens_nothing_by_itself_but_seals() -> None:

@@ -54,7 +54,7 @@ errors = st.builds(ApiError, st.sampled_from(sorted(ERROR_STATUS)), names, st.ju
 
 records = st.builds(
     PeriodRecord, counts, names, maybe_ints, maybe_ints, st.booleans(), counts, counts, ints, counts,
-    st.booleans(), st.integers(0, 4), st.booleans(),
+    st.booleans(), st.integers(0, 4), st.booleans(), counts, st.none() | st.just([5, ["best"], None]),
 )  # fmt: skip
 rules = st.builds(
     Rules, names, names, names, names, names, st.none() | numbers, st.none() | st.integers(1, 9)
@@ -101,7 +101,7 @@ def sent(message: Any) -> Any:
         pings,
         st.builds(Host, st.lists(specs, max_size=2), st.booleans(), counts),
         st.builds(Release, st.lists(names, max_size=2), st.booleans()),
-        st.builds(Seal, names, counts, counts),
+        st.builds(Seal, names, counts, counts, st.none() | st.lists(counts, max_size=2)),
         st.builds(HandOn, names, counts),
         st.builds(Erase, names, names, names),
         st.builds(

@@ -34,7 +34,7 @@ async def test_the_first_claim_decides(world: World) -> None:
 async def test_what_cannot_be_claimed(world: World) -> None:
     chain = world.add_chain({"tiers": TIERS, "retain_days": 1})
     record = world.close(chain, field(10))
-    await world.commit(world.rewards.begin(chain, record))
+    await world.commit(await world.rewards.begin(chain, record))
 
     async def code(player_id: str, claim: Any = None, serial: int = 1) -> str:
         with pytest.raises(ApiError) as caught:

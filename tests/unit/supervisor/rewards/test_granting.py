@@ -49,7 +49,7 @@ async def test_boards_and_windows_without_rewards_write_nothing(world: World) ->
     daily = world.add_chain({"tiers": TIERS}, "other", "daily")
     for chain in (plain, daily):
         record = world.close(chain, field(3))
-        assert world.rewards.begin(chain, record) == []
+        assert await world.rewards.begin(chain, record) == []
         await world.rewards.grant(chain, record)
     assert await world.stored() == {} and not world.hosting.rows_read
 
@@ -62,10 +62,56 @@ async def test_a_period_without_entries_has_granted_everything_at_once(world: Wo
     assert not await world.events_sent()
 
 
+async def test_a_period_that_is_closed_again_grants_to_who_had_won_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose rank is another by then; chunks stay full, and the events tell of the new winners alone."""
+    for module in ("supervisor.rewards.granting", "documents.rewards"):
+        monkeypatch.setattr(f"lbactors.{module}.CHUNK_WINNERS", 4)
+    chain = world.add_chain({"tiers": [{"name": "best", "rank_from": 1, "rank_to": 10}]})
+    record = world.close(chain, [(f"p{i}", 100 - i) for i in range(6)])
+    await world.granted(chain, record)
+    for times in (1, 2):
+        await world.commit(await world.rewards.reopen(chain, record))
+        chain.board = world.add_chain({"tiers": TIERS}).board
+        chain = world.chains[chain.chain_id]
+        late = [(f"new{times}{i}", 1000 * times - i) for i in range(5)]
+        record = world.close(chain, [*late, *((f"p{i}", 100 - i) for i in range(6))])
+        record = record._replace(reopened=times)
+        world.die_at = (world.commits + 2, "after")  # the first of its chunks
+        while True:
+            try:
+                await world.commit(await world.rewards.begin(chain, record))
+                while not await world.rewards.grant(chain, record):
+                    pass
+                break
+            except Died:
+                world.die_at = None
+                world.restart()
+                await world.events.load()
+                while not await world.rewards.grant(chain, record):
+                    pass
+                break
+    players = [f"p{i}" for i in range(6)] + [f"new{times}{i}" for times in (1, 2) for i in range(5)]
+    assert [w[0] for w in await world.winners(chain)] == players
+    promise = await world.promise(chain)
+    assert (promise.winners, promise.by_tier, promise.reopened) == (16, [16], 2)
+    chunks = await world.store.scan("rewards", prefix=promise_id(chain.chain_id, 1) + "/0")
+    assert [len(winners_of(body)) for _, body in chunks] == [4, 4, 4, 4]
+    for number, player in enumerate(players):
+        (body,) = await world.store.get("claims", [claim_doc_id(chain.chain_id, 1, player)])
+        assert Claim(*msgpack.unpackb(body or b"")).chunk == number // 4
+    events = await world.events_sent()
+    assert len({event["id"] for event in events}) == len(events)
+    assert sorted(p["player_id"] for e in events for p in e["data"]["players"]) == sorted(players)
+    expiries = await world.store.scan("rewards", prefix="~expiry/")
+    assert len(expiries) == 1
+
+
 async def test_what_was_promised_at_the_closing_holds(world: World) -> None:
     chain = world.add_chain({"tiers": TIERS})
     record = world.close(chain, field(10))
-    await world.commit(world.rewards.begin(chain, record))
+    await world.commit(await world.rewards.begin(chain, record))
     chain.board = world.add_chain(None).board
     await world.rewards.grant(world.chains[chain.chain_id], record)
     assert (await world.promise(chain)).by_tier == [1, 2, 5]
@@ -169,7 +215,7 @@ async def test_a_long_granting_is_many_calls(world: World, monkeypatch: pytest.M
     monkeypatch.setattr(granting, "CHUNKS_AT_ONCE", 2)
     chain = world.add_chain({"tiers": TIERS})
     record = world.close(chain, field(100))
-    await world.commit(world.rewards.begin(chain, record))
+    await world.commit(await world.rewards.begin(chain, record))
     found = []
     while not await world.rewards.grant(chain, record):
         promise = await world.promise(chain)
