@@ -1,8 +1,9 @@
-"""A seeded random walk over HTTP, compared step by step with the naive model.
+"""A seeded random walk over HTTP, compared step by step with the naive model, on both stores.
 
 Every board gets several hundred submissions of all kinds (single, batched, routed, repeated, wrong, deleted
 again), and after each burst the whole ranking, ranks, neighbours, lookups, ranks at scores and totals are
-compared. The seed is printed and can be set with LBACTORS_TEST_SEED.
+compared. Each board has two further windows: the year's must show what the main one shows; an hour that is
+over passes late submissions over. The seed is printed and can be set with LBACTORS_TEST_SEED.
 
 Not combined: `max_entries` with `min_score` on an ascending board, where the description leaves open which
 entry is the worst.
@@ -13,19 +14,26 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.api.boards import Board, MakeBoard
-from tests.support.api.client import Api
+from tests.support.api.boards import Board, MakeBoard, ahead
+from tests.support.api.client import Api, Transport
 from tests.support.api.model import Model, Outcome, Rules
+from tests.support.redis_server import RedisServer
+from tests.support.server_process import Server
 
 SEED = int(os.environ.get("LBACTORS_TEST_SEED", "20261118"))
 BURSTS = 7
 BATCH_ITEMS = 55
 SINGLES = 6
 PLAYERS = [f"p{i}" for i in range(40)]
+WINDOWS = ("hourly", "yearly")
+LATE_S = 3 * 3600  # ago: the hour is over, and the day is not, since it is noon
+CONFLICT = "idempotency_conflict"
 SCORES = [-3, -1, 0, 1, 2, 2.5, 3, 4, 5, 7.25, 8, 10]
 
 
@@ -74,6 +82,8 @@ class Walk:
             item["subscore"] = self.dice.choice((-1, 0, 1, 1.5))
         if self.dice.random() < 0.3:
             item["metadata"] = {"n": self.dice.randrange(100)}
+        if self.rules.aggregation != "latest" and self.dice.random() < 0.2:
+            item["occurred_at"] = ahead(-LATE_S)
         if self.dice.random() < 0.4:
             if self.ids and self.dice.random() < 0.4:
                 item["submission_id"] = self.dice.choice(self.ids)
@@ -93,17 +103,27 @@ class Walk:
         else:
             routed = [item | {"leaderboard_id": self.board.id} for item in items]
             answer = self.board.api.ok("POST", "/v1/scores", routed, params={"results": "full"})
-        assert {error["index"] for error in answer["errors"]} == wrong
-        results = {result["index"]: result for result in answer["results"] if result["index"] not in wrong}
-        assert len(results) == BATCH_ITEMS - len(wrong)
+        codes = {error["index"]: error["code"] for error in answer["errors"]}
+        results = {result["index"]: result for result in answer["results"]}
+        assert len(results) == BATCH_ITEMS - len(codes)
         for index, item in enumerate(items):
-            if index not in wrong:
-                self.compare_answer(item, results[index], self.model.submit(**item))
+            if index in wrong:
+                assert codes.pop(index) == "validation_failed"
+                continue
+            expected = self.model.submit(**item)
+            if expected.conflict:
+                assert codes.pop(index) == CONFLICT, item
+            else:
+                self.compare_answer(item, results[index], expected)
+        assert not codes, codes
         for _ in range(SINGLES):
             before = {player_id: rank for rank, player_id in self.model.page()}
             item = self.submission()
-            got = self.board.submit(**item)
             outcome = self.model.submit(**item)
+            if outcome.conflict:
+                self.board.api.fails(409, CONFLICT, "POST", self.board.scores, item)
+                continue
+            got = self.board.submit(**item)
             self.compare_answer(item, got, outcome)
             after = {player_id: rank for rank, player_id in self.model.page()}
             if outcome.standing is None:
@@ -116,10 +136,14 @@ class Walk:
 
     def compare_answer(self, item: dict[str, Any], got: dict[str, Any], expected: Outcome) -> None:
         where = f"{self.rules}, {item}: {got}"
-        assert got["player_id"] == item["player_id"] or expected.duplicate, where
+        assert got["player_id"] == item["player_id"], where
         assert got.get("duplicate", False) is expected.duplicate, where
+        hour, year = got["windows"]
+        assert [hour["window"], year["window"]] == list(WINDOWS), where
+        assert year["applied"] is got["applied"] is expected.applied, where
         if expected.duplicate:
-            return  # whose entry is shown is not told where a repeat names another player
+            return
+        assert hour.get("skipped") == ("period_closed" if "occurred_at" in item else None), where
         assert got["applied"] is expected.applied, where
         if expected.standing is not None:
             standing = expected.standing
@@ -128,12 +152,11 @@ class Walk:
 
     def delete_somebody(self) -> None:
         player_id = self.dice.choice(PLAYERS)
-        reply = self.board.api.call("DELETE", self.board.player(player_id))
-        assert reply.status == (200 if self.model.delete(player_id) else 404), (
-            self.rules,
-            player_id,
-            reply.json,
-        )
+        status = 200 if self.model.delete(player_id) else 404
+        for window in ("main", "yearly"):  # in the hour others may have dropped out
+            path = self.board.player(player_id)
+            reply = self.board.api.call("DELETE", path, params={"window": window})
+            assert reply.status == status, (self.rules, player_id, window, reply.json)
 
     def compare_reads(self) -> None:
         expected = self.model.page()
@@ -145,6 +168,10 @@ class Walk:
             standing = self.model.standings[entry["player_id"]]
             got = (entry["score"], entry["subscore"], entry["metadata"])
             assert got == (standing.score, standing.subscore, standing.metadata), (self.rules, entry)
+        year = self.board.page(limit=1000, window="yearly")
+        assert year["total"] == total, self.rules
+        for entry, also in zip(page["entries"], year["entries"], strict=True):
+            assert {**also, "change": entry["change"]} == entry, (self.rules, "main and year")
         for offset in self.dice.sample(range(40), 2):
             rows = self.board.page(limit=7, offset=offset)["entries"]
             assert [(entry["rank"], entry["player_id"]) for entry in rows] == expected[offset : offset + 7], (
@@ -214,11 +241,24 @@ def neighbours(
     return expected[max(start, 0) : min(end, len(expected))]
 
 
+@pytest.fixture(scope="session")
+def redis_api(shared_redis: RedisServer) -> Iterator[Api]:
+    """Of a server whose store is Redis."""
+    process = Server("lb_" + secrets.token_hex(16), "--store", shared_redis.url)
+    process.start_now()
+    transport = Transport(process.url)
+    yield Api(transport, process.key)
+    transport.close()
+    process.stop()
+
+
 @pytest.mark.parametrize("number", range(len(all_rules())))
-def test_random_walk(make_board: MakeBoard, number: int) -> None:
+@pytest.mark.parametrize("store", ["sqlite", "redis"])
+def test_random_walk(make_board: MakeBoard, number: int, store: str, request: pytest.FixtureRequest) -> None:
     rules = all_rules()[number]
     print(f"seed {SEED}, {rules}")
-    walk = Walk(make_board(**rules.definition()), rules, SEED + number)
+    api = None if store == "sqlite" else request.getfixturevalue("redis_api")
+    walk = Walk(make_board(api, **rules.definition(), windows=list(WINDOWS)), rules, SEED + number)
     for _ in range(BURSTS):
         walk.burst()
         walk.compare_reads()
@@ -238,16 +278,19 @@ def test_every_value_of_every_rule_walks() -> None:
 def test_the_model_and_a_walk_of_two_boards_in_one_request(api: Api, make_board: MakeBoard) -> None:
     """A routed list mixes two boards; each must come out as if it had received its items alone."""
     rules = [Rules("sum", "desc"), Rules("best", "asc", rank_style="dense")]
-    walks = [Walk(make_board(**rule.definition()), rule, SEED + number) for number, rule in enumerate(rules)]
+    walks = [
+        Walk(make_board(**rule.definition(), windows=list(WINDOWS)), rule, SEED + number)
+        for number, rule in enumerate(rules)
+    ]
     dice = random.Random(SEED)
     print(f"seed {SEED}")
     for _ in range(5):
-        items = []
+        items, conflicts = [], 0
         for _ in range(60):
             walk = dice.choice(walks)
             item = walk.submission()
-            walk.model.submit(**item)
+            conflicts += walk.model.submit(**item).conflict
             items.append(item | {"leaderboard_id": walk.board.id})
-        assert api.ok("POST", "/v1/scores", items)["accepted"] == 60
+        assert api.ok("POST", "/v1/scores", items)["accepted"] == 60 - conflicts
         for walk in walks:
             walk.compare_reads()

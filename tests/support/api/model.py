@@ -48,19 +48,22 @@ class Standing:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the answer to one submission must say. `standing` is None where the player has no entry."""
+    """What the answer to one submission must say. `standing` is None where the player has no entry.
+    `conflict`: it is refused, since its id is another player's.
+    """
 
     applied: bool
     duplicate: bool
     previous_score: float | None
     standing: Standing | None
+    conflict: bool = False
 
 
 @dataclass
 class Model:
     rules: Rules
     standings: dict[str, Standing] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
+    seen: dict[str, str] = field(default_factory=dict)  # submission id -> player
     count: int = 0
 
     def submit(
@@ -70,13 +73,16 @@ class Model:
         subscore: float = 0,
         metadata: Any = None,
         submission_id: str | None = None,
+        occurred_at: str | None = None,
     ) -> Outcome:
+        """occurred_at: within the periods that are open, but for an hour that is over (not for `latest`)."""
         old = self.standings.get(player_id)
         previous = old.score if old else None
         if submission_id is not None and submission_id in self.seen:
-            return Outcome(False, True, previous, old)
+            conflict = self.seen[submission_id] != player_id
+            return Outcome(False, not conflict, previous, old, conflict)
         if submission_id is not None:
-            self.seen.add(submission_id)
+            self.seen[submission_id] = player_id
         self.count += 1
         new = self._aggregated(old, Standing(score, subscore, metadata, self.count))
         if new is None:
