@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import hashlib
 
-FORMAT = "1"
+FORMAT = "2"  # laid out like 1; a journal may hold inputs that the version before would misread
 DROPPED_EPOCH_S = 7 * 86_400
 TRIM_RECORDS = 1000  # journal records that one `collect` deletes at most
 
@@ -203,10 +203,12 @@ if op == 'commit' then
   return 'OK'
 end
 
--- KEYS: owners, store. Owner, store's id. OTHER as above
+-- KEYS: owners, store. Owner, store's id, format that is written from here on. OTHER as above
 if op == 'take_ownership' then
   local id = redis.call('HGET', KEYS[2], 'id') or ''
   if id ~= ARGV[3] then return {'OTHER', id} end
+  local format = tonumber(redis.call('HGET', KEYS[2], 'format') or '0')
+  if format < tonumber(ARGV[4]) then redis.call('HSET', KEYS[2], 'format', ARGV[4]) end
   return tostring(redis.call('HINCRBY', KEYS[1], ARGV[2], 1))
 end
 

@@ -240,7 +240,7 @@ class RedisStore:
 
     async def take_ownership(self, owner: str) -> int:
         keys = [self.keys.owners, self.keys.store]
-        return int(self._same(await self._script(JOURNAL, "take_ownership", keys, owner, self._id)))
+        return int(self._same(await self._script(JOURNAL, "take_ownership", keys, owner, self._id, FORMAT)))
 
     async def ownership(self, owner: str) -> int:
         return int(await self._run(JOURNAL, self.keys.owners, "HGET", self.keys.owners, owner) or 0)

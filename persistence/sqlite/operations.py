@@ -1,6 +1,6 @@
 """What the SQLite backend keeps in its file, and what each operation does to it inside one transaction.
 
-Layout (format 1):
+Layout (formats 1 and 2; a journal of format 2 may hold inputs that the version before would misread):
     names      period -> the epoch given out last, and a number that stands for it in the tables below
     owners     owner of documents -> the epoch given out last
     identity   one row: the id that was made with the store
@@ -48,7 +48,7 @@ from persistence.store import (
 )
 
 APPLICATION_ID = 0x4C424143  # "LBAC", in the header of the file
-FORMAT = 1
+FORMAT = 2
 COLLECT_RECORDS = 128  # of garbage deleted in one transaction, about 3 ms
 COLLECT_PARTS = 16
 PROBE_BYTES = 8192
@@ -150,6 +150,9 @@ def _number(conn: Connection, period_id: str, epoch: int) -> int:
 
 def take_ownership(conn: Connection, owner: str) -> int:
     """The next epoch of an owner of documents."""
+    ((version,),) = conn.execute("PRAGMA user_version").fetchall()
+    if version < FORMAT:  # whoever owns documents writes the new format from here on
+        conn.execute(f"PRAGMA user_version = {FORMAT}")
     upsert = "INSERT INTO owners VALUES (?, 1) ON CONFLICT DO UPDATE SET epoch = epoch + 1 RETURNING epoch"
     ((epoch,),) = conn.execute(upsert, (owner,)).fetchall()
     return int(epoch)

@@ -435,9 +435,16 @@ async def test_foreign_data_under_the_prefix(server: RedisServer) -> None:
     with pytest.raises(StoreCorrupt, match=r"\{lbactors\}:store is missing"):
         await RedisStore(server.url).open()
     assert server.command("DBSIZE") == 1, "nothing was made there"
-    server.command("HSET", keys.key("store"), "format", 2, "id", "x")
-    with pytest.raises(StoreTooNew, match="format 2"):
+    server.command("HSET", keys.key("store"), "format", 3, "id", "x")
+    with pytest.raises(StoreTooNew, match="format 3"):
         await RedisStore(server.url).open()
+    server.command("HSET", keys.key("store"), "format", 1)
+    store = RedisStore(server.url)
+    await store.open()
+    assert server.command("HGET", keys.key("store"), "format") == b"1", "who only looks leaves it as it is"
+    await store.take_ownership("supervisor")
+    await store.close()
+    assert server.command("HGET", keys.key("store"), "format") == b"2"
     server.command("HSET", keys.key("store"), "format", "x")
     with pytest.raises((StoreTooNew, StoreCorrupt), match="format"):
         await RedisStore(server.url).open()
