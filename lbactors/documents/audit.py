@@ -40,7 +40,7 @@ class Audited(NamedTuple):
     details: dict[str, Any]
 
 
-NOT_AN_ACT = Audited("", "", {})  # of a command that nobody gave: it has no record
+NOT_AN_ACT = Audited("", "", {})  # of a command that nobody gave, or that changes nothing: it has no record
 
 
 class Wanted(NamedTuple):

@@ -104,12 +104,14 @@ class Hosting:
 
     def all_hosted(self) -> bool:
         """Whether every chain that has periods is where it should be, as it should be."""
-        return all(
-            c.home in self.dormant
-            or (c.home in self.actors and self.actors[c.home].hosted.get(c.chain_id, -1) >= c.version)
-            for c in self.state.chains.values()
-            if c.home
-        )
+        return all(map(self.is_hosted, self.state.chains.values()))
+
+    def is_hosted(self, chain: ChainState) -> bool:
+        """Whether a chain's actor has heard how it should be now. One that has no home needs none."""
+        home = chain.home
+        if not home or home in self.dormant:
+            return True
+        return home in self.actors and self.actors[home].hosted.get(chain.chain_id, -1) >= chain.version
 
     def settle(self, chains: Sequence[ChainState]) -> list[Change]:
         """Have a leaderboard's chains live in its home, which is chosen once any of them has periods; the

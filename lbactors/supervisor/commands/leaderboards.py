@@ -18,6 +18,7 @@ from lbactors.core.errors import ApiError, invalid
 from lbactors.core.instants import format_instant
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.timeframe import Span, last_span, span_at, span_from
+from lbactors.documents.audit import NOT_AN_ACT
 from lbactors.documents.entities import (
     METADATA_BYTES,
     PeriodBody,
@@ -110,9 +111,14 @@ class LeaderboardCommands:
     async def _redefine(self, old: Board, definition: Definition) -> CommandPlan:
         """Give a leaderboard a new definition: bounds, windows and rules of its periods follow at once."""
         doc_id = f"{old.tenant_id}/{old.leaderboard_id}"
-        if definition == old.definition:
-            return CommandPlan(200, board_json(old), [])
         chains = chains_of(self.state.chains, old)
+        if definition == old.definition:
+
+            async def tell() -> None:
+                """A repeat: whoever changed it may have died before the actor heard of it."""
+                await self.hosting.host([c for c in chains if not self.hosting.is_hosted(c)], wait=True)
+
+            return CommandPlan(200, board_json(old), [], tell, audited=NOT_AN_ACT)
         if Rules.of(definition).reorders(Rules.of(old.definition)) and await self._has_entries(chains):
             raise _reorders()
         for chain in chains:

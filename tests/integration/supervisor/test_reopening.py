@@ -346,6 +346,28 @@ async def test_what_was_granted_stays_and_is_not_granted_twice(
 # Deaths -----------------------------------------------------------------------------------------------------
 
 
+async def test_a_repeat_is_answered_once_the_actor_has_heard(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor died between the commit and telling it: the repeat changes nothing more."""
+    await create(server)
+    await submit(server, "m1", 5)
+    server.clock.move(HOUR_MS + 60_000)
+    await closed(server)
+
+    async def died(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the process ended here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server.supervisor.hosting, "host", died)
+        with pytest.raises(Exception, match="the process ended here"):
+            await patch(server, timeframe=LATER)
+    await server.actor.start()  # as the watch of every gateway does
+    await patch(server, timeframe=LATER)
+    assert not await submit(server, "m2", 2)
+    assert await server.page("xp") == [(1, "p", 7)]
+
+
 @pytest.mark.parametrize("is_sealed", [False, True], ids=["unsealed", "sealed"])
 @pytest.mark.parametrize("durable", [False, True], ids=["lost", "durable"])
 async def test_a_death_at_any_commit_leaves_the_season_over_or_going_on(
