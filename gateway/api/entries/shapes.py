@@ -16,6 +16,15 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "allOf": [answer({"window": WINDOW, "period_key": STRING}), ref("Entry")],
     }
     entries: Schema = {"type": "array", "items": entry}
+    imported = model_shape(
+        EntryBody,
+        replaced={
+            "player_id": identifier_schema(settings.id_length),
+            "score": NUMBER_SCHEMA,
+            "subscore": NUMBER_SCHEMA,
+        },
+    )
+    any_item = said({}, "Should be an entry. A bad one rejects itself alone.")
     return {
         "EntryEdit": model_shape(EditBody, replaced={"score": NUMBER_SCHEMA}),
         "EditedEntries": answer({"before": entries, "after": entries}),
@@ -25,14 +34,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 "entries": {
                     "type": "array",
                     "maxItems": settings.batch_items,
-                    "items": model_shape(
-                        EntryBody,
-                        replaced={
-                            "player_id": identifier_schema(settings.id_length),
-                            "score": NUMBER_SCHEMA,
-                            "subscore": NUMBER_SCHEMA,
-                        },
-                    ),
+                    "items": {"anyOf": [imported, any_item]},
                     "description": "In the order in which equals are to stand.",
                 }
             },
