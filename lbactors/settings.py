@@ -110,7 +110,10 @@ class ServerSettings(BaseSettings):
         1_000_000, ge=1, description="Submission ids remembered per period, to recognise repeats."
     )
     queue_limit: int = Field(
-        20_000, ge=1, description="Submissions that may wait for a period actor; more are answered 429."
+        20_000,
+        ge=1,
+        description="Submissions that may wait in a gateway for a period actor, and in that for a "
+        "leaderboard; more are answered 429.",
     )
     write_batch_items: int = Field(
         4096, ge=1, le=65_536, description="Most submissions that travel to a period actor in one call."

@@ -124,7 +124,7 @@ class Definition(Strict):
     ranking: RankingRules = RankingRules()
     placement: Literal["auto", "dedicated"] = Field(
         default="auto",
-        description="`dedicated`: each window has a period actor of its own, whatever else runs.",
+        description="`dedicated`: it has a period actor of its own, whatever else runs.",
     )
     rewards: RewardRules | None = Field(
         default=None,

@@ -257,6 +257,7 @@ def reopened(record: PeriodRecord, bounds: PeriodRecord, now_ms: int) -> PeriodR
         opened_at_ms=record.opened_at_ms,
         stage=stage_under(bounds, record.stage, now_ms),
         reopened=record.reopened + 1,
+        rewarded=record.rewarded,
     )
 
 

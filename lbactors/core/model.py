@@ -44,12 +44,11 @@ class PeriodRecord(NamedTuple):
     ids_owed: bool = False  # closed while there was no period after it that could take its submission ids
     reopened: int = 0  # how often its end was taken back
     end_terms: Sequence[object] | None = None  # the definition at its end, see `lifecycle.EndTerms`
+    rewarded: bool = False  # rewards were promised when it was closed: if they ended since, no others follow
 
     def to_wire(self) -> Sequence[Any]:
-        """As it is stored and sent. Releases before know nothing of the last two fields, which are there only
-        where they say something.
-        """
-        return self if self.reopened or self.end_terms is not None else self[:-2]
+        """As it is stored and sent. The last three fields are there only where they say something."""
+        return self if self.reopened or self.end_terms is not None or self.rewarded else self[:-3]
 
     def contains(self, at_ms: int) -> bool:
         """Whether an instant lies in [start, end)."""

@@ -271,10 +271,17 @@ class Period:
         changes = score < old.score if aggregation == "min" else score > old.score
         return changes, (score if changes else old.score), None
 
-    def overflows(self, player_id: str, score: Any, aggregation: str | None) -> bool:
-        """Whether a submission as the next input would be refused, since the sum would not be finite."""
+    def preview(
+        self, aggregation: str | None, old: Entry | None, score: Any, subscore: Any
+    ) -> tuple[Entry, str | None]:
+        """The score that an entry (None: no entry) would have after a submission, and why that would be
+        refused. Nothing changes. Only score and subscore of the result mean anything.
+        """
         rule = aggregation or self.rules.aggregation
-        return self._aggregate(rule, self.entry(player_id), score, 0)[2] is not None
+        changes, score, error = self._aggregate(rule, old, score, subscore)
+        if old is not None and not changes:
+            return old, error
+        return Entry(score, subscore, 0, 0, 0, 0, None), error
 
     def _remove(self, item: Input, want: int) -> Applied:
         _, _, player_id = item

@@ -40,6 +40,17 @@ def profile_json(stored: Mapping[str, Any], hidden: Hidden, now_ms: int) -> dict
         "hidden_until": until,
         "updated_at": stored["updated_at"],
     }
+    return _with_version(shown)
+
+
+def without_moderation(shown: dict[str, Any]) -> dict[str, Any]:
+    """A profile for those whom it does not concern whether its player is hidden; `version` does not tell."""
+    return _with_version(
+        {name: value for name, value in shown.items() if name != "version"} | {"hidden_until": None}
+    )
+
+
+def _with_version(shown: dict[str, Any]) -> dict[str, Any]:
     text = orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)
     return {**shown, "version": blake2b(text, digest_size=9).hexdigest()}
 

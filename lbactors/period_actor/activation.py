@@ -39,7 +39,7 @@ from lbactors.core.period import Applied, Period
 from lbactors.core.seen_ids import ID_SEGMENT, SEEN_IDS_MS
 from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.period_actor import gc_pause
-from lbactors.period_actor.journaling import Inputs, JournalWriter
+from lbactors.period_actor.journaling import Append, Inputs, JournalWriter
 from lbactors.period_actor.replay import Replay
 from persistence.store import (
     WENT_BACK,
@@ -92,6 +92,26 @@ REPLAY_ERROR = "the stored state does not load"
 log = structlog.get_logger("activation")
 
 
+class _Close(Inputs):
+    """The mark that a period is final. What is placed behind it, in the same append too, is refused."""
+
+    def __init__(self, activation: Activation) -> None:
+        self._activation, self._end = activation, activation.end
+        super().__init__(activation, [made.close(*self._end, activation.clock.now_ms())], 0)
+
+    def place(self, append: Append) -> None:
+        super().place(append)
+        self._activation.closing = self._end
+
+    def answer(self, append: Append) -> None:
+        self._activation.closing = None
+        super().answer(append)
+
+    def refuse(self, error: Exception) -> None:
+        self._activation.closing = None
+        super().refuse(error)
+
+
 class Activation:
     """One period of a chain. `period` is set once loaded; `record` may be renewed by the supervisor."""
 
@@ -125,7 +145,7 @@ class Activation:
         self.went_back = False  # because the store lost what it had acknowledged
         self.epoch = 0
         self.sealing = False  # draining for good, not to move
-        self._closing: tuple[int, int | None] | None = None  # the end whose `close` is on its way
+        self.closing: tuple[int, int | None] | None = None  # the end that an append on its way makes final
         self.period = Period(rules, seen_ids_limit)
         self.ended = asyncio.Event()  # set when it will never be written again: lost, fenced, failed
         self.last_used_ms = clock.now_ms()
@@ -310,7 +330,7 @@ class Activation:
         if not final_too and not self.takes_more:
             raise ApiError("period_closed", f"period {self.record.key} is closed")
         self.used()
-        waiting = Inputs(self, inputs, want)
+        waiting = Inputs(self, inputs, want, final_too=final_too)
         self.writer.put(waiting)
         return waiting.done
 
@@ -348,10 +368,12 @@ class Activation:
 
     # What the writer asks (`lbactors.period_actor.journaling`) --------------------------------------------
 
-    def require_writer(self) -> None:
-        """ApiError if the right to write was lost while inputs waited."""
+    def require_writer(self, *, final_too: bool = True) -> None:
+        """ApiError if the right to write was lost while inputs waited, or what is final was made so."""
         if self.state not in WRITABLE:
             raise ApiError("storage_unavailable", self.reason or "the activation ended")
+        if not final_too and not self.takes_more:
+            raise ApiError("period_closed", f"period {self.record.key} is closed")
 
     def next_record(self, now_ms: int, inputs: Sequence[Input], packed: bytes | None) -> Record:
         first_seq = self.period.seq + 1
@@ -402,19 +424,16 @@ class Activation:
     @property
     def takes_more(self) -> bool:
         """Whether anything may still change in it: neither is it final, nor is that on its way."""
-        return not self.is_final and self._closing != self.end
+        return not self.is_final and self.closing != self.end
 
     async def close(self) -> None:
         """Make it final: behind what waits, nothing follows. Repeating it is harmless. ApiError."""
-        if not self.takes_more:
-            return await self.settle()
-        end = self.end
-        done = self.enqueue([made.close(*end, self.clock.now_ms())], 0)
-        self._closing = end
-        try:
-            await done
-        finally:
-            self._closing = None
+        if self.is_final:
+            return
+        self.require_writable()
+        closing = _Close(self)
+        self.writer.put(closing)
+        await closing.done
 
     async def configure(self, rules: Rules) -> None:
         """Journal new rules, from the next seq on; a period that is final keeps its own."""
@@ -510,6 +529,13 @@ class Activation:
         await self.snapshot()
         if self.state == "draining":
             self._turn("sealed")
+
+    def give_up_seal(self, error: BaseException) -> None:
+        """Its last snapshot was not written, or its ids not handed on: a successor goes on with its journal,
+        and is sealed when that is asked for again, or goes on if it is reopened.
+        """
+        if self.state == "draining":
+            self._lose("lost", error if isinstance(error, Exception) else StoreUnavailable(repr(error)))
 
     async def leave(self) -> None:
         """Save and go (a move to another process, the end of the server). StoreError."""

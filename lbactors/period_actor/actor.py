@@ -19,6 +19,7 @@ Calls
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import secrets
@@ -445,6 +446,8 @@ class PeriodActor:
             await asyncio.sleep(UPKEEP_S)
             now_ms = self.clock.now_ms()
             for chain in [c for c in self.chains.values() if c.open.is_awake or len(c.closed)]:
+                with contextlib.suppress(ApiError):  # the store is away, say: again the next time
+                    await chain.follow_rules()
                 await chain.rest(now_ms - int(self.settings.idle_unload_seconds * 1000))
                 for activation in list(chain.open):
                     unsaved = activation.period.seq - activation.period.saved_seq

@@ -106,8 +106,30 @@ class Chain:
             self.closed.begin(spec.previous)
         for activation in list(self.open):
             activation.rules = rules_of(activation.record, spec.rules)
-            if activation.state == "serving":
-                await activation.configure(activation.rules)
+        await self.follow_rules()
+
+    def is_behind(self, activation: Activation) -> bool:
+        """Whether an open period that serves does not stand by the rules of the definition yet."""
+        return (
+            activation.state == "serving"
+            and activation.takes_more
+            and activation.period.rules != activation.rules
+        )
+
+    async def follow_rules(self) -> None:
+        """Journal changed rules in the open periods that are loaded; one that fails keeps no other from it,
+        and is tried again. ApiError: the first failure.
+        """
+        failed: list[ApiError] = []
+        for activation in list(self.open):
+            if self.is_behind(activation):
+                try:
+                    await activation.configure(activation.rules)
+                except ApiError as error:
+                    if activation.takes_more:  # else it was made final meanwhile, and keeps its own
+                        failed.append(error)
+        if failed:
+            raise failed[0]
 
     async def wait_loaded(self) -> None:
         """Wait until every open period that is awake serves, or cannot."""
@@ -369,8 +391,8 @@ class Chain:
         """
         if serial in self.closed:  # and the supervisor did not hear of it: there may be a successor by now
             await self.hand_on_ids()
-            return self._sealed_record(self.closed[serial])
-        activation = await self.open.ensure_awake(serial)
+            return self._sealed_record(await self.closed.ensure_loaded(self.closed[serial].record))
+        activation = await self.open.ensure_awake(serial, to_write=True)
         activation.require_loaded()
         asked = activation.end if end is None else tuple(end)
         self._require_end(activation, asked)
@@ -384,9 +406,13 @@ class Chain:
         if following is not None and len(activation.period.ids):
             (await self.open.ensure_awake(following.record.serial)).require_writable()
         await activation.drain("seal")
-        if following is not None and len(activation.period.ids):
-            await (await self.open.ensure_awake(following.record.serial)).inherit_ids(activation)
-        await activation.seal()
+        try:
+            if following is not None and len(activation.period.ids):
+                await (await self.open.ensure_awake(following.record.serial)).inherit_ids(activation)
+            await activation.seal()
+        except BaseException as error:
+            activation.give_up_seal(error)
+            raise
         if activation.state != "sealed":
             raise StoreError(f"{activation.period_id}: {activation.state} while being sealed")
         self.open.remove(activation)

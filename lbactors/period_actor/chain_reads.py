@@ -52,9 +52,10 @@ async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any]) -> ReadAn
     before = (
         await period_finder.period_before(chain, activation) if type(asked) in reads.WITH_CHANGES else None
     )
-    if chain.hidden.is_behind(activation):
+    if chain.hidden.is_behind(activation) or chain.is_behind(activation):
         with contextlib.suppress(ApiError):  # while the store is away, reads go on with what is known
             await chain.hidden.follow(activation)
+            await chain.follow_rules()
     activation.require_loaded()
     if chain.is_to_close(activation):
         with contextlib.suppress(ApiError):  # while the store is away, it is shown as closing

@@ -100,7 +100,9 @@ async def erase(chain: Chain, player_id: str, anonymous_id: str) -> int:
             raise ApiError("period_loading", f"period {activation.record.key} is {activation.state}")
         if activation.period.mentions(player_id):
             count += activation.period.entry(player_id) is not None
-            stays = anonymous_id if chain.is_over(activation) else None  # nobody's rank changes any more
+            # Where nobody's rank may change any more it stays under another name, unless it had none.
+            is_shown = player_id not in activation.period.hidden
+            stays = anonymous_id if chain.is_over(activation) and is_shown else None
             erased = inputs.erase(player_id, stays, chain.clock.now_ms())
             await activation.submit([erased], NO_RANK, final_too=True)
         await activation.snapshot()  # trims the journal, which may still name the player

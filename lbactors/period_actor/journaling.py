@@ -43,8 +43,8 @@ class Journal(Protocol):
     is_main: bool  # of the main window, which decides
     unsettled: int  # inputs that are placed and not applied or refused yet
 
-    def require_writer(self) -> None:
-        """ApiError if the right to write was lost."""
+    def require_writer(self, *, final_too: bool) -> None:
+        """ApiError if the right to write was lost, or (unless `final_too`) if nothing may change any more."""
 
     def next_record(self, now_ms: int, inputs: Sequence[Input], packed: bytes | None) -> Record:
         """The journal's next record. packed: its body, if another journal of this append has the same one."""
@@ -140,10 +140,15 @@ class Waiting(ABC):
 
 
 class Inputs(Waiting):
-    """Inputs for one journal. `done`: their results, or why they were refused."""
+    """Inputs for one journal. `done`: their results, or why they were refused. final_too: they move nobody,
+    so a period that is final takes them.
+    """
 
-    def __init__(self, journal: Journal, inputs: Sequence[Input], want: int) -> None:
+    def __init__(
+        self, journal: Journal, inputs: Sequence[Input], want: int, *, final_too: bool = False
+    ) -> None:
         super().__init__(len(inputs))
+        self._final_too = final_too
         self.done: asyncio.Future[list[Applied]] = asyncio.get_running_loop().create_future()
         self._journal = journal
         self._inputs = inputs
@@ -151,7 +156,7 @@ class Inputs(Waiting):
         self._start = 0
 
     def place(self, append: Append) -> None:
-        self._journal.require_writer()
+        self._journal.require_writer(final_too=self._final_too)
         self._start = append.add(self._journal, self._inputs, self._want)
 
     def answer(self, append: Append) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from itertools import groupby
 
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
@@ -54,16 +53,10 @@ class Leaderboard:
         if self.writer.weight + len(items) > self._queue_limit and self.writer.weight:
             raise ApiError("overloaded", "too many submissions wait for this leaderboard")
         chains[0].work += len(items)
-        pieces = [
-            Submissions(chains, piece, at_ms, want, tag, alone=alone)
-            for alone, piece in _pieces(items, chains[0].spec.rules.aggregation)
-        ]
-        for piece in pieces:
-            self.writer.put(piece)
-        if len(pieces) == 1:
-            return await pieces[0].done
-        found = await asyncio.gather(*(piece.done for piece in pieces), return_exceptions=True)
-        return _joined(pieces, found)
+        sums = _may_overflow(items, chains[0].spec.rules.aggregation)
+        submissions = Submissions(chains, items, at_ms, want, tag, alone=sums)
+        self.writer.put(submissions)
+        return await submissions.done
 
     async def wake(self) -> bool:
         """Wake the periods that submissions may belong to; whether they serve within a moment."""
@@ -80,32 +73,10 @@ class Leaderboard:
         return bool(confirmed) and all(confirmed)
 
 
-def _pieces(items: Sequence[SubmissionRow], aggregation: str) -> list[tuple[bool, Sequence[SubmissionRow]]]:
-    """Submissions, cut so that each whose sum may overflow is alone: whether it does, all before decide."""
+def _may_overflow(items: Sequence[SubmissionRow], aggregation: str) -> bool:
+    """Whether any submission is so large that its sum may be infinite."""
     if aggregation != "sum" and not any(map(aggregation_of, items)):
-        return [(False, items)]
-    alone = [
+        return False
+    return any(
         may_overflow(score_of(item)) and (aggregation_of(item) or aggregation) == "sum" for item in items
-    ]
-    if not any(alone):
-        return [(False, items)]
-    pieces: list[tuple[bool, Sequence[SubmissionRow]]] = []
-    for is_alone, run in groupby(zip(alone, items, strict=True), key=lambda pair: pair[0]):
-        rows = [item for _, item in run]
-        pieces += [(True, [row]) for row in rows] if is_alone else [(False, rows)]
-    return pieces
-
-
-def _joined(pieces: Sequence[Submissions], found: Sequence[list[Verdict] | BaseException]) -> list[Verdict]:
-    """The verdicts of all pieces. Where some were taken, the others are refused one by one."""
-    if all(isinstance(one, NotTaken) for one in found):
-        raise NotTaken(NOT_HERE)
-    verdicts: list[Verdict] = []
-    for piece, one in zip(pieces, found, strict=True):
-        if isinstance(one, ApiError):
-            verdicts += [one] * piece.weight
-        elif isinstance(one, BaseException):
-            raise one
-        else:
-            verdicts += one
-    return verdicts
+    )

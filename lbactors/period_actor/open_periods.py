@@ -131,16 +131,16 @@ class OpenPeriods:
         """Whether it sleeps, or was woken and is not ready yet: worth a moment's wait."""
         return activation.state == "asleep" or activation.on_demand
 
-    async def ensure_awake(self, serial: int) -> Activation:
-        """A period that is loaded, woken if it slept. ApiError period_loading if that takes long,
-        period_closed if it is no open period any more.
+    async def ensure_awake(self, serial: int, *, to_write: bool = False) -> Activation:
+        """A period that is loaded, woken if it slept; to_write: and not one that only waits for a successor.
+        ApiError period_loading if that takes long, period_closed if it is no open period any more.
         """
         deadline_s = asyncio.get_running_loop().time() + AWAKE_WITHIN_S
         while not self._stopped:
             activation = self.find(serial)
             if activation is None:
                 raise ApiError("period_closed", "the period was closed meanwhile")
-            if not self.is_waking(activation):
+            if not self.is_waking(activation) and not (to_write and activation.state == "suspended"):
                 return activation
             self.wake(activation)
             left_s = deadline_s - asyncio.get_running_loop().time()

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from lbactors.core import inputs as made
 from lbactors.core.errors import ApiError
-from lbactors.core.period import NO_RANK, Applied
+from lbactors.core.period import NO_RANK, Applied, Entry
 from lbactors.core.seen_ids import contradict, tag_of
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.chain import OUTSIDE, Chain
@@ -32,6 +32,8 @@ from lbactors.wire.writes import (
     player_id_of,
     submission_id_of,
 )
+
+LOADED_WITHIN_S = 1.0  # the last period, where only that can know a repeat
 
 
 class NotTaken(ApiError):
@@ -85,6 +87,7 @@ class Submissions(Waiting):
         self._at_ms = at_ms
         self._want = want
         self._tag = tag
+        self._sums: dict[tuple[Activation, str], Entry] = {}  # of players, after what is placed before
         self._unknown: dict[Chain, ApiError] = {}  # why the last period of a chain could not be asked
         self._whole: list[_Placed] = []  # where all items went, if they went the same way
         self._each: list[ApiError | list[_Placed]] = []  # else where each of them did
@@ -94,7 +97,10 @@ class Submissions(Waiting):
         if any(map(submission_id_of, self._items)):
             for chain in self._chains:
                 try:
-                    await chain.load_last()
+                    async with asyncio.timeout(LOADED_WITHIN_S):  # everything else waits behind it
+                        await chain.load_last()
+                except TimeoutError:
+                    self._unknown[chain] = ApiError("period_loading", "the last period is being loaded")
                 except ApiError as error:
                     self._unknown[chain] = error
 
@@ -162,7 +168,7 @@ class Submissions(Waiting):
 
     def _place_one(self, append: Append, item: SubmissionRow) -> list[_Placed]:
         """Place one submission in every window that takes it. ApiError: it is refused."""
-        player_id, score, _, _, submission_id, occurred_at_ms, aggregation = item
+        submission_id, occurred_at_ms = submission_id_of(item), occurred_at_ms_of(item)
         if occurred_at_ms is not None and occurred_at_ms >= self._at_ms:
             occurred_at_ms = None  # by a clock that is fast: it counts as now
         tag = self._tag_of(item)
@@ -172,22 +178,17 @@ class Submissions(Waiting):
             if taken is not None:
                 if contradict(taken.tag, tag):
                     raise _conflict(submission_id)
-                return [self._repeat(window) for window in taken.windows]
+                return self._repeated(taken, submission_id, occurred_at_ms)
             known = self._knowing(main, submission_id)
             if known is not None:
                 if known.period.ids.contradicts(submission_id, tag):
                     raise _conflict(submission_id)
-                windows = [self._found(chain, submission_id, occurred_at_ms) for chain in further]
-                return [
-                    _Placed(main, repeats=known),
-                    *(w if w.activation is None else _Placed(w.chain, repeats=w.activation) for w in windows),
-                ]
+                others = [self._shown(chain, submission_id, occurred_at_ms, tag) for chain in further]
+                return [_Placed(main, repeats=known), *others]
         windows = [_Placed(main, main.taking(occurred_at_ms, self._at_ms))]
-        windows += [self._found(chain, submission_id, occurred_at_ms) for chain in further]
+        windows += [self._found(chain, submission_id, occurred_at_ms, tag) for chain in further]
         if self.alone:
-            for chain, activation, *_ in windows:
-                if activation is not None and activation.period.overflows(player_id, score, aggregation):
-                    raise _overflow(chain.spec.window)
+            self._require_finite(item, windows)
         if occurred_at_ms is None:
             inputs = [made.submit(item, self._at_ms, self._tag)]
         else:
@@ -196,6 +197,20 @@ class Submissions(Waiting):
         if submission_id is not None:
             append.taken[submission_id] = _Taken(tag, placed)
         return placed
+
+    def _require_finite(self, item: SubmissionRow, windows: Sequence[_Placed]) -> None:
+        """ApiError if the sum would not be finite in one of these windows, after what is placed before."""
+        player_id, score, subscore, _, _, _, aggregation = item
+        after: dict[tuple[Activation, str], Entry] = {}
+        for chain, activation, *_ in windows:
+            if activation is None:
+                continue
+            place = activation, player_id
+            old = self._sums.get(place) or activation.period.entry(player_id)
+            after[place], error = activation.period.preview(aggregation, old, score, subscore)
+            if error is not None:
+                raise _overflow(chain.spec.window)
+        self._sums |= after
 
     def _tag_of(self, item: SubmissionRow) -> int:
         return tag_of(player_id_of(item), self._tag)
@@ -206,10 +221,32 @@ class Submissions(Waiting):
             raise self._unknown[chain]
         return chain.knowing(submission_id)
 
-    def _found(self, chain: Chain, submission_id: str | None, occurred_at_ms: int | None) -> _Placed:
+    def _repeated(self, taken: _Taken, submission_id: str, occurred_at_ms: int | None) -> list[_Placed]:
+        """The same submission again in one append, perhaps from a gateway that knows other windows."""
+        there = {window.chain: window for window in taken.windows}
+        return [
+            self._repeat(there[chain])
+            if chain in there
+            else self._shown(chain, submission_id, occurred_at_ms, taken.tag)
+            for chain in self._chains
+        ]
+
+    def _shown(self, chain: Chain, submission_id: str, occurred_at_ms: int | None, tag: int) -> _Placed:
+        """What a further window shows of a submission that the main one knows: nothing changes there."""
+        try:
+            found = self._found(chain, submission_id, occurred_at_ms, tag)
+        except ApiError:  # its period cannot be asked now: the repeat is one all the same
+            return _Placed(chain, skipped="period_loading")
+        return found if found.activation is None else _Placed(chain, repeats=found.activation)
+
+    def _found(
+        self, chain: Chain, submission_id: str | None, occurred_at_ms: int | None, tag: int
+    ) -> _Placed:
         """What a further window does with a submission. ApiError: it is refused everywhere."""
         known = None if submission_id is None else self._knowing(chain, submission_id)
-        if known is not None:
+        if known is not None and submission_id is not None:
+            if known.period.ids.contradicts(submission_id, tag):
+                raise _conflict(submission_id)
             return _Placed(chain, repeats=known)
         try:
             return _Placed(chain, chain.taking(occurred_at_ms, self._at_ms))

@@ -259,7 +259,14 @@ class Service:
         """
         records = await self._records(board.chain_id(window))
         now_ms, grace_ms = self.now_ms(), board.definition.timeframe.late_grace_seconds * 1000
-        chosen = [r for r in reversed(records) if state is None or state_of(r, now_ms, grace_ms) == state]
+
+        async def shown_as(record: PeriodRecord) -> str:
+            found = state_of(record, now_ms, grace_ms)
+            if found == "closed" and not record.sealed:  # only its actor knows whether it is final
+                return (await self._view(board, window, record, records)).state
+            return found
+
+        chosen = [r for r in reversed(records) if state is None or await shown_as(r) == state]
         older = chosen if before is None else [r for r in chosen if r.serial < before]
         shown = older[offset : offset + limit]
         views = await asyncio.gather(*(self._view(board, window, r, records) for r in shown))

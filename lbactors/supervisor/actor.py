@@ -139,9 +139,7 @@ class SupervisorActor:
         return b""
 
     async def rouse(self, name: bytes) -> bytes:
-        """A gateway needs chains that are dormant; the `CatalogueVersion` that has their home. Gateways of
-        version 1 call it so.
-        """
+        """A gateway needs chains that are dormant; the `CatalogueVersion` that has their home."""
         supervisor = await self.start()
         await supervisor.place(name.decode())
         return pack(CatalogueVersion(supervisor.state.epoch, supervisor.state.feed.version))

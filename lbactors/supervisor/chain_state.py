@@ -130,7 +130,9 @@ class ChainState:
         )
 
 
-def chains_of(chains: Mapping[str, ChainState], board: Board) -> list[ChainState]:
-    """All chains of a leaderboard, those of windows taken away included."""
-    prefix = f"{board.board_uid}/"
+def chains_of(chains: Mapping[str, ChainState], board_uid: str) -> list[ChainState]:
+    """All chains of a leaderboard, those of windows taken away included, in the order in which all who need
+    several lock them.
+    """
+    prefix = f"{board_uid}/"
     return [c for i, c in chains.items() if i.startswith(prefix)]

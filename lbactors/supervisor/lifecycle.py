@@ -92,7 +92,8 @@ class Lifecycle:
             promised: list[Change] = []
             if row.promises and (record.entries or record.reopened):
                 promised = await self.granting.begin(chain, record)
-            record = record._replace(stage=reached(row, promised=bool(promised)))
+            rewarded = record.rewarded or any(change.body is not None for change in promised)
+            record = record._replace(stage=reached(row, promised=bool(promised)), rewarded=rewarded)
             taken.append(record)
             if row.is_kept or event is not None:
                 changes += [self.state.record_change(chain, record), *promised]

@@ -64,7 +64,7 @@ class Purging:
             del self.state.boards[doc_id]
             changes.append(Change("leaderboards", doc_id, None))
             changes.append(self.state.forget_home(board.board_uid))
-            for chain in chains_of(self.state.chains, board):
+            for chain in chains_of(self.state.chains, board.board_uid):
                 chain_id = chain.chain_id
                 self._purged[chain_id] = self.state.chains.pop(chain_id)
                 mark = Mark(chain.records[0].serial if chain.records else 1, chain.next_serial)

@@ -19,7 +19,7 @@ import structlog
 from lbactors.core import placement
 from lbactors.core.errors import ApiError
 from lbactors.core.packing import pack
-from lbactors.supervisor.chain_state import ChainState
+from lbactors.supervisor.chain_state import chains_of
 from lbactors.supervisor.hosting import CALL_TIMEOUT_S, ActorState, Hosting
 from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.actors import ActorGone
@@ -120,12 +120,12 @@ class Rebalancer:
         Meanwhile gateways are told that the leaderboard is not there, and wait for its new home. Whatever
         dies in between: the home that the store knows is where it will be loaded again.
         """
-        chains = self._of(board_id)
+        chains = chains_of(self.state.chains, board_id)
         async with contextlib.AsyncExitStack() as locked:
             for chain in chains:
                 await locked.enter_async_context(chain.lock)
             source, target = self.hosting.actors.get(home), self.hosting.actors.get(to)
-            if not chains or chains != self._of(board_id) or chains[0].home != home:
+            if not chains or chains != chains_of(self.state.chains, board_id) or chains[0].home != home:
                 return
             if source is None or target is None:
                 return
@@ -140,17 +140,13 @@ class Rebalancer:
                 raise
             for chain_id in chain_ids:
                 source.hosted.pop(chain_id, None)
-            if chains != self._of(board_id):
+            if chains != chains_of(self.state.chains, board_id):
                 return  # purged meanwhile
             for chain, was_awake in zip(chains, awake, strict=True):
                 chain.awake = was_awake
             target.chains.update(chain_ids)
             await self.state.commit([self.state.set_home(board_id, to)])
             await self.hosting.host(chains, wait=False)
-
-    def _of(self, board_id: str) -> list[ChainState]:
-        """A leaderboard's chains, in the order in which all lock them."""
-        return [chain for chain in self.state.chains.values() if chain.board_id == board_id]
 
     # Going dormant --------------------------------------------------------------------------------------
 

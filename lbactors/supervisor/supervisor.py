@@ -132,7 +132,7 @@ class Supervisor:
         self.state.schedule(chain, chain.due_ms)  # what became due while it ran was passed over
 
     async def _advance_guarded(self, chain: ChainState) -> None:
-        async with self._limit, chain.lock:
+        async with chain.lock, self._limit:  # who waits for a lock keeps no other from its boundary
             try:
                 await self.advance(chain)
                 self.trouble = ""
@@ -153,7 +153,7 @@ class Supervisor:
                 self.state.take_records(chain, plan.add)
             hosted = [chain]
             if chain.records and not chain.home:
-                hosted = chains_of(self.state.chains, chain.board)
+                hosted = chains_of(self.state.chains, chain.board_id)
                 changes += self.hosting.settle(hosted)
             if changes:
                 await self.state.commit(changes)

@@ -10,12 +10,10 @@ A wrong secret closes the connection, and says nothing; so does a first frame th
 there within HELLO_WITHIN_S: who has not shown the secret may cost nothing. A call's reply has its number, and
 kind RESULT, or FAILED with a message if the call failed.
 
-Versions. Each release that changes frames or messages has a higher one; an actor of version N serves
-gateways of N and N - 1, so that servers can be upgraded one after the other. It tells any other gateway
-REFUSED, with the versions that it serves, and closes: the gateway's calls fail with `VersionRefused` from
-then on, without a connection, until the actor is another process or a pause is over. Version 1 sent the
-secret alone as its first frame. A gateway knows an actor of version 1 by its silence: that closed the
-connection after a hello that it could not read, so the next one is begun as version 1 does it.
+Versions. Each release that changes frames or messages has a higher one; an actor serves gateways of OLDEST
+to VERSION. It tells any other gateway REFUSED, with the versions that it serves, and closes: the gateway's
+calls fail with `VersionRefused` from then on, without a connection, until the actor is another process or a
+pause is over. Version 1 sent the secret alone as its first frame.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.http.call import Call
 from lbactors.core.errors import ApiError
+from lbactors.documents.profiles import without_moderation
 from lbactors.wire.commands import ErasePlayer, PatchPlayer, PutPlayer
 
 
@@ -21,7 +22,7 @@ async def get(call: Call) -> web.Response:
     if profile is None:
         raise ApiError("player_not_found", f"player {player_id!r} has no profile")
     if call.caller.player_id not in (None, player_id):
-        profile = {**profile, "hidden_until": None}  # how others are moderated is not for players
+        profile = without_moderation(profile)
     tag = _tag(profile)
     if call.not_modified(tag["ETag"]):
         return web.Response(status=304, headers=tag)

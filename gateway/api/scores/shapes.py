@@ -70,8 +70,9 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                     "window": FURTHER_WINDOW,
                     **outcome,
                     "skipped": said(
-                        {"type": "string", "enum": ["period_closed", "period_not_open"]},
-                        "Why the window passed the submission over: its own period is over, or not open. "
+                        {"type": "string", "enum": ["period_closed", "period_not_open", "period_loading"]},
+                        "Why the window passed the submission over: its own period is over, or not open; "
+                        "`period_loading`: of a repeat, which changes nothing, its period shows nothing now. "
                         "Beside it stand `window` and `applied` alone.",
                     ),
                 },

@@ -111,7 +111,7 @@ class LeaderboardCommands:
     async def _redefine(self, old: Board, definition: Definition) -> CommandPlan:
         """Give a leaderboard a new definition: bounds, windows and rules of its periods follow at once."""
         doc_id = f"{old.tenant_id}/{old.leaderboard_id}"
-        chains = chains_of(self.state.chains, old)
+        chains = chains_of(self.state.chains, old.board_uid)
         if definition == old.definition:
 
             async def tell() -> None:
@@ -277,7 +277,7 @@ class LeaderboardCommands:
             )
             self.state.take_records(chain, [record])
             changes = [self.state.record_change(chain, record)]
-            chains = chains_of(self.state.chains, board)
+            chains = chains_of(self.state.chains, board.board_uid)
             changes += self.hosting.settle(chains)
 
         async def act() -> None:

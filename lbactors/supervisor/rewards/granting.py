@@ -85,6 +85,8 @@ class Granting:
         before = await self._promise(chain_id, record.serial) if record.reopened else None
         changes: dict[str, bytes | None] = {}
         promise: Promise | None = None
+        if before is None and record.rewarded:
+            return []  # what was granted has ended (`retain_days`), and nobody knows any more who had won
         if before is not None:  # the changes that may come again are those that count
             changes[key_id(chain_id, before.period_key)] = None
             changes[expiry_id(chain_id, before)] = None

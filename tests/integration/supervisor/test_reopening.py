@@ -343,6 +343,22 @@ async def test_what_was_granted_stays_and_is_not_granted_twice(
     assert len(granted) == 2
 
 
+async def test_rewards_that_have_ended_are_not_granted_again(server: LocalServer) -> None:
+    """Nobody knows any more who had won."""
+    await server.command("create_webhook", webhook={"url": "http://127.0.0.1:9/"})
+    await create(server, rewards={"tiers": TIERS, "retain_days": 1})
+    await submit(server, "a", 5)
+    server.clock.move(2 * HOUR_MS)
+    await closed(server)
+    server.clock.move(2 * DAY_MS)
+    await server.supervisor.reward_retention.sweep()
+    await patch(server, timeframe=LATER)
+    assert await submit(server, "b", 1) is False
+    server.clock.move(9 * DAY_MS)
+    await closed(server)
+    assert [kind for kind, _ in await told(server)].count("reward.granted") == 1
+
+
 # Deaths -----------------------------------------------------------------------------------------------------
 
 

@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
+from lbactors.core.errors import ApiError
 from lbactors.core.lifecycle import EndTerms
 from lbactors.core.model import PeriodRecord
 from lbactors.period_actor.chain import Chain
 from lbactors.period_actor.chain_reads import read
+from lbactors.period_actor.entry_edits import erase
+from persistence.store import StoreError
 from tests.support.chain_world import (
     END_MS,
     GRACE_MS,
@@ -158,3 +161,87 @@ async def test_a_period_may_be_reopened_while_it_is_sealed(world: World) -> None
     await chain.wait_loaded()
     await submit(chain, "p1", 2)
     assert await standings(chain) == {"p1": (1, 7)} and await state(chain) == "active"
+
+
+# What fails on the way -----------------------------------------------------------------------------------
+
+
+async def test_a_period_whose_seal_failed_takes_scores_when_it_is_reopened(world: World) -> None:
+    chain = await world.chain(hour(1), more=False)
+    await submit(chain, "p1", 5)
+    world.at(OVER_MS)
+    world.store.fail("commit_snapshot", 1)
+    with pytest.raises(StoreError):
+        await chain.seal(1, [0, END_MS])
+    await world.change(chain, records=[longer()])
+    async with asyncio.timeout(10):
+        while chain.open[0].state != "serving":  # noqa: ASYNC110 - a successor reads the journal's end
+            await asyncio.sleep(0.001)
+    await submit(chain, "p1", 2)
+    assert await standings(chain) == {"p1": (1, 7)}
+
+
+async def test_a_seal_that_failed_can_be_repeated(world: World) -> None:
+    chain = await world.chain(hour(1), more=False)
+    await submit(chain, "p1", 5)
+    world.at(OVER_MS)
+    world.store.fail("commit_snapshot", 1)
+    with pytest.raises(StoreError):
+        await chain.seal(1)
+    record = await chain.seal(1)
+    assert record.sealed and record.entries == 1
+
+
+async def test_a_repeated_seal_waits_for_the_closed_period_to_load(world: World) -> None:
+    """Its reply was lost, nobody read the period for long, and now somebody does."""
+    chain = await world.chain(hour(1), more=False)
+    await submit(chain, "p1", 5)
+    world.at(OVER_MS)
+    record = await chain.seal(1)
+    chain.closed.forget(1)
+    gate = world.store.hold("recover", 1)
+    reading = asyncio.create_task(standings(chain))
+    await gate.entered.wait()
+    again = asyncio.create_task(chain.seal(1))
+    await asyncio.sleep(0)
+    gate.opened.set()
+    assert await again == record
+    assert await reading == {"p1": (1, 5)}
+
+
+async def test_a_hidden_player_who_was_erased_does_not_come_back(world: World) -> None:
+    chain = await world.chain(hour(1), more=False)
+    await submit(chain, "cheat", 99)
+    await submit(chain, "p1", 5)
+    chain.hidden.take(1, {"cheat": None})
+    await chain.follow_hidden()
+    world.at(OVER_MS)
+    await world.seal(chain, 1)
+    assert await erase(chain, "cheat", "erased-1") == 1
+    chain.hidden.take(2, {})  # who was erased is on no list any more
+    await world.change(chain, records=[longer()], previous=None)
+    assert await standings(chain) == {"p1": (1, 5)}
+
+
+# Rules that could not be journaled ------------------------------------------------------------------------
+
+
+async def test_rules_that_could_not_be_journaled_are_when_the_store_is_back(world: World) -> None:
+    """One period's failure keeps no other from them; whoever reads meanwhile sees to it, too."""
+    chain = await world.chain(hour(1), hour(2))
+    await submit(chain, "p1", 5)
+    world.at(END_MS + 1000)
+    await submit(chain, "p1", 5)
+    world.store.fail("append", 1, n=2)
+    strict = SUM._replace(min_score=10)
+    with pytest.raises(ApiError):
+        await world.change(chain, rules=strict)
+    assert [a.period.rules for a in chain.open] == [SUM, strict]
+    assert await standings(chain, "hour-2") == {}
+    assert await standings(chain, "hour-1") == {"p1": (1, 5)}, "the store is still away"
+    assert await standings(chain, "hour-1") == {}
+    world.store.fail("append", 1)
+    with pytest.raises(ApiError):
+        await world.change(chain, rules=SUM)
+    await chain.follow_rules()
+    assert await standings(chain, "hour-1") == {"p1": (1, 5)}
