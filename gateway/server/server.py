@@ -41,6 +41,7 @@ ADDRESS_FREE_WITHIN_S = 2.0  # the further gateways of a server that was killed 
 WATCH_S = 0.5  # how often Ray's processes and the claim on the store are looked at
 LOADED_WITHIN_S = 10.0  # `ready` is printed then at the latest; a very large server goes on loading
 LOADED_POLL_S = 0.1
+RAY_ANSWERS_WITHIN_S = 5.0
 
 log = structlog.get_logger("server")
 
@@ -115,6 +116,7 @@ def _serve(settings: ServerSettings, listener: socket.socket, known: KnownStores
                 if settings.ray_address == "local":
                     cluster.start_local()
                 else:
+                    _wait_for_ray(settings.ray_address, settings.start_seconds)
                     cluster.join(settings.ray_address)
             except OSError as error:  # ConnectionError is one
                 where = f"Ray cannot be reached at {settings.ray_address}"
@@ -123,6 +125,29 @@ def _serve(settings: ServerSettings, listener: socket.socket, known: KnownStores
         finally:
             cluster.close()
             runner.run(claim.release())
+
+
+def _wait_for_ray(address: str, within_s: float) -> None:
+    """Wait until somebody listens at HOST:PORT; Ray itself would try for a quarter of an hour, and say
+    nothing that helps. Other addresses are Ray's to find. OSError.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    deadline_s = time.monotonic() + within_s
+    told = False
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=RAY_ANSWERS_WITHIN_S).close()
+            return
+        except OSError as error:
+            if time.monotonic() >= deadline_s:
+                raise
+            if not told:
+                line = f"waiting for Ray at {address}, up to {within_s:g} s: {error.strerror or error}"
+                print(line, file=sys.stderr, flush=True)
+                told = True
+        time.sleep(min(LOADED_POLL_S, max(deadline_s - time.monotonic(), 0)))
 
 
 async def _main(

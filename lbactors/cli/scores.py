@@ -193,6 +193,8 @@ def submit(
 def _outcome_text(outcome: Mapping[str, Any]) -> str:
     if outcome.get("held"):
         return f"held for review: {outcome['held_id']}"
+    if outcome.get("skipped"):
+        return f"passed over: {outcome['skipped']}"
     if outcome.get("duplicate"):
         return "repeated"
     return "applied" if outcome["applied"] else "kept the old entry"
@@ -204,8 +206,8 @@ def _print_outcomes(answer: Json) -> None:
     rows = [
         [
             o["window"],
-            o["period_key"],
-            o["score"],
+            o.get("period_key"),
+            o.get("score"),
             o.get("rank"),
             o.get("previous_rank"),
             _outcome_text(o),

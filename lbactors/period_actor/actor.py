@@ -24,7 +24,7 @@ import gc
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -288,11 +288,22 @@ class PeriodActor:
             listed = {hidden.tenant_id for hidden in lists}
             gone = [tenant_id for tenant_id in self._hidden if tenant_id not in listed]
             lists = [*lists, *(HiddenList(tenant_id, request.version, {}) for tenant_id in gone)]
+        await self._close_over({hidden.tenant_id for hidden in lists})
         for hidden in lists:
             self._hidden_of(hidden.tenant_id).take(hidden.version, hidden.until)
         self._moderated = max(self._moderated, request.version)
         await self._follow_hidden()
         return _pack_one(Reply(VALUE))
+
+    async def _close_over(self, tenant_ids: Collection[str]) -> None:
+        """Periods that are over stand by the list as it was: they are made final before it changes."""
+
+        async def one(board: Leaderboard) -> None:
+            with contextlib.suppress(ApiError, StoreError):  # the store is away: as soon as it is back
+                await board.close_over()
+
+        boards = [b for board_id, b in self.leaderboards.items() if tenant_of(board_id) in tenant_ids]
+        await asyncio.gather(*map(one, boards))
 
     async def _follow_hidden(self) -> None:
         """Have every period that is loaded follow the lists that changed; again where that failed."""

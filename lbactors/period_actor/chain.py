@@ -13,14 +13,15 @@ comes as a `ChainSpec`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import structlog
 
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
-from lbactors.core.lifecycle import owes_ids, rules_of, state_of
+from lbactors.core.lifecycle import grace_of, owes_ids, rules_of, state_of
 from lbactors.core.model import PeriodRecord
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.closed_periods import ClosedPeriods
@@ -71,7 +72,9 @@ class Chain:
         self.closed = ClosedPeriods(store, spec.chain_id, self._new)
         self.work = 0  # submissions and reads so far
         self.is_leaving = False  # on its way to another actor
-        self._closing = asyncio.Lock()
+        # Windows of one leaderboard are made final together: see `Leaderboard.close_over`, which sets these.
+        self.closing = asyncio.Lock()
+        self.close_together: Callable[[], Awaitable[None]] = self._close_over
         self._unheard: PeriodRecord | None = None  # sealed here; the supervisor does not say so yet
 
     @property
@@ -161,12 +164,16 @@ class Chain:
                 break
             await activation.configure(rules)
         await self._inherit(activation)
-        await self.hidden.follow(activation)
+        await self.follow_hidden_in(activation)
 
     async def follow_hidden(self) -> None:
         """Hide and show players in the open periods that are loaded, as the tenant's list says. ApiError."""
         for activation in list(self.open):
-            await self.hidden.follow(activation)
+            await self.follow_hidden_in(activation)
+
+    async def follow_hidden_in(self, activation: Activation) -> None:
+        """The same in one of them. ApiError."""
+        await self.hidden.follow(activation, self._over_since_ms(activation))
 
     # Submission ids that are handed on late ----------------------------------------------------------------
 
@@ -255,15 +262,31 @@ class Chain:
         """Whether a period takes nothing more by the clock."""
         return state_of(activation.record, self.clock.now_ms(), self.spec.grace_ms) == "closed"
 
+    def _over_since_ms(self, activation: Activation) -> int | None:
+        """When end and grace of a period passed; None if they have not."""
+        ends_ms = activation.record.ends_at_ms
+        if ends_ms is None or not self.is_over(activation):
+            return None
+        return ends_ms + grace_of(activation.record, self.spec.grace_ms)
+
     def is_to_close(self, activation: Activation) -> bool:
         """Whether it must be made final before anybody is shown it as closed."""
         return self.is_over(activation) and not activation.is_final
 
-    async def close(self, activation: Activation) -> None:
-        """Make a period that is over final, with the rules and the hidden players that are its last.
-        Repeating it is harmless. ApiError: it is not final, and is shown as closing.
+    async def _close_over(self) -> None:
+        """Make the periods that are over final. ApiError."""
+        async with self.closing:
+            await self.make_over_final()
+
+    async def make_over_final(self) -> None:
+        """Make the periods that are over final, with the rules and the hidden players that are their last.
+        Under `closing`. Repeating it is harmless. ApiError: those are not final, and are shown as closing.
         """
-        async with self._closing:
+        unused = {a.record.serial for a in self.open if a.state == "asleep" and not a.floor_seq}
+        for serial in [a.record.serial for a in self.open if self.is_to_close(a)]:
+            if serial in unused:
+                continue  # it has nothing that could change
+            activation = await self.open.ensure_awake(serial, to_write=True)
             if self.is_to_close(activation):
                 await self._make_final(activation)
 
@@ -399,7 +422,9 @@ class Chain:
         await self._inherit(activation)
         await activation.settle()
         if activation.period.seq:
-            async with self._closing:
+            with contextlib.suppress(ApiError):  # another window may not be able to: this one tells by itself
+                await self.close_together()
+            async with self.closing:
                 await self._make_final(activation)  # who is hidden is in no final standings
         self._require_end(activation, asked)
         following = self._after(serial)

@@ -54,12 +54,12 @@ async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any]) -> ReadAn
     )
     if chain.hidden.is_behind(activation) or chain.is_behind(activation):
         with contextlib.suppress(ApiError):  # while the store is away, reads go on with what is known
-            await chain.hidden.follow(activation)
+            await chain.follow_hidden_in(activation)
             await chain.follow_rules()
     activation.require_loaded()
     if chain.is_to_close(activation):
         with contextlib.suppress(ApiError):  # while the store is away, it is shown as closing
-            await chain.close(activation)
+            await chain.close_together()
         activation.require_loaded()
     activation.last_used_ms = chain.clock.now_ms()
     period = activation.period

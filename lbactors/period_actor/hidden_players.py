@@ -20,6 +20,8 @@ from lbactors.core.period import NO_RANK
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.journaling import APPEND_INPUTS
 
+KEPT_MS = 600_000  # after a hiding's end: a period that ended before that one is made final within seconds
+
 
 class HiddenPlayers:
     """Of one tenant. `until`: player id -> until_ms (None: for good). `version`: the supervisor's."""
@@ -27,6 +29,7 @@ class HiddenPlayers:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.until: dict[str, int | None] = {}
+        self._ended: dict[str, int] = {}  # hidings that ended lately
         self.version = 0
         self.generation = 0
         self._next_end_ms: int | None = None
@@ -36,6 +39,7 @@ class HiddenPlayers:
         if version < self.version:
             return
         self.version = version
+        self.expire()
         self.until = dict(until)
         self._changed()
         self.expire()
@@ -48,28 +52,40 @@ class HiddenPlayers:
         """Let go of those whose end has passed."""
         now_ms = self._clock.now_ms()
         if self._next_end_ms is not None and now_ms >= self._next_end_ms:
-            self.until = {p: ms for p, ms in self.until.items() if ms is None or ms > now_ms}
+            ended = {p: ms for p, ms in self.until.items() if ms is not None and ms <= now_ms}
+            kept = {p: ms for p, ms in self._ended.items() if ms > now_ms - KEPT_MS}
+            self._ended = {**kept, **ended}
+            self.until = {p: ms for p, ms in self.until.items() if p not in ended}
             self._changed()
+
+    def _at(self, at_ms: int | None) -> Mapping[str, int | None]:
+        """Who was hidden at an instant of late; None: who is now."""
+        if at_ms is None:
+            return self.until
+        return {**{p: ms for p, ms in self._ended.items() if ms > at_ms}, **self.until}
 
     def is_behind(self, activation: Activation) -> bool:
         """Whether a period that serves, and is not final, does not follow the list as it is now."""
         behind = activation.follows != self.generation
         return behind and activation.state == "serving" and not activation.is_final
 
-    async def follow(self, activation: Activation) -> None:
-        """Journal who is hidden and who is shown again in an open period. ApiError."""
+    async def follow(self, activation: Activation, at_ms: int | None = None) -> None:
+        """Journal who is hidden and who is shown again in an open period. at_ms: of one that is over, when it
+        ended: whose hiding ended since is hidden in its final standings. ApiError.
+        """
         while self.is_behind(activation):
             self.expire()
             generation = self.generation
             await activation.settle()  # what is on its way may hide somebody who is not hidden any more
             now_ms, period = self._clock.now_ms(), activation.period
+            hidden = self._at(at_ms)
             inputs: list[Input] = [
                 hide(player_id, until_ms, now_ms)
-                for player_id, until_ms in self.until.items()
+                for player_id, until_ms in hidden.items()
                 if (player_id not in period.hidden and period.entry(player_id) is not None)
                 or (player_id in period.hidden and period.hidden[player_id] != until_ms)
             ]
-            inputs += [show(p, now_ms) for p in period.hidden if p not in self.until]
+            inputs += [show(p, now_ms) for p in period.hidden if p not in hidden]
             for start in range(0, len(inputs), APPEND_INPUTS):
                 await activation.submit(inputs[start : start + APPEND_INPUTS], NO_RANK)
             activation.follows = generation

@@ -26,9 +26,11 @@ class Leaderboard:
         self.chains: dict[str, Chain] = {}
         self.writer = JournalWriter(store, clock)
         self._queue_limit = queue_limit
+        self._closing = asyncio.Lock()
 
     def add(self, chain: Chain) -> None:
         self.chains[chain.spec.window] = chain
+        chain.closing, chain.close_together = self._closing, self.close_over
 
     def remove(self, chain: Chain) -> None:
         """Let go of a chain; one that took its place stays."""
@@ -57,6 +59,20 @@ class Leaderboard:
         submissions = Submissions(chains, items, at_ms, want, tag, alone=sums)
         self.writer.put(submissions)
         return await submissions.done
+
+    async def close_over(self) -> None:
+        """Make the periods that are over final, of all windows together: so windows that end at the same
+        instant agree on who was hidden then, whichever of them is read or sealed first. ApiError: the first.
+        """
+        failed: list[ApiError] = []
+        async with self._closing:
+            for chain in list(self.chains.values()):
+                try:
+                    await chain.make_over_final()
+                except ApiError as error:
+                    failed.append(error)
+        if failed:
+            raise failed[0]
 
     async def wake(self) -> bool:
         """Wake the periods that submissions may belong to; whether they serve within a moment."""

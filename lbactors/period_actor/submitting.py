@@ -162,9 +162,9 @@ class Submissions(Waiting):
             known = self._chains[0].knowing(submission_id)
             tag = self._tag_of(item)
             if taken is not None and contradict(taken.tag, tag):
-                raise _conflict(submission_id)
+                raise _conflict(submission_id, whole=True)
             if known is not None and known.period.ids.contradicts(submission_id, tag):
-                raise _conflict(submission_id)
+                raise _conflict(submission_id, whole=True)
 
     def _place_one(self, append: Append, item: SubmissionRow) -> list[_Placed]:
         """Place one submission in every window that takes it. ApiError: it is refused."""
@@ -336,8 +336,11 @@ class Submissions(Waiting):
             self.done.set_exception(error)
 
 
-def _conflict(submission_id: str) -> ApiError:
+def _conflict(submission_id: str, *, whole: bool = False) -> ApiError:
+    """whole: of all ids of a request, which its `Idempotency-Key` made."""
     message = f"submission_id '{submission_id}' is known for another player or another body"
+    if whole:
+        message = "this Idempotency-Key came before with another body"
     return ApiError("idempotency_conflict", message)
 
 

@@ -24,6 +24,9 @@ from persistence.store import Store, trouble_of
 COMMAND_TIMEOUT_S = 60.0
 ERASURE_TIMEOUT_S = 900.0  # some 20 ms for each leaderboard and window
 STATUS_TIMEOUT_S = 5.0
+READY_TIMEOUT_S = (
+    1.0  # whoever asks for readiness wants an answer; the supervisor makes its own once a second
+)
 AGAIN_S = 0.1
 BACK_WITHIN_S = 5.0  # what needs the supervisor waits so long for one that died; the next one takes 1 to 4 s
 
@@ -89,7 +92,10 @@ class SupervisorClient:
         While the supervisor is away scores and reads go on, so the last known state counts.
         """
         try:
-            status = await self._status(b"now" if now else b"brief", again=False)
+            if now:
+                status = await self._status(b"now", again=False)
+            else:
+                status = await self._status(b"brief", again=False, timeout_s=READY_TIMEOUT_S)
         except ApiError:
             status = {**self._last_status, "supervisor": "away"}
             status.setdefault("ready", False)
@@ -111,10 +117,13 @@ class SupervisorClient:
         """
         return await self._status(again=True)
 
-    async def _status(self, *wanted: bytes, again: bool) -> dict[str, Any]:
+    async def _status(
+        self, *wanted: bytes, again: bool, timeout_s: float = STATUS_TIMEOUT_S
+    ) -> dict[str, Any]:
         try:
-            reply = await self._ask("status", *wanted, timeout_s=STATUS_TIMEOUT_S, again=again)
+            reply = await self._ask("status", *wanted, timeout_s=timeout_s, again=again)
         except (ActorGone, TimeoutError) as error:
-            raise ApiError("storage_unavailable", f"the supervisor is away: {error}") from error
+            why = str(error) or "no answer in time"
+            raise ApiError("storage_unavailable", f"the supervisor is away: {why}") from error
         self._last_status = {**msgpack.unpackb(reply), "gateway": {"pid": os.getpid()}}
         return self._last_status

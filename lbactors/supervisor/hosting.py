@@ -202,7 +202,8 @@ class Hosting:
             return msgpack.unpackb(await actor.ref.call(method, pack(request), timeout_s=CALL_TIMEOUT_S))
         except (ActorGone, TimeoutError) as error:
             self.state.spawn(self.probe(actor.ref.name))
-            raise Unanswered("period_loading", f"{actor.ref.name} is away: {error}") from error
+            why = str(error) or "no answer in time"
+            raise Unanswered("period_loading", f"{actor.ref.name} is away: {why}") from error
 
     async def host(self, chains: list[ChainState], *, wait: bool) -> None:
         """Tell actors what to host. An actor that is away hears it when it is back."""

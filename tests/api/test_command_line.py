@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.support.api.boards import Board, MakeBoard, unique
+from tests.support.api.boards import Board, MakeBoard, ahead, unique
 from tests.support.api.client import Api
 from tests.support.command import run
 
@@ -52,3 +52,9 @@ def test_a_rename_changes_the_name_alone(api: Api) -> None:
         "display_name", "hidden_until", "updated_at", "version"
     }  # fmt: skip
     assert after["display_name"] == "Kim K" and after["hidden_until"] is not None
+
+
+def test_a_window_that_is_passed_over_is_told(api: Api, make_board: MakeBoard) -> None:
+    board = make_board(windows=["hourly"])
+    told = command(api, "submit", board.id, "off", "3", "--occurred-at", ahead(-3 * 3600))
+    assert "passed over: period_closed" in told and "applied" in told

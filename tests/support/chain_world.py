@@ -223,3 +223,15 @@ async def refusal(work: Awaitable[Any]) -> str:
 async def standings(chain: Chain, ref: str = "current") -> dict[str, tuple[int, float]]:
     rows = (await read(chain, ref, "page", [0, 1000, None, None]))[3]
     return {row.player_id: (row.rank, row.score) for row in rows}
+
+
+async def two_windows(world: World, *records: PeriodRecord) -> tuple[Chain, Chain, Leaderboard]:
+    """A leaderboard whose windows have the same periods."""
+    main = await world.chain(*records)
+    spec = ChainSpec(f"{BOARD_ID}/daily", "daily", 1, SUM, GRACE_MS, True, list(records), None, 1)
+    limits = Limits(1_000_000, 10_000, 60.0)
+    daily = Chain(main.store, world.clock, limits, spec, lambda _: None, writer=main.writer)
+    world.chains.append(daily)
+    await daily.become(spec)
+    await daily.wait_loaded()
+    return main, daily, leaderboard(main, daily)

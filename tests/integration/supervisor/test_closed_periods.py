@@ -152,3 +152,26 @@ async def test_a_grace_that_is_changed_takes_no_closed_period_back(server: Local
     assert await shown(server) == before
     await patch(server, timeframe={"late_grace_seconds": 80_000})
     assert await shown(server) == before
+
+
+@pytest.mark.parametrize("looked_at", [(), ("daily",)])
+async def test_a_hiding_after_the_end_changes_no_window(
+    server: LocalServer, looked_at: tuple[str, ...]
+) -> None:
+    """Whether or not somebody read one of them before; what is sealed later says the same."""
+    windows = ("main", "daily", "all_time")
+    await create(server, windows=list(windows[1:]))
+    for window in windows:
+        for player, score in (("a", 5), ("b", 9)):
+            await server.submit("xp", player, score, window)
+    await server.command("hide_player", player_id="b", hide={"until": format_instant(END_MS + 500)})
+    server.clock.move(END_MS + 100 - server.clock.now_ms())
+    for window in looked_at:
+        assert await server.page("xp", window=window) == [(1, "a", 5)]
+    await server.command("hide_player", player_id="a", hide={})
+    await server.command("unhide_player", player_id="b", unhide={})
+    for window in windows:
+        assert await server.page("xp", window=window) == [(1, "a", 5)], window
+    await sealed(server)
+    for window in windows:
+        assert await server.page("xp", window=window) == [(1, "a", 5)], window

@@ -6,40 +6,25 @@ import asyncio
 from typing import Any
 
 from lbactors.core.errors import ApiError
-from lbactors.core.model import PeriodRecord, Submission
+from lbactors.core.model import Submission
 from lbactors.core.period import FULL, NO_RANK
-from lbactors.period_actor.chain import Chain, Limits
 from lbactors.period_actor.chain_reads import read
-from lbactors.period_actor.leaderboard import Leaderboard
-from lbactors.wire.chain_spec import ChainSpec
 from lbactors.wire.replies import ASLEEP, VALUE
 from lbactors.wire.writes import Submitted, Verdict, WriteOp
 from tests.support.chain_world import (
     BOARD_ID,
     END_MS,
     GRACE_MS,
-    SUM,
     World,
     hour,
     leaderboard,
     standings,
     submit,
     submit_all,
+    two_windows,
 )
 
 MAIN, BOTH = ("main",), ("main", "daily")
-
-
-async def two_windows(world: World, *records: PeriodRecord) -> tuple[Chain, Chain, Leaderboard]:
-    """A leaderboard whose windows have the same periods."""
-    main = await world.chain(*records)
-    spec = ChainSpec(f"{BOARD_ID}/daily", "daily", 1, SUM, GRACE_MS, True, list(records), None, 1)
-    limits = Limits(1_000_000, 10_000, 60.0)
-    daily = Chain(main.store, world.clock, limits, spec, lambda _: None, writer=main.writer)
-    world.chains.append(daily)
-    await daily.become(spec)
-    await daily.wait_loaded()
-    return main, daily, leaderboard(main, daily)
 
 
 def item(player_id: str, score: float, submission_id: str | None = None) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.server import run
+from gateway.server.server import _wait_for_ray
 from lbactors.settings import ServerSettings
 from lbactors.wire.actors import ActorGone
 from tests.support.free_ports import free_port
@@ -72,3 +74,19 @@ def test_a_supervisor_that_cannot_be_made_is_one_line(
     monkeypatch.setattr("lbactors.cluster.Cluster", Headless)
     assert run(settings) == 2
     assert capsys.readouterr().err == "error: no supervisor can be started: supervisor: Ray's head is away\n"
+
+
+def test_a_ray_that_nobody_serves_is_waited_for_and_given_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ray itself tries for a quarter of an hour."""
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(OSError, match="refused"):
+        _wait_for_ray(address, 0.3)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"waiting for Ray at {address}, up to 0.3 s: ")
+
+
+def test_a_ray_that_answers_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        _wait_for_ray(f"127.0.0.1:{there.getsockname()[1]}", 0.0)
+    _wait_for_ray("auto", 0.0)
+    assert capsys.readouterr().err == ""
