@@ -46,7 +46,8 @@ class NotTaken(ApiError):
 
 class _Placed(NamedTuple):
     """What one window makes of a submission (or of all): journaled as the result at `start` of an
-    activation's part; known there (`repeats`); or passed over, and why.
+    activation's part; known there (`repeats`, and `is_pending` if it is in this very append); or passed over,
+    and why.
     """
 
     chain: Chain
@@ -54,6 +55,7 @@ class _Placed(NamedTuple):
     start: int = 0
     repeats: Activation | None = None
     skipped: str = ""
+    is_pending: bool = False
 
 
 class _Taken(NamedTuple):
@@ -270,7 +272,7 @@ class Submissions(Waiting):
         """The same submission a second time in one append."""
         if window.activation is None:
             return window
-        return _Placed(window.chain, repeats=window.activation)
+        return _Placed(window.chain, repeats=window.activation, is_pending=True)
 
     # Answering --------------------------------------------------------------------------------------------
 
@@ -286,7 +288,7 @@ class Submissions(Waiting):
     def _verdicts_of_all(self, append: Append) -> list[Verdict]:
         count = len(self._items)
         columns: list[Sequence[TakenBy]] = []
-        for _, activation, start, _, skipped in self._whole:
+        for _, activation, start, _, skipped, _ in self._whole:
             if activation is None:
                 columns.append([skipped] * count)
                 continue
@@ -313,13 +315,15 @@ class Submissions(Waiting):
         return verdicts
 
     def _taken_by(self, append: Append, item: SubmissionRow, window: _Placed) -> TakenBy:
-        _, activation, start, repeats, skipped = window
+        _, activation, start, repeats, skipped, is_pending = window
         if skipped:
             return skipped
         if activation is not None:
             (result,) = append.results(activation, start, 1)
             return activation.record.key, result
         assert repeats is not None
+        if is_pending:
+            append.results(repeats, 0, 0)  # it is a repeat only if the append went well
         player_id, submission_id = player_id_of(item), submission_id_of(item)
         period = repeats.period
         entry = period.entry(player_id)

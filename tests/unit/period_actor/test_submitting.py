@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Submission
 from lbactors.core.period import FULL, NO_RANK
@@ -60,6 +62,25 @@ async def test_gateways_that_know_other_windows_send_the_same_at_once(world: Wor
         (outcomes,) = Submitted(reply.value, FULL).answers([Submission(*sent)], op.windows)
         assert isinstance(outcomes, list) and [o.window for o in outcomes] == list(op.windows)
     assert (await standings(main))["p"] == (1, 5)
+
+
+@pytest.mark.parametrize("want", [NO_RANK, FULL])
+@pytest.mark.parametrize("unknown", [False, True])
+async def test_a_repeat_in_an_append_that_fails_is_no_repeat(world: World, want: int, unknown: bool) -> None:
+    """It would be acknowledged, and is not in the journal."""
+    chain = await world.chain(hour(1))
+    gate = world.store.hold("append", 1)
+    first = asyncio.create_task(submit(chain, "q", 1))
+    await gate.entered.wait()
+    twice = [item("p", 5, "x"), item("r", 1), item("p", 5, "x")]
+    sent = [asyncio.create_task(submit_all(chain, [item("p", 5, "x")], want)) for _ in range(2)]
+    sent.append(asyncio.create_task(submit_all(chain, twice, want)))
+    await asyncio.sleep(0)
+    world.store.fail("append", 1, unknown=unknown)  # the next one, in which the others are together
+    gate.opened.set()
+    await first
+    verdicts = [verdict for answer in await asyncio.gather(*sent) for verdict in answer]
+    assert {said(verdict) for verdict in verdicts} == {"storage_unavailable"}
 
 
 async def test_what_came_in_time_is_taken_before_the_period_is_made_final(world: World) -> None:
