@@ -180,7 +180,7 @@ class Validation:
 
     def _definition(self, board: Board) -> Definition:
         """The leaderboard's definition, to be kept by plugins: a copy for each version."""
-        name = f"{board.tenant_id}/{board.leaderboard_id}~{board.uid}"
+        name = board.board_uid
         known = self._definitions.get(name)
         if known is None or known[0] != board.version:
             known = self._definitions[name] = (board.version, board.definition.model_copy(deep=True))

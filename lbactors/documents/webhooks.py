@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 from yarl import URL
 
 from lbactors.core.definition import LEADERBOARD_ID
+from lbactors.core.ids import in_tenant
 from lbactors.core.instants import format_instant
 from lbactors.core.packing import pack
 from lbactors.documents.entities import Written
@@ -61,7 +62,7 @@ class Webhook(NamedTuple):
     @property
     def listener(self) -> str:
         """Its id among all listeners, and as a document."""
-        return f"{self.tenant_id}/{self.webhook_id}"
+        return in_tenant(self.tenant_id, self.webhook_id)
 
     def wants(self, leaderboard_id: str, type: str, at_ms: int) -> bool:
         """Whether an event is for it: it is active, was there at that time, and asked for it."""

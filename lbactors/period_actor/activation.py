@@ -254,9 +254,8 @@ class Activation:
                 why = f"epoch {highest} after {other.last_epoch}"
                 raise StoreWentBack(f"{self.period_id!r}: {why}")
             last_seq = await self.store.last_seq(self.period_id)
-            if (
-                last_seq < other.period.seq
-            ):  # looked at before an epoch is taken in what may be replaced again
+            # Looked at before an epoch is taken in what may be replaced again.
+            if last_seq < other.period.seq:
                 why = f"the journal ends at seq {last_seq}, and had reached {other.period.seq}"
                 raise StoreWentBack(f"{self.period_id!r}: {why}")
             # As far as this process can have come by itself. Where one of its own calls may have taken an
@@ -268,9 +267,8 @@ class Activation:
                 raise Fenced(f"{self.period_id!r}: another activation took epoch {highest} or more", highest)
             if not other._sound:
                 raise SeqMismatch(f"{self.period_id!r}: its state is not to be taken over")
-            async with other._snapshot_turn(
-                awaited=True
-            ):  # one that is under way fails, since its epoch is over
+            # A snapshot that is under way fails, since its epoch is over.
+            async with other._snapshot_turn(awaited=True):
                 period = other.period
                 async for record in self.store.records_after(self.period_id, period.seq):
                     _, now_ms, inputs = JournalBody.unpack(record.body)

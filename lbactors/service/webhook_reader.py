@@ -8,6 +8,7 @@ import msgpack
 import orjson
 
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import in_tenant
 from lbactors.documents.storage_errors import storage_errors
 from lbactors.documents.webhooks import (
     BODY,
@@ -39,7 +40,7 @@ class WebhookReader:
 
     async def webhook(self, tenant_id: str, webhook_id: str) -> Webhook:
         """ApiError webhook_not_found."""
-        (body,) = await self._get("webhooks", [f"{tenant_id}/{webhook_id}"])
+        (body,) = await self._get("webhooks", [in_tenant(tenant_id, webhook_id)])
         if body is None:
             raise ApiError("webhook_not_found", f"no webhook {webhook_id[:128]!r}")
         return unpack_webhook(body)

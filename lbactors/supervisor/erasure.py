@@ -15,6 +15,7 @@ from typing import NamedTuple
 import structlog
 
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import in_tenant
 from lbactors.documents.audit import Audited, anonymised
 from lbactors.documents.entities import pack_key, unpack_key
 from lbactors.documents.hidden_players import SHOWN
@@ -85,7 +86,7 @@ class Erasure:
         """Forget a player in all documents. player_not_found if nothing but the audit log named him."""
         tenant_id, player_id, anonymous_id = context.tenant_id, command.player_id, erased.anonymous_id
         await self.purging.drop()  # of what was purged since
-        doc_id = f"{tenant_id}/{player_id}"
+        doc_id = in_tenant(tenant_id, player_id)
         (profile,) = await self.state.store.get("profiles", [doc_id])
         hidden = self.hidden_players.hidden(tenant_id, player_id)
         changes = await self.granting.erase(tenant_id, player_id, anonymous_id)

@@ -17,7 +17,7 @@ import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError, invalid
-from lbactors.core.ids import split_tenant
+from lbactors.core.ids import in_tenant, split_tenant
 from lbactors.core.packing import pack
 from lbactors.documents.hidden_players import HIDDEN, SHOWN, Hidden
 from lbactors.documents.profiles import FOR_GOOD_MS
@@ -95,7 +95,7 @@ class HiddenPlayers:
         old = self.hidden(tenant_id, player_id)
         if new == old:
             return []
-        doc_id = f"{tenant_id}/{player_id}"
+        doc_id = in_tenant(tenant_id, player_id)
         if not new.runs(now_ms):
             return [Change(HIDDEN, doc_id, None)] if old.runs(now_ms) else []
         if not old.runs(now_ms):

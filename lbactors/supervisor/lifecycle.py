@@ -18,6 +18,7 @@ import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import in_chain, in_tenant
 from lbactors.core.lifecycle import (
     TRANSITIONS,
     Stage,
@@ -132,7 +133,7 @@ class Lifecycle:
         async with self.hosting.homing:  # it stays dormant meanwhile
             if chain.home not in self.hosting.dormant or record.serial in chain.floors:
                 return None
-            period_id = f"{chain.chain_id}/{record.serial}"
+            period_id = in_chain(chain.chain_id, record.serial)
             # Whatever activation there may have been, in a process that was cut off: it writes no more.
             await self.state.store.take_epoch(period_id)
             if await self.state.store.last_seq(period_id):
@@ -208,7 +209,7 @@ class Lifecycle:
     async def _names(self, tenant_id: str, rows: Sequence[Row]) -> dict[str, str | None]:
         if not rows:
             return {}
-        found = await self.state.store.get("profiles", [f"{tenant_id}/{row.player_id}" for row in rows])
+        found = await self.state.store.get("profiles", [in_tenant(tenant_id, row.player_id) for row in rows])
         pairs = zip(rows, found, strict=True)
         return {
             row.player_id: msgpack.unpackb(body)["display_name"] for row, body in pairs if body is not None

@@ -21,6 +21,7 @@ import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import in_chain, in_tenant
 from lbactors.core.model import Board
 from lbactors.core.packing import pack
 from lbactors.documents.entities import Mark
@@ -60,7 +61,7 @@ class Purging:
         """
         changes = [change for board in boards for change in await self.reviews.purge(board)]
         for board in boards:
-            doc_id = f"{board.tenant_id}/{board.leaderboard_id}"
+            doc_id = in_tenant(board.tenant_id, board.leaderboard_id)
             del self.state.boards[doc_id]
             changes.append(Change("leaderboards", doc_id, None))
             changes.append(self.state.forget_home(board.board_uid))
@@ -69,7 +70,7 @@ class Purging:
                 self._purged[chain_id] = self.state.chains.pop(chain_id)
                 mark = Mark(chain.records[0].serial if chain.records else 1, chain.next_serial)
                 changes.append(Change(COLLECTION, chain_id, pack(list(mark))))
-                changes += [Change("periods", f"{chain_id}/{r.key}", None) for r in chain.records]
+                changes += [Change("periods", in_chain(chain_id, r.key), None) for r in chain.records]
                 changes += purge_changes([chain_id])
         return changes
 
@@ -98,7 +99,7 @@ class Purging:
         return {chain_id: Mark(*msgpack.unpackb(body)) for chain_id, body in rows}
 
     async def _drop(self, chain_id: str, mark: Mark) -> None:
-        await self.state.store.drop_periods([f"{chain_id}/{serial}" for serial in range(*mark)])
+        await self.state.store.drop_periods([in_chain(chain_id, serial) for serial in range(*mark)])
 
     async def run(self) -> None:
         """Work through the marks, for as long as the supervisor lives."""

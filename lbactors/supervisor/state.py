@@ -22,7 +22,7 @@ import structlog
 from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
-from lbactors.core.ids import board_of_chain, chain_of, window_of_chain
+from lbactors.core.ids import board_of_chain, chain_of, in_chain, in_tenant, window_of_chain
 from lbactors.core.lifecycle import restored
 from lbactors.core.model import Board, PeriodRecord, Tenant
 from lbactors.core.packing import pack
@@ -67,7 +67,7 @@ class SupervisorState:
             self.documents[name] = dict(await self.store.scan(name))
         for body in self.documents["leaderboards"].values():
             board = unpack_board(body)
-            self.boards[f"{board.tenant_id}/{board.leaderboard_id}"] = board
+            self.boards[in_tenant(board.tenant_id, board.leaderboard_id)] = board
         await self._load_chains()
 
     async def _load_chains(self) -> None:
@@ -130,7 +130,7 @@ class SupervisorState:
 
     def board(self, tenant_id: str, leaderboard_id: str) -> Board:
         """ApiError leaderboard_not_found."""
-        board = self.boards.get(f"{tenant_id}/{leaderboard_id}")
+        board = self.boards.get(in_tenant(tenant_id, leaderboard_id))
         if board is None:
             raise ApiError("leaderboard_not_found", f"no leaderboard '{leaderboard_id}'")
         return board
@@ -224,7 +224,7 @@ class SupervisorState:
 
     @staticmethod
     def record_change(chain: ChainState, record: PeriodRecord) -> Change:
-        return Change("periods", f"{chain.chain_id}/{record.key}", pack(record.to_wire()))
+        return Change("periods", in_chain(chain.chain_id, record.key), pack(record.to_wire()))
 
     def schedule(self, chain: ChainState, due_ms: int | None) -> None:
         """When a chain is to be looked at again (None: not before it is changed)."""

@@ -21,6 +21,7 @@ import structlog
 
 from lbactors.actor_settings import ActorSettings
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import in_chain
 from lbactors.supervisor.audit import Audit
 from lbactors.supervisor.chain_state import ChainState, chains_of
 from lbactors.supervisor.events.deliverer import Deliverer
@@ -172,10 +173,10 @@ class Supervisor:
         """Memory lets go last: as long as it has them, the planner asks for what failed again."""
         gone = [r for r in chain.records if r.serial in serials]
         # Journals first: were the records gone and the process died here, nobody would know of them.
-        await self.state.store.drop_periods([f"{chain.chain_id}/{r.serial}" for r in gone])
+        await self.state.store.drop_periods([in_chain(chain.chain_id, r.serial) for r in gone])
         if not self.state.knows(chain):
             return  # purged meanwhile
-        await self.state.commit([Change("periods", f"{chain.chain_id}/{r.key}", None) for r in gone])
+        await self.state.commit([Change("periods", in_chain(chain.chain_id, r.key), None) for r in gone])
         chain.records = [r for r in chain.records if r.serial not in serials]
         chain.version += 1
         await self.hosting.host([chain], wait=False)

@@ -18,6 +18,7 @@ import msgpack
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from lbactors.core.ids import in_tenant
 from lbactors.core.model import Key, PeriodRecord, Tenant
 from lbactors.documents.entities import COLLECTIONS, Mark, unpack_board
 from lbactors.documents.remembered_answers import RememberedAnswer
@@ -156,7 +157,7 @@ def _key(_: str, body: bytes) -> tuple[Key, str]:
 
 def _leaderboard(_: str, body: bytes) -> tuple[Any, str]:
     board = unpack_board(body)
-    return board, f"{board.tenant_id}/{board.leaderboard_id}"
+    return board, in_tenant(board.tenant_id, board.leaderboard_id)
 
 
 def _period(doc_id: str, body: bytes) -> tuple[PeriodRecord, str]:

@@ -15,6 +15,7 @@ import msgpack
 from lbactors.core import lifecycle, schedule
 from lbactors.core.definition import Definition, Rules
 from lbactors.core.errors import ApiError, invalid
+from lbactors.core.ids import in_chain, in_tenant
 from lbactors.core.instants import format_instant
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.timeframe import Span, last_span, span_at, span_from
@@ -69,7 +70,7 @@ class LeaderboardCommands:
     async def create_leaderboard(self, context: CommandContext, command: CreateLeaderboard) -> CommandPlan:
         self.state.tenant(context.tenant_id)
         parsed = parse(Definition, command.definition)
-        doc_id = f"{context.tenant_id}/{parsed.leaderboard_id}"
+        doc_id = in_tenant(context.tenant_id, parsed.leaderboard_id)
         if doc_id in self.state.boards:
             raise ApiError("leaderboard_exists", f"leaderboard '{parsed.leaderboard_id}' exists already")
         check_metadata(parsed)
@@ -110,7 +111,7 @@ class LeaderboardCommands:
 
     async def _redefine(self, old: Board, definition: Definition) -> CommandPlan:
         """Give a leaderboard a new definition: bounds, windows and rules of its periods follow at once."""
-        doc_id = f"{old.tenant_id}/{old.leaderboard_id}"
+        doc_id = in_tenant(old.tenant_id, old.leaderboard_id)
         chains = chains_of(self.state.chains, old.board_uid)
         if definition == old.definition:
 
@@ -226,10 +227,10 @@ class LeaderboardCommands:
     def _rewrite(self, chain: ChainState, records: list[PeriodRecord], current: PeriodRecord) -> list[Change]:
         """Replace the current record; periods that were opened ahead go (they hold nothing yet)."""
         gone = {r.serial: r for r in records if r.serial >= current.serial}
-        changes = [Change("periods", f"{chain.chain_id}/{r.key}", None) for r in gone.values()]
+        changes = [Change("periods", in_chain(chain.chain_id, r.key), None) for r in gone.values()]
         chain.records = [r for r in chain.records if r.serial not in gone]
         self.state.take_records(chain, [current])
-        changes = [c for c in changes if c.doc_id != f"{chain.chain_id}/{current.key}"]
+        changes = [c for c in changes if c.doc_id != in_chain(chain.chain_id, current.key)]
         return [*changes, self.state.record_change(chain, current)]
 
     async def _has_entries(self, chains: list[ChainState]) -> bool:

@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import Any
 
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import in_tenant
 from lbactors.documents.audit import NOT_AN_ACT, Audited
 from lbactors.documents.reviews import (
     APPROVED,
@@ -73,9 +74,9 @@ class ReviewCommands:
         """
         wanted = []
         for tenant_id, leaderboard_id, uid, fields in command.items:
-            board = self.state.boards.get(f"{tenant_id}/{leaderboard_id}")
-            there = board is not None and board.uid == uid
-            wanted.append((f"{tenant_id}/{leaderboard_id}~{uid}/" if there else "", Review(*fields)))
+            board = self.state.boards.get(in_tenant(tenant_id, leaderboard_id))
+            place = f"{board.board_uid}/" if board is not None and board.uid == uid else ""
+            wanted.append((place, Review(*fields)))
         known = await self._known([(place, held.held_id) for place, held in wanted if place])
         verdicts: list[list[Any]] = []
         changes = []

@@ -21,6 +21,7 @@ import structlog
 
 from lbactors.core.definition import SCOPES
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import in_tenant
 from lbactors.core.model import Key, Tenant
 from lbactors.documents.audit import Who
 from lbactors.documents.entities import pack_key, pack_tenant, unpack_key
@@ -88,7 +89,7 @@ Handler = Callable[[CommandContext, Any], Awaitable[CommandPlan]]
 
 def remembered_as(tenant_id: str, idempotency_key: str) -> str:
     """Id of the document that has the answer to a command with this key."""
-    return f"{tenant_id}/{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
+    return in_tenant(tenant_id, hashlib.sha256(idempotency_key.encode()).hexdigest())
 
 
 class CommandRunner:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lbactors.core.errors import ApiError, invalid
+from lbactors.core.ids import in_tenant
 from lbactors.documents.events import TEST, Event, event_id
 from lbactors.documents.webhooks import (
     BODY,
@@ -59,7 +60,7 @@ class WebhookCommands:
         self.outbox = outbox
 
     def _webhook(self, tenant_id: str, webhook_id: str) -> Webhook:
-        webhook = self.outbox.webhooks.get(f"{tenant_id}/{webhook_id}")
+        webhook = self.outbox.webhooks.get(in_tenant(tenant_id, webhook_id))
         if webhook is None:
             raise ApiError("webhook_not_found", f"no webhook '{webhook_id}'")
         return webhook

@@ -5,8 +5,6 @@ taken back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,12 +30,6 @@ from tests.support.chain_world import (
 )
 
 CLOSED_MS = END_MS + GRACE_MS  # of period 1
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path) as world:
-        yield world
 
 
 async def state(chain: Chain, ref: str = "hour-1") -> str:

@@ -1,5 +1,5 @@
 """What readers see of a chain: pages, changes, closed periods; and what is left to be read after erasures,
-store failures, takeovers and crashes. On the `World` of `test_chain`.
+store failures, takeovers and crashes. On the `World` of `tests.support.chain_world`.
 """
 
 from __future__ import annotations
@@ -7,8 +7,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -44,12 +43,6 @@ async def submit_scores(chain: Chain, scores: Mapping[str, float], arrived_at_ms
     items = [[player_id, score, 0, None, None, None, None] for player_id, score in scores.items()]
     results = await submit_all(chain, items, NO_RANK, arrived_at_ms)
     assert not [r for r in results if isinstance(r, ApiError)]
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path) as world:
-        yield world
 
 
 # Pages and the like ---------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Hidden players in a chain's periods: asleep, awake, taken over, sealed; and what is journaled for them.
 
-The chains and the obedient store of `test_chain`. From the command on: `test_moderation`.
+The chains and the obedient store of `tests.support.chain_world`. From the command on: `test_moderation`.
 """
 
 from __future__ import annotations
