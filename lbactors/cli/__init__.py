@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import click
 
+from lbactors.cli.program import Formatter, program
+
 
 class _Place(NamedTuple):
     module: str
@@ -110,4 +112,5 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the installed command; leaves with the exit codes above."""
-    cli(prog_name="lbactors")
+    click.Context.formatter_class = Formatter
+    cli(prog_name=program())

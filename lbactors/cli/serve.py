@@ -11,6 +11,7 @@ import os
 import click
 
 from lbactors.cli.connection import Failure, examples, failures
+from lbactors.cli.program import program
 from lbactors.cli.settings import read_settings, setting_options
 
 
@@ -77,7 +78,7 @@ def demo(ctx: click.Context, port: int, players: int, rate: int, seconds: float 
     """
     from lbactors.demo.demo import run_demo
 
-    ctx.exit(run_demo(port=port, players=players, rate=rate, seconds=seconds, plain=plain))
+    ctx.exit(run_demo(port=port, players=players, rate=rate, seconds=seconds, plain=plain, program=program()))
 
 
 @click.command(

@@ -48,21 +48,26 @@ class Picture:
         return max(0, round((ends_at - datetime.now(UTC)).total_seconds()))
 
 
-def introduction(url: str, key: str) -> str:
-    """Where the server is and what to try; printed once, so that it can be copied while the view moves."""
+def introduction(url: str, key: str, program: str) -> str:
+    """Where the server is and what to try; printed once, so that it can be copied while the view moves.
+
+    program: how the reader starts the command line, e.g. `./run`.
+    """
     bearer = f"-H 'Authorization: Bearer {key}'"
     return "\n".join(
         [
             f"server    {url}",
-            f"console   {url}/console",
+            f"API docs  {url}/docs",
             f"root key  {key}",
             "",
-            "Try, in another terminal:",
-            f"  curl {bearer} '{url}/v1/leaderboards/{ARENA}/rankings?limit=3'",
-            f"  curl {bearer} -H 'Content-Type: application/json' \\",
-            f'    -d \'{{"player_id": "me", "score": 99999}}\' \'{url}/v1/leaderboards/{ARENA}/scores\'',
-            f"  curl {bearer} '{url}/v1/leaderboards/{ARENA}/players/me/around?limit=5'",
-            f"  LBACTORS_URL={url} LBACTORS_KEY={key} lbactors top {LAPS} --watch",
+            "Try these in another terminal, in this directory:",
+            "",
+            f"export LBACTORS_URL={url} LBACTORS_KEY={key}",
+            f"{program} top {LAPS} --watch",
+            f"{program} submit {ARENA} me 99999",
+            f"{program} top {ARENA} --around me",
+            f"curl {bearer} '{url}/v1/leaderboards/{ARENA}/rankings?limit=3'",
+            f"{program} status",
             "",
         ]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import click
 from click.testing import CliRunner, Result
 
 from lbactors.cli import cli
@@ -31,3 +32,15 @@ def refused(code: int, *arguments: str, stdin: str | None = None) -> str:
     assert isinstance(result.exception, SystemExit), result.exception
     assert result.stdout == ""
     return str(result.stderr)
+
+
+def understood(words: list[str]) -> click.Context:
+    """Parses a command line as far as its last command, and runs nothing."""
+    command: click.Command = cli
+    context = click.Context(command, info_name="lbactors")
+    while isinstance(command, click.Group):
+        found = command.get_command(context, words[0])
+        assert found is not None, f"no command {words[0]}"
+        command, words = found, words[1:]
+        context = click.Context(command, info_name=command.name, parent=context)
+    return command.make_context(command.name, list(words))

@@ -16,13 +16,12 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import click
 import pytest
 from jsonschema.validators import Draft202012Validator
 
-from lbactors.cli import cli
 from lbactors.core.errors import ERROR_STATUS
 from lbactors.settings import ServerSettings, env_name, option_name
+from tests.support.command import understood
 from tests.support.repository import REPOSITORY as ROOT
 
 DOCS = ROOT / "docs"
@@ -267,18 +266,6 @@ def command_lines(page: Path) -> Iterator[list[str]]:
                 match = re.match(r"(?:[A-Z_]+=\S+ )*(?:lbactors|\./run) (?!test|lint)", part)
                 if match is not None:
                     yield shlex.split(part[match.end() :], comments=True)
-
-
-def understood(words: list[str]) -> click.Context:
-    """Parses a command line as far as its last command, and runs nothing."""
-    command: click.Command = cli
-    context = click.Context(command, info_name="lbactors")
-    while isinstance(command, click.Group):
-        found = command.get_command(context, words[0])
-        assert found is not None, f"no command {words[0]}"
-        command, words = found, words[1:]
-        context = click.Context(command, info_name=command.name, parent=context)
-    return command.make_context(command.name, list(words))
 
 
 def test_command_lines_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

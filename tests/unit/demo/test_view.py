@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import Any
 
 from rich.console import Console
 
 from lbactors.demo.game import ARENA, LAPS, Traffic
 from lbactors.demo.view import Picture, introduction, live_view, plain_line
+from tests.support.command import understood
 from tests.support.fake_api import PERIOD
 
 
@@ -34,5 +36,13 @@ def test_the_views() -> None:
     console.print(live_view(picture, traffic))
     text = console.export_text()
     assert "maya" in text and "no?or" in text and "Arena" in text and "Lap times" in text and "▲" in text
-    intro = introduction("http://h:1", "lb_x")
-    assert intro.count("http://h:1") >= 5 and "lb_x" in intro and "/console" in intro
+
+
+def test_the_introduction_can_be_pasted() -> None:
+    intro = introduction("http://h:1", "lb_x", "./run")
+    assert "http://h:1/docs" in intro and "export LBACTORS_URL=http://h:1 LBACTORS_KEY=lb_x" in intro
+    lines = [shlex.split(line)[1:] for line in intro.splitlines() if line.startswith("./run ")]
+    assert len(lines) >= 4
+    for words in lines:
+        with understood(words):
+            pass
