@@ -27,18 +27,18 @@ LAP_SECONDS = 120
 BOARDS: tuple[Json, ...] = (
     {
         "leaderboard_id": ARENA,
-        "name": "Arena: best score of all time",
+        "name": "Best score of all time",
         "scoring": {"aggregation": "best"},
     },
     {
         "leaderboard_id": WEEKLY,
-        "name": "Experience of the week, Europe/Rome",
+        "name": "Experience this week, Rome time",
         "timeframe": {"type": "weekly", "timezone": "Europe/Rome"},
         "scoring": {"aggregation": "sum"},
     },
     {
         "leaderboard_id": LAPS,
-        "name": "Lap times in ms, two-minute races",
+        "name": "Lap times in ms, 2-minute races",
         "timeframe": {"type": "every", "every_seconds": LAP_SECONDS, "late_grace_seconds": 2},
         "ranking": {"order": "asc"},
     },

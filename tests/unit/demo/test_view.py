@@ -29,13 +29,13 @@ def test_the_views() -> None:
     traffic.book(30, 2.5, single=False)
     traffic.book(1, 7.0, single=True)
     line = plain_line(picture, traffic, 12)
-    assert line.startswith("12 s: ") and "31 scores," in line and "2 rollovers" in line and "next in " in line
-    assert "single p50 7.0 p99 7.0 ms" in line and "batch p50 2.5 p99 2.5 ms" in line
+    assert line.startswith("12 s: ") and "31 in all," in line and "2 rollovers" in line and "next in " in line
+    assert "score 7.0 ms (p99 7.0)" in line and "batch 2.5 ms (p99 2.5)" in line
     assert "arena-best: maya 9" in line and "errors" not in line
     console = Console(width=160, height=40, record=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
     console.print(live_view(picture, traffic))
     text = console.export_text()
-    assert "maya" in text and "no?or" in text and "Arena" in text and "Lap times" in text and "▲" in text
+    assert "maya" in text and "no?or" in text and "Best score" in text and "Lap times" in text and "▲" in text
 
 
 def test_the_introduction_can_be_pasted() -> None:
