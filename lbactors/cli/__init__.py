@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import click
 
+from lbactors.cli.server_extra import NEED_SERVER, missing_packages, refusing_command
+
 
 class _Place(NamedTuple):
     module: str
@@ -72,6 +74,8 @@ class CommandTable(click.Group):
         place = COMMANDS.get(cmd_name)
         if place is None:
             return None
+        if cmd_name in NEED_SERVER and (missing := missing_packages()):
+            return refusing_command(cmd_name, missing)
         command: click.Command = getattr(importlib.import_module(place.module), place.attribute)
         return command
 
