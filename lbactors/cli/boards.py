@@ -256,7 +256,8 @@ def update(
         # A list is replaced as a whole, and a window that is left out closes: what is there is read first.
         known = server.client.leaderboard(leaderboard_id)
         if_version = if_version or known["version"]
-        kept = [window for window in changes.get("windows", known["windows"]) if window not in removed]
+        before = changes["windows"] if "windows" in changes else known["windows"]
+        kept = [window for window in before if window not in removed]
         changes["windows"] = [*kept, *(window for window in windows if window not in kept)]
     if not changes:
         raise click.UsageError("nothing to change")

@@ -60,8 +60,8 @@ class Scores(Routes):
         """Many scores of one leaderboard; `{"accepted", "rejected", "errors", "results"}`, and `held` where a
         plugin held some.
 
-        answer = await client.submit_many("xp", [{"player_id": "maya", "score": 5100},
-                                                 {"player_id": "noor", "score": 4800}])
+        scores = [{"player_id": "maya", "score": 5100}, {"player_id": "noor", "score": 4800}]
+        answer = await client.submit_many("xp", scores)
 
         results: none, ranks or full. A bad item is rejected alone. Items that the server could not take
         for the moment are sent again, after the others, as long as patience lasts.

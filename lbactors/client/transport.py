@@ -10,6 +10,7 @@ because a server that restarts or loads a period needs seconds, however often it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import secrets
@@ -111,7 +112,7 @@ class Transport:
             raise ValueError(f"not an http:// or https:// address: {url!r}")
         self.url = url.rstrip("/")
         self.headers = {"Accept": "application/json"}
-        if key is not None:
+        if key:
             self.headers["Authorization"] = f"Bearer {key}"
         if tenant_id is not None:
             self.headers["X-Tenant-Id"] = tenant_id
@@ -120,6 +121,21 @@ class Transport:
         self._connections = connections
         self._retry_refused = retry_refused
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there may be connections to close."""
+        return self._session is not None
+
+    def abandon(self) -> None:
+        """Close the connections without waiting for it: what a finalizer can do, which cannot await."""
+        session, self._session = self._session, None
+        if session is not None:
+            closing = session.close()
+            with contextlib.suppress(StopIteration, RuntimeError):  # RuntimeError: another thread's loop
+                closing.send(None)  # up to where it would wait, which is after all are told to close
+            closing.close()
+            session.detach()
 
     async def close(self) -> None:
         """Close the connections; the next call opens new ones."""

@@ -6,7 +6,12 @@ is retried, for how long, and what is not. Not verified: the server.
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import inspect
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +22,7 @@ from lbactors.client import ApiError, Client, SyncClient, Unreachable, transport
 from lbactors.client import scores as scores_module
 from tests.support.fake_api import KEY, FakeApi
 from tests.support.free_ports import free_port
+from tests.support.repository import REPOSITORY
 
 
 @pytest.fixture
@@ -360,10 +366,101 @@ def test_an_address_that_is_none(url: str) -> None:
         Client(url)
 
 
-def test_the_sync_client_is_the_same(api: FakeApi) -> None:
-    with SyncClient(api.url, KEY) as client:
-        client.submit_many("xp", [{"player_id": f"p{i}", "score": i} for i in range(5)])
-        assert client.entry("xp", "p4")["rank"] == 1
-        assert [page["as_of_seq"] for page in client.all_rankings("xp", page=2)] == [5, 5, 5]
-        with pytest.raises(ApiError, match="leaderboard_not_found"):
-            client.rankings("nope")
+async def test_address_and_key_come_from_the_environment(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LBACTORS_URL", api.url)
+    monkeypatch.setenv("LBACTORS_KEY", KEY)
+    async with Client() as client:
+        await client.submit("xp", "maya", 10)
+    assert api.requests[-1][2]["Authorization"] == f"Bearer {KEY}"
+
+
+async def test_arguments_win_over_the_environment(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LBACTORS_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("LBACTORS_KEY", "lb_other")
+    async with Client(api.url, KEY) as client, Client(api.url, "") as without_key:
+        await client.submit("xp", "maya", 10)
+        assert api.requests[-1][2]["Authorization"] == f"Bearer {KEY}"
+        await without_key.health()
+        assert "Authorization" not in api.requests[-1][2]
+
+
+def test_without_arguments_and_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LBACTORS_URL", "")
+    monkeypatch.delenv("LBACTORS_KEY", raising=False)
+    client = Client()
+    assert client.transport.url == transport.DEFAULT_URL
+    assert "Authorization" not in client.transport.headers
+
+
+# Clients that nobody closed --------------------------------------------------------------------------------
+
+
+def heard(caught: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What users are warned of, by lbactors and aiohttp, in order; the log must say the same."""
+    gc.collect()
+    messages = [(warning.category, str(warning.message)) for warning in caught]
+    ours = [(kind, text) for kind, text in messages if "unclosed lbactors" in text or "Unclosed" in text]
+    assert all(kind is ResourceWarning for kind, _ in ours)
+    assert [record.getMessage() for record in caplog.records] == [text for _, text in ours]
+    return [text for _, text in ours]
+
+
+UNCLOSED = "unclosed lbactors Client: use `async with Client(...)` or `await client.close()`"
+UNCLOSED_SYNC = "unclosed lbactors SyncClient: use `with SyncClient(...)` or `client.close()`"
+
+
+async def test_an_unclosed_client_names_the_fix(
+    api: FakeApi, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Client(api.url, KEY)
+    await client.health()
+    del client
+    assert heard(recwarn, caplog) == [UNCLOSED]
+
+
+def test_an_unclosed_client_of_a_loop_that_ended_names_the_fix(
+    api: FakeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> Client:
+        client = Client(api.url, KEY)
+        await client.health()
+        return client
+
+    with pytest.warns(ResourceWarning) as caught:
+        client = asyncio.run(work())
+        del client
+        gc.collect()
+    told = [str(warning.message) for warning in caught]
+    assert told[0] == UNCLOSED
+    # Python itself warns of the socket that its loop left open. aiohttp is silent.
+    assert all(text.startswith(("unclosed transport", "unclosed <socket")) for text in told[1:])
+    assert [record.getMessage() for record in caplog.records] == [UNCLOSED]
+
+
+def test_an_unclosed_sync_client_names_the_fix(
+    api: FakeApi, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = SyncClient(api.url, KEY)
+    client.health()
+    del client
+    assert heard(recwarn, caplog) == [UNCLOSED_SYNC]
+
+
+@pytest.mark.parametrize("make", [Client, SyncClient])
+async def test_a_client_that_was_not_used_needs_no_closing(
+    make: Any, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    make("http://127.0.0.1:1", KEY)
+    with pytest.raises(ValueError, match="not an http"):
+        make("nonsense")
+    assert heard(recwarn, caplog) == []
+
+
+def test_a_script_that_forgets_to_close_is_told_on_stderr(api: FakeApi) -> None:
+    """With Python's defaults, as the interpreter ends."""
+    program = "from lbactors.client import SyncClient\nclient = SyncClient()\nclient.health()"
+    environment = {**os.environ, "LBACTORS_URL": api.url, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, UNCLOSED_SYNC + "\n")
