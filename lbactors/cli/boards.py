@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 import click
@@ -292,7 +292,7 @@ def periods() -> None:
     """List, open and close periods of a leaderboard."""
 
 
-PERIOD_COLUMNS: dict[str, Callable[[Json], Any]] = {
+PERIOD_COLUMNS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "period": lambda p: p["period_key"],
     "window": lambda p: p["window"],
     "state": lambda p: p["state"],
@@ -303,7 +303,7 @@ PERIOD_COLUMNS: dict[str, Callable[[Json], Any]] = {
 }
 
 
-def _print_periods(*shown: Json) -> None:
+def _print_periods(*shown: Mapping[str, Any]) -> None:
     print_table(list(PERIOD_COLUMNS), [[cell(p) for cell in PERIOD_COLUMNS.values()] for p in shown])
 
 

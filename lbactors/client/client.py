@@ -4,10 +4,10 @@
         await client.submit("xp", "maya", 5100)
         page = await client.rankings("xp", limit=10)
 
-Answers are the API's JSON as Python dictionaries, nothing renamed. Every score carries a `submission_id`
-(made here if you give none), so the client's own retries never count a score twice; `client.transport` says
-what is retried, and for how long. Errors: `ApiError` (the server refused) and `Unreachable` (no answer; the
-outcome of a write is unknown).
+Answers are the API's JSON as dicts, nothing renamed; `client.types` has their types. Every score carries a
+`submission_id` (made here if you give none), so the client's own retries never count a score twice;
+`client.transport` says what is retried, and for how long. Errors: `ApiError` (the server refused) and
+`Unreachable` (no answer; the outcome of a write is unknown).
 
 `SyncClient` is the same for programs without an event loop.
 """
@@ -20,9 +20,9 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from lbactors.client.administration import Administration
-from lbactors.client.routes import Json
 from lbactors.client.scores import Scores
 from lbactors.client.transport import DEFAULT_URL, Options, Transport
+from lbactors.client.types import Json
 from lbactors.client.unclosed import warn_unclosed
 
 

@@ -16,12 +16,14 @@ import random
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
 import orjson
 from yarl import URL
+
+Answer = TypeVar("Answer")
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 FIRST_PAUSE_S = 0.05
@@ -70,7 +72,7 @@ class Unreachable(ConnectionError):
     """
 
 
-def checked(answer: Any) -> dict[str, Any]:
+def checked(answer: Any) -> Any:
     """Every answer of the API is an object; anything else came from something else."""
     if not isinstance(answer, dict):
         raise ApiError(502, "not_an_answer", "the address answers, but not as an lbactors server does")
@@ -197,11 +199,15 @@ class Transport:
             if not again or not await pauses.wait(getattr(failure, "retry_after_s", None)):
                 raise failure
 
-    async def json(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        """`call`, for an answer that is an object, as all of the API's but `/metrics` are."""
-        return checked(await self.call(method, path, **more))
+    async def json(self, method: str, path: str, **more: Any) -> Answer:
+        """`call`, for an answer that is an object, as all of the API's but `/metrics` are.
 
-    async def command(self, path: str, body: Any, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        Its type is what the caller says that the route answers.
+        """
+        answer: Answer = checked(await self.call(method, path, **more))
+        return answer
+
+    async def command(self, path: str, body: Any, params: Mapping[str, Any] | None = None) -> Answer:
         """A POST that changes something, under an `Idempotency-Key` of its own, so that it may be
         repeated.
         """
