@@ -5,6 +5,8 @@
     cli.md         from the commands of the command line
     openapi.json   from the table of routes
 
+and, by `generate_client.py`, the generated modules of the Python client.
+
 Each is a pure function of the code: nothing is started, and the environment has no say. A test
 (`tests/unit/test_docs.py`) compares the texts with the files, so none of this changes without its document.
 """
@@ -12,6 +14,7 @@ Each is a pure function of the code: nothing is started, and the environment has
 from __future__ import annotations
 
 import json
+import runpy
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -205,3 +208,4 @@ if __name__ == "__main__":
     for name, text in TEXTS.items():
         (DOCS / name).write_text(text(), encoding="utf-8")
         print(f"docs/{name}")
+    runpy.run_path(str(DOCS / "generate_client.py"), run_name="__main__")

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import click
 
 from lbactors.cli.program import Formatter, program
+from lbactors.cli.server_extra import NEED_SERVER, missing_packages, refusing_command
 
 
 class _Place(NamedTuple):
@@ -74,6 +75,8 @@ class CommandTable(click.Group):
         place = COMMANDS.get(cmd_name)
         if place is None:
             return None
+        if cmd_name in NEED_SERVER and (missing := missing_packages()):
+            return refusing_command(cmd_name, missing)
         command: click.Command = getattr(importlib.import_module(place.module), place.attribute)
         return command
 

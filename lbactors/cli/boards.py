@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 import click
@@ -256,7 +256,8 @@ def update(
         # A list is replaced as a whole, and a window that is left out closes: what is there is read first.
         known = server.client.leaderboard(leaderboard_id)
         if_version = if_version or known["version"]
-        kept = [window for window in changes.get("windows", known["windows"]) if window not in removed]
+        before = changes["windows"] if "windows" in changes else known["windows"]
+        kept = [window for window in before if window not in removed]
         changes["windows"] = [*kept, *(window for window in windows if window not in kept)]
     if not changes:
         raise click.UsageError("nothing to change")
@@ -291,7 +292,7 @@ def periods() -> None:
     """List, open and close periods of a leaderboard."""
 
 
-PERIOD_COLUMNS: dict[str, Callable[[Json], Any]] = {
+PERIOD_COLUMNS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "period": lambda p: p["period_key"],
     "window": lambda p: p["window"],
     "state": lambda p: p["state"],
@@ -302,7 +303,7 @@ PERIOD_COLUMNS: dict[str, Callable[[Json], Any]] = {
 }
 
 
-def _print_periods(*shown: Json) -> None:
+def _print_periods(*shown: Mapping[str, Any]) -> None:
     print_table(list(PERIOD_COLUMNS), [[cell(p) for cell in PERIOD_COLUMNS.values()] for p in shown])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -48,7 +48,7 @@ window_option = click.option("--window", help="Only in this window; all if not g
 ENTRY_TITLES = ["window", "period", "rank", "score", "subscore"]
 
 
-def _entries(title: str, entries: list[Json]) -> None:
+def _entries(title: str, entries: Sequence[Mapping[str, Any]]) -> None:
     names = ["window", "period_key", "rank", "score", "subscore"]
     print_table(ENTRY_TITLES, [[entry.get(name) for name in names] for entry in entries], title)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -91,7 +91,7 @@ def claim(
     server.show(answer, lambda: print_fields({name: cell(answer) for name, cell in _CLAIM.items()}))
 
 
-_CLAIM: dict[str, Callable[[Json], Any]] = {
+_CLAIM: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "player": lambda r: r["player_id"],
     "rank": lambda r: r["rank"],
     "won": lambda r: {share["tier"]: share["payload"] for share in r["rewards"]},

@@ -19,6 +19,7 @@ from lbactors.cli.transfer import submit_lines
 from lbactors.tables import drawn_table, instant_text, print_table, text_of, until_text
 
 Json = dict[str, Any]
+Page = Mapping[str, Any]
 
 
 @click.command(
@@ -56,8 +57,8 @@ def top(
     if around is not None and offset is not None:
         raise click.UsageError("--offset does not go with --around")
 
-    def read() -> Json:
-        page: Json
+    def read() -> Page:
+        page: Page
         if around is not None:
             page = server.client.around(
                 leaderboard_id, around, limit=limit or 11, period=period, window=window
@@ -75,7 +76,7 @@ def top(
     server.show(page, lambda: print_table(*ranking_table(page)))
 
 
-def ranking_table(page: Json) -> tuple[list[str], list[list[Any]], str]:
+def ranking_table(page: Page) -> tuple[list[str], list[list[Any]], str]:
     """Columns, rows and title of a page. A column that would say nothing (no subscores, no names) is left
     out.
     """
@@ -96,7 +97,7 @@ def ranking_table(page: Json) -> tuple[list[str], list[list[Any]], str]:
     return list(columns), rows, page_title(page)
 
 
-def page_title(page: Json) -> str:
+def page_title(page: Page) -> str:
     """`xp: 2026-W47 (main), active, ends in 2 d 3 h, 1250 entries`."""
     period = page["period"]
     parts = [f"{page['leaderboard_id']}: {period['period_key']} ({period['window']})", period["state"]]
@@ -106,10 +107,10 @@ def page_title(page: Json) -> str:
     return ", ".join(parts)
 
 
-def _watch(server: Server, read: Callable[[], Json], interval_s: float) -> None:
+def _watch(server: Server, read: Callable[[], Page], interval_s: float) -> None:
     """Show the ranking whenever it differs from the last look; Ctrl-C ends it and is no failure."""
     console = Console()
-    shown: Json | None = None
+    shown: Page | None = None
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         live = None
         if console.is_terminal and not server.as_json:
@@ -200,7 +201,7 @@ def _outcome_text(outcome: Mapping[str, Any]) -> str:
     return "applied" if outcome["applied"] else "kept the old entry"
 
 
-def _print_outcomes(answer: Json) -> None:
+def _print_outcomes(answer: Mapping[str, Any]) -> None:
     """One line for the main window and one for each further window."""
     outcomes: Sequence[Mapping[str, Any]] = [{"window": "main", **answer}, *answer.get("windows", [])]
     rows = [

@@ -98,7 +98,7 @@ def _send(
     total_bytes: int | None,
     label: str,
     item_of: Callable[[int, Json], Json],
-    send: Callable[[list[Json]], Json],
+    send: Callable[[list[Json]], Mapping[str, Any]],
     answer: Json,
 ) -> None:
     """Send what the lines hold, in batches, with a progress bar; adds up the answers in `answer`.
@@ -209,7 +209,7 @@ class Header(NamedTuple):
     rules: Mapping[str, Any]
 
 
-def _header_line(definition: Json, page: Json, export_id: str) -> Json:
+def _header_line(definition: Mapping[str, Any], page: Mapping[str, Any], export_id: str) -> Json:
     period = page["period"]
     return {
         MARK: FORMAT,
@@ -365,7 +365,7 @@ def import_(
         _put_back(server, definition, lines, total_bytes, window, period_key, replace)
 
 
-def _check_same(header: Header, definition: Json, period_key: str) -> None:
+def _check_same(header: Header, definition: Mapping[str, Any], period_key: str) -> None:
     """Refusal if entries would mean something else than where they come from."""
     here = {name: definition[part].get(name) for part, name in RULES}
     differing = [
@@ -383,7 +383,7 @@ def _check_same(header: Header, definition: Json, period_key: str) -> None:
 
 def _put_back(
     server: Server,
-    definition: Json,
+    definition: Mapping[str, Any],
     source: Iterable[bytes],
     total_bytes: int | None,
     window: str,
@@ -397,11 +397,10 @@ def _put_back(
     client = server.bulk_client()
     leaderboard_id = definition["leaderboard_id"]
 
-    def send(items: list[Json]) -> Json:
-        found: Json = client.import_entries(
+    def send(items: list[Json]) -> Mapping[str, Any]:
+        return client.import_entries(
             leaderboard_id, items, window=window, period_key=period_key, replace=replace
         )
-        return found
 
     try:
         _send(lines, total_bytes, "importing", lambda _, line: _entry(line, STANDING), send, answer)
@@ -420,7 +419,7 @@ def _entry(line: Json, fields: tuple[str, ...]) -> Json:
     return {name: line[name] for name in fields if line.get(name) is not None}
 
 
-def _add(server: Server, definition: Json, source: IO[bytes], id_prefix: str | None) -> None:
+def _add(server: Server, definition: Mapping[str, Any], source: IO[bytes], id_prefix: str | None) -> None:
     """Submit the scores of a file. An entry of a board that counts adds its count."""
     counting = definition["scoring"]["aggregation"] == "count"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -96,7 +96,7 @@ def create_webhook(
     _show_secret(server, server.client.create_webhook(fields))
 
 
-def _show_secret(server: Server, answer: Json) -> None:
+def _show_secret(server: Server, answer: Mapping[str, Any]) -> None:
     def render() -> None:
         print_fields(answer)
         click.echo("Give the secret to the receiver now: it is not shown again.", err=True)

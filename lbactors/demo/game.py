@@ -13,7 +13,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -119,7 +119,9 @@ class Traffic:
         self._started_s = time.monotonic()
         self._recent: deque[tuple[float, int, float, bool]] = deque()  # when, scores, latency_ms, single
 
-    async def timed(self, request: Callable[[], Awaitable[Json]], scores: int, single: bool) -> None:
+    async def timed(
+        self, request: Callable[[], Awaitable[Mapping[str, Any]]], scores: int, single: bool
+    ) -> None:
         """Make one request and book it; its failure is counted and never raised."""
         started_s = time.perf_counter()
         try:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from rich.text import Text
 from lbactors.demo.game import ARENA, BOARDS, LAPS, Traffic
 from lbactors.tables import duration_text, text_of
 
-Json = dict[str, Any]
+Json = Mapping[str, Any]
 
 TOP = 10
 CHANGES = {"up": ("▲", "green"), "down": ("▼", "red"), "same": ("=", "dim")}  # against the period before
