@@ -135,6 +135,15 @@ async def test_an_answer_that_never_comes_fails(tmp_path: Path, monkeypatch: pyt
     assert "[0]: shown 2, there is 1" in text
 
 
+async def test_a_request_that_is_refused(tmp_path: Path) -> None:
+    parts = "sh\necho '{\"status\": 409}'; false", "<!-- refused -->", 'json\n{"status": 409}'
+    assert await run(tmp_path, *parts, "sh\ntrue") == 2
+
+
+async def test_a_request_that_should_be_refused_and_is_not(tmp_path: Path) -> None:
+    assert "should fail" in await failure(tmp_path, "sh\necho '{}'", "<!-- refused -->", "json\n{}")
+
+
 async def test_a_webhook_that_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "SOON_S", 0.5)
     parts = "sh\ntrue", "<!-- received -->", 'json\n{"type": "b"}'

@@ -16,8 +16,9 @@ from typing import NamedTuple
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMENT_BEFORE = re.compile(r"<!-- *([^\n]*?) *-->\n+\Z")
 
-ANSWER, ANSWER_SOON, RECEIVED, NOT_RUN = "answer", "answer soon", "received", "not run"
-_OF_JSON = (ANSWER, ANSWER_SOON, RECEIVED)
+ANSWER, ANSWER_SOON, REFUSED, RECEIVED = "answer", "answer soon", "refused", "received"
+NOT_RUN = "not run"
+_OF_JSON = (ANSWER, ANSWER_SOON, REFUSED, RECEIVED)
 
 
 class Block(NamedTuple):

@@ -21,7 +21,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.support.pages.comparing import differences, last_json
-from tests.support.pages.reading import ANSWER, ANSWER_SOON, NOT_RUN, RECEIVED, Block, read_blocks
+from tests.support.pages.reading import (
+    ANSWER,
+    ANSWER_SOON,
+    NOT_RUN,
+    RECEIVED,
+    REFUSED,
+    Block,
+    read_blocks,
+)
 from tests.support.repository import REPOSITORY, python_path
 from tests.support.server_process import environment
 
@@ -68,8 +76,9 @@ async def run_page(page: Path, folder: Path, world: World, name: str = "") -> in
     run = _Run(name or page.name, folder, world)
     try:
         await run.start()
-        for block in read_blocks(page):
-            await run.take(block)
+        blocks = list(read_blocks(page))
+        for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+            await run.take(block, is_refused=following is not None and following.role == REFUSED)
         return run.blocks
     finally:
         await run.end()
@@ -153,8 +162,11 @@ class _Run:
         except TimeoutError:
             raise self._failure(block.line, f"not done in {BLOCK_WITHIN_S:.0f} s:\n{block.text}") from None
         out, err = (path.with_suffix(s).read_text(errors="replace") for s in (".out", ".err"))
-        told = failed.read_text(errors="replace") if failed.exists() else f"1 {block.text}"
-        return _Ran(out, err, "" if done else told)
+        if failed.exists():
+            told = failed.read_text(errors="replace")
+        else:
+            told = "" if done else f"1 {block.text}"
+        return _Ran(out, err, told)
 
     def _filled(self, text: str) -> str:
         key = self._world.key
@@ -166,15 +178,18 @@ class _Run:
 
     # The page -------------------------------------------------------------------------------------------
 
-    async def take(self, block: Block) -> None:
+    async def take(self, block: Block, *, is_refused: bool) -> None:
+        """The next block. is_refused: its last request must be answered with an error."""
         if block.role == NOT_RUN:
             self._last = None
         elif block.language in ("sh", "python"):
-            ran = await self._run(block)
-            if ran.failed:
+            ran = await self._run(block, apart=is_refused)
+            if is_refused and not ran.failed:
+                raise self._failure(block.line, f"should fail:\n{block.text}\nIt printed:\n{ran.out}")
+            if ran.failed and not is_refused:
                 raise self._failed_command(block, ran)
             self._last = block, ran
-        elif block.role == ANSWER:
+        elif block.role in (ANSWER, REFUSED):
             self._compare(block)
         elif block.role == ANSWER_SOON:
             await self._compare_soon(block)
