@@ -142,14 +142,16 @@ def commands(context: click.Context | None = None) -> Iterator[click.Context]:
 
 def options(context: click.Context) -> list[list[str]]:
     """Options with what their help says, without `--help`."""
-    chosen = [p for p in context.command.params if isinstance(p, click.Option) and not p.is_eager]
+    chosen = [
+        p for p in context.command.params if isinstance(p, click.Option) and not (p.is_eager or p.hidden)
+    ]
     records = [p.get_help_record(context) or ("", "") for p in chosen]
     return [[code(names.replace(" RANGE", "")), said.replace("  [", " [")] for names, said in records]
 
 
 def cli_text() -> str:
     contexts = list(commands())
-    connection = next(options(c) for c in contexts if c.info_name == "status")
+    connection = options(click.Context(cli.cli, info_name="lbactors", terminal_width=110))
     exit_codes = next(p for p in cleandoc(cli.__doc__ or "").split("\n\n") if p.startswith("Exit codes:"))
     texts = "\n\n".join(command_text(context, connection) for context in contexts)
     return f"""{title("Command line", "lbactors/cli/")}
@@ -161,7 +163,8 @@ itself with `--help`; `lbactors --version` shows the version.
 
 ## Options of the connection
 
-The commands that talk to a server have these:
+These may stand anywhere on the command line: before the command, between a group and its command, or after
+it. The last one wins. Commands that talk to no server take `--json` alone.
 
 {rows(["Option", "Meaning"], connection)}
 

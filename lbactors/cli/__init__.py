@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import click
 
+from lbactors.cli.groups import CommandGroup
+
 
 class _Place(NamedTuple):
     module: str
@@ -62,7 +64,7 @@ Commands that talk to a server take --url and --key, or LBACTORS_URL and LBACTOR
 """
 
 
-class CommandTable(click.Group):
+class CommandTable(CommandGroup):
     """A group whose commands are imported when they are needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -16,6 +16,7 @@ from lbactors.cli.connection import (
     period_options,
     talks_to_server,
 )
+from lbactors.cli.groups import CommandGroup
 from lbactors.cli.switches import add_switches
 from lbactors.client import ApiError
 from lbactors.tables import bytes_text, duration_text, instant_text, print_fields, print_table
@@ -29,11 +30,12 @@ SCOPES = (
 
 
 @click.group(
+    cls=CommandGroup,
     epilog=examples(
         "lbactors players show maya",
         "lbactors players rename maya 'Maya the Great'",
         "lbactors players erase maya",
-    )
+    ),
 )
 def players() -> None:
     """Show, rename, hide and erase players; change their entries."""
@@ -78,7 +80,10 @@ def erase(server: Server, player_id: str, yes: bool) -> None:
     server.show(answer, lambda: click.echo(f"erased {player_id}"))
 
 
-@click.group(epilog=examples("lbactors keys list", "lbactors keys create game-server --scope scores:write"))
+@click.group(
+    cls=CommandGroup,
+    epilog=examples("lbactors keys list", "lbactors keys create game-server --scope scores:write"),
+)
 def keys() -> None:
     """List, create, disable and delete API keys."""
 
@@ -143,7 +148,10 @@ def delete_key(server: Server, key_id: str, yes: bool) -> None:
     server.show(answer, lambda: click.echo(f"deleted {key_id}"))
 
 
-@click.group(epilog=examples("lbactors tenants list", "lbactors tenants create studio-a --name 'Studio A'"))
+@click.group(
+    cls=CommandGroup,
+    epilog=examples("lbactors tenants list", "lbactors tenants create studio-a --name 'Studio A'"),
+)
 def tenants() -> None:
     """List, create, disable and delete tenants; needs a platform key."""
 

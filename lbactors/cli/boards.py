@@ -26,6 +26,7 @@ from lbactors.cli.connection import (
     listing_options,
     talks_to_server,
 )
+from lbactors.cli.groups import CommandGroup
 from lbactors.tables import instant_text, print_fields, print_table
 
 Json = dict[str, Any]
@@ -153,12 +154,13 @@ def _place(changes: Json, field: _Field, value: Any) -> None:
 
 
 @click.group(
+    cls=CommandGroup,
     epilog=examples(
         "lbactors leaderboards list",
         "lbactors leaderboards create xp --timeframe weekly --timezone Europe/Rome --aggregation sum",
         "lbactors leaderboards update xp --max-entries 100000",
         "lbactors leaderboards archive xp",
-    )
+    ),
 )
 def leaderboards() -> None:
     """List, create, show, change and remove leaderboards."""
@@ -286,7 +288,7 @@ def purge(server: Server, leaderboard_id: str, yes: bool) -> None:
     server.show(answer, lambda: click.echo(f"purged {leaderboard_id}"))
 
 
-@click.group(epilog=examples("lbactors periods list xp", "lbactors periods close xp --yes"))
+@click.group(cls=CommandGroup, epilog=examples("lbactors periods list xp", "lbactors periods close xp --yes"))
 def periods() -> None:
     """List, open and close periods of a leaderboard."""
 

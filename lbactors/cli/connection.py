@@ -1,8 +1,8 @@
 """What every command that talks to a server shares: options, the connection, answers and failures.
 
-`talks_to_server` adds `--url`, `--key`, `--tenant` and `--json` and hands the command a `Server`. Whatever
-goes wrong on the way becomes one line on stderr and exit code 1; no traceback reaches a user for an error
-of the network or of the API.
+`talks_to_server` adds the shared options (`--url`, `--key`, `--tenant`, `--json`) and hands the command a
+`Server`. Whatever goes wrong on the way becomes one line on stderr and exit code 1; no traceback reaches a
+user for an error of the network or of the API.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import IO, Any
 import click
 import orjson
 
-from lbactors.client import DEFAULT_URL, ApiError, SyncClient, Unreachable
+from lbactors.cli.shared_options import connection_options, wants_json
+from lbactors.cli.target import Target, target_of
+from lbactors.client import ApiError, SyncClient, Unreachable
 from lbactors.tables import print_table, text_of
 
 PATIENCE_S = 10.0
@@ -42,11 +44,9 @@ class Refusal(Failure):
 class Server:
     """One command's connection, and the form its answers take."""
 
-    def __init__(self, url: str, key: str | None, tenant_id: str | None, as_json: bool) -> None:
-        self.url = url
-        self.key = key
+    def __init__(self, target: Target, *, as_json: bool) -> None:
+        self.target = target
         self.as_json = as_json
-        self._tenant_id = tenant_id
         self._clients: list[SyncClient] = []
         self._plain: SyncClient | None = None
 
@@ -64,9 +64,9 @@ class Server:
 
     def _connect(self, **options: Any) -> SyncClient:
         try:
-            client = SyncClient(self.url, self.key, tenant_id=self._tenant_id, **options)
+            client = SyncClient(self.target.url, self.target.key, tenant_id=self.target.tenant_id, **options)
         except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--url") from None
+            raise Refusal(f"{self.target.url_from}: {error}") from None
         self._clients.append(client)
         return client
 
@@ -111,23 +111,12 @@ def failures() -> Iterator[None]:
 
 
 def talks_to_server(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the connection's options; the command gets a `Server` as its first argument."""
+    """Adds the shared options; the command gets a `Server` as its first argument."""
 
-    @click.option(
-        "--url", default=DEFAULT_URL, envvar="LBACTORS_URL", show_envvar=True, show_default=True,
-        help="Address of the server.",
-    )  # fmt: skip
-    @click.option("--key", envvar="LBACTORS_KEY", show_envvar=True, help="API key.")
-    @click.option(
-        "--tenant", "acting_tenant", envvar="LBACTORS_TENANT", show_envvar=True,
-        help="Tenant to act in; needs a platform key.",
-    )  # fmt: skip
-    @click.option("--json", "as_json", is_flag=True, help="Print the API's JSON.")
+    @connection_options
     @functools.wraps(command)
-    def connected(
-        *args: Any, url: str, key: str | None, acting_tenant: str | None, as_json: bool, **options: Any
-    ) -> Any:
-        server = Server(url, key or None, acting_tenant or None, as_json)
+    def connected(*args: Any, **options: Any) -> Any:
+        server = Server(target_of(click.get_current_context()), as_json=wants_json())
         try:
             with failures():
                 return command(server, *args, **options)

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from lbactors.cli.connection import Refusal, Server, examples, json_text, listing_options, talks_to_server
+from lbactors.cli.groups import CommandGroup
+from lbactors.cli.shared_options import json_option, wants_json
 from lbactors.tables import instant_text, print_fields, print_table
 
 Json = dict[str, Any]
@@ -20,8 +22,8 @@ Json = dict[str, Any]
     "--plugins", "names", envvar="LBACTORS_PLUGINS", show_envvar=True, default="",
     help="Those that are not installed, as `serve` takes them.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plugins(names: str, as_json: bool) -> None:
+@json_option
+def plugins(names: str) -> None:
     """List the plugins that a server started like this would load, with their hooks.
 
     Exit code 2 and one line on stderr if one of them cannot be used; a server would not start.
@@ -32,7 +34,7 @@ def plugins(names: str, as_json: bool) -> None:
         found = Plugins.load(names).found
     except PluginError as error:
         raise Refusal(str(error)) from None
-    if as_json:
+    if wants_json():
         items = [{**plugin._asdict(), "hooks": list(plugin.hooks)} for plugin in found]
         click.echo(json_text({"items": items, "total": len(items)}))
     else:
@@ -41,11 +43,12 @@ def plugins(names: str, as_json: bool) -> None:
 
 
 @click.group(
+    cls=CommandGroup,
     epilog=examples(
         "lbactors held list xp",
         "lbactors held approve xp h_5f0c2a1b9d8e7f6a5b4c3d2e",
         "lbactors held reject xp h_5f0c2a1b9d8e7f6a5b4c3d2e --reason 'impossible on this level'",
-    )
+    ),
 )
 def held() -> None:
     """List, approve and reject submissions that plugins held for review."""

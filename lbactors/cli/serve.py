@@ -12,6 +12,8 @@ import click
 
 from lbactors.cli.connection import Failure, examples, failures
 from lbactors.cli.settings import read_settings, setting_options
+from lbactors.cli.shared_options import connection_options, wants_json
+from lbactors.cli.target import target_of
 
 
 class _ServeCommand(click.Command):
@@ -84,14 +86,9 @@ def demo(ctx: click.Context, port: int, players: int, rate: int, seconds: float 
     epilog=examples(
         "lbactors bench --url http://127.0.0.1:8080 --key lb_…",
         "lbactors bench --seconds 2 --entries 10000",
-        "lbactors bench --json result.json",
+        "lbactors bench -o result.json",
     )
 )
-@click.option(
-    "--url", default="http://127.0.0.1:8080", envvar="LBACTORS_URL", show_envvar=True, show_default=True,
-    help="Address of the server; plain HTTP.",
-)  # fmt: skip
-@click.option("--key", envvar="LBACTORS_KEY", show_envvar=True, help="Key with every scope of its tenant.")
 @click.option(
     "--entries", type=click.IntRange(100, 10_000_000), default=100_000, show_default=True,
     help="Entries on the board before the timing begins.",
@@ -101,9 +98,11 @@ def demo(ctx: click.Context, port: int, players: int, rate: int, seconds: float 
 )
 @click.option("--ids", is_flag=True, help="Every write carries an Idempotency-Key, as the client's do.")
 @click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False), help="Write the figures to a file, too."
-)
-def bench(url: str, key: str | None, entries: int, seconds: float, ids: bool, json_path: str | None) -> None:
+    "-o", "--output", "path", metavar="FILE", type=click.Path(dir_okay=False),
+    help="Write the JSON to this file as well.",
+)  # fmt: skip
+@connection_options
+def bench(entries: int, seconds: float, ids: bool, path: str | None) -> None:
     """Measure a running server: writes, batches and reads over HTTP on a board of its own, removed at the
     end.
 
@@ -111,8 +110,12 @@ def bench(url: str, key: str | None, entries: int, seconds: float, ids: bool, js
     """
     from lbactors.load.load import LoadFailed, bench_main
 
+    target = target_of(click.get_current_context())
     try:
         with failures():
-            bench_main(url, key or "", entries=entries, seconds=seconds, ids=ids, json_path=json_path)
+            bench_main(
+                target.url, target.key or "", tenant_id=target.tenant_id, entries=entries, seconds=seconds,
+                ids=ids, json_path=path, as_json=wants_json(),
+            )  # fmt: skip
     except LoadFailed as error:
         raise Failure(str(error)) from None

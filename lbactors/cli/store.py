@@ -17,6 +17,7 @@ import click
 
 from lbactors.cli.connection import Failure, Refusal, confirm, confirm_option, examples, json_text
 from lbactors.cli.settings import read_settings, setting_options
+from lbactors.cli.shared_options import json_option, wants_json
 from lbactors.tables import bytes_text, print_table, text_of
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ def _progress_bar(label: str) -> Iterator[Progress]:
 @click.option(
     "--live", is_flag=True, help="Look at a store that a server uses; what moves is looked at twice."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def verify(live: bool, as_json: bool, store: str | None, data_dir: str | None) -> None:
+@json_option
+def verify(live: bool, store: str | None, data_dir: str | None) -> None:
     """Check a store from end to end.
 
     Every checksum, every seq, every epoch, every document; every period must load, and closed ones must have
@@ -137,7 +138,7 @@ def verify(live: bool, as_json: bool, store: str | None, data_dir: str | None) -
 
     with _progress_bar("verifying") as progress:
         verified = _run(work(progress), masked(url))
-    if as_json:
+    if wants_json():
         click.echo(json_text(_verified_json(masked(url), verified)))
     else:
         _show_verified(masked(url), verified)

@@ -16,6 +16,7 @@ from lbactors.cli.connection import (
     listing_options,
     talks_to_server,
 )
+from lbactors.cli.groups import CommandGroup
 from lbactors.cli.switches import add_switches
 from lbactors.tables import instant_text, print_fields
 
@@ -30,11 +31,12 @@ WEBHOOK = click.argument("webhook_id", metavar="WEBHOOK")
 
 
 @click.group(
+    cls=CommandGroup,
     epilog=examples(
         "lbactors webhooks create https://game.example.com/hooks --event period.closed",
         "lbactors webhooks test wh_1f3a",
         "lbactors webhooks deliveries wh_1f3a --state failed",
-    )
+    ),
 )
 def webhooks() -> None:
     """List, create and test webhooks, and send events again."""

@@ -271,14 +271,12 @@ def command_lines(page: Path) -> Iterator[list[str]]:
 
 def understood(words: list[str]) -> click.Context:
     """Parses a command line as far as its last command, and runs nothing."""
-    command: click.Command = cli
-    context = click.Context(command, info_name="lbactors")
-    while isinstance(command, click.Group):
-        found = command.get_command(context, words[0])
-        assert found is not None, f"no command {words[0]}"
-        command, words = found, words[1:]
-        context = click.Context(command, info_name=command.name, parent=context)
-    return command.make_context(command.name, list(words))
+    context = cli.make_context("lbactors", list(words))
+    while isinstance(group := context.command, click.Group):
+        name, command, rest = group.resolve_command(context, [*context._protected_args, *context.args])
+        assert command is not None
+        context = command.make_context(name, rest, parent=context)
+    return context
 
 
 def test_command_lines_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,7 @@ def api() -> Iterator[FakeApi]:
 def test_a_whole_run(api: FakeApi, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     arguments = ["bench", "--url", api.url, "--key", KEY, "--entries", "150", "--seconds", "0.2", "--ids"]
-    result = CliRunner().invoke(cli, [*arguments, "--json", str(path)])
+    result = CliRunner().invoke(cli, [*arguments, "-o", str(path)])
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0].startswith("150 entries, 0.2 s a case")
