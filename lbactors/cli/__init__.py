@@ -43,7 +43,7 @@ COMMANDS: dict[str, _Place] = {
     "keys": _Place("lbactors.cli.admin", "keys", "List, create, disable and delete API keys."),
     "tenants": _Place("lbactors.cli.admin", "tenants", "List, create, disable and delete tenants."),
     "audit": _Place("lbactors.cli.moderation", "audit", "Show who did what, and when."),
-    "held": _Place("lbactors.cli.plugins", "held", "List, approve and reject held submissions."),
+    "reviews": _Place("lbactors.cli.reviews", "reviews", "Decide on submissions held for review."),
     "plugins": _Place("lbactors.cli.plugins", "plugins", "List plugins and their hooks."),
     "status": _Place("lbactors.cli.admin", "status", "Show health, actors, periods, load and memory."),
     "verify": _Place("lbactors.cli.store", "verify", "Check a store from end to end."),

@@ -35,7 +35,8 @@ class CommandGroup(click.Group):
         before, ctx.ignore_unknown_options = ctx.ignore_unknown_options, True  # those of the default command
         options, words, _ = self.make_parser(ctx).parse_args(list(args))
         ctx.ignore_unknown_options = before
-        if "help" in options:
+        help_option = self.get_help_option(ctx)
+        if help_option is not None and help_option.name in options:
             return False
         arguments = [param for param in default.params if isinstance(param, click.Argument)]
         if not words:

@@ -46,6 +46,7 @@ class FakeApi:
         self.delivery_answers: list[Json | None] = [
             {"at": NOW, "status": 204, "error": None, "duration_ms": 12}
         ]
+        self.held: dict[str, int] = {}  # leaderboard -> submissions that wait for a decision
         self.waiting_codes: dict[str, list[str]] = {}  # player_id -> codes of its next refusals, item by item
         self._failures: list[tuple[Json | None, int, dict[str, str]] | None] = []
         self._url: str | None = None
@@ -173,9 +174,11 @@ class FakeApi:
         }  # fmt: skip
         self.boards[leaderboard_id] = {"definition": definition, "entries": {}, "seen": {}, "seq": 0}
 
-    async def _list(self, _: web.Request) -> web.Response:
+    async def _list(self, request: web.Request) -> web.Response:
         items = [board["definition"] for board in self.boards.values()]
-        return answer({"items": items, "total": len(items), "next_cursor": None})
+        shown = items[: int(request.query.get("limit", 100))]
+        more = "more" if len(shown) < len(items) else None
+        return answer({"items": shown, "total": len(items), "next_cursor": more})
 
     async def _definition(self, request: web.Request) -> web.Response:
         return answer(self._board(request)["definition"])
@@ -372,6 +375,22 @@ class FakeApi:
         shown = {**webhook, "secret": "whsec_bmV3"} if request.method == "POST" else webhook
         return answer(shown, 201 if path == "/v1/webhooks" else 200)
 
+    def held_answer(self, request: web.Request) -> web.Response:
+        """What waits for a decision, or the decision."""
+        leaderboard_id = request.path.split("/")[3]
+        held = {
+            "held_id": "h_1", "leaderboard_id": leaderboard_id, "state": "held", "player_id": "maya",
+            "score": 9, "metadata": {"level": 7}, "arrived_at": NOW, "plugin": "rules", "reason": "fast",
+        }  # fmt: skip
+        if request.path.endswith("/approve"):
+            outcome = {"player_id": "maya", "period_key": "2026-W47", "score": 9, "rank": 1}
+            return answer({"held": {**held, "state": "approved"}, "outcome": outcome})
+        if request.method == "POST":
+            return answer({**held, "state": "rejected"})
+        total = self.held.get(leaderboard_id, 0)
+        items = [held] * min(total, int(request.query.get("limit", 100)))
+        return answer({"items": items, "total": total, "next_cursor": "more" if len(items) < total else None})
+
     async def _anything(self, request: web.Request) -> web.Response:
         """Whatever has no behaviour here is answered with the request's own fields, and all that listings
         need.
@@ -381,6 +400,8 @@ class FakeApi:
             return answer({"items": [period], "total": 1, "next_cursor": "more"})
         if request.path.startswith("/v1/webhooks"):
             return self.webhook_answer(request)
+        if "/held" in request.path:
+            return self.held_answer(request)
         if "/rewards" in request.path:
             return answer(self.reward_answer(request.path))
         if request.path.endswith("/close"):
