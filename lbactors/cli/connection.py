@@ -24,6 +24,8 @@ from lbactors.tables import print_table, text_of
 
 PATIENCE_S = 10.0
 BULK_PATIENCE_S = 60.0  # a long import outlives a restart of the server
+OTHER_SERVER = "Start a server with `lbactors serve`, or name another one with --url or LBACTORS_URL."
+OTHER_KEY = "Pass a key with --key or LBACTORS_KEY, or save one with `lbactors login`."
 
 
 class Failure(click.ClickException):
@@ -101,13 +103,25 @@ def json_text(answer: Any) -> str:
     return orjson.dumps(answer, option=option).decode()
 
 
+def explained(error: ApiError | Unreachable, target: Target) -> str:
+    """An error of the client on one line, with what to do about it where that is the same for everyone."""
+    if isinstance(error, Unreachable):
+        refused = str(error).startswith("cannot connect")
+        return f"{error}. {OTHER_SERVER}" if refused else str(error)
+    if error.status != 401:
+        return str(error)
+    if target.key is None:
+        return f"{error.code}: no API key was given. {OTHER_KEY}"
+    return f"{error.code}: the server refused the key from {target.key_from} ({error.message}). {OTHER_KEY}"
+
+
 @contextmanager
-def failures() -> Iterator[None]:
+def failures(target: Target) -> Iterator[None]:
     """Turns what the client raises into one line and exit code 1."""
     try:
         yield
     except (ApiError, Unreachable) as error:
-        raise Failure(str(error)) from None
+        raise Failure(explained(error, target)) from None
 
 
 def talks_to_server(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -118,7 +132,7 @@ def talks_to_server(command: Callable[..., Any]) -> Callable[..., Any]:
     def connected(*args: Any, **options: Any) -> Any:
         server = Server(target_of(click.get_current_context()), as_json=wants_json())
         try:
-            with failures():
+            with failures(server.target):
                 return command(server, *args, **options)
         finally:
             server.close()

@@ -112,7 +112,7 @@ def bench(entries: int, seconds: float, ids: bool, path: str | None) -> None:
 
     target = target_of(click.get_current_context())
     try:
-        with failures():
+        with failures(target):
             bench_main(
                 target.url, target.key or "", tenant_id=target.tenant_id, entries=entries, seconds=seconds,
                 ids=ids, json_path=path, as_json=wants_json(),

@@ -24,7 +24,15 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lbactors.cli.connection import Failure, Refusal, Server, examples, period_options, talks_to_server
+from lbactors.cli.connection import (
+    Failure,
+    Refusal,
+    Server,
+    examples,
+    explained,
+    period_options,
+    talks_to_server,
+)
 from lbactors.client import ApiError, Unreachable
 from lbactors.client.transport import new_id
 
@@ -160,7 +168,7 @@ def submit_lines(
         _send(lines, total_bytes, "submitting", item_of, send, answer)
     except (ApiError, Unreachable, KeyboardInterrupt) as error:
         raise Failure(
-            f"{_why(error)} (after {answer['accepted']} accepted; "
+            f"{_why(server, error)} (after {answer['accepted']} accepted; "
             f"to go on without counting twice, repeat with --id-prefix {id_prefix})"
         ) from None
 
@@ -176,8 +184,8 @@ def submit_lines(
     _finish(server, answer, render)
 
 
-def _why(error: BaseException) -> str:
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+def _why(server: Server, error: ApiError | Unreachable | KeyboardInterrupt) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else explained(error, server.target)
 
 
 def _finish(server: Server, answer: Json, render: Callable[[], None]) -> None:
@@ -406,7 +414,9 @@ def _put_back(
     try:
         _send(lines, total_bytes, "importing", lambda _, line: _entry(line, STANDING), send, answer)
     except (ApiError, Unreachable, KeyboardInterrupt) as error:
-        raise Failure(f"{_why(error)} (after {answer['imported']} imported; repeat it to go on)") from None
+        raise Failure(
+            f"{_why(server, error)} (after {answer['imported']} imported; repeat it to go on)"
+        ) from None
     parts = [f"imported {answer['imported']}"]
     parts += [f"{name} {answer[name]}" for name in ("unchanged", "dropped") if answer[name]]
     parts.append(f"rejected {answer['rejected']}")
