@@ -166,6 +166,13 @@ itself with `--help`; `lbactors --version` shows the version.
 These may stand anywhere on the command line: before the command, between a group and its command, or after
 it. The last one wins. Commands that talk to no server take `--json` alone.
 
+URL, key and tenant each come from the first of these that has it: the option, the environment variable, the
+profile, the default. `--profile`, then `LBACTORS_PROFILE`, names the profile; else it is the default one.
+The key and the tenant of a profile are sent to its own URL only: with another URL from `--url` or
+`LBACTORS_URL` they are left out. [`lbactors login`](#lbactors-login) saves profiles in `profiles.toml` in
+your folder for settings (`~/.config/lbactors` on Linux), readable by you alone; `LBACTORS_CONFIG` names
+another file. A damaged file is one line on stderr and exit code 2.
+
 {rows(["Option", "Meaning"], connection)}
 
 {texts}

@@ -30,6 +30,9 @@ class _Place(NamedTuple):
 COMMANDS: dict[str, _Place] = {
     "serve": _Place("lbactors.cli.serve", "serve", "Run the server."),
     "demo": _Place("lbactors.cli.serve", "demo", "Run a server with a simulated game and watch it."),
+    "login": _Place("lbactors.cli.login", "login", "Save a server and its API key."),
+    "logout": _Place("lbactors.cli.login", "logout", "Delete a saved server and key."),
+    "profiles": _Place("lbactors.cli.login", "profiles", "List saved servers, choose the default."),
     "top": _Place("lbactors.cli.scores", "top", "Show a ranking, or the neighbours of a player."),
     "submit": _Place("lbactors.cli.scores", "submit", "Submit one score, or a file of scores."),
     "export": _Place("lbactors.cli.transfer", "export", "Write all entries of a period as JSON lines."),
@@ -60,7 +63,8 @@ Examples:
   lbactors submit xp maya 5100
   lbactors top xp --watch
 
-Commands that talk to a server take --url and --key, or LBACTORS_URL and LBACTORS_KEY.
+The server, the key and the tenant come from options, then from LBACTORS_URL, LBACTORS_KEY and
+LBACTORS_TENANT, then from the profile saved by `lbactors login`, then from the defaults.
 """
 
 

@@ -1,8 +1,8 @@
 """What every command that talks to a server shares: options, the connection, answers and failures.
 
-`talks_to_server` adds the shared options (`--url`, `--key`, `--tenant`, `--json`) and hands the command a
-`Server`. Whatever goes wrong on the way becomes one line on stderr and exit code 1; no traceback reaches a
-user for an error of the network or of the API.
+`talks_to_server` adds the shared options and hands the command a `Server`. Whatever goes wrong on the way
+becomes one line on stderr and exit code 1; no traceback reaches a user for an error of the network or of the
+API.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import IO, Any
 import click
 import orjson
 
+from lbactors.cli.profile_file import ProfileError
 from lbactors.cli.shared_options import connection_options, wants_json
 from lbactors.cli.target import Target, target_of
 from lbactors.client import ApiError, SyncClient, Unreachable
@@ -103,6 +104,14 @@ def json_text(answer: Any) -> str:
     return orjson.dumps(answer, option=option).decode()
 
 
+def chosen_target() -> Target:
+    """The server and the key for the command that runs. Refusal if the file of profiles is damaged."""
+    try:
+        return target_of(click.get_current_context())
+    except ProfileError as error:
+        raise Refusal(str(error)) from None
+
+
 def explained(error: ApiError | Unreachable, target: Target) -> str:
     """An error of the client on one line, with what to do about it where that is the same for everyone."""
     if isinstance(error, Unreachable):
@@ -111,7 +120,8 @@ def explained(error: ApiError | Unreachable, target: Target) -> str:
     if error.status != 401:
         return str(error)
     if target.key is None:
-        return f"{error.code}: no API key was given. {OTHER_KEY}"
+        withheld = f" (the one of profile {target.withheld} is for another URL)" if target.withheld else ""
+        return f"{error.code}: no API key was given{withheld}. {OTHER_KEY}"
     return f"{error.code}: the server refused the key from {target.key_from} ({error.message}). {OTHER_KEY}"
 
 
@@ -130,7 +140,7 @@ def talks_to_server(command: Callable[..., Any]) -> Callable[..., Any]:
     @connection_options
     @functools.wraps(command)
     def connected(*args: Any, **options: Any) -> Any:
-        server = Server(target_of(click.get_current_context()), as_json=wants_json())
+        server = Server(chosen_target(), as_json=wants_json())
         try:
             with failures(server.target):
                 return command(server, *args, **options)

@@ -10,10 +10,9 @@ import os
 
 import click
 
-from lbactors.cli.connection import Failure, examples, failures
+from lbactors.cli.connection import Failure, chosen_target, examples, failures
 from lbactors.cli.settings import read_settings, setting_options
 from lbactors.cli.shared_options import connection_options, wants_json
-from lbactors.cli.target import target_of
 
 
 class _ServeCommand(click.Command):
@@ -110,7 +109,7 @@ def bench(entries: int, seconds: float, ids: bool, path: str | None) -> None:
     """
     from lbactors.load.load import LoadFailed, bench_main
 
-    target = target_of(click.get_current_context())
+    target = chosen_target()
     try:
         with failures(target):
             bench_main(

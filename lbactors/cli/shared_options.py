@@ -14,8 +14,10 @@ import click
 from click.core import ParameterSource
 
 DEFAULT_URL = "http://127.0.0.1:8080"  # the client's, which is not imported for a help text
-URL, KEY, TENANT, JSON = "url", "key", "acting_tenant", "as_json"
-VARIABLES = {URL: "LBACTORS_URL", KEY: "LBACTORS_KEY", TENANT: "LBACTORS_TENANT"}
+URL, KEY, TENANT, PROFILE, JSON = "url", "key", "acting_tenant", "profile", "as_json"
+VARIABLES = {
+    URL: "LBACTORS_URL", KEY: "LBACTORS_KEY", TENANT: "LBACTORS_TENANT", PROFILE: "LBACTORS_PROFILE"
+}  # fmt: skip
 
 _GIVEN = "lbactors.given"
 
@@ -44,11 +46,15 @@ def _specification(flag: str, name: str, text: str, **more: Any) -> tuple[list[s
     return [flag, name], {**shared, "envvar": variable, "show_envvar": variable is not None, **more}
 
 
+_PROFILE = _specification(
+    "--profile", PROFILE, "Saved server and key to use (see `lbactors login`).", metavar="NAME"
+)
 _JSON = _specification("--json", JSON, "Print JSON.", is_flag=True)
 _ALL = (
     _specification("--url", URL, "Server to talk to.", metavar="URL", default=DEFAULT_URL, show_default=True),
     _specification("--key", KEY, "API key.", metavar="KEY"),
     _specification("--tenant", TENANT, "Tenant to act in; needs a platform key.", metavar="TENANT"),
+    _PROFILE,
     _JSON,
 )
 
@@ -65,7 +71,13 @@ def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def profile_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator of a command that works on a profile alone."""
+    names, more = _PROFILE
+    return click.option(*names, **more)(command)
+
+
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator of a command that talks to no server: `--json` alone."""
+    """Decorator of a command that talks to no server."""
     names, more = _JSON
     return click.option(*names, **more)(command)

@@ -72,9 +72,16 @@ class FakeApi:
         """`POST /v1/…` of every request so far."""
         return [f"{method} {path}" for method, path, _, _ in self.requests]
 
-    def fail(self, status: int, code: str, times: int = 1, retry_after: int | None = None) -> None:
+    def fail(
+        self,
+        status: int,
+        code: str,
+        times: int = 1,
+        retry_after: int | None = None,
+        message: str = "as told",
+    ) -> None:
         """The next requests get this error; nothing is applied."""
-        body = envelope(status, code, "as told")
+        body = envelope(status, code, message)
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         self._failures += [(body, status, headers)] * times
 
