@@ -189,7 +189,7 @@ def test_nothing_is_cut_unless_it_is_asked_for(full: Place) -> None:
     before = within(full, lambda store: store.examine(COINS_2))
     result = run("repair", "--store", full.url)
     assert result.exit_code == 1
-    assert result.stdout.endswith("nothing was changed; with --apply what is said above is cut\n")
+    assert result.stdout.endswith("nothing was changed; --apply makes the cuts described above\n")
     result = run("repair", "--store", full.url, "--apply")  # where nobody can answer
     assert result.exit_code == 2 and "say --yes" in result.stderr
     assert within(full, lambda store: store.examine(COINS_2)) == before
