@@ -153,23 +153,31 @@ def talks_to_server(command: Callable[..., Any]) -> Callable[..., Any]:
 def listing_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--limit` and `--cursor` of every listing."""
     limit = click.option(
-        "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Most items shown."
+        "--limit",
+        type=click.IntRange(1, 1000),
+        default=100,
+        show_default=True,
+        help="Maximum number of items to show.",
     )
-    return limit(click.option("--cursor", help="Go on where the last page ended.")(command))
+    return limit(
+        click.option("--cursor", help="Continue after the previous page; it prints the cursor.")(command)
+    )
 
 
 def period_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--period` and `--window`, which every reading command takes."""
-    period = click.option("--period", help="current (default), previous or a period key such as 2026-W47.")
+    period = click.option(
+        "--period", help="current (the default), previous, or a period key such as 2026-W47."
+    )
     window = click.option(
-        "--window", help="main (default), all_time, yearly, monthly, weekly, daily or hourly."
+        "--window", help="main (the default), all_time, yearly, monthly, weekly, daily or hourly."
     )
     return period(window(command))
 
 
 def confirm_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--yes`, for what cannot be undone."""
-    return click.option("--yes", is_flag=True, help="Do not ask for confirmation.")(command)
+    return click.option("--yes", is_flag=True, help="Skip the confirmation prompt.")(command)
 
 
 def confirm(question: str, yes: bool) -> None:
@@ -177,7 +185,7 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("this cannot be undone; say --yes")
+        raise click.UsageError("this cannot be undone: add --yes to confirm")
     click.confirm(question, abort=True)
 
 

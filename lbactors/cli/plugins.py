@@ -14,13 +14,13 @@ from lbactors.tables import print_table
 )
 @click.option(
     "--plugins", "names", envvar="LBACTORS_PLUGINS", show_envvar=True, default="",
-    help="Those that are not installed, as `serve` takes them.",
+    help="Plugins that are not installed, as `lbactors serve --plugins` takes them.",
 )  # fmt: skip
 @json_option
 def plugins(names: str) -> None:
-    """List the plugins that a server started like this would load, with their hooks.
+    """List the plugins that `lbactors serve` would load, with their hooks.
 
-    Exit code 2 and one line on stderr if one of them cannot be used; a server would not start.
+    Exit code 2 if one of them cannot be loaded; the server would not start.
     """
     from lbactors.plugins import PluginError, Plugins
 

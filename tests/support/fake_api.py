@@ -42,10 +42,11 @@ class FakeApi:
         self.boards: dict[str, Json] = {}
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self.ready = True
-        self.rewards_state = "granted"
+        self.rewards_states = ["granted"]  # told one after the other
         self.delivery_answers: list[Json | None] = [
             {"at": NOW, "status": 204, "error": None, "duration_ms": 12}
         ]
+        self.audit: list[Json] = []  # details of the records
         self.held: dict[str, int] = {}  # leaderboard -> submissions that wait for a decision
         self.waiting_codes: dict[str, list[str]] = {}  # player_id -> codes of its next refusals, item by item
         self._failures: list[tuple[Json | None, int, dict[str, str]] | None] = []
@@ -344,7 +345,7 @@ class FakeApi:
         return answer(body, 503)
 
     def reward_answer(self, path: str) -> Json:
-        """A page of one winner, or that winner; `rewards_state` is what the page says."""
+        """A page of one winner, or that winner; `rewards_states` is what pages say."""
         reward = {
             "leaderboard_id": "xp", "period": PERIOD, "player_id": "maya", "rank": 1, "score": 5100,
             "rewards": [{"tier": "champion", "payload": {"gems": 5}}, {"tier": "all", "payload": {}}],
@@ -353,7 +354,10 @@ class FakeApi:
         }  # fmt: skip
         if path.endswith(("/maya", "/claim")):
             return reward
-        return {"state": self.rewards_state, "period": PERIOD, "items": [reward], "next_cursor": "more"}
+        state = self.rewards_states.pop(0) if len(self.rewards_states) > 1 else self.rewards_states[0]
+        granted = state == "granted"
+        items, more = ([reward], "more") if granted else ([], None)
+        return {"state": state, "period": PERIOD, "items": items, "next_cursor": more}
 
     def webhook_answer(self, request: web.Request) -> web.Response:
         """A webhook, its only delivery, or lists of them; `delivery_answers` are told one after the other."""
@@ -413,6 +417,10 @@ class FakeApi:
             return answer(self.reward_answer(request.path))
         if request.path.endswith("/close"):
             return answer({"closed": {**period, "state": "closed"}, "current": period})
+        if request.path == "/v1/audit":
+            record = {"at": NOW, "act": "entry.edit", "target": "xp", "player_id": "maya", "key_id": "k_1"}
+            items = [{**record, "key_name": "root", "reason": "bug", "details": told} for told in self.audit]
+            return answer({"items": items, "total": len(items), "next_cursor": None})
         if request.path == "/v1/status":
             chains = {
                 "default/xp~1/main": [

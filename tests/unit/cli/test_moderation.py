@@ -34,3 +34,19 @@ def test_moderation_reaches_its_routes(api: FakeApi) -> None:
         ok(*arguments)
         assert (api.paths()[-1], api.requests[-1][3]) == (path, body)
     refused(2, "players", "edit", "xp", "maya", "42")
+
+
+def test_the_audit_log_is_written_for_people(api: FakeApi) -> None:
+    entry = {"window": "main", "period_key": "2026-W47", "rank": 2, "score": 4000, "subscore": 0}
+    details = {
+        "window": None, "fields": ["score"], "outcome": "done", "before": [entry],
+        "after": [{**entry, "rank": 1, "score": 4100}, {**entry, "window": "daily"}],
+    }  # fmt: skip
+    api.audit = [details, {"before": None, "after": "for good"}, {"fields": []}]
+    cells = [line.split("  ")[-1].strip() for line in ok("audit").splitlines()[1:]]
+    assert cells == [
+        "fields: score; outcome: done; before: main 4000 (rank 2); "
+        "after: main 4100 (rank 1), daily 4000 (rank 2)",
+        "after: for good",
+        "-",
+    ]
