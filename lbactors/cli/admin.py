@@ -85,7 +85,7 @@ def erase(server: Server, player_id: str, yes: bool) -> None:
 
 @click.group(
     cls=CommandGroup,
-    epilog=examples("lbactors keys list", "lbactors keys create game-server --scope scores:write"),
+    epilog=examples("lbactors keys", "lbactors keys create game-server --scope scores:write"),
 )
 def keys() -> None:
     """Manage API keys."""
@@ -163,7 +163,7 @@ def delete_key(server: Server, key_id: str, yes: bool) -> None:
 
 @click.group(
     cls=CommandGroup,
-    epilog=examples("lbactors tenants list", "lbactors tenants create studio-a --name 'Studio A'"),
+    epilog=examples("lbactors tenants", "lbactors tenants create studio-a --name 'Studio A'"),
 )
 def tenants() -> None:
     """Manage tenants, which share the server but no data; needs a platform key."""

@@ -27,6 +27,7 @@ from lbactors.cli.connection import (
     talks_to_server,
 )
 from lbactors.cli.groups import CommandGroup
+from lbactors.cli.leaderboard_argument import leaderboard_argument
 from lbactors.tables import instant_text, print_fields, print_table
 
 Json = dict[str, Any]
@@ -56,9 +57,9 @@ FIELDS = (
         "--status",
         ("status",),
         ("active", "inactive", "archived"),
-        "inactive and archived boards take no scores.",
+        "inactive and archived leaderboards take no scores.",
     ),
-    _Field("--timeframe", ("timeframe", "type"), TIMEFRAMES, "How often the leaderboard resets."),
+    _Field("--timeframe", ("timeframe", "type"), TIMEFRAMES, "The reset schedule."),
     _Field("--timezone", ("timeframe", "timezone"), str, "Time zone of the resets, e.g. Europe/Rome."),
     _Field("--reset-time", ("timeframe", "reset_time"), str, "Time of day of a reset, HH:MM[:SS]."),
     _Field("--reset-day", ("timeframe", "reset_day"), DAYS, "Day of a weekly reset."),
@@ -118,7 +119,7 @@ FIELDS = (
         "--max-entries",
         ("ranking", "max_entries"),
         click.IntRange(1, 100_000_000),
-        "Number of entries to keep.",
+        "Number of entries to keep; the worst are dropped.",
     ),
     _Field(
         "--min-score",
@@ -202,7 +203,7 @@ def _place(changes: Json, field: _Field, value: Any) -> None:
 @click.group(
     cls=CommandGroup,
     epilog=examples(
-        "lbactors leaderboards list",
+        "lbactors leaderboards",
         "lbactors leaderboards create xp --timeframe weekly --timezone Europe/Rome --aggregation sum",
         "lbactors leaderboards update xp --max-entries 100000",
         "lbactors leaderboards archive xp",
@@ -220,7 +221,7 @@ def leaderboards() -> None:
 )
 @click.option("--status", type=click.Choice(("active", "inactive", "archived")), help="Only in this state.")
 @click.option("--search", help="Only with this text in the id or name.")
-@click.option("--sort", help="Field to sort by, as in the API; - in front reverses.")
+@click.option("--sort", help="Field to sort by, as in the API; a leading - reverses the order.")
 @listing_options
 @talks_to_server
 def list_leaderboards(server: Server, **params: Any) -> None:
@@ -248,7 +249,7 @@ def list_leaderboards(server: Server, **params: Any) -> None:
         "lbactors leaderboards create --file definition.json",
     )
 )
-@click.argument("leaderboard_id", metavar="[ID]", required=False)
+@leaderboard_argument(required=False)
 @definition_options
 @talks_to_server
 def create(server: Server, leaderboard_id: str | None, changes: Json, windows: list[str]) -> None:
@@ -261,7 +262,7 @@ def create(server: Server, leaderboard_id: str | None, changes: Json, windows: l
     if leaderboard_id is not None:
         changes["leaderboard_id"] = leaderboard_id
     if "leaderboard_id" not in changes:
-        raise click.UsageError("give ID, or a --file with leaderboard_id")
+        raise click.UsageError("give LEADERBOARD, or a --file with leaderboard_id")
     definition = server.client.create_leaderboard(changes)
     server.show(definition, lambda: print_fields(definition))
 
@@ -269,7 +270,7 @@ def create(server: Server, leaderboard_id: str | None, changes: Json, windows: l
 @leaderboards.command(
     epilog=examples("lbactors leaderboards show xp", "lbactors leaderboards show xp --json")
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @talks_to_server
 def show(server: Server, leaderboard_id: str) -> None:
     """Show the definition of a leaderboard."""
@@ -284,7 +285,7 @@ def show(server: Server, leaderboard_id: str) -> None:
         "lbactors leaderboards update xp --window daily --remove-window hourly",
     )
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.option(
     "--if-version", type=click.IntRange(1), help="Change nothing unless the definition has this version."
 )
@@ -319,7 +320,7 @@ def update(
 
 
 @leaderboards.command(epilog=examples("lbactors leaderboards archive xp"))
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @talks_to_server
 def archive(server: Server, leaderboard_id: str) -> None:
     """Archive a leaderboard: it takes no more scores, but can still be read."""
@@ -330,7 +331,7 @@ def archive(server: Server, leaderboard_id: str) -> None:
 @leaderboards.command(
     epilog=examples("lbactors leaderboards purge xp", "lbactors leaderboards purge xp --yes")
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @confirm_option
 @talks_to_server
 def purge(server: Server, leaderboard_id: str, yes: bool) -> None:
@@ -340,7 +341,7 @@ def purge(server: Server, leaderboard_id: str, yes: bool) -> None:
     server.show(answer, lambda: click.echo(f"Deleted {leaderboard_id}"))
 
 
-@click.group(cls=CommandGroup, epilog=examples("lbactors periods list xp", "lbactors periods close xp --yes"))
+@click.group(cls=CommandGroup, epilog=examples("lbactors periods xp", "lbactors periods close xp --yes"))
 def periods() -> None:
     """List, open and close the periods of a leaderboard."""
 
@@ -364,7 +365,7 @@ def _print_periods(*shown: Json) -> None:
     "list",
     epilog=examples("lbactors periods list xp", "lbactors periods list xp --window daily --state closed"),
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.option("--window", type=READ_WINDOWS, help="Default: main.")
 @click.option(
     "--state", type=click.Choice(("pending", "active", "closing", "closed")), help="Only in this state."
@@ -383,7 +384,7 @@ def list_periods(server: Server, leaderboard_id: str, **params: Any) -> None:
         "lbactors periods create cup --starts-at 2026-12-01T18:00:00Z --ends-at 2026-12-01T22:00:00Z",
     ),
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.option("--starts-at", help="When it starts (RFC 3339). Default: now.")
 @click.option("--ends-at", help="When it ends (RFC 3339). Default: when you close it.")
 @click.option("--period-key", help="Key of the period. Default: its start in UTC.")
@@ -396,7 +397,7 @@ def create_period(server: Server, leaderboard_id: str, **fields: str | None) -> 
 
 
 @periods.command("close", epilog=examples("lbactors periods close xp", "lbactors periods close xp --yes"))
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.option("--window", type=READ_WINDOWS, help="Default: main.")
 @confirm_option
 @talks_to_server

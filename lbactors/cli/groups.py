@@ -20,8 +20,12 @@ class CommandGroup(click.Group):
     that has the name of a command needs the long form.
     """
 
+    shows_options = False  # a short help; every command has them in its own
+
     def __init__(self, *arguments: Any, params: Sequence[click.Parameter] | None = None, **more: Any) -> None:
-        super().__init__(*arguments, params=[*(params or ()), *shared_options(hidden=True)], **more)
+        super().__init__(
+            *arguments, params=[*(params or ()), *shared_options(hidden=not self.shows_options)], **more
+        )
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing and self._means_default(ctx, args):

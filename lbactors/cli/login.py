@@ -154,7 +154,7 @@ def profiles() -> None:
 @profiles.command("list", epilog=examples("lbactors profiles list", "lbactors profiles list --json"))
 @json_option
 def list_profiles() -> None:
-    """List saved profiles; of a key only the end is shown."""
+    """List saved profiles. Of each key, only the end is shown."""
     path = profile_path()
     found = _read(path)
     items = [_shown(name, profile, found.default) for name, profile in sorted(found.by_name.items())]

@@ -9,6 +9,7 @@ import click
 
 from lbactors.cli.admin import players
 from lbactors.cli.connection import JSON, NUMBER, Server, examples, listing_options, talks_to_server
+from lbactors.cli.leaderboard_argument import leaderboard_argument
 from lbactors.tables import instant_text, print_table, text_of
 
 Json = dict[str, Any]
@@ -83,9 +84,9 @@ def _entries(title: str, entries: list[Json]) -> None:
 @click.option("--reason", help="Reason to record in the audit log.")
 @talks_to_server
 def hide(server: Server, player_id: str, **fields: str | None) -> None:
-    """Ban a player from all rankings.
+    """Hide a player from all rankings (a shadow ban).
 
-    PLAYER keeps the entries and can be shown again with `lbactors players unhide`.
+    PLAYER keeps the entries; `lbactors players unhide` shows them again.
     """
     answer = server.client.hide_player(player_id, **fields)
     until = answer.get("until")
@@ -98,7 +99,7 @@ def hide(server: Server, player_id: str, **fields: str | None) -> None:
 @click.option("--reason", help="Reason to record in the audit log.")
 @talks_to_server
 def unhide(server: Server, player_id: str, reason: str | None) -> None:
-    """Lift the ban of a player: show PLAYER in rankings again."""
+    """Show a hidden player in rankings again."""
     answer = server.client.unhide_player(player_id, reason=reason)
     server.show(answer, lambda: click.echo(f"{player_id} is shown again"))
 
@@ -118,7 +119,7 @@ def hidden(server: Server, **params: Any) -> None:
 
 
 @players.command(epilog=examples("lbactors players remove xp maya --reason cheat"))
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.argument("player_id", metavar="PLAYER")
 @window_option
 @click.option("--reason", help="Reason to record in the audit log.")
@@ -130,7 +131,7 @@ def remove(server: Server, leaderboard_id: str, player_id: str, **params: str | 
 
 
 @players.command(epilog=examples("lbactors players restore xp maya"))
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.argument("player_id", metavar="PLAYER")
 @window_option
 @click.option("--reason", help="Reason to record in the audit log.")
@@ -142,7 +143,7 @@ def restore(server: Server, leaderboard_id: str, player_id: str, **params: str |
 
 
 @players.command(epilog=examples("lbactors players edit xp maya 4200 --reason 'broken event'"))
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.argument("player_id", metavar="PLAYER")
 @click.argument("score", type=NUMBER)
 @click.option("--subscore", type=NUMBER, help="New subscore. Default: unchanged.")

@@ -9,6 +9,7 @@ import click
 
 from lbactors.cli.connection import Server, examples, listing_options, talks_to_server
 from lbactors.cli.groups import CommandGroup
+from lbactors.cli.leaderboard_argument import leaderboard_argument
 from lbactors.client import SyncClient
 from lbactors.tables import instant_text, print_table
 
@@ -46,20 +47,20 @@ def reviews() -> None:
 @reviews.command(
     "list", epilog=examples("lbactors reviews list", "lbactors reviews list xp --player maya --json")
 )
-@click.argument("leaderboard_id", metavar="[ID]", required=False)
+@leaderboard_argument(required=False)
 @click.option("--player", "player_id", metavar="PLAYER", help="Only submissions of this player.")
 @listing_options
 @talks_to_server
 def list_reviews(server: Server, leaderboard_id: str | None, **params: Any) -> None:
     """List the submissions that wait for a decision, oldest first.
 
-    ID: of this leaderboard. Without it: of all leaderboards, one after the other.
+    Without LEADERBOARD: those of all leaderboards, one after the other.
     """
     if leaderboard_id is not None:
         server.show_listing(server.client.list_held(leaderboard_id, **params), COLUMNS)
         return
     if params.pop("cursor") is not None:
-        raise click.UsageError("--cursor needs ID")
+        raise click.UsageError("--cursor needs LEADERBOARD")
     answer = _held_anywhere(server.client, **params)
     server.show_listing(answer, COLUMNS)
     if not answer["complete"] and not server.as_json:
@@ -101,11 +102,11 @@ HELD_IDS = click.argument("held_ids", metavar="HELD_ID...", nargs=-1, required=T
 
 
 @reviews.command(epilog=examples("lbactors reviews approve xp h_5f0c2a1b9d8e7f6a5b4c3d2e"))
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @HELD_IDS
 @talks_to_server
 def approve(server: Server, leaderboard_id: str, held_ids: tuple[str, ...]) -> None:
-    """Count held submissions of leaderboard ID, as of the time they arrived."""
+    """Count held submissions of a leaderboard, as of the time they arrived."""
 
     def render(done: list[Json]) -> None:
         outcomes = [answer["outcome"] for answer in done]
@@ -121,12 +122,12 @@ def approve(server: Server, leaderboard_id: str, held_ids: tuple[str, ...]) -> N
         "lbactors reviews reject xp h_5f0c2a1b9d8e7f6a5b4c3d2e --reason 'impossible on this level'"
     )
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @HELD_IDS
 @click.option("--reason", help="What the sender is told if the same submission arrives again.")
 @talks_to_server
 def reject(server: Server, leaderboard_id: str, held_ids: tuple[str, ...], reason: str | None) -> None:
-    """Discard held submissions of leaderboard ID."""
+    """Discard held submissions of a leaderboard."""
 
     def render(done: list[Json]) -> None:
         click.echo(f"rejected: {len(done)}")

@@ -10,6 +10,7 @@ import click
 
 from lbactors.cli.boards import READ_WINDOWS
 from lbactors.cli.connection import Server, examples, listing_options, talks_to_server
+from lbactors.cli.leaderboard_argument import leaderboard_argument
 from lbactors.tables import instant_text, print_fields
 
 Json = dict[str, Any]
@@ -49,13 +50,13 @@ OF_PLAYER: dict[str, Callable[[Json], Any]] = {
         "lbactors rewards --player maya --unclaimed",
     )
 )
-@click.argument("leaderboard_id", metavar="[ID]", required=False)
+@leaderboard_argument(required=False)
 @click.argument("period_key", metavar="[PERIOD]", required=False)
 @click.option(
     "--player",
     "player_id",
     metavar="PLAYER",
-    help="Only this player; without ID and PERIOD, on all leaderboards.",
+    help="Only this player; without LEADERBOARD and PERIOD, on all leaderboards.",
 )
 @click.option("--window", type=READ_WINDOWS, help="Default: main.")
 @click.option("--tier", help="Only winners of this tier.")
@@ -80,13 +81,13 @@ def rewards(
     """
     if leaderboard_id is None:
         if player_id is None:
-            raise click.UsageError("give ID and PERIOD, or --player")
+            raise click.UsageError("give LEADERBOARD and PERIOD, or --player")
         if (params.pop("window"), params.pop("tier"), wait_s) != (None, None, None):
-            raise click.UsageError("--window, --tier and --wait need ID and PERIOD")
+            raise click.UsageError("--window, --tier and --wait need LEADERBOARD and PERIOD")
         server.show_listing(server.client.player_rewards(player_id, **params), OF_PLAYER)
         return
     if period_key is None:
-        raise click.UsageError("PERIOD is missing, such as previous or 2026-W47")
+        raise click.UsageError("give PERIOD too, such as previous or 2026-W47")
 
     def read() -> Json:
         found: Json = server.client.rewards(leaderboard_id, period_key, player_id=player_id, **params)
@@ -117,7 +118,7 @@ STATES = {
 @click.command(
     epilog=examples("lbactors claim xp 2026-W47 maya", "lbactors claim xp previous maya --claim-id tx-9")
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.argument("period_key", metavar="PERIOD")
 @click.argument("player_id", metavar="PLAYER")
 @click.option("--claim-id", help="Your id of this claim. The answer shows the id of the first claim.")

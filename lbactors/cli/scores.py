@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from lbactors.cli.connection import JSON, NUMBER, Server, examples, json_text, period_options, talks_to_server
+from lbactors.cli.leaderboard_argument import leaderboard_argument
 from lbactors.cli.transfer import submit_lines
 from lbactors.tables import drawn_table, instant_text, print_table, text_of, until_text
 
@@ -30,7 +31,7 @@ Json = dict[str, Any]
         "lbactors top xp --json | jq '.entries[].player_id'",
     )
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @period_options
 @click.option("--limit", type=click.IntRange(1, 1000), help="Number of entries to show. Default: 10.")
 @click.option("--offset", type=click.IntRange(0), help="Number of entries to skip at the top.")
@@ -142,7 +143,7 @@ def _watch(server: Server, read: Callable[[], Json], interval_s: float) -> None:
         "zcat scores.jsonl.gz | lbactors submit xp --file -",
     ),
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.argument("player_id", metavar="[PLAYER]", required=False)
 @click.argument("score", metavar="[SCORE]", type=NUMBER, required=False)
 @click.option("--subscore", type=NUMBER, help="Ranks equal scores.")

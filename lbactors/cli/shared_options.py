@@ -47,7 +47,10 @@ def _specification(flag: str, name: str, text: str, **more: Any) -> tuple[list[s
 
 
 _PROFILE = _specification(
-    "--profile", PROFILE, "Saved server and key to use (see `lbactors login`).", metavar="NAME"
+    "--profile",
+    PROFILE,
+    "Saved server and key (`lbactors login`); options and variables override it.",
+    metavar="NAME",
 )
 _JSON = _specification("--json", JSON, "Print JSON.", is_flag=True)
 _ALL = (

@@ -34,6 +34,7 @@ from lbactors.cli.connection import (
     period_options,
     talks_to_server,
 )
+from lbactors.cli.leaderboard_argument import leaderboard_argument
 from lbactors.client import ApiError, Unreachable
 from lbactors.client.transport import new_id
 
@@ -155,7 +156,7 @@ def submit_lines(
     lines: Lines = numbered(source)
     if backwards:
         lines = reversed(list(lines))
-    answer: Json = {"accepted": 0, "repeated": 0, "rejected": 0, "errors": [], "results": []}
+    answer: Json = {"accepted": 0, "repeated": 0, "rejected": 0, "errors": []}
     client = server.bulk_client()
 
     def item_of(index: int, line: Json) -> Json:
@@ -260,7 +261,7 @@ def _header_of(line: bytes, name: str) -> Header | None:
         "lbactors export xp --window daily --period previous -o xp-daily.jsonl",
     )
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @period_options
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, writable=True, allow_dash=True), default="-",
@@ -311,7 +312,7 @@ def export(server: Server, leaderboard_id: str, period: str | None, window: str 
         "lbactors export xp | lbactors import xp --url http://127.0.0.1:8081 -",
     ),
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.argument(
     "path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 )

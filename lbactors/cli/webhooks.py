@@ -82,14 +82,14 @@ _EVENT = click.option(
     "events",
     type=click.Choice((*EVENTS, "all")),
     multiple=True,
-    help="Send this kind of event; repeat the option for more. Default: all.",
+    help="Send this kind of event; repeat the option for more.",
 )
 _BOARD = click.option(
     "--leaderboard",
     "boards",
     metavar="ID",
     multiple=True,
-    help="Send events of this leaderboard; repeat the option for more. Default: all.",
+    help="Send events of this leaderboard, or of all; repeat the option for more.",
 )
 
 
@@ -110,7 +110,7 @@ def create_webhook(
 ) -> None:
     """Create a webhook and show its signing secret once.
 
-    TARGET: URL that events are sent to.
+    TARGET: URL to send events to. By default every event of every leaderboard is sent.
     """
     fields = {"url": target, **_choices(events, boards)}
     if description is not None:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from click.testing import CliRunner, Result
 
 from lbactors.cli import cli
+from tests.support.repository import REPOSITORY
+
+
+def json_fields(command: str) -> set[str]:
+    """The fields of a command's JSON, as docs/cli.md has them."""
+    text = (REPOSITORY / "docs" / "cli.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\| `{re.escape(command)}` \| (.*) \|$", text, re.MULTILINE)
+    assert found is not None, command
+    return set(re.findall(r"`(\w+)`", found[1]))
 
 
 def run(*arguments: str, stdin: str | None = None) -> Result:
@@ -20,8 +30,8 @@ def ok(*arguments: str, stdin: str | None = None) -> str:
     return str(result.stdout)
 
 
-def ok_json(*arguments: str) -> Any:
-    return json.loads(ok(*arguments, "--json"))
+def ok_json(*arguments: str, stdin: str | None = None) -> Any:
+    return json.loads(ok(*arguments, "--json", stdin=stdin))
 
 
 def refused(code: int, *arguments: str, stdin: str | None = None) -> str:

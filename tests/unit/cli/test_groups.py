@@ -37,6 +37,6 @@ def test_periods_and_reviews_of_a_leaderboard(api: FakeApi) -> None:
     assert api.paths()[-1] == "GET /v1/leaderboards/xp/held?limit=100"
     api.requests.clear()
     assert "Commands:" in run("periods").output  # a list of which leaderboard?
-    assert "ID" in refused(2, "periods", "close")  # the command, not a leaderboard of that name
+    assert "LEADERBOARD" in refused(2, "periods", "close")  # the command, not a leaderboard of that name
     assert "unexpected extra argument" in refused(2, "periods", "clsoe", "xp")
     assert api.requests == []

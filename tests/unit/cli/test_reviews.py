@@ -45,7 +45,7 @@ def test_a_list_that_was_cut_says_so(api: FakeApi, monkeypatch: pytest.MonkeyPat
     assert not ok_json("reviews", "--limit", "2")["complete"]
     monkeypatch.setattr(reviews, "LEADERBOARDS_ASKED", 1)
     assert not ok_json("reviews")["complete"]
-    assert "--cursor needs ID" in refused(2, "reviews", "--cursor", "x")
+    assert "--cursor needs LEADERBOARD" in refused(2, "reviews", "--cursor", "x")
 
 
 def test_what_was_decided_before_an_error_is_shown(api: FakeApi) -> None:
