@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
+import select
 import sys
 from pathlib import Path
 
@@ -123,6 +125,15 @@ def test_a_key_comes_from_stdin_the_variable_or_a_person(
     ok("login", "--url", api.url, "--profile", "other")
 
 
+def printed(terminal: int) -> bytes:
+    """What a terminal shows next; nothing at its end."""
+    ready, _, _ = select.select([terminal], [], [], 60)
+    assert ready, "nothing for a minute"
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        return os.read(terminal, 1024)
+    return b""
+
+
 def test_a_person_types_the_key_unseen(api: FakeApi, config: Path) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
@@ -130,13 +141,10 @@ def test_a_person_types_the_key_unseen(api: FakeApi, config: Path) -> None:
         os.execv(sys.executable, words)
     shown = b""
     while b"API key" not in shown:
-        shown += os.read(terminal, 1024)
+        shown += printed(terminal)
     os.write(terminal, f"{KEY}\n".encode())
-    try:
-        while chunk := os.read(terminal, 1024):
-            shown += chunk
-    except OSError:  # how Linux says that the other end is closed
-        pass
+    while chunk := printed(terminal):
+        shown += chunk
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown
     os.close(terminal)
     assert KEY.encode() not in shown and KEY in config.read_text()
