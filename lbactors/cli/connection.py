@@ -66,6 +66,9 @@ class Server:
         return self._connect(patience_s=BULK_PATIENCE_S)
 
     def _connect(self, **options: Any) -> SyncClient:
+        for value, place in ((self.target.key, self.target.key_from), (self.target.tenant_id, "--tenant")):
+            if value is not None and not value.isprintable():
+                raise Refusal(f"{place}: a line break or another control character is in it")
         try:
             client = SyncClient(self.target.url, self.target.key, tenant_id=self.target.tenant_id, **options)
         except ValueError as error:

@@ -27,6 +27,13 @@ def test_a_key_that_is_missing_or_refused_says_where_to_put_one(
     assert refused(1, "top", "xp") == f"error: unauthenticated: no API key was given. {advice}"
 
 
+def test_a_key_with_a_line_break_is_refused(api: FakeApi) -> None:
+    said = "a line break or another control character is in it\n"
+    assert refused(2, "top", "xp", "--key", "lb_1\n") == f"error: --key: {said}"
+    assert refused(2, "top", "xp", "--tenant", "a\nb") == f"error: --tenant: {said}"
+    assert api.requests == []
+
+
 def test_a_refused_connection_is_one_line(unused_tcp_port: int) -> None:
     url = f"http://127.0.0.1:{unused_tcp_port}"
     for command in (("top", "xp"), ("submit", "xp", "--file", "-"), ("status",), ("export", "xp")):
