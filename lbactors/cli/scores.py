@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from lbactors.cli.connection import JSON, NUMBER, Server, examples, json_text, period_options, talks_to_server
+from lbactors.cli.leaderboard_argument import leaderboard_argument
 from lbactors.cli.transfer import submit_lines
 from lbactors.tables import drawn_table, instant_text, print_table, text_of, until_text
 
@@ -31,15 +32,15 @@ Page = Mapping[str, Any]
         "lbactors top xp --json | jq '.entries[].player_id'",
     )
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @period_options
-@click.option("--limit", type=click.IntRange(1, 1000), help="Entries shown; 10 if not given.")
-@click.option("--offset", type=click.IntRange(0), help="Entries left out at the top.")
-@click.option("--around", metavar="PLAYER", help="Show this player and the neighbours instead of the top.")
-@click.option("--watch", is_flag=True, help="Show every change, until Ctrl-C.")
+@click.option("--limit", type=click.IntRange(1, 1000), help="Number of entries to show. Default: 10.")
+@click.option("--offset", type=click.IntRange(0), help="Number of entries to skip at the top.")
+@click.option("--around", metavar="PLAYER", help="Show this player and their neighbours instead of the top.")
+@click.option("--watch", is_flag=True, help="Keep showing changes until Ctrl-C.")
 @click.option(
     "--interval", type=click.FloatRange(0.1, 3600), default=1.0, show_default=True,
-    help="Seconds between two looks with --watch.",
+    help="Seconds between two reads with --watch.",
 )  # fmt: skip
 @talks_to_server
 def top(
@@ -53,7 +54,7 @@ def top(
     watch: bool,
     interval: float,
 ) -> None:
-    """Show the ranking of leaderboard ID, or the neighbours of a player."""
+    """Show the ranking of a leaderboard, or a player and their neighbours."""
     if around is not None and offset is not None:
         raise click.UsageError("--offset does not go with --around")
 
@@ -143,25 +144,25 @@ def _watch(server: Server, read: Callable[[], Page], interval_s: float) -> None:
         "zcat scores.jsonl.gz | lbactors submit xp --file -",
     ),
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.argument("player_id", metavar="[PLAYER]", required=False)
 @click.argument("score", metavar="[SCORE]", type=NUMBER, required=False)
-@click.option("--subscore", type=NUMBER, help="Decides among equal scores.")
-@click.option("--metadata", type=JSON, help="Anything to keep with the entry, as JSON.")
-@click.option("--submission-id", help="Names this submission; sent again, it is not counted again.")
-@click.option("--occurred-at", help="When it happened, RFC 3339; now if not given.")
+@click.option("--subscore", type=NUMBER, help="Ranks equal scores.")
+@click.option("--metadata", type=JSON, help="Your own data to keep with the entry, as JSON.")
+@click.option("--submission-id", help="Id of this submission. The same id sent again is not counted again.")
+@click.option("--occurred-at", help="When it happened (RFC 3339). Default: now.")
 @click.option(
     "--aggregation",
-    help="Override the board's rule (best, latest, sum, min, max, count); needs leaderboards:write.",
+    help="Combine by this rule instead (best, latest, sum, min, max, count); needs leaderboards:write.",
 )
 @click.option(
     "--file", "path", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    help="Submit a file instead, one JSON object a line as the API takes them; - reads stdin.",
+    help="Submit a file of JSON lines, each an object as in the API. - is stdin.",
 )  # fmt: skip
 @click.option(
     "--id-prefix",
-    help="With --file: lines without a submission_id get PREFIX:LINE. If not given, PREFIX follows from the "
-    "file's content, so that a file that is sent again within a day counts once.",
+    help="With --file: a line without a submission_id gets the id PREFIX:LINE. By default the prefix is a "
+    "hash of the file, so that a file sent twice within a day counts once.",
 )
 @talks_to_server
 def submit(
@@ -173,20 +174,20 @@ def submit(
     id_prefix: str | None,
     **fields: Any,
 ) -> None:
-    """Submit a score of PLAYER to leaderboard ID, or a file of scores.
+    """Submit a score, or a file of scores, to a leaderboard.
 
-    SCORE may be left out where the board counts submissions.
+    SCORE can be left out where the leaderboard counts submissions.
     """
     if path is not None:
         if player_id is not None or any(value is not None for value in fields.values()):
-            raise click.UsageError("--file takes everything from the file: no PLAYER, no further options")
+            raise click.UsageError("--file does not go with PLAYER, SCORE or their options")
         with click.open_file(str(path), "rb") as source:
             submit_lines(server, leaderboard_id, source, id_prefix)
         return
     if player_id is None:
-        raise click.UsageError("PLAYER and SCORE, or --file")
+        raise click.UsageError("give PLAYER and SCORE, or --file")
     if id_prefix is not None:
-        raise click.UsageError("--id-prefix goes with --file")
+        raise click.UsageError("--id-prefix needs --file")
     answer = server.client.submit(leaderboard_id, player_id, score, **fields)
     server.show(answer, lambda: _print_outcomes(answer))
 

@@ -264,7 +264,7 @@ def command_lines(page: Path) -> Iterator[list[str]]:
     """Words of every command line of lbactors in a page's blocks, without `lbactors` or `./run`."""
     for block in blocks(page, "sh", "console"):
         for line in block.replace("\\\n", " ").splitlines():
-            for part in re.split(r" [|>] ?", line.removeprefix("$ ")):
+            for part in re.split(r" [|<>] ?", line.removeprefix("$ ")):
                 match = re.match(r"(?:[A-Z_]+=\S+ )*(?:lbactors|\./run) (?!test|lint)", part)
                 if match is not None:
                     yield shlex.split(part[match.end() :], comments=True)
