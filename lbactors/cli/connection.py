@@ -18,6 +18,7 @@ import click
 import orjson
 
 from lbactors.cli.profile_file import ProfileError
+from lbactors.cli.program import pasteable
 from lbactors.cli.shared_options import connection_options, wants_json
 from lbactors.cli.target import Target, target_of
 from lbactors.client import ApiError, SyncClient, Unreachable
@@ -35,7 +36,7 @@ class Failure(click.ClickException):
     exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"error: {text_of(self.message)}", err=True)
+        click.echo(f"error: {pasteable(text_of(self.message))}", err=True)
 
 
 class Refusal(Failure):
@@ -101,6 +102,11 @@ class Server:
                 click.echo(f"more: --cursor {answer['next_cursor']}", err=True)
 
         self.show(answer, render)
+
+
+def json_line(answer: Any) -> str:
+    """JSON on one line."""
+    return orjson.dumps(answer).decode()
 
 
 def json_text(answer: Any) -> str:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from lbactors.cli.connection import (
+    Refusal,
     Server,
     confirm,
     confirm_option,
     examples,
+    json_line,
     listing_options,
     talks_to_server,
 )
 from lbactors.cli.groups import CommandGroup
 from lbactors.cli.switches import add_switches
-from lbactors.tables import instant_text, print_fields
+from lbactors.cli.webhook_listener import Listener, event_line
+from lbactors.tables import instant_text, print_fields, text_of
 
 Json = dict[str, Any]
 
@@ -33,6 +39,7 @@ WEBHOOK = click.argument("webhook_id", metavar="WEBHOOK")
 @click.group(
     cls=CommandGroup,
     epilog=examples(
+        "lbactors webhooks listen",
         "lbactors webhooks create https://game.example.com/hooks --event period.closed",
         "lbactors webhooks test wh_1f3a",
         "lbactors webhooks deliveries wh_1f3a --state failed",
@@ -40,31 +47,6 @@ WEBHOOK = click.argument("webhook_id", metavar="WEBHOOK")
 )
 def webhooks() -> None:
     """Send events to your servers."""
-
-
-@webhooks.command("list", epilog=examples("lbactors webhooks list"))
-@listing_options
-@talks_to_server
-def list_webhooks(server: Server, **params: Any) -> None:
-    """List webhooks."""
-    columns: dict[str, Callable[[Json], Any]] = {
-        "webhook": lambda w: w["webhook_id"],
-        "url": lambda w: w["url"],
-        "events": lambda w: _or_all(w["events"]),
-        "leaderboards": lambda w: _or_all(w["leaderboard_ids"]),
-        "status": lambda w: w["status"],
-        "why": lambda w: w["disabled_reason"],
-    }
-    server.show_listing(server.client.list_webhooks(**params), columns)
-
-
-def _or_all(chosen: Sequence[str] | None) -> Sequence[str]:
-    return "all" if chosen is None else chosen
-
-
-def _print_webhook(webhook: Mapping[str, Any]) -> None:
-    chosen: Json = {name: _or_all(webhook[name]) for name in ("events", "leaderboard_ids") if name in webhook}
-    print_fields({**webhook, **chosen})
 
 
 def _choices(events: Sequence[str], boards: Sequence[str]) -> Json:
@@ -91,6 +73,104 @@ _BOARD = click.option(
     multiple=True,
     help="Send events of this leaderboard, or of all; repeat the option for more.",
 )
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Makes SIGINT (also where a shell ignores it in the background), SIGTERM and SIGHUP the normal end."""
+
+    def end(*_: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)  # the clean-up is not interrupted
+        raise _Ended
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    except _Ended:
+        pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Ended(BaseException):
+    """A signal came."""
+
+
+@webhooks.command(
+    epilog=examples(
+        "lbactors webhooks listen",
+        "lbactors webhooks listen --event period.closed --leaderboard xp --json",
+        "lbactors webhooks listen --host 0.0.0.0 --port 9000 --address http://10.0.0.7:9000",
+    )
+)
+@_EVENT
+@_BOARD
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on. Default: a free one."
+)
+@click.option(
+    "--address", metavar="URL", help="URL at which the server reaches this command. Default: HOST and PORT."
+)
+@talks_to_server
+def listen(
+    server: Server, events: Sequence[str], boards: Sequence[str], host: str, port: int, address: str | None
+) -> None:
+    """Receive events here and print them, until Ctrl-C.
+
+    Creates a webhook that leads to this command, sends a test event, prints each event as it arrives, and
+    deletes the webhook at the end. For development: the server must be able to reach this machine.
+    """
+    with ended_by_signals():
+
+        def show(event: Json) -> None:
+            click.echo(json_line(event) if server.as_json else text_of(event_line(event)))
+
+        try:
+            listener = Listener(host, port, show)
+        except OSError as error:
+            raise Refusal(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        with listener:
+            target = address or f"http://{f'[{host}]' if ':' in host else host}:{listener.port}/"
+            chosen = {"url": target, "description": "lbactors webhooks listen", **_choices(events, boards)}
+            made = server.client.create_webhook(chosen)
+            webhook_id = made["webhook_id"]
+            try:
+                listener.start(made["secret"])
+                click.echo(f"Listening on {target} for webhook {webhook_id}. Ctrl-C ends it.", err=True)
+                server.client.test_webhook(webhook_id)
+                threading.Event().wait()
+            finally:
+                server.client.delete_webhook(webhook_id)
+                click.echo(f"Deleted {webhook_id}", err=True)
+
+
+@webhooks.command("list", epilog=examples("lbactors webhooks list"))
+@listing_options
+@talks_to_server
+def list_webhooks(server: Server, **params: Any) -> None:
+    """List webhooks."""
+    columns: dict[str, Callable[[Json], Any]] = {
+        "webhook": lambda w: w["webhook_id"],
+        "url": lambda w: w["url"],
+        "events": lambda w: _or_all(w["events"]),
+        "leaderboards": lambda w: _or_all(w["leaderboard_ids"]),
+        "status": lambda w: w["status"],
+        "why": lambda w: w["disabled_reason"],
+    }
+    server.show_listing(server.client.list_webhooks(**params), columns)
+
+
+def _or_all(chosen: Sequence[str] | None) -> Sequence[str]:
+    return "all" if chosen is None else chosen
+
+
+def _print_webhook(webhook: Mapping[str, Any]) -> None:
+    chosen: Json = {name: _or_all(webhook[name]) for name in ("events", "leaderboard_ids") if name in webhook}
+    print_fields({**webhook, **chosen})
 
 
 @webhooks.command(
