@@ -26,6 +26,7 @@ PACKAGES = (
     "structlog",
     "pluggy",
 )
+NAMED = 3  # of the missing packages, in the message
 INSTALL = "pip install 'lbactors[server]'"
 
 
@@ -38,9 +39,9 @@ def refusing_command(name: str, missing: list[str]) -> click.Command:
     """Stands in for a command of the server: whatever its arguments, one line on stderr and exit code 2."""
 
     def refuse(arguments: tuple[str, ...]) -> None:
-        packages = "package" if len(missing) == 1 else "packages"
-        needed = f"`lbactors {name}` needs the server's {packages} {', '.join(missing)}"
-        click.echo(f"error: {needed}. Install the server with: {INSTALL}", err=True)
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        without = f"not installed: {', '.join(missing[:NAMED])}{more}"
+        click.echo(f"error: `lbactors {name}` needs the server ({without}): {INSTALL}", err=True)
         click.get_current_context().exit(2)
 
     return click.Command(

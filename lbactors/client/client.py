@@ -29,8 +29,10 @@ from lbactors.client.unclosed import warn_unclosed
 class Client(Scores, Administration):
     """The client for asyncio. Tasks of one event loop may share it.
 
-    url: address of the server; `LBACTORS_URL` if you give none, else http://127.0.0.1:8080. key: the API key;
-    `LBACTORS_KEY` if you give none; "" sends none. Options and errors are those of `Transport`.
+    url: address of the server; without one `LBACTORS_URL`, else http://127.0.0.1:8080. key: the API key;
+    without one `LBACTORS_KEY`; "" sends none. Options, with their defaults: tenant_id (None), timeout_s (30),
+    patience_s (30), connections (64), retry_refused (True); `Transport` describes them. ValueError for an
+    invalid address.
     """
 
     def __init__(self, url: str | None = None, key: str | None = None, **options: Unpack[Options]) -> None:

@@ -63,8 +63,8 @@ class SyncClient(Blocking):
         with SyncClient("http://127.0.0.1:8080", key) as client:
             client.submit("xp", "maya", 5100)
 
-    Inside a running event loop (a coroutine, a notebook) every call raises RuntimeError: use `Client` there.
-    Threads may share one; their calls take turns.
+    It takes the arguments of `Client`. Inside a running event loop (a coroutine, a notebook) every call
+    raises RuntimeError: use `Client` there. Threads may share one; their calls take turns.
     """
 
     def call(self, method: str, path: str, **more: Any) -> Any:
