@@ -16,6 +16,7 @@ import math
 import os
 import random
 import secrets
+import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
@@ -320,7 +321,7 @@ def bench_main(
     }
     text = orjson.dumps(report, option=orjson.OPT_INDENT_2)
     if as_json:
-        click.echo(text)
+        click.echo(text if sys.stdout.isatty() else orjson.dumps(report))
     else:
         print_measured(measured, f"{entries} entries, {seconds:g} s a case, {os.cpu_count()} cores")
     if json_path is not None:

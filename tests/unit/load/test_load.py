@@ -158,6 +158,14 @@ def test_a_whole_run(api: FakeApi, tmp_path: Path) -> None:
     assert api.boards == {}  # its board is gone
 
 
+def test_a_report_on_stdout(api: FakeApi) -> None:
+    words = ["bench", "--url", api.url, "--key", KEY, "--tenant", "studio-a", "--entries", "100"]
+    result = CliRunner().invoke(cli, [*words, "--seconds", "0.1", "--json"])
+    assert result.exit_code == 0, result.output
+    assert set(json.loads(result.stdout)) == json_fields("bench") and result.stdout.count("\n") == 1
+    assert {headers.get("X-Tenant-Id") for _, _, headers, _ in api.requests} == {"studio-a"}
+
+
 def test_a_run_that_cannot_begin(api: FakeApi, unused_tcp_port: int) -> None:
     for url, message in {
         "https://127.0.0.1": "plain HTTP",
