@@ -306,7 +306,7 @@ _HEADERS: dict[str, Any] = {
         {"type": "string", "minLength": 1, "maxLength": 128},
     ),
     "ETag": _header("The tag of this answer, for `If-None-Match` or `If-Match`.", {"type": "string"}),
-    "Location": _header("Path of what was created.", {"type": "string"}),
+    "Location": _header("Path of what was created, or of where to go instead.", {"type": "string"}),
     "Retry-After": _header("Seconds to wait.", {"type": "integer", "minimum": 0}),
     "WWW-Authenticate": _header("How to authenticate.", {"type": "string"}),
 }

@@ -68,6 +68,16 @@ def routes(s: Shared) -> tuple[Route, ...]:
         ),
         Route(
             "GET",
+            "/",
+            handlers.home,
+            "operations_home",
+            "Operations",
+            "Go to the API reference",
+            Answer(302, "It is at `/docs`.", page, media_type="text/html", headers=("Location",)),
+            always=True,
+        ),
+        Route(
+            "GET",
             "/docs",
             handlers.docs,
             "operations_docs",
