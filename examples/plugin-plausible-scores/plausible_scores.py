@@ -1,17 +1,17 @@
 """A plugin for lbactors: refuses impossible scores and holds suspicious ones for review.
 
-Each leaderboard says in its metadata which scores are plausible. A leaderboard that says nothing is left alone.
+Each leaderboard says in its metadata which scores are plausible. One that says nothing is left alone.
 
     "metadata": {"plausible": {"usual": 5000, "hold_times": 5, "refuse_times": 50, "points_per_second": 80}}
 
-`usual`, `hold_times`, `refuse_times`: a score more than `hold_times` times better than `usual` is held, one more
-than `refuse_times` times better is refused. On a leaderboard where low scores lead, "better" means lower.
+`usual`, `hold_times`, `refuse_times`: a score more than `hold_times` times better than `usual` is held, one
+more than `refuse_times` times better is refused. Where low scores lead, "better" means lower.
 
-`points_per_second`: the submission's metadata must say how many `seconds` the match took. A submission without
-it, or with a higher rate, is held; at more than ten times the rate it is refused.
+`points_per_second`: the submission's metadata must say how many `seconds` the match took. A submission
+without it, or with a higher rate, is held; at more than ten times the rate it is refused.
 
-The plugin also writes a JSON line for each closed period to the file named by PLAUSIBLE_SCORES_LOG. After a crash
-a line may appear twice, with the same `event_id`.
+The plugin also writes a JSON line for each closed period to the file named by PLAUSIBLE_SCORES_LOG. After a
+crash a line may appear twice, with the same `event_id`.
 """
 
 from __future__ import annotations

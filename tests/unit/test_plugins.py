@@ -151,7 +151,7 @@ rules = Rules()
 def test_an_installed_one_that_the_setting_names_too(
     tmp_path: Path, write: Write, target: str, names: str
 ) -> None:
-    """It is there once, under the name of its entry point, which logs and metrics have and its events go by."""
+    """It is there once, under its entry point's name: that of its metrics and of its queue of events."""
     write(JUDGE if target == "judging" else CLASS, "judging")
     install(tmp_path, "fair-play", target)
     plugins = Plugins.load(names)
