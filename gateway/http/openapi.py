@@ -16,6 +16,7 @@ from aiohttp import web
 
 from gateway.http.access import READ_SCOPES, OwnPlayer
 from gateway.http.call import Call
+from gateway.http.code_samples import Request, code_samples
 from gateway.http.codec import JSON, MSGPACK
 from gateway.http.parameters import Parameter
 from gateway.http.settings import GatewaySettings
@@ -78,6 +79,8 @@ class Route:
     `own_player`: where the route names a player for whom a key that is bound to that player may call it;
     None: no bound key may, unless by a scope for reading (`access.Caller.check_bound`).
 
+    `python`, `sample_query`: for the example calls of the document (`gateway.http.code_samples.Request`).
+
     `logged`: an administrative act, logged at info. `etag`: the answer has an ETag, and If-None-Match gives
     304.
     """
@@ -95,6 +98,8 @@ class Route:
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
     codes: tuple[str, ...] = ()
+    python: str = ""
+    sample_query: Mapping[str, Any] = field(default_factory=dict)
     always: bool = False
     logged: bool = False
     etag: bool = False
@@ -136,7 +141,7 @@ def document(
     """The OpenAPI document. `schemas`: the components by name; `tags`: descriptions by name, in order."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
     return {
         "openapi": "3.1.0",
         "info": dict(info),
@@ -192,7 +197,7 @@ def common_shapes() -> dict[str, Schema]:
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route, schemas: Mapping[str, Schema]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.operation_id,
         "tags": [route.tag],
@@ -201,6 +206,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "security": [{"bearer": []}, {"apiKey": []}] if route.scopes else [],
         "parameters": [_parameter(p) for p in route.parameters],
         "responses": _responses(route),
+        "x-codeSamples": code_samples(_sample(route, schemas)),
     }
     if route.scopes:
         operation["x-scopes"] = list(route.scopes)
@@ -213,6 +219,25 @@ def _operation(route: Route) -> dict[str, Any]:
             "content": {JSON: content, MSGPACK: {"schema": content["schema"]}},
         }
     return operation
+
+
+def _sample(route: Route, schemas: Mapping[str, Schema]) -> Request:
+    """An example of a request to the route."""
+    answer: Schema | None = None
+    if route.answer.media_type in (None, JSON):
+        answer = schemas[route.answer.schema] if isinstance(route.answer.schema, str) else route.answer.schema
+        for option in answer.get("anyOf", ())[:1]:
+            answer = schemas[option["$ref"].rpartition("/")[2]]
+    return Request(
+        route.method,
+        route.path,
+        bool(route.scopes),
+        {parameter.name: parameter.example for parameter in route.path_parameters},
+        route.sample_query,
+        route.body.example if route.body is not None and route.body.example != {} else None,
+        route.python,
+        answer,
+    )
 
 
 def _description(route: Route) -> str:

@@ -130,6 +130,7 @@ def text(
     where: Where = "query",
     default: str | None = None,
     max_length: int | None = None,
+    example: str | None = None,
     **schema: Any,
 ) -> Parameter:
     """Any text (up to a length); what it means is judged by the handler. `schema` adds to the JSON schema."""
@@ -144,7 +145,7 @@ def text(
         properties["maxLength"] = max_length
     if default is not None:
         properties["default"] = default
-    return Parameter(name, where, description, properties, parse, default)
+    return Parameter(name, where, description, properties, parse, default, example)
 
 
 def instant(name: str, description: str) -> Parameter:

@@ -43,7 +43,7 @@ def shared_parameters(settings: GatewaySettings) -> Shared:
     """The shared parameters under the limits of the settings."""
     most = settings.page_limit
     return Shared(
-        board=text("leaderboard_id", "Id of a leaderboard.", "path"),
+        board=text("leaderboard_id", "Id of a leaderboard.", "path", example="xp-weekly-global"),
         player=identifier("player_id", "Id of a player.", settings.id_length),
         window=choice("window", "The window.", WINDOW_NAMES, "main"),
         any_window=choice("window", "Only this window; default: all.", WINDOW_NAMES, None),

@@ -21,6 +21,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
         Answer(200, "Metrics.", page, media_type=CONTENT_TYPE.partition(";")[0]),
         "Made once a second at most, whoever asks.",
         always=True,
+        python="metrics()",
     )
     return (
         Route(
@@ -32,6 +33,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "The state of the server",
             Answer(200, "The state.", "Status"),
             scopes=("platform",),
+            python="status()",
         ),
         Route(
             "GET",
@@ -42,6 +44,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Whether the process answers",
             Answer(200, "It does.", "Health", {"status": "ok"}),
             always=True,
+            python="health()",
         ),
         Route(
             "GET",
@@ -53,6 +56,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             Answer(200, "They are.", "Readiness"),
             "Made once a second at most, whoever asks: it may be two seconds old.",
             always=True,
+            python="ready()",
         ),
         *((metrics,) if s.settings.serve_metrics else ()),
         Route(
