@@ -127,5 +127,5 @@ def test_values_in_three_languages() -> None:
     assert words[3] == f"{ADDRESS}/v1/things/a%2Fb%20c?all=true&at=%C3%BC%26x"
     assert json.loads(words[-1]) == request.body
     assert '"none": None,\n            "list": [1, 2.5, {"a-b": False}],\n            "empty": {},' in python
-    assert '{ name: "Maya\'s", none: null, list: [1, 2.5, { "a-b": false }], empty: {} }' in typescript
+    assert 'none: null,\n    list: [1, 2.5, { "a-b": false }],\n    empty: {},' in typescript
     assert 'n?: number | null; s?: "x";' in typescript
