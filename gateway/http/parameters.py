@@ -206,7 +206,8 @@ def read_query(
         if parameter is None:
             if not pair:
                 continue
-            raise invalid("unknown query parameter", "query", name)
+            known = f"; this route takes {', '.join(declared)}" if declared else "; this route takes none"
+            raise invalid(f"unknown query parameter{known}", "query", name)
         if not value:
             continue
         if name in values:

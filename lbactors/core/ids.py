@@ -13,6 +13,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+# As JSON Schema has them; for re use fullmatch, where `$` allows a final newline.
+LEADERBOARD_ID = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+PATTERNS_IN_WORDS = {
+    LEADERBOARD_ID: "1 to 128 letters (A-Z, a-z), digits, '_', '.', ':' and '-', the first a letter or digit",
+    TENANT_ID: "1 to 63 lower-case letters (a-z), digits, '_' and '-', the first a letter or digit",
+}
+
 
 class ChainName(NamedTuple):
     """A chain id, taken apart."""

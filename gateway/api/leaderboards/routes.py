@@ -27,7 +27,11 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body(
                 "Definition",
                 example.DEFINITION,
-                more_examples={"least": {"leaderboard_id": "xp"}, "rewards": example.DEFINITION_WITH_REWARDS},
+                more_examples={
+                    "least": {"leaderboard_id": "xp"},
+                    "short": {"leaderboard_id": "xp", "timeframe": "weekly"},
+                    "rewards": example.DEFINITION_WITH_REWARDS,
+                },
             ),
             codes=("leaderboard_exists", "idempotency_conflict"),
             logged=True,
