@@ -23,6 +23,7 @@ from gateway.http.settings import GatewaySettings
 from gateway.http.shapes import STRING, Schema, answer, closed, ref, said
 from gateway.http.shared_parameters import Shared
 from lbactors.core.errors import ERROR_STATUS
+from lbactors.core.ids import PATTERNS_IN_WORDS
 
 Endpoint = Callable[[Call], Awaitable[web.StreamResponse]]
 
@@ -142,7 +143,7 @@ def document(
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
-    return {
+    found = {
         "openapi": "3.1.0",
         "info": dict(info),
         "servers": [{"url": "/"}],
@@ -166,6 +167,21 @@ def document(
             },
         },
     }
+    return {**found, **{part: _with_patterns_in_words(found[part]) for part in ("paths", "components")}}
+
+
+def _with_patterns_in_words(node: Any) -> Any:
+    """The same, where what a known pattern says stands in the description beside it."""
+    if isinstance(node, list):
+        return [_with_patterns_in_words(inner) for inner in node]
+    if not isinstance(node, dict):
+        return node
+    found = {name: _with_patterns_in_words(inner) for name, inner in node.items()}
+    words = PATTERNS_IN_WORDS.get(node["pattern"]) if isinstance(node.get("pattern"), str) else None
+    if words:
+        sentence = f"{words[0].upper()}{words[1:]}."
+        found["description"] = " ".join(filter(None, (node.get("description"), sentence)))
+    return found
 
 
 def common_shapes() -> dict[str, Schema]:

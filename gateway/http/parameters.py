@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from lbactors.core.definition import check_identifier
 from lbactors.core.errors import ApiError, invalid
+from lbactors.core.ids import NO_CONTROL_CHARACTERS
 from lbactors.core.instants import parse_instant
 from lbactors.core.numbers import check_number
 
@@ -172,7 +173,7 @@ def identifier_schema(max_length: int) -> dict[str, Any]:
         "type": "string",
         "minLength": 1,
         "maxLength": max_length,
-        "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$",
+        "pattern": NO_CONTROL_CHARACTERS,
     }
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from gateway.http.parameters import Parameter, choice, identifier, integer, text
 from gateway.http.settings import GatewaySettings
 from lbactors.core.definition import WINDOWS
+from lbactors.core.ids import IDEMPOTENCY_KEY
 from lbactors.core.numbers import MAX_EXACT_INTEGER
 
 BOARD = "/v1/leaderboards/{leaderboard_id}"
@@ -55,7 +56,7 @@ def shared_parameters(settings: GatewaySettings) -> Shared:
             "Idempotency-Key",
             "A repeat with the same key gets the first answer; the same key with another body is a 409.",
             "header",
-            pattern="^[!-~]{1,120}$",
+            pattern=IDEMPOTENCY_KEY,
         ),
         if_none_match=text("If-None-Match", "Tags of answers that the client has.", "header"),
         settings=settings,

@@ -155,7 +155,9 @@ class Timeframe(BaseModel):
         json_schema_extra={"format": "time-zone"},
     )
     reset_time: Annotated[str, AfterValidator(_validated_reset_time)] = Field(
-        default="00:00", json_schema_extra={"pattern": f"^{_RESET_TIME_PATTERN}$"}
+        default="00:00",
+        description="Time of day of the reset, `HH:MM` or `HH:MM:SS`.",
+        json_schema_extra={"pattern": f"^{_RESET_TIME_PATTERN}$"},
     )
     reset_day: Weekday = "monday"
     reset_date: int = Field(default=1, ge=1, le=31, description="Clamped to the month's last day.")
