@@ -16,12 +16,14 @@ from aiohttp import web
 
 from gateway.http.access import READ_SCOPES, OwnPlayer
 from gateway.http.call import Call
+from gateway.http.code_samples import Request, code_samples
 from gateway.http.codec import JSON, MSGPACK
 from gateway.http.parameters import Parameter
 from gateway.http.settings import GatewaySettings
 from gateway.http.shapes import STRING, Schema, answer, closed, ref, said
 from gateway.http.shared_parameters import Shared
 from lbactors.core.errors import ERROR_STATUS
+from lbactors.core.ids import PATTERNS_IN_WORDS
 
 Endpoint = Callable[[Call], Awaitable[web.StreamResponse]]
 
@@ -78,6 +80,8 @@ class Route:
     `own_player`: where the route names a player for whom a key that is bound to that player may call it;
     None: no bound key may, unless by a scope for reading (`access.Caller.check_bound`).
 
+    `python`, `sample_query`: for the example calls of the document (`gateway.http.code_samples.Request`).
+
     `logged`: an administrative act, logged at info. `etag`: the answer has an ETag, and If-None-Match gives
     304.
     """
@@ -95,6 +99,8 @@ class Route:
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
     codes: tuple[str, ...] = ()
+    python: str = ""
+    sample_query: Mapping[str, Any] = field(default_factory=dict)
     always: bool = False
     logged: bool = False
     etag: bool = False
@@ -136,8 +142,8 @@ def document(
     """The OpenAPI document. `schemas`: the components by name; `tags`: descriptions by name, in order."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
-    return {
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    found = {
         "openapi": "3.1.0",
         "info": dict(info),
         "servers": [{"url": "/"}],
@@ -161,6 +167,21 @@ def document(
             },
         },
     }
+    return {**found, **{part: _with_patterns_in_words(found[part]) for part in ("paths", "components")}}
+
+
+def _with_patterns_in_words(node: Any) -> Any:
+    """The same, where what a known pattern says stands in the description beside it."""
+    if isinstance(node, list):
+        return [_with_patterns_in_words(inner) for inner in node]
+    if not isinstance(node, dict):
+        return node
+    found = {name: _with_patterns_in_words(inner) for name, inner in node.items()}
+    words = PATTERNS_IN_WORDS.get(node["pattern"]) if isinstance(node.get("pattern"), str) else None
+    if words:
+        sentence = f"{words[0].upper()}{words[1:]}."
+        found["description"] = " ".join(filter(None, (node.get("description"), sentence)))
+    return found
 
 
 def common_shapes() -> dict[str, Schema]:
@@ -192,7 +213,7 @@ def common_shapes() -> dict[str, Schema]:
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route, schemas: Mapping[str, Schema]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.operation_id,
         "tags": [route.tag],
@@ -201,6 +222,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "security": [{"bearer": []}, {"apiKey": []}] if route.scopes else [],
         "parameters": [_parameter(p) for p in route.parameters],
         "responses": _responses(route),
+        "x-codeSamples": code_samples(_sample(route, schemas)),
     }
     if route.scopes:
         operation["x-scopes"] = list(route.scopes)
@@ -213,6 +235,25 @@ def _operation(route: Route) -> dict[str, Any]:
             "content": {JSON: content, MSGPACK: {"schema": content["schema"]}},
         }
     return operation
+
+
+def _sample(route: Route, schemas: Mapping[str, Schema]) -> Request:
+    """An example of a request to the route."""
+    answer: Schema | None = None
+    if route.answer.media_type in (None, JSON):
+        answer = schemas[route.answer.schema] if isinstance(route.answer.schema, str) else route.answer.schema
+        for option in answer.get("anyOf", ())[:1]:
+            answer = schemas[option["$ref"].rpartition("/")[2]]
+    return Request(
+        route.method,
+        route.path,
+        bool(route.scopes),
+        {parameter.name: parameter.example for parameter in route.path_parameters},
+        route.sample_query,
+        route.body.example if route.body is not None and route.body.example != {} else None,
+        route.python,
+        answer,
+    )
 
 
 def _description(route: Route) -> str:
@@ -306,7 +347,7 @@ _HEADERS: dict[str, Any] = {
         {"type": "string", "minLength": 1, "maxLength": 128},
     ),
     "ETag": _header("The tag of this answer, for `If-None-Match` or `If-Match`.", {"type": "string"}),
-    "Location": _header("Path of what was created.", {"type": "string"}),
+    "Location": _header("Path of what was created, or of where to go instead.", {"type": "string"}),
     "Retry-After": _header("Seconds to wait.", {"type": "integer", "minimum": 0}),
     "WWW-Authenticate": _header("How to authenticate.", {"type": "string"}),
 }

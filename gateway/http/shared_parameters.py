@@ -7,6 +7,7 @@ from typing import NamedTuple
 from gateway.http.parameters import Parameter, choice, identifier, integer, text
 from gateway.http.settings import GatewaySettings
 from lbactors.core.definition import WINDOWS
+from lbactors.core.ids import IDEMPOTENCY_KEY
 from lbactors.core.numbers import MAX_EXACT_INTEGER
 
 BOARD = "/v1/leaderboards/{leaderboard_id}"
@@ -43,7 +44,7 @@ def shared_parameters(settings: GatewaySettings) -> Shared:
     """The shared parameters under the limits of the settings."""
     most = settings.page_limit
     return Shared(
-        board=text("leaderboard_id", "Id of a leaderboard.", "path"),
+        board=text("leaderboard_id", "Id of a leaderboard.", "path", example="xp-weekly-global"),
         player=identifier("player_id", "Id of a player.", settings.id_length),
         window=choice("window", "The window.", WINDOW_NAMES, "main"),
         any_window=choice("window", "Only this window; default: all.", WINDOW_NAMES, None),
@@ -55,7 +56,7 @@ def shared_parameters(settings: GatewaySettings) -> Shared:
             "Idempotency-Key",
             "A repeat with the same key gets the first answer; the same key with another body is a 409.",
             "header",
-            pattern="^[!-~]{1,120}$",
+            pattern=IDEMPOTENCY_KEY,
         ),
         if_none_match=text("If-None-Match", "Tags of answers that the client has.", "header"),
         settings=settings,

@@ -22,7 +22,8 @@ class OutcomeWindow(TypedDict):
     rank: NotRequired[int | None]
     previous_rank: NotRequired[int | None]
     seq: NotRequired[int]
-    skipped: NotRequired[Literal["period_closed", "period_not_open", "period_loading"]]
+    duplicate: NotRequired[Literal[True]]
+    skipped: NotRequired[Literal["period_closed", "period_not_open"]]
 
 
 @final

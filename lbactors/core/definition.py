@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from lbactors.core.ids import LEADERBOARD_ID as LEADERBOARD_ID
+from lbactors.core.ids import TENANT_ID as TENANT_ID
 from lbactors.core.numbers import NumberField
 from lbactors.core.reward_rules import RewardRules, check_windows
-from lbactors.core.timeframe import Timeframe
+from lbactors.core.timeframe import Timeframe, spelled_out
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -31,10 +33,6 @@ def check_identifier(value: object, max_length: int) -> str:
 
 
 WINDOWS = ("main", "all_time", "yearly", "monthly", "weekly", "daily", "hourly")
-LEADERBOARD_ID = (
-    r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"  # for re: use fullmatch, `$` allows a final newline there
-)
-TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Scope = Literal[
     "scores:write",
     "rankings:read",
@@ -142,6 +140,19 @@ class Definition(Strict):
             return {**data, "name": data["leaderboard_id"]}
         return data
 
+    @field_validator("timeframe", mode="before")
+    @classmethod
+    def _timeframe_spelled_out(cls, value: Any) -> Any:
+        return spelled_out(value)
+
+    @field_validator("scoring", "ranking", mode="before")
+    @classmethod
+    def _objects(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, BaseModel | dict):
+            example = '{"aggregation": "sum"}' if info.field_name == "scoring" else '{"order": "asc"}'
+            raise ValueError(f"must be an object such as {example}")
+        return value
+
     @field_validator("rewards")
     @classmethod
     def _rewards_windows(cls, value: RewardRules | None, info: ValidationInfo) -> RewardRules | None:
@@ -150,7 +161,9 @@ class Definition(Strict):
     @field_validator("windows", mode="before")
     @classmethod
     def _windows_list(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+        if not isinstance(value, list | tuple):
+            raise ValueError('must be a list such as ["daily", "all_time"]')
+        return tuple(value)
 
     @field_validator("windows")
     @classmethod

@@ -24,6 +24,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from lbactors.core.ids import TIER_NAME
 from lbactors.core.numbers import NumberField
 
 TIERS = 100
@@ -44,7 +45,7 @@ class Tier(_Strict):
     `score_threshold`: for boards in falling order at least this score, in rising order at most.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
+    name: Annotated[str, Field(pattern=TIER_NAME)]
     rank_from: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
         default=None, description="First rank that wins; with `rank_to`."
     )

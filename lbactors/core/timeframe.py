@@ -47,13 +47,22 @@ from pydantic import (
     field_validator,
 )
 
+from lbactors.core.findings import did_you_mean
 from lbactors.core.instants import EPOCH, HORIZON_MS, Instant, format_instant
 
 TimeframeType = Literal[
     "permanent", "hourly", "daily", "weekly", "monthly", "yearly", "cron", "every", "range", "manual"
 ]
+# Of types that need more fields than the type itself, one that is complete.
+NEEDS_MORE: Final = {
+    "cron": '{"type": "cron", "cron": "0 6 * * 1"}',
+    "every": '{"type": "every", "every_seconds": 259200}',
+    "range": '{"type": "range", "starts_at": "2026-06-01T00:00:00Z", "ends_at": "2026-09-01T00:00:00Z"}',
+}
+SHORT_FORMS: Final = tuple(name for name in get_args(TimeframeType) if name not in NEEDS_MORE)
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
+_EXAMPLE: Final = '{"type": "weekly", "timezone": "Europe/Rome"}'
 _HOUR_SECONDS: Final = 3600
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
@@ -146,7 +155,9 @@ class Timeframe(BaseModel):
         json_schema_extra={"format": "time-zone"},
     )
     reset_time: Annotated[str, AfterValidator(_validated_reset_time)] = Field(
-        default="00:00", json_schema_extra={"pattern": f"^{_RESET_TIME_PATTERN}$"}
+        default="00:00",
+        description="Time of day of the reset, `HH:MM` or `HH:MM:SS`.",
+        json_schema_extra={"pattern": f"^{_RESET_TIME_PATTERN}$"},
     )
     reset_day: Weekday = "monday"
     reset_date: int = Field(default=1, ge=1, le=31, description="Clamped to the month's last day.")
@@ -211,6 +222,26 @@ class Timeframe(BaseModel):
             if starts_at is not None and value <= starts_at:
                 raise ValueError("must be after starts_at")
         return value
+
+
+def spelled_out(written: object) -> object:
+    """A timeframe as clients write it: a string is short for an object with that type and nothing else.
+    ValueError for a string that is no such type, and for what is neither string nor object.
+    """
+    if isinstance(written, Timeframe | dict):
+        return written
+    if not isinstance(written, str):
+        raise ValueError(f'must be a type such as "weekly", or an object such as {_EXAMPLE}')
+    if written in SHORT_FORMS:
+        return {"type": written}
+    meant = did_you_mean(written, get_args(TimeframeType))
+    if written in NEEDS_MORE:
+        raise ValueError(f"'{written}' needs more than its type: write {NEEDS_MORE[written]}")
+    known = ", ".join(f"'{name}'" for name in SHORT_FORMS)
+    raise ValueError(
+        f"unknown type {written[:64]!r}: must be {known}, or an object such as {_EXAMPLE} "
+        f"('cron', 'every' and 'range' need one){meant}"
+    )
 
 
 # The zone's clock ---------------------------------------------------------------------------------------

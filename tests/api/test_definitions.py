@@ -89,6 +89,16 @@ def test_defaults_of_a_reset(make_board: MakeBoard) -> None:
     assert (monthly["reset_time"], monthly["reset_date"]) == ("00:00", 1)
 
 
+def test_a_timeframe_may_be_its_type_alone(api: Api) -> None:
+    short, long = unique("short"), unique("long")
+    made = api.ok("POST", "/v1/leaderboards", {"leaderboard_id": short, "timeframe": "weekly"}, status=201)
+    zone = {"type": "weekly", "timezone": "Asia/Tokyo"}
+    full = api.ok("POST", "/v1/leaderboards", {"leaderboard_id": long, "timeframe": zone}, status=201)
+    assert made["timeframe"] == full["timeframe"] | {"timezone": "UTC"}
+    patched = api.ok("PATCH", f"/v1/leaderboards/{long}", {"timeframe": "daily"})
+    assert patched["timeframe"] == full["timeframe"] | {"type": "daily"}
+
+
 def test_a_definition_carries_version_and_etag(api: Api, make_board: MakeBoard) -> None:
     board = make_board()
     reply = api.call("GET", board.path)
@@ -129,6 +139,9 @@ def test_a_leaderboard_exists_once(api: Api, make_board: MakeBoard) -> None:
         ("windows", ["main"]),
         ("windows", ["fortnightly"]),
         ("windows", "daily"),
+        ("timeframe", "fortnightly"),
+        ("timeframe", "cron"),
+        ("timeframe", None),
         ("timeframe", {"type": "fortnightly"}),
         ("timeframe", {"type": "daily", "timezone": "Europe/Atlantis"}),
         ("timeframe", {"type": "daily", "timezone": "../UTC"}),

@@ -113,6 +113,12 @@ def test_references_of_the_document_resolve(document: dict[str, Any]) -> None:
     walk(document)
 
 
+def test_the_bare_address_leads_to_the_docs(api: Api) -> None:
+    for method in ("GET", "HEAD"):
+        reply = api.call(method, "/", key=None)
+        assert reply.status in (302, 307) and reply.headers["location"] == "/docs", method
+
+
 def test_docs_load_nothing_from_elsewhere(api: Api) -> None:
     reply = api.call("GET", "/docs")
     assert reply.status == 200

@@ -38,5 +38,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 s.limit,
                 s.cursor,
             ),
+            python="audit(player_id=, limit=)",
+            sample_query={"player_id": "p1", "limit": 10},
         ),
     )

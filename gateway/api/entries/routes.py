@@ -31,6 +31,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(s.board, s.player, s.any_window, REASON),
             codes=(*SUBMIT_CODES, "entry_not_found", "period_not_found"),
             logged=True,
+            python="delete_entry(leaderboard_id, player_id, reason=)",
+            sample_query={"reason": "speed hack"},
         ),
         Route(
             "PATCH",
@@ -48,6 +50,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("EntryEdit", example.EDIT),
             codes=ENTRY_CODES,
             logged=True,
+            python="edit_entry(leaderboard_id, player_id, rest, reason=)",
         ),
         Route(
             "POST",
@@ -65,6 +68,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("RestoreInput", {"reason": "removed by mistake"}, required=False),
             codes=(*ENTRY_CODES, "entry_exists", "idempotency_conflict"),
             logged=True,
+            python="restore_entry(leaderboard_id, player_id, reason=)",
         ),
         Route(
             "POST",
@@ -93,5 +97,6 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 "entry_removed",
             ),
             logged=True,
+            python="import_entries(leaderboard_id, entries)",
         ),
     )

@@ -23,6 +23,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             scopes=scopes,
             parameters=(s.limit, s.offset, s.cursor, s.if_none_match),
             etag=True,
+            python="hidden_players(limit=)",
+            sample_query={"limit": 10},
         ),
         Route(
             "POST",
@@ -41,6 +43,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("HideInput", example.HIDE, required=False),
             codes=("idempotency_conflict",),
             logged=True,
+            python="hide_player(player_id, until=, reason=)",
         ),
         Route(
             "POST",
@@ -56,5 +59,6 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("UnhideInput", {"reason": "appeal granted"}, required=False),
             codes=("idempotency_conflict",),
             logged=True,
+            python="unhide_player(player_id, reason=)",
         ),
     )

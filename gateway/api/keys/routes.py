@@ -13,7 +13,7 @@ from lbactors.core.definition import TENANT_ID
 def routes(s: Shared) -> tuple[Route, ...]:
     """Keys."""
     keys = ("keys:write", "platform")
-    key = text("key_id", "Id of a key.", "path")
+    key = text("key_id", "Id of a key.", "path", example="k_5f0c2b9a41d7e836")
     status = choice("status", "Only with this status.", STATUSES, None)
     paging = (s.limit, s.offset, s.cursor, s.if_none_match)
     return (
@@ -33,6 +33,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 *paging,
             ),
             etag=True,
+            python="list_keys(status=)",
+            sample_query={"status": "active"},
         ),
         Route(
             "POST",
@@ -48,6 +50,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("KeyInput", example.KEY),
             codes=("idempotency_conflict",),
             logged=True,
+            python="create_key(body)",
         ),
         Route(
             "GET",
@@ -75,6 +78,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("KeyPatch", example.KEY_PATCH),
             codes=("key_not_found",),
             logged=True,
+            python="update_key(key_id, body)",
         ),
         Route(
             "DELETE",
@@ -89,5 +93,6 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(key,),
             codes=("key_not_found",),
             logged=True,
+            python="delete_key(key_id)",
         ),
     )

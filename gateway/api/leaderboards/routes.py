@@ -27,10 +27,15 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body(
                 "Definition",
                 example.DEFINITION,
-                more_examples={"least": {"leaderboard_id": "xp"}, "rewards": example.DEFINITION_WITH_REWARDS},
+                more_examples={
+                    "least": {"leaderboard_id": "xp"},
+                    "short": {"leaderboard_id": "xp", "timeframe": "weekly"},
+                    "rewards": example.DEFINITION_WITH_REWARDS,
+                },
             ),
             codes=("leaderboard_exists", "idempotency_conflict"),
             logged=True,
+            python="create_leaderboard(body)",
         ),
         Route(
             "GET",
@@ -51,6 +56,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 s.if_none_match,
             ),
             etag=True,
+            python="list_leaderboards(status=, limit=)",
+            sample_query={"status": "active", "limit": 10},
         ),
         Route(
             "GET",
@@ -64,6 +71,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(s.board, s.if_none_match),
             codes=("leaderboard_not_found",),
             etag=True,
+            python="leaderboard(leaderboard_id)",
         ),
         Route(
             "PATCH",
@@ -84,6 +92,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("DefinitionPatch", example.DEFINITION_PATCH),
             codes=("leaderboard_not_found", "version_mismatch"),
             logged=True,
+            python="update_leaderboard(leaderboard_id, body)",
         ),
         Route(
             "DELETE",
@@ -98,5 +107,6 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(s.board, boolean("purge", "Remove everything.", False)),
             codes=("leaderboard_not_found",),
             logged=True,
+            python="archive_leaderboard(leaderboard_id)",
         ),
     )

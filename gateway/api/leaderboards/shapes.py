@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gateway.http.model_shapes import model_shape
 from gateway.http.settings import GatewaySettings
-from gateway.http.shapes import INSTANT, STRING, Schema, answer, closed, listing, said
+from gateway.http.shapes import INSTANT, STRING, Schema, answer, closed, listing, ref, said
 from lbactors.core.definition import Definition, RankingRules, Scoring
-from lbactors.core.timeframe import Timeframe
+from lbactors.core.timeframe import SHORT_FORMS, Timeframe
 
 
 def _where(type_: str) -> Schema:
@@ -24,7 +24,11 @@ def _only_for(type_: str, field: str) -> Schema:
 
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     """Of a leaderboard."""
-    definition = model_shape(Definition)
+    written_timeframe = said(
+        {"anyOf": [ref("Timeframe"), {"type": "string", "enum": list(SHORT_FORMS)}]},
+        'A string is short for an object: `"weekly"` for `{"type": "weekly"}`. Answers have the object.',
+    )
+    definition = model_shape(Definition, replaced={"timeframe": written_timeframe})
     fields = definition["properties"]
     own_id = said(fields["leaderboard_id"], "Must be the leaderboard's own.")
     return {
@@ -32,11 +36,13 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "DefinitionPatch": closed(
             {**fields, "leaderboard_id": own_id},
             description="What is absent stays. `timeframe`, `scoring` and `ranking` are merged by field, "
-            "`windows`, `rewards` and `metadata` are replaced.",
+            "`windows`, `rewards` and `metadata` are replaced. A new `timeframe.type`, also one written as a "
+            "string, keeps the other fields (the time zone, the bounds) except `cron` and `every_seconds`.",
         ),
         "Leaderboard": answer(
             {
                 **fields,
+                "timeframe": ref("Timeframe"),
                 "tenant_id": STRING,
                 "version": said({"type": "integer", "minimum": 1}, "Rises with every change; the ETag."),
                 "created_at": INSTANT,

@@ -21,6 +21,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
         Answer(200, "Metrics.", page, media_type=CONTENT_TYPE.partition(";")[0]),
         "Made once a second at most, whoever asks.",
         always=True,
+        python="metrics()",
     )
     return (
         Route(
@@ -32,6 +33,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "The state of the server",
             Answer(200, "The state.", "Status"),
             scopes=("platform",),
+            python="status()",
         ),
         Route(
             "GET",
@@ -42,6 +44,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Whether the process answers",
             Answer(200, "It does.", "Health", {"status": "ok"}),
             always=True,
+            python="health()",
         ),
         Route(
             "GET",
@@ -53,6 +56,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             Answer(200, "They are.", "Readiness"),
             "Made once a second at most, whoever asks: it may be two seconds old.",
             always=True,
+            python="ready()",
         ),
         *((metrics,) if s.settings.serve_metrics else ()),
         Route(
@@ -65,6 +69,16 @@ def routes(s: Shared) -> tuple[Route, ...]:
             Answer(200, "An OpenAPI document.", "OpenApi", media_type="application/json"),
             always=True,
             etag=True,
+        ),
+        Route(
+            "GET",
+            "/",
+            handlers.home,
+            "operations_home",
+            "Operations",
+            "Go to the API reference",
+            Answer(302, "It is at `/docs`.", page, media_type="text/html", headers=("Location",)),
+            always=True,
         ),
         Route(
             "GET",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.api.periods import examples as example
 from gateway.api.periods import handlers
 from gateway.http.openapi import Answer, Body, Route
@@ -33,6 +35,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             ),
             codes=READ_CODES,
             etag=True,
+            python="list_periods(leaderboard_id, limit=)",
+            sample_query={"limit": 10},
         ),
         Route(
             "GET",
@@ -45,12 +49,13 @@ def routes(s: Shared) -> tuple[Route, ...]:
             scopes=("rankings:read",),
             parameters=(
                 s.board,
-                text("period_key", PERIOD_WORDS, "path"),
+                text("period_key", PERIOD_WORDS, "path", example="current"),
                 s.any_window.described("The window; default: whichever has a period of this key."),
                 s.if_none_match,
             ),
             codes=READ_CODES,
             etag=True,
+            python="period(leaderboard_id, period_key)",
         ),
         Route(
             "POST",
@@ -62,10 +67,11 @@ def routes(s: Shared) -> tuple[Route, ...]:
             Answer(201, "Created.", "Period", example.PERIOD),
             "Without `starts_at` it begins now, without `ends_at` it lasts until it is closed.",
             scopes=write,
-            parameters=(s.board, s.idempotency_key),
+            parameters=(replace(s.board, example="cup"), s.idempotency_key),
             body=Body("PeriodInput", example.PERIOD_INPUT, required=False),
             codes=("leaderboard_not_found", "leaderboard_inactive", "period_exists", "idempotency_conflict"),
             logged=True,
+            python="create_period(leaderboard_id, body)",
         ),
         Route(
             "POST",
@@ -92,5 +98,6 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 "idempotency_conflict",
             ),
             logged=True,
+            python="close_period(leaderboard_id)",
         ),
     )

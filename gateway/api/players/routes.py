@@ -30,6 +30,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(s.player, s.if_none_match),
             codes=("player_not_found",),
             etag=True,
+            python="player(player_id)",
         ),
         Route(
             "PUT",
@@ -48,6 +49,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(s.player, IF_MATCH),
             body=Body("Profile", example.PROFILE),
             codes=("version_mismatch",),
+            python="put_player(player_id, body)",
         ),
         Route(
             "PATCH",
@@ -65,6 +67,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(s.player, IF_MATCH),
             body=Body("ProfilePatch", example.PROFILE_PATCH),
             codes=("version_mismatch",),
+            python="update_player(player_id, body)",
         ),
         Route(
             "DELETE",
@@ -81,5 +84,6 @@ def routes(s: Shared) -> tuple[Route, ...]:
             codes=("player_not_found", "overloaded"),
             logged=True,
             within_s=ERASURE_TIMEOUT_S,
+            python="erase_player(player_id)",
         ),
     )

@@ -42,6 +42,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             ),
             codes=READ_CODES,
             etag=True,
+            python="rankings(leaderboard_id, limit=)",
+            sample_query={"limit": 10},
         ),
         Route(
             "GET",
@@ -55,6 +57,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(s.board, s.player, s.window, s.period, s.if_none_match),
             codes=(*READ_CODES, "entry_not_found"),
             etag=True,
+            python="entry(leaderboard_id, player_id)",
         ),
         Route(
             "GET",
@@ -78,6 +81,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             ),
             codes=(*READ_CODES, "entry_not_found"),
             etag=True,
+            python="around(leaderboard_id, player_id, limit=)",
+            sample_query={"limit": 5},
         ),
         Route(
             "POST",
@@ -92,6 +97,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=here,
             body=Body("Lookup", example.LOOKUP),
             codes=READ_CODES,
+            python="lookup(leaderboard_id, player_ids)",
         ),
         Route(
             "GET",
@@ -115,6 +121,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             ),
             codes=READ_CODES,
             etag=True,
+            python="rank_at(leaderboard_id, score)",
         ),
         Route(
             "GET",
@@ -129,6 +136,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(*here, integer("buckets", "Most buckets.", 1, 1000, 20), s.if_none_match),
             codes=READ_CODES,
             etag=True,
+            python="distribution(leaderboard_id, buckets=)",
+            sample_query={"buckets": 10},
         ),
         Route(
             "GET",
@@ -142,5 +151,6 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(s.player, s.any_window, s.period, s.if_none_match),
             codes=("overloaded", "period_not_found"),
             etag=True,
+            python="player_entries(player_id)",
         ),
     )

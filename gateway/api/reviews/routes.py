@@ -13,7 +13,13 @@ from gateway.http.shared_parameters import BOARD, SUBMIT_CODES, Shared
 def routes(s: Shared) -> tuple[Route, ...]:
     """Listing and deciding."""
     write = ("leaderboards:write",)
-    held_id = text("held_id", "Id of a held submission.", "path", max_length=64)
+    held_id = text(
+        "held_id",
+        "Id of a held submission.",
+        "path",
+        max_length=64,
+        example="h_5f0c2a1b9d8e7f6a5b4c3d2e",
+    )
     decided = ("held_submission_not_found", "held_submission_decided")
     return (
         Route(
@@ -35,6 +41,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             ),
             codes=("leaderboard_not_found",),
             etag=True,
+            python="list_held(leaderboard_id, limit=)",
+            sample_query={"limit": 10},
         ),
         Route(
             "POST",
@@ -57,6 +65,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("Empty", {}, required=False),
             codes=(*SUBMIT_CODES, *decided),
             logged=True,
+            python="approve_held(leaderboard_id, held_id)",
         ),
         Route(
             "POST",
@@ -73,5 +82,6 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("Rejection", {"reason": "impossible on this level"}, required=False),
             codes=("leaderboard_not_found", *decided),
             logged=True,
+            python="reject_held(leaderboard_id, held_id, reason=)",
         ),
     )

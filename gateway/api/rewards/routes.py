@@ -18,7 +18,7 @@ STATES = (
 
 def routes(s: Shared) -> tuple[Route, ...]:
     """Rewards of a period, of a player, and a claim."""
-    period = text("period_key", PERIOD_WORDS, "path")
+    period = text("period_key", PERIOD_WORDS, "path", example="previous")
     claimed = replace(
         boolean("claimed", "Only those that were, or were not, claimed.", False),
         schema={"type": "boolean"},
@@ -49,6 +49,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             ),
             codes=READ_CODES,
             etag=True,
+            python="rewards(leaderboard_id, period_key, limit=)",
+            sample_query={"limit": 10},
         ),
         Route(
             "GET",
@@ -62,6 +64,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(s.board, period, s.player, s.window, s.if_none_match),
             codes=(*READ_CODES, "reward_not_found", "rewards_pending"),
             etag=True,
+            python="reward(leaderboard_id, period_key, player_id)",
         ),
         Route(
             "POST",
@@ -78,6 +81,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(s.board, period, s.player, s.window, s.idempotency_key),
             body=Body("ClaimInput", example.CLAIM, required=False),
             codes=(*READ_CODES, "reward_not_found", "rewards_pending", "idempotency_conflict"),
+            python="claim_reward(leaderboard_id, period_key, player_id, claim_id=)",
         ),
         Route(
             "GET",
@@ -90,5 +94,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             scopes=("rankings:read",),
             parameters=(s.player, claimed, s.limit, s.offset, s.cursor, s.if_none_match),
             etag=True,
+            python="player_rewards(player_id, claimed=)",
+            sample_query={"claimed": False},
         ),
     )

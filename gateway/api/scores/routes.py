@@ -35,6 +35,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 more_examples={"many": example.SUBMISSIONS, "object": example.SUBMISSIONS_OBJECT},
             ),
             codes=(*SUBMIT_CODES, "submission_refused"),
+            python="submit(leaderboard_id, player_id, score, subscore=, metadata=, submission_id=)",
         ),
         Route(
             "POST",
@@ -50,5 +51,6 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(results, key),
             body=Body("SubmissionsToBoards", example.SUBMISSIONS_TO_BOARDS),
             codes=("overloaded",),
+            python="submit_across(body)",
         ),
     )

@@ -60,8 +60,16 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "previous_score": or_null(NUMBER_SCHEMA, "Null for a new entry."),
         "rank": said(RANK, "Null for an unranked entry."),
         "previous_rank": RANK,
-        "seq": said(COUNT, "Position in the period's journal."),
+        "seq": said(
+            COUNT,
+            "Position in the period's journal; of a repeat, the one under which its id is known there.",
+        ),
     }
+    duplicate = said(
+        {"type": "boolean", "const": True},
+        "There only for a repeated `submission_id`: nothing changed, and the other fields show the entry as "
+        "it is now.",
+    )
     windows = said(
         {
             "type": "array",
@@ -69,19 +77,24 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 {
                     "window": FURTHER_WINDOW,
                     **outcome,
+                    "duplicate": said(
+                        duplicate,
+                        "Of a repeat every window says so, and none says `skipped`. The other fields show "
+                        "the player's entry in the window's present period (`seq` is 0 where the window "
+                        "never took the submission); while that cannot be read, only `window` and "
+                        "`applied` stand beside it.",
+                    ),
                     "skipped": said(
-                        {"type": "string", "enum": ["period_closed", "period_not_open", "period_loading"]},
-                        "Why the window passed the submission over: its own period is over, or not open; "
-                        "`period_loading`: of a repeat, which changes nothing, its period shows nothing now. "
-                        "Beside it stand `window` and `applied` alone.",
+                        {"type": "string", "enum": ["period_closed", "period_not_open"]},
+                        "Why the window passed the submission over: its own period is over, or not open. "
+                        "Only `window` and `applied` stand beside it.",
                     ),
                 },
-                (*(name for name in outcome if name != "applied"), "skipped"),
+                (*(name for name in outcome if name != "applied"), "duplicate", "skipped"),
             ),
         },
         "One item for each further window; there only if the leaderboard has some.",
     )
-    duplicate = said({"type": "boolean", "const": True}, "There only for a repeated `submission_id`.")
     any_item = said({}, "Should be a submission. A bad item rejects itself alone.")
 
     def batch(item: str) -> Schema:

@@ -15,8 +15,8 @@ ONE = "/v1/webhooks/{webhook_id}"
 def routes(s: Shared) -> tuple[Route, ...]:
     """Webhooks, deliveries."""
     write, missing = ("leaderboards:write",), ("webhook_not_found",)
-    own = text("webhook_id", "Id of a webhook.", "path")
-    delivery = text("delivery_id", "Id of a delivery.", "path")
+    own = text("webhook_id", "Id of a webhook.", "path", example="wh_5f0c2b9a41d7e836")
+    delivery = text("delivery_id", "Id of a delivery.", "path", example="dlv_00000100000007")
     paging = (s.limit, s.offset, s.cursor, s.if_none_match)
     again = ("webhook_not_found", "overloaded", "idempotency_conflict")
     return (
@@ -35,6 +35,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("WebhookInput", example.WEBHOOK),
             codes=("webhook_limit", "idempotency_conflict"),
             logged=True,
+            python="create_webhook(body)",
         ),
         Route(
             "GET",
@@ -47,6 +48,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             scopes=write,
             parameters=paging,
             etag=True,
+            python="list_webhooks()",
         ),
         Route(
             "GET",
@@ -60,6 +62,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(own, s.if_none_match),
             codes=missing,
             etag=True,
+            python="webhook(webhook_id)",
         ),
         Route(
             "PATCH",
@@ -75,6 +78,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("WebhookPatch", example.WEBHOOK_PATCH),
             codes=missing,
             logged=True,
+            python="update_webhook(webhook_id, body)",
         ),
         Route(
             "DELETE",
@@ -89,6 +93,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(own,),
             codes=missing,
             logged=True,
+            python="delete_webhook(webhook_id)",
         ),
         Route(
             "POST",
@@ -104,6 +109,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("SecretRotation", {"previous_valid_seconds": 3600}, required=False),
             codes=("webhook_not_found", "idempotency_conflict"),
             logged=True,
+            python="rotate_webhook_secret(webhook_id, previous_valid_seconds=)",
         ),
         Route(
             "POST",
@@ -119,6 +125,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("Empty", {}, required=False),
             codes=("webhook_disabled", *again),
             logged=True,
+            python="test_webhook(webhook_id)",
         ),
         Route(
             "GET",
@@ -134,6 +141,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(own, choice("state", "Only in this state.", tuple(STATES), None), *paging),
             codes=missing,
             etag=True,
+            python="list_deliveries(webhook_id, state=)",
+            sample_query={"state": "failed"},
         ),
         Route(
             "GET",
@@ -147,6 +156,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(own, delivery, s.if_none_match),
             codes=("webhook_not_found", "delivery_not_found"),
             etag=True,
+            python="delivery(webhook_id, delivery_id)",
         ),
         Route(
             "POST",
@@ -162,6 +172,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("ReplayInput", {"state": "failed"}),
             codes=("webhook_not_found", "idempotency_conflict"),
             logged=True,
+            python="replay_failed_deliveries(webhook_id)",
         ),
         Route(
             "POST",
@@ -177,5 +188,6 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("Empty", {}, required=False),
             codes=("delivery_not_found", *again),
             logged=True,
+            python="replay_delivery(webhook_id, delivery_id)",
         ),
     )

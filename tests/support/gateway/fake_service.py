@@ -11,10 +11,10 @@ import secrets
 from hashlib import sha256
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from lbactors.core.definition import SCOPES, Definition
-from lbactors.core.errors import ApiError, invalid, invalid_from
+from lbactors.core.errors import ApiError, invalid
 from lbactors.core.instants import format_instant
 from lbactors.core.model import Board, Key, Outcome, PeriodView, Reading, Row, Submission, Tenant
 from lbactors.core.packing import pack
@@ -37,6 +37,8 @@ from lbactors.documents.hidden_players import SHOWN, Hidden, HideBody, UnhideBod
 from lbactors.documents.profiles import merged_profile, profile_json
 from lbactors.documents.reviews import Review, read_reviews
 from lbactors.service.service import AdminAnswer, ChangedEntry, Idempotency
+from lbactors.supervisor.command_plan import parse
+from lbactors.supervisor.commands.leaderboards import merged
 from lbactors.wire.commands import Command, EditEntry, EntryCommand, RemoveEntry, RestoreEntry
 from tests.support.gateway.fake_rewards import FakeRewards
 from tests.support.gateway.fake_webhooks import FakeWebhooks
@@ -213,12 +215,7 @@ class FakeService:
         board = self._board_of(tenant_id, leaderboard_id)
         if if_match not in (None, board.version):
             raise ApiError("version_mismatch", f"version is {board.version}")
-        old = board.definition.model_dump(mode="json")
-        merged = {**old, **patch}
-        for part in ("timeframe", "scoring", "ranking"):
-            if isinstance(patch.get(part), dict):
-                merged[part] = {**old[part], **patch[part]}
-        return self._redefine(board, parse(Definition, merged))
+        return self._redefine(board, merged(board.definition, patch))
 
     def _redefine(self, board: Board, definition: Definition) -> AdminAnswer:
         board = board._replace(definition=definition, version=board.version + 1)
@@ -601,11 +598,3 @@ def changes(model: type[BaseModel], patch: Any, *never_null: str) -> dict[str, A
         if name in fields and fields[name] is None:
             raise invalid("must not be null", "body", name)
     return fields
-
-
-def parse(model: type[BaseModel], data: Any) -> Any:
-    """A body as its model, or the supervisor's 422."""
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise invalid_from(error, "body") from None
