@@ -722,12 +722,104 @@ class NewKey(TypedDict):
 
 
 @final
+class StatusGateway(TypedDict):
+    pid: int
+    resident_bytes: int
+
+
+@final
+class StatusSupervisor(TypedDict):
+    pid: int
+    epoch: int
+    started_at: str
+    resident_bytes: int
+    trouble: str
+
+
+@final
+class StatusPeriods(TypedDict):
+    serving: int
+    loading: int
+    asleep: int
+
+
+@final
+class StatusEvents(TypedDict):
+    webhooks: int
+    pending: int
+    receivers_down: int
+    attempts: int
+    delivered: int
+    failed: int
+
+
+@final
+class StatusPeriod(TypedDict):
+    period_key: str
+    state: Literal["asleep", "loading", "serving", "draining", "suspended", "sealed", "gone"]
+    epoch: int
+    entries: int
+    serial: int
+    seq: int
+
+
+@final
+class StatusWindow(TypedDict):
+    window: Literal["main", "all_time", "yearly", "monthly", "weekly", "daily", "hourly"]
+    awake: bool
+    closed_loaded: int
+    operations: int
+    periods: list[StatusPeriod]
+
+
+@final
+class StatusLeaderboard(TypedDict):
+    tenant_id: str
+    leaderboard_id: str
+    uid: str
+    waiting: int
+    windows: list[StatusWindow]
+
+
+@final
+class StatusActor(TypedDict):
+    """A period actor: a process that has leaderboards in memory."""
+
+    name: str
+    dormant: bool
+    pid: int | None
+    started_at: str | None
+    resident_bytes: int | None
+    submissions: int | None
+    reads: int | None
+    trouble: list[str]
+    reserved: bool
+    load_per_second: float
+    leaderboards: list[StatusLeaderboard]
+
+
+@final
+class Status(TypedDict):
+    ready: bool
+    storage: str
+    at: str
+    gateway: StatusGateway
+    supervisor: StatusSupervisor
+    leaderboards: int
+    periods: StatusPeriods
+    events: StatusEvents
+    actors: list[StatusActor]
+
+
+@final
 class Health(TypedDict):
     status: Literal["ok"]
 
 
 @final
 class Readiness(TypedDict):
-    """And what was looked at, by name."""
-
     ready: Literal[True]
+    storage: str
+    supervisor: Literal["ok", "away"]
+    actors: int
+    periods: StatusPeriods
