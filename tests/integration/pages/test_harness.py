@@ -129,6 +129,11 @@ async def test_an_answer_that_comes_later(tmp_path: Path) -> None:
     assert await run(tmp_path, count, "<!-- answer soon -->", "json\n[4]") == 4
 
 
+async def test_a_block_of_several_commands_is_not_run_again(tmp_path: Path) -> None:
+    parts = "sh\ntrue\necho '[1]'", "<!-- answer soon -->", "json\n[1]"
+    assert "must be one command" in await failure(tmp_path, *parts)
+
+
 async def test_an_answer_that_never_comes_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "SOON_S", 0.5)
     text = await failure(tmp_path, "sh\necho '[1]'", "<!-- answer soon -->", "json\n[2]")

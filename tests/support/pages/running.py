@@ -214,6 +214,9 @@ class _Run:
             raise self._failure(block.line, text)
 
     async def _compare_soon(self, block: Block) -> None:
+        if self._last is not None and len(self._last[0].text.replace("\\\n", "").splitlines()) > 1:
+            raise self._failure(block.line, "the block before it is run again, so it must be one command")
+
         async def holds() -> bool:
             try:
                 self._compare(block)
