@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pages.running import World, run_page
+from tests.support.pages.running import World, hour_to_come, run_page
 from tests.support.receiver import Receiver
 from tests.support.repository import REPOSITORY, python_path
 from tests.support.server_process import NO_SPARE, Server
@@ -63,5 +63,6 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def test_a_page_does_what_it_says(
     page: Path, server: Server, receiver: Receiver, tmp_path: Path
 ) -> None:
+    await hour_to_come()
     world = World(server.url, server.key, receiver.url, lambda: [got.body for got in receiver.got])
     assert await run_page(page, tmp_path, world, str(page.relative_to(REPOSITORY))) > 0
