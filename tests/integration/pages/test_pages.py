@@ -17,9 +17,6 @@ from tests.support.receiver import Receiver
 from tests.support.repository import REPOSITORY, python_path
 from tests.support.server_process import NO_SPARE, Server
 
-NOT_YET = {
-    "README.md",
-}
 WITHOUT_COMMANDS = {
     "docs/guides/README.md",
 }
@@ -31,7 +28,7 @@ PAGES = sorted(
     path
     for pattern in PATTERNS
     for path in REPOSITORY.glob(pattern)
-    if str(path.relative_to(REPOSITORY)) not in NOT_YET | WITHOUT_COMMANDS
+    if str(path.relative_to(REPOSITORY)) not in WITHOUT_COMMANDS
 )
 
 
