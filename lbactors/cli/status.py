@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 ACTOR_COLUMNS = (
     "actor", "pid", "memory", "up", "leaderboards", "awake", "entries", "loading", "waiting", "load/s",
-    "submissions", "reads", "reserved",
+    "reserved",
 )  # fmt: skip
 PERIOD_COLUMNS = ("actor", "tenant", "leaderboard", "window", "period", "state", "entries", "seq")
 
@@ -43,8 +43,6 @@ def status(server: Server, with_periods: bool) -> None:
     loading       periods being loaded
     waiting       submissions waiting for the journal
     load/s        submissions and reads per second, averaged over about 10 seconds
-    submissions   submissions since the actor started
-    reads         reads since the actor started
     reserved      kept for one leaderboard, which is busy or dedicated
     """
     answer: Json = {"health": server.client.health(), "ready": server.client.ready()}
@@ -125,8 +123,6 @@ def _actor_row(actor: Json, at: str) -> list[Any]:
         sum(period["state"] not in ("serving", "asleep") for period in periods),
         sum(board["waiting"] for board in boards),
         actor["load_per_second"],
-        actor["submissions"],
-        actor["reads"],
         "yes" if actor["reserved"] else None,
     ]
 

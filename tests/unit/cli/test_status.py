@@ -15,8 +15,8 @@ def test_processes_with_their_memory_and_load(api: FakeApi) -> None:
     assert {"ready yes", "leaderboards 1", "gateway.memory 90.0 MiB", "supervisor.epoch 4"} <= set(shown)
     assert "trouble.1 bad record" in shown
     assert shown[-2:] == [
-        "period-1 7 64.0 MiB 1 min 40 s 1 1 34 1 2 5.2 500 20 yes",
-        "period-2 - - not running 0 0 0 0 0 0 - - -",
+        "period-1 7 64.0 MiB 1 min 40 s 1 1 34 1 2 5.2 yes",
+        "period-2 - - not running 0 0 0 0 0 0 -",
     ]
 
 
