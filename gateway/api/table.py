@@ -6,6 +6,7 @@ alone: aiohttp tries the routes of a prefix one after the other, so the hot ones
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Any
 
 from gateway.api import (
@@ -65,30 +66,7 @@ TAGS = {
 INFO: dict[str, Any] = {
     "title": "lbactors",
     "version": package_version(),
-    "description": """Leaderboards for games.
-
-**Bodies** are JSON, or MessagePack (`Content-Type` and `Accept: application/msgpack`), of the same
-shapes; requests may be gzip-compressed; a byte order mark before JSON is skipped. Names are `snake_case`. An
-unknown field or query parameter is an error; an empty query parameter counts as absent.
-
-**Times** come in as RFC 3339 with an offset or `Z`, and go out in UTC with milliseconds.
-
-**Numbers**: scores are doubles. Integers within ±2^53 are exact and stay integers; larger integers
-written as integers, NaN and infinities are refused.
-
-**Tenants**: the key decides. A platform key acts in `default`, or in the tenant that `X-Tenant-Id` names.
-
-**Errors** have one envelope, `{"error": {"code", "message", "status", "details"}}`, everywhere. After 429
-and 503 wait for `Retry-After`. A score answered with an error was not applied, except after
-`storage_unavailable` and a lost connection, where the outcome is unknown: send the same `submission_id`
-again.
-
-**Repeats**: scores have a `submission_id`. Other POSTs take `Idempotency-Key`: a repeat gets the first
-answer. On a score route `Idempotency-Key: K` stands for the ids `K:0`, `K:1`… of its items.
-
-**Browsers**: pages of other origins may call the API if the server's setting `--cors-origins` names them.
-
-**HEAD** works wherever GET does. Every answer carries `X-Request-Id`.""",
+    "description": (files("gateway") / "static" / "introduction.md").read_text(encoding="utf-8"),
 }
 
 
