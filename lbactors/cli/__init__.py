@@ -43,7 +43,7 @@ COMMANDS: dict[str, _Place] = {
     "audit": _Place("lbactors.cli.moderation", "audit", "Show who did what, and when."),
     "held": _Place("lbactors.cli.plugins", "held", "List, approve and reject held submissions."),
     "plugins": _Place("lbactors.cli.plugins", "plugins", "List plugins and their hooks."),
-    "status": _Place("lbactors.cli.admin", "status", "Show health, actors, periods, load and memory."),
+    "status": _Place("lbactors.cli.status", "status", "Show health, memory, load and leaderboards."),
     "verify": _Place("lbactors.cli.store", "verify", "Check a store from end to end."),
     "migrate": _Place("lbactors.cli.store", "migrate", "Copy a store into another one."),
     "repair": _Place("lbactors.cli.store", "repair", "Cut damaged journal ends off."),

@@ -53,6 +53,12 @@ def parse_chain(chain_id: str) -> ChainName:
     return ChainName(tenant_id, leaderboard_id, uid, window)
 
 
+def in_words(chain_id: str) -> str:
+    """A chain as operators read it."""
+    name = parse_chain(chain_id)
+    return f"leaderboard '{name.leaderboard_id}' of tenant '{name.tenant_id}', window '{name.window}'"
+
+
 def board_of_chain(chain_id: str) -> str:
     """The board of a chain, as `board_uid` names it."""
     return chain_id.rpartition("/")[0]

@@ -39,7 +39,9 @@ from lbactors.documents.reviews import Review, read_reviews
 from lbactors.service.service import AdminAnswer, ChangedEntry, Idempotency
 from lbactors.supervisor.command_plan import parse
 from lbactors.supervisor.commands.leaderboards import merged
+from lbactors.wire.chain_spec import HostedDigest
 from lbactors.wire.commands import Command, EditEntry, EntryCommand, RemoveEntry, RestoreEntry
+from lbactors.wire.ping import NOT_RUNNING, ChainPing, PeriodPing, Ping, leaderboards_shown
 from tests.support.gateway.fake_rewards import FakeRewards
 from tests.support.gateway.fake_webhooks import FakeWebhooks
 from tests.support.supervisor.held_memory import HeldMemory
@@ -107,7 +109,13 @@ class FakeService:
         self.hidden: dict[tuple[str, str], dict[str, Any]] = {}
         self.removed: dict[str, Row] = {}
         self.answers: dict[str, tuple[str, AdminAnswer]] = {}
-        self.readiness: dict[str, Any] = {"ready": True, "storage": "ok", "supervisor": "ok", "actors": 1}
+        self.readiness: dict[str, Any] = {
+            "ready": True,
+            "storage": "ok",
+            "supervisor": "ok",
+            "actors": 1,
+            "periods": {"serving": 1, "loading": 0, "asleep": 0},
+        }
         self.reads = 0
         self.at_ms = NOW_MS
         self.readiness_made = 0
@@ -588,7 +596,30 @@ class FakeService:
         return self.readiness
 
     async def status(self) -> dict[str, Any]:
-        return {**self.readiness, "leaderboards": len(self.catalogue.all_boards)}
+        """A period actor without load, and one that does not run."""
+        chains = {
+            board.chain_id(window): ChainPing(1, [PeriodPing(PERIOD_KEY, "serving", 1, 0, 0, 1, 0)])
+            for board in self.catalogue.all_boards.values()
+            for window in board.windows
+        }
+        ping = Ping("period-1", "i", 7, 2**26, NOW_MS / 1000, 0, 0, HostedDigest(0, 0), chains, [])
+        rest = {"reserved": False, "load_per_second": 0}
+        boards = leaderboards_shown(chains)
+        process = {"pid": 5, "resident_bytes": 2**26}
+        counts = ("webhooks", "pending", "receivers_down", "attempts", "delivered", "failed")
+        at = format_instant(NOW_MS)
+        return {
+            **self.readiness,
+            "at": at,
+            "gateway": process,
+            "supervisor": {**process, "epoch": 1, "started_at": at, "trouble": ""},
+            "leaderboards": len(self.catalogue.all_boards),
+            "events": dict.fromkeys(counts, 0),
+            "actors": [
+                {"name": "period-1", "dormant": False, **ping.shown(), **rest, "leaderboards": boards},
+                {"name": "period-2", "dormant": True, **NOT_RUNNING, **rest, "leaderboards": []},
+            ],
+        }
 
 
 def changes(model: type[BaseModel], patch: Any, *never_null: str) -> dict[str, Any]:
