@@ -50,17 +50,17 @@ RESOURCES = (
 )
 
 TAGS = {
-    "Scores": "Submitting scores, one or many.",
-    "Rankings": "Reading pages, entries and distributions.",
-    "Leaderboards": "Definitions of leaderboards.",
-    "Periods": "The periods of a leaderboard's windows.",
-    "Rewards": "What players won when a period closed, and claims.",
-    "Players": "Profiles, and erasure.",
-    "Review": "Submissions that plugins held until somebody decides.",
-    "Webhooks": "Events of periods and rewards, sent to your servers.",
-    "Moderation": "Hidden players; entries edited and restored; the audit log.",
-    "Administration": "Tenants, keys and the state of the server.",
-    "Operations": "For load balancers, Prometheus and people.",
+    "Scores": "Submit scores, one or many.",
+    "Rankings": "Read rankings, single entries and statistics.",
+    "Leaderboards": "Create and change leaderboards and their reset schedules.",
+    "Periods": "The time between two resets: list, read, create and close periods.",
+    "Rewards": "What players won when a period closed, and claiming it.",
+    "Players": "Player profiles, and erasing a player.",
+    "Review": "The review queue: submissions that plugins held until you decide.",
+    "Webhooks": "Events about periods and rewards, sent to your servers.",
+    "Moderation": "Hide (ban) players, edit, restore and import entries, read the audit log.",
+    "Administration": "Tenants, keys and server status.",
+    "Operations": "Health checks, metrics and this reference.",
 }
 
 INFO: dict[str, Any] = {
