@@ -36,14 +36,14 @@ _STATUS_TEXT = {
     400: "The request cannot be read.",
     401: "No valid key.",
     403: "The key may not do this.",
-    404: "There is no such thing.",
-    409: "The present state forbids it.",
-    412: "The version has changed.",
+    404: "Not found.",
+    409: "Not possible in the current state.",
+    412: "The version has changed since you read it.",
     413: "The body is too large.",
-    415: "The body's media type or coding is not taken.",
-    422: "A field or parameter is not valid; `details` names it.",
-    429: "Too much at once; nothing was taken. Try again after `Retry-After`.",
-    503: "Not at the moment; try again after `Retry-After`.",
+    415: "The body's media type or encoding is not supported.",
+    422: "A field or parameter is invalid; `details` names it.",
+    429: "The server is busy and took nothing. Try again after `Retry-After`.",
+    503: "Not available at the moment. Try again after `Retry-After`.",
 }
 
 
@@ -162,7 +162,7 @@ def document(
                     "type": "apiKey",
                     "in": "header",
                     "name": "X-API-Key",
-                    "description": "The same key, for clients that keep `Authorization` for something else.",
+                    "description": "The same key, for clients that need `Authorization` for something else.",
                 },
             },
         },
@@ -192,20 +192,20 @@ def common_shapes() -> dict[str, Schema]:
                 "error": answer(
                     {
                         "code": {"type": "string", "enum": list(ERROR_STATUS)},
-                        "message": said(STRING, "For people."),
+                        "message": said(STRING, "For people; it may change."),
                         "status": said({"type": "integer"}, "The HTTP status."),
                         "details": {"type": "array", "items": ref("ErrorDetail")},
                     }
                 )
             },
-            description="Every answer that is no success, also for unknown routes and crashes.",
+            description="Every error has this form, including unknown routes and internal errors.",
         ),
         "Empty": closed({}),
         "ErrorDetail": answer(
             {
                 "loc": said(
                     {"type": "array", "items": {"type": ["string", "integer"]}},
-                    "Path of the field, from `body`, `query`, `path` or `header` on.",
+                    "Path of the field, starting with `body`, `query`, `path` or `header`.",
                 ),
                 "msg": STRING,
             }
@@ -268,9 +268,9 @@ def _bound(route: Route) -> str:
     if len(reading) == len(route.scopes):
         return ""
     if route.own_player is None:
-        return " Not for keys that are bound to a player."
+        return " Not available to keys that are bound to a player."
     by_other = " without `rankings:read`" if reading else ""
-    return f" A key that is bound to a player{by_other}: for that player alone."
+    return f" A key that is bound to a player{by_other} works for that player only."
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
@@ -299,7 +299,7 @@ def _responses(route: Route) -> dict[str, Any]:
     responses: dict[str, Any] = {str(answer.status): found}
     if route.etag:
         responses["304"] = {
-            "description": "The client has this answer already (`If-None-Match`).",
+            "description": "Not modified: you have this answer already (`If-None-Match`).",
             "headers": _header_references(["X-Request-Id", "ETag"]),
         }
     by_status: dict[int, list[str]] = {}
@@ -343,11 +343,13 @@ def _header(description: str, schema: Schema, required: bool = True) -> dict[str
 
 _HEADERS: dict[str, Any] = {
     "X-Request-Id": _header(
-        "The request's id: taken from the request if that has one of 1 to 128 visible ASCII characters.",
+        "The request's id: yours, if you sent one of 1 to 128 visible ASCII characters.",
         {"type": "string", "minLength": 1, "maxLength": 128},
     ),
-    "ETag": _header("The tag of this answer, for `If-None-Match` or `If-Match`.", {"type": "string"}),
-    "Location": _header("Path of what was created, or of where to go instead.", {"type": "string"}),
+    "ETag": _header(
+        "Identifies this version of the answer; send it as `If-None-Match` or `If-Match`.", {"type": "string"}
+    ),
+    "Location": _header("Path of the new resource, or the path to go to.", {"type": "string"}),
     "Retry-After": _header("Seconds to wait.", {"type": "integer", "minimum": 0}),
     "WWW-Authenticate": _header("How to authenticate.", {"type": "string"}),
 }

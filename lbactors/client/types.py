@@ -43,7 +43,7 @@ class Outcome(TypedDict):
 
 @final
 class HeldOutcome(TypedDict):
-    """The submission is kept for review, and nothing of it is applied until then."""
+    """The submission is in the review queue; nothing is applied until it is approved."""
 
     period_key: None
     player_id: str
@@ -275,7 +275,7 @@ class Imported(TypedDict):
 
 @final
 class Timeframe(TypedDict):
-    """The rule that generates periods."""
+    """The reset schedule: when periods begin and end."""
 
     type: Literal[
         "permanent", "hourly", "daily", "weekly", "monthly", "yearly", "cron", "every", "range", "manual"
@@ -295,7 +295,7 @@ class Timeframe(TypedDict):
 
 @final
 class Scoring(TypedDict):
-    """How submissions become an entry's score."""
+    """How submissions become a player's score."""
 
     source: Literal["scores"]
     aggregation: Literal["best", "latest", "sum", "min", "max", "count"]
@@ -305,7 +305,7 @@ class Scoring(TypedDict):
 
 @final
 class Ranking(TypedDict):
-    """How entries are ordered, ranked and kept."""
+    """How entries are ordered and ranked, and how many are kept."""
 
     order: Literal["desc", "asc"]
     subscore_order: Literal["desc", "asc"]
@@ -317,8 +317,8 @@ class Ranking(TypedDict):
 
 @final
 class RewardTier(TypedDict):
-    """Exactly one condition: ranks, `top_percent` or `score_threshold`. By the rank that is shown, so
-    equals win alike."""
+    """Needs exactly one condition: a range of ranks, `top_percent` or `score_threshold`. The displayed
+    rank counts, so players with equal ranks win alike."""
 
     name: str
     rank_from: int | None
@@ -330,7 +330,7 @@ class RewardTier(TypedDict):
 
 @final
 class RewardRules(TypedDict):
-    """What the players of each closed period win."""
+    """What players win when a period closes."""
 
     tiers: list[RewardTier]
     grant: Literal["first", "every"]

@@ -60,11 +60,14 @@ class Scoring(Strict):
         default="scores", json_schema_extra={"enum": ["scores"]}
     )
     aggregation: Aggregation = Field(
-        default="best", description="Cannot change while a period holds entries."
+        default="best",
+        description="How several scores of a player become one: `best` (by the leaderboard's order), "
+        "`latest`, `sum`, `min`, `max`, or `count` (of submissions). It cannot change while a period has "
+        "entries.",
     )
-    score_min: NumberField | None = Field(default=None, description="A submission below is refused.")
+    score_min: NumberField | None = Field(default=None, description="Lower scores are refused.")
     score_max: NumberField | None = Field(
-        default=None, description="A submission above is refused; not below `score_min`."
+        default=None, description="Higher scores are refused. Not below `score_min`."
     )
 
     @field_validator("source")
@@ -87,14 +90,20 @@ class RankingRules(Strict):
     order: Order = "desc"
     subscore_order: Order = "desc"
     tie_breaking: TieBreaking = Field(
-        default="first", description="Who leads among equals: who reached it first, or last."
+        default="first",
+        description="Which of two players with equal score and subscore ranks higher: the one who reached "
+        "it `first`, or `last`.",
     )
-    rank_style: RankStyle = Field(default="ordinal", description="1,2,3 · 1,1,3 · 1,1,2")
+    rank_style: RankStyle = Field(
+        default="ordinal",
+        description="How equal scores rank: `ordinal` 1, 2, 3; `competition` 1, 1, 3; `dense` 1, 1, 2.",
+    )
     max_entries: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
-        default=None, description="The worst drops out."
+        default=None,
+        description="Maximum number of entries in a period; beyond it the worst entry is dropped.",
     )
     min_score: NumberField | None = Field(
-        default=None, description="Below it an entry is kept, but neither ranked nor counted."
+        default=None, description="Entries with a lower score are kept, but not ranked or counted."
     )
 
 
@@ -102,31 +111,32 @@ class Definition(Strict):
     """A leaderboard as a client writes it (`POST /v1/leaderboards`)."""
 
     leaderboard_id: Annotated[str, Field(pattern=LEADERBOARD_ID)] = Field(
-        description="Unique in the tenant, immutable."
+        description="Unique in the tenant; cannot be changed."
     )
     name: Annotated[str, Field(min_length=1, max_length=200)] = Field(
-        default="", description="Default: the id."
+        default="", description="Defaults to the id."
     )
     description: Annotated[str, Field(max_length=2000)] = ""
     status: Literal["active", "inactive", "archived"] = Field(
-        default="active", description="`inactive` and `archived` refuse writes and serve reads."
+        default="active", description="`inactive` and `archived` leaderboards can be read but take no scores."
     )
     timeframe: Timeframe = Timeframe()
     windows: tuple[Literal["all_time", "yearly", "monthly", "weekly", "daily", "hourly"], ...] = Field(
         default=(),
-        description="Further views, each its own chain of periods fed by the same submissions; not the main "
-        "type.",
+        description="Further schedules over the same scores, each with its own periods and rankings. The "
+        "main timeframe's own type is not allowed.",
         json_schema_extra={"uniqueItems": True},
     )
     scoring: Scoring = Scoring()
     ranking: RankingRules = RankingRules()
     placement: Literal["auto", "dedicated"] = Field(
         default="auto",
-        description="`dedicated`: it has a period actor of its own, whatever else runs.",
+        description="`dedicated` gives the leaderboard an actor (a process) of its own; with `auto` it may "
+        "share one.",
     )
     rewards: RewardRules | None = Field(
         default=None,
-        description="What the players of a closed period win; null for nothing. PATCH replaces it.",
+        description="What players win when a period closes; null for no rewards. PATCH replaces it.",
     )
     metadata: dict[str, Any] = Field(
         default_factory=dict,

@@ -151,7 +151,8 @@ class Timeframe(BaseModel):
     type: TimeframeType = "permanent"
     timezone: Annotated[str, AfterValidator(_validated_timezone)] = Field(
         default="UTC",
-        description="IANA name; boundaries are wall-clock times in it, across clock changes.",
+        description="IANA name, such as `Europe/Rome`. Resets happen at local time in this zone, also "
+        "across clock changes.",
         json_schema_extra={"format": "time-zone"},
     )
     reset_time: Annotated[str, AfterValidator(_validated_reset_time)] = Field(
@@ -160,11 +161,18 @@ class Timeframe(BaseModel):
         json_schema_extra={"pattern": f"^{_RESET_TIME_PATTERN}$"},
     )
     reset_day: Weekday = "monday"
-    reset_date: int = Field(default=1, ge=1, le=31, description="Clamped to the month's last day.")
+    reset_date: int = Field(
+        default=1,
+        ge=1,
+        le=31,
+        description="Day of the month for monthly resets, and of January for yearly ones; in a shorter month, "
+        "its last day.",
+    )
     cron: Annotated[str, AfterValidator(_validated_cron)] | None = Field(
         default=None,
         validate_default=True,
-        description="Five fields, in the zone. Required for type `cron`, only there.",
+        description="Five-field cron expression, in the time zone. Required for type `cron`, not allowed "
+        "otherwise.",
         json_schema_extra={"format": "cron", "maxLength": _MAX_CRON_CHARACTERS},
     )
     every_seconds: int | None = Field(
@@ -172,18 +180,19 @@ class Timeframe(BaseModel):
         ge=1,
         le=315_360_000,
         validate_default=True,
-        description="Required for type `every`, only there; anchored on `starts_at`, else on 1970.",
+        description="Length of a period. Required for type `every`, not allowed otherwise. Counted from "
+        "`starts_at`, or from 1970 without it.",
     )
     starts_at: Instant | None = Field(
         default=None,
         validate_default=True,
-        description="Begin of the whole schedule. Required for type `range`.",
+        description="Start of the whole schedule. Required for type `range` (a season).",
     )
     ends_at: Instant | None = Field(
         default=None,
         validate_default=True,
-        description="End of the whole schedule, after `starts_at`. Required for type `range`. Moved later "
-        "after it has passed: the last period goes on, with its entries.",
+        description="End of the whole schedule, after `starts_at`. Required for type `range` (a season). "
+        "If you move it later after it has passed, the last period continues with its entries.",
     )
     late_grace_seconds: int = Field(
         default=5,

@@ -70,6 +70,19 @@ def check(command: list[str], key: str) -> None:
     eventually(done, command[-1])
 
 
+def test_the_first_requests_of_the_introduction(served: Api) -> None:
+    document = served.get("/openapi.json")
+    (script,) = re.findall(r"^```sh\n(.*?)^```$", document["info"]["description"], re.MULTILINE | re.DOTALL)
+    key = served.key
+    assert key is not None
+    script = script.replace("LBACTORS_KEY=lb_…", f"LBACTORS_KEY={key}").replace(
+        SHOWN, served.transport.base_url
+    )
+    check(["sh", "-ec", script.replace("curl ", "curl --silent --show-error --fail-with-body ")], key)
+    (entry,) = served.get("/v1/leaderboards/arena/rankings")["entries"]
+    assert (entry["player_id"], entry["score"]) == ("p1", 5100)
+
+
 class Samples:
     """The samples of one language. `ids`: what stands for the ids that are shown."""
 

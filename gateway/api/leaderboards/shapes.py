@@ -30,12 +30,13 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     )
     definition = model_shape(Definition, replaced={"timeframe": written_timeframe})
     fields = definition["properties"]
-    own_id = said(fields["leaderboard_id"], "Must be the leaderboard's own.")
+    own_id = said(fields["leaderboard_id"], "If given, it must be the leaderboard's own id.")
     return {
         "Definition": definition,
         "DefinitionPatch": closed(
             {**fields, "leaderboard_id": own_id},
-            description="What is absent stays. `timeframe`, `scoring` and `ranking` are merged by field, "
+            description="Fields that you leave out keep their values. `timeframe`, `scoring` and `ranking` "
+            "are merged by field, "
             "`windows`, `rewards` and `metadata` are replaced. A new `timeframe.type`, also one written as a "
             "string, keeps the other fields (the time zone, the bounds) except `cron` and `every_seconds`.",
         ),
@@ -44,7 +45,9 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 **fields,
                 "timeframe": ref("Timeframe"),
                 "tenant_id": STRING,
-                "version": said({"type": "integer", "minimum": 1}, "Rises with every change; the ETag."),
+                "version": said(
+                    {"type": "integer", "minimum": 1}, "Increases with every change; also the `ETag`."
+                ),
                 "created_at": INSTANT,
                 "updated_at": INSTANT,
             }
@@ -52,7 +55,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "LeaderboardListing": listing("Leaderboard"),
         "Timeframe": model_shape(
             Timeframe,
-            "The rule that generates periods.",
+            "The reset schedule: when periods begin and end.",
             allOf=[
                 _only_for("cron", "cron"),
                 _only_for("every", "every_seconds"),
@@ -65,6 +68,6 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 },
             ],
         ),
-        "Scoring": model_shape(Scoring, "How submissions become an entry's score."),
-        "Ranking": model_shape(RankingRules, "How entries are ordered, ranked and kept."),
+        "Scoring": model_shape(Scoring, "How submissions become a player's score."),
+        "Ranking": model_shape(RankingRules, "How entries are ordered and ranked, and how many are kept."),
     }

@@ -31,8 +31,8 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     identifier = identifier_schema(settings.id_length)
     fields: Schema = {
         "player_id": identifier,
-        "score": or_null(NUMBER_SCHEMA, "Required unless the aggregation is `count`."),
-        "subscore": or_null(NUMBER_SCHEMA, "Default 0."),
+        "score": or_null(NUMBER_SCHEMA, "Required, unless the aggregation is `count`."),
+        "subscore": or_null(NUMBER_SCHEMA, "Decides between equal scores. Defaults to 0."),
         "metadata": {
             "type": ["object", "null"],
             "description": "Any JSON object whose integers fit in 64 bits; as compact JSON at most "
@@ -40,22 +40,27 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         },
         "submission_id": or_null(
             identifier,
-            "Unique in the leaderboard: a repeat within a day changes nothing and counts as accepted.",
+            "Makes the submission safe to repeat: an id that the leaderboard has seen within 24 hours "
+            "changes nothing and counts as accepted.",
         ),
         "occurred_at": or_null(
             INSTANT,
-            "At most 60 s ahead of the server's clock: then it counts as now. Default: the arrival.",
+            "When the score was achieved; it counts for the period of that time. Defaults to now. Up to 60 "
+            "s ahead of the server's clock counts as now; more is refused.",
         ),
         "aggregation": or_null(
             {"type": "string", "enum": list(AGGREGATIONS)},
-            "Overrides the leaderboard's for this submission; needs the scope `leaderboards:write`.",
+            "Overrides the leaderboard's aggregation for this submission; needs the scope "
+            "`leaderboards:write`.",
         ),
     }
     outcome: Schema = {
         "period_key": STRING,
         "player_id": STRING,
-        "applied": said(BOOLEAN, "False where the leaderboard's rule keeps the entry as it was."),
-        "score": or_null(NUMBER_SCHEMA, "The entry's, after the submission."),
+        "applied": said(
+            BOOLEAN, "False if the entry did not change, for example because the new score is not better."
+        ),
+        "score": or_null(NUMBER_SCHEMA, "The entry's score after the submission."),
         "subscore": or_null(NUMBER_SCHEMA),
         "previous_score": or_null(NUMBER_SCHEMA, "Null for a new entry."),
         "rank": said(RANK, "Null for an unranked entry."),
@@ -93,9 +98,9 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 (*(name for name in outcome if name != "applied"), "duplicate", "skipped"),
             ),
         },
-        "One item for each further window; there only if the leaderboard has some.",
+        "One item for each further window; only present if the leaderboard has any.",
     )
-    any_item = said({}, "Should be a submission. A bad item rejects itself alone.")
+    any_item = said({}, "A submission. An invalid one is rejected without affecting the others.")
 
     def batch(item: str) -> Schema:
         items = {"anyOf": [ref(item), any_item]}
@@ -123,8 +128,8 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 "rejected": COUNT,
                 "held": said(
                     {"type": "integer", "minimum": 1},
-                    "Of the accepted ones, those held for review, not applied yet; there only if there "
-                    "are some.",
+                    "How many of the accepted items are in the review queue and not applied yet; only "
+                    "present if there are any.",
                 ),
                 "errors": {"type": "array", "items": ref("ItemError")},
                 "results": said(
@@ -140,7 +145,10 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                                 },
                                 "windows": windows,
                                 "duplicate": duplicate,
-                                "held": said({"type": "boolean", "const": True}, "There only if it is held."),
+                                "held": said(
+                                    {"type": "boolean", "const": True},
+                                    "Only present if the item is held for review.",
+                                ),
                                 "held_id": STRING,
                             },
                             (
@@ -152,7 +160,8 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                             ),
                         ),
                     },
-                    "Of the accepted items: empty for `none`, index and rank for `ranks`, all for `full`.",
+                    "The accepted items: empty with `results=none`, `index` and `rank` with `ranks`, all "
+                    "fields with `full`.",
                 ),
             },
             ("held",),

@@ -78,9 +78,10 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.delete_tenant,
             "admin_delete_tenant",
             "Administration",
-            "Delete a tenant with all that is its own",
-            Answer(200, "The tenant as it was.", "Tenant"),
-            "Not `default`.",
+            "Delete a tenant",
+            Answer(200, "The deleted tenant.", "Tenant"),
+            "Deletes the tenant with its leaderboards, players, keys and webhooks. The tenant `default` "
+            "cannot be deleted.",
             scopes=platform,
             parameters=(tenant,),
             logged=True,
