@@ -69,6 +69,10 @@ FIELDS = (
         "--retain", ("timeframe", "retain_periods"), click.IntRange(0, 1000), "Closed periods kept."
     ),
     _Field(
+        "--retain-days", ("timeframe", "retain_days"), click.IntRange(0, 3650),
+        "Days that older closed periods are kept, too.",
+    ),
+    _Field(
         "--late-submissions", ("timeframe", "late_submissions"), ("refuse", "arrival"),
         "Scores of a closed period: refused, or counted for the period of their arrival.",
     ),
