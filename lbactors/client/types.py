@@ -290,6 +290,7 @@ class Timeframe(TypedDict):
     ends_at: str | None
     late_grace_seconds: int
     retain_periods: int
+    retain_days: int
     late_submissions: Literal["refuse", "arrival"]
 
 

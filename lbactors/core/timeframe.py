@@ -165,7 +165,7 @@ class Timeframe(BaseModel):
         default=1,
         ge=1,
         le=31,
-        description="Day of the month for monthly resets, and of January for yearly ones; in a shorter month, "
+        description="Day of the month for monthly resets, of January for yearly ones; in a shorter month, "
         "its last day.",
     )
     cron: Annotated[str, AfterValidator(_validated_cron)] | None = Field(
@@ -200,7 +200,19 @@ class Timeframe(BaseModel):
         le=86_400,
         description="How long after its end a period takes submissions that occurred inside it.",
     )
-    retain_periods: int = Field(default=10, ge=0, le=1000, description="Closed periods kept.")
+    retain_periods: int = Field(
+        default=10,
+        ge=0,
+        le=1000,
+        description="Closed periods kept in each window, whatever their age.",
+    )
+    retain_days: int = Field(
+        default=400,
+        ge=0,
+        le=3650,
+        description="Closed periods beyond `retain_periods` are kept until so many days after their end. A "
+        "window keeps at most its last 1000 closed periods.",
+    )
     late_submissions: Literal["refuse", "arrival"] = Field(
         default="refuse",
         description="What becomes of a submission that occurred in a closed period: 409 (`refuse`), or it "
