@@ -165,8 +165,8 @@ class Timeframe(BaseModel):
         default=1,
         ge=1,
         le=31,
-        description="Day of the month for monthly resets, and of January for yearly ones; in a shorter month, "
-        "its last day.",
+        description="Day of the month for monthly resets, and of January for yearly ones; in a shorter "
+        "month, its last day.",
     )
     cron: Annotated[str, AfterValidator(_validated_cron)] | None = Field(
         default=None,
