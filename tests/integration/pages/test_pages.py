@@ -37,7 +37,7 @@ async def server(page: Path) -> AsyncIterator[Server]:
     server = Server("lb_" + secrets.token_hex(16), *NO_SPARE)
     if str(page.relative_to(REPOSITORY)) in WITH_PLUGIN:
         server.variables = {
-            "LBACTORS_PLUGINS": "plausible_scores:PlausibleScores",
+            "LBACTORS_PLUGINS": "plausible_scores",
             "PYTHONPATH": python_path(REPOSITORY / "examples" / "plugin-plausible-scores"),
         }
     try:
