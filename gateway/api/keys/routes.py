@@ -65,6 +65,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(key, s.if_none_match),
             codes=("key_not_found",),
             etag=True,
+            python="key(key_id)",
         ),
         Route(
             "PATCH",
