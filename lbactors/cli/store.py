@@ -10,100 +10,40 @@ import asyncio
 import contextlib
 import secrets
 import sys
-from collections.abc import Awaitable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lbactors.cli.connection import Failure, Refusal, confirm, confirm_option, examples, json_text
-from lbactors.cli.settings import read_settings, setting_options
-from lbactors.tables import bytes_text, print_table, text_of
+from lbactors.cli.store_tools import (
+    StoreCommand,
+    contents,
+    counted,
+    print_findings,
+    progress_bar,
+    run_tool,
+    store_settings,
+)
+from lbactors.tables import bytes_text, text_of
 
 if TYPE_CHECKING:
-    from lbactors.settings import ServerSettings
     from lbactors.tools.progress import Progress
     from lbactors.tools.repair import Trouble
     from lbactors.tools.verify import Verified
 
 SHOWN_RECORDS = 20
 
-T = TypeVar("T")
-
-
-class _StoreCommand(click.Command):
-    """A command with those settings of the server that say which store: made from them when needed."""
-
-    made = False
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        if not self.made:
-            self.params += [option for option in setting_options() if option.name in ("store", "data_dir")]
-            self.made = True
-        return super().get_params(ctx)
-
-
-def _of_options(store: str | None, data_dir: str | None, option: str = "--store") -> ServerSettings:
-    """The settings, for their store and its limits; `sqlite:DIR` is taken as well. Refusal.
-
-    option: where the store was named.
-    """
-    if store is not None and store.startswith("sqlite:"):
-        store, data_dir = "sqlite", store.removeprefix("sqlite:") or "."
-    return read_settings({"store": store, "data_dir": data_dir}, {"store": option})
-
 
 def _store_of(text: str, option: str) -> str:
     """The URL in an option's value. Refusal."""
-    return _of_options(text, None, option).store_url
-
-
-# Running -------------------------------------------------------------------------------------------------
-
-
-def _run(work: Awaitable[T], place: str) -> T:
-    """Run a tool's work; whatever keeps it from working is one line and exit code 2. Refusal, Failure."""
-    from persistence.store import StoreCorrupt, StoreError
-
-    async def run() -> T:
-        return await work
-
-    try:
-        return asyncio.run(run())
-    except StoreCorrupt as error:
-        raise Failure(f"{place}: {error}") from None
-    except StoreError as error:
-        raise Refusal(str(error)) from None
-
-
-@contextlib.contextmanager
-def _progress_bar(label: str) -> Iterator[Progress]:
-    """A progress bar on stderr, where that is a terminal."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[what]}"),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(label, total=None, what="")
-
-        def show(what: str, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total or None, what=escape(text_of(what)))
-
-        yield show
+    return store_settings(text, None, option).store_url
 
 
 # Verify ---------------------------------------------------------------------------------------------------
 
 
 @click.command(
-    cls=_StoreCommand,
+    cls=StoreCommand,
     epilog=examples(
         "lbactors verify",
         "lbactors verify --data-dir /var/lib/lbactors",
@@ -125,7 +65,7 @@ def verify(live: bool, as_json: bool, store: str | None, data_dir: str | None) -
     from lbactors.tools.verify import verify as look
     from persistence import masked
 
-    settings = _of_options(store, data_dir)
+    settings = store_settings(store, data_dir)
     url = settings.store_url
 
     async def work(progress: Progress) -> Verified:
@@ -135,8 +75,8 @@ def verify(live: bool, as_json: bool, store: str | None, data_dir: str | None) -
                 await stack.enter_async_context(claimed(found, secrets.token_hex(16), "verify"))
             return await look(found, settings.seen_ids_limit, progress, live=live)
 
-    with _progress_bar("verifying") as progress:
-        verified = _run(work(progress), masked(url))
+    with progress_bar("verifying") as progress:
+        verified = run_tool(work(progress), masked(url))
     if as_json:
         click.echo(json_text(_verified_json(masked(url), verified)))
     else:
@@ -159,20 +99,12 @@ def _verified_json(place: str, verified: Verified) -> dict[str, Any]:
 
 
 def _show_verified(place: str, verified: Verified) -> None:
-    if verified.findings:
-        rows = [[finding.severity, finding.place, finding.text] for finding in verified.findings]
-        print_table(["severity", "place", "finding"], rows)
-    documents = sum(verified.documents.values())
+    print_findings(verified)
     cautions = len(verified.findings) - verified.errors
     click.echo(
-        f"{place} is {'sound' if verified.sound else 'NOT sound'}: {_count(verified.errors, 'error')}, "
-        f"{_count(cautions, 'caution')} in {_count(documents, 'document')} and "
-        f"{_count(verified.periods, 'period')} with {_count(verified.entries, 'entry', 'entries')}"
+        f"{place} is {'sound' if verified.sound else 'NOT sound'}: {counted(verified.errors, 'error')}, "
+        f"{counted(cautions, 'caution')} in {contents(verified)}"
     )
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 # Migrate --------------------------------------------------------------------------------------------------
@@ -224,13 +156,13 @@ def migrate(source: str, target: str) -> None:
                 raise StoreUnavailable(f"{error}; run the same command again, it goes on") from None
 
     try:
-        with _progress_bar("migrating") as progress:
-            migrated = _run(work(progress), "the migration did not end well")
+        with progress_bar("migrating") as progress:
+            migrated = run_tool(work(progress), "the migration did not end well")
     except MigrationRefused as error:
         raise Refusal(str(error)) from None
     except MigrationFailed as error:
         raise Failure(f"the copy is not what the source holds: {error}; give an empty target") from None
-    what = f"{_count(migrated.periods, 'period')} and {_count(migrated.documents, 'document')}"
+    what = f"{counted(migrated.periods, 'period')} and {counted(migrated.documents, 'document')}"
     if migrated.finished_before:
         click.echo(f"{masked(target_url)} has it all already: {what}, compared and equal")
         return
@@ -245,7 +177,7 @@ def migrate(source: str, target: str) -> None:
 
 
 @click.command(
-    cls=_StoreCommand,
+    cls=StoreCommand,
     epilog=examples(
         "lbactors repair",
         "lbactors repair --data-dir /var/lib/lbactors --apply",
@@ -267,13 +199,13 @@ def repair(wanted: bool, yes: bool, store: str | None, data_dir: str | None) -> 
     from lbactors.tools.repair import NotRepaired, Repair
     from persistence import masked
 
-    settings = _of_options(store, data_dir)
+    settings = store_settings(store, data_dir)
     url = settings.store_url
 
     async def work() -> bool:
         """Whether everything loads in the end."""
         async with open_alone(url) as found, claimed(found, secrets.token_hex(16), "repair"):
-            with _progress_bar("looking") as progress:
+            with progress_bar("looking") as progress:
                 repairs = Repair(found, settings.seen_ids_limit, progress)
                 troubles = await repairs.find()
             for trouble in troubles:
@@ -282,7 +214,7 @@ def repair(wanted: bool, yes: bool, store: str | None, data_dir: str | None) -> 
             if not wanted or not cuts:
                 return _show_looked(masked(url), troubles, cuts)
             inputs = sum(trouble.inputs for trouble in cuts)
-            question = f"Drop {_count(inputs, 'input')} of {_count(len(cuts), 'period')} for good?"
+            question = f"Drop {counted(inputs, 'input')} of {counted(len(cuts), 'period')} for good?"
             await _confirmed(question, yes)
             for trouble in cuts:
                 repaired = await repairs.cut(trouble)
@@ -296,7 +228,7 @@ def repair(wanted: bool, yes: bool, store: str | None, data_dir: str | None) -> 
             return len(cuts) == len(troubles)
 
     try:
-        all_load = _run(work(), masked(url))
+        all_load = run_tool(work(), masked(url))
     except NotRepaired as error:
         raise Failure(f"cut, but {error}") from None
     if not all_load:
@@ -342,22 +274,24 @@ def _show_trouble(trouble: Trouble) -> None:
         return
     readable, after = trouble.readable, "whether what remains loads is looked at then"
     if trouble.remains is not None:
-        entries = _count(trouble.remains.entries, "entry", "entries")
-        after = f"what remains loads, with {entries} of {_count(trouble.remains.submissions, 'submission')}"
+        entries = counted(trouble.remains.entries, "entry", "entries")
+        after = f"what remains loads, with {entries} of {counted(trouble.remains.submissions, 'submission')}"
     click.echo(f"  cut after seq {trouble.cut_seq}: {after}")
     known = sum(readable)
     click.echo(
-        f"  dropped: {_count(len(trouble.dropped), 'record')}, {_count(trouble.inputs, 'input')} "
+        f"  dropped: {counted(len(trouble.dropped), 'record')}, {counted(trouble.inputs, 'input')} "
         f"(seqs {trouble.cut_seq + 1}..{trouble.last_seq}). {known} of them can be read: "
-        f"{_count(readable.submissions, 'submission')}, {_count(readable.removals, 'removal')}, "
-        f"{_count(readable.erasures, 'erasure')}, {readable.others} others; {trouble.inputs - known} cannot"
+        f"{counted(readable.submissions, 'submission')}, {counted(readable.removals, 'removal')}, "
+        f"{counted(readable.erasures, 'erasure')}, {readable.others} others; {trouble.inputs - known} cannot"
     )
     for record in trouble.dropped[:SHOWN_RECORDS]:
         state = "sound" if record.sound else "damaged"
-        holds = "unreadable" if record.contents is None else _count(record.contents.submissions, "submission")
+        holds = (
+            "unreadable" if record.contents is None else counted(record.contents.submissions, "submission")
+        )
         click.echo(
             f"    record {record.first_seq}..{record.last_seq}, epoch {record.epoch}, "
-            f"{bytes_text(record.size_bytes)}, {state}: {_count(record.inputs, 'input')}, {holds}"
+            f"{bytes_text(record.size_bytes)}, {state}: {counted(record.inputs, 'input')}, {holds}"
         )
     if len(trouble.dropped) > SHOWN_RECORDS:
         click.echo(f"    and {len(trouble.dropped) - SHOWN_RECORDS} more records")
