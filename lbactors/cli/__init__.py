@@ -44,6 +44,8 @@ COMMANDS: dict[str, _Place] = {
     "held": _Place("lbactors.cli.plugins", "held", "List, approve and reject held submissions."),
     "plugins": _Place("lbactors.cli.plugins", "plugins", "List plugins and their hooks."),
     "status": _Place("lbactors.cli.admin", "status", "Show health, actors, periods, load and memory."),
+    "backup": _Place("lbactors.cli.backup", "backup", "Back up a store while the server runs."),
+    "restore": _Place("lbactors.cli.backup", "restore", "Restore a backup."),
     "verify": _Place("lbactors.cli.store", "verify", "Check a store from end to end."),
     "migrate": _Place("lbactors.cli.store", "migrate", "Copy a store into another one."),
     "repair": _Place("lbactors.cli.store", "repair", "Cut damaged journal ends off."),
