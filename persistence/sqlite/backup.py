@@ -167,7 +167,8 @@ def _copy(
         free_bytes = room.f_bavail * room.f_frsize
         if free_bytes < pages * page_bytes:
             raise StoreUnavailable(
-                f"{target.parent}: no room for {pages * page_bytes} bytes, {free_bytes} are free"
+                f"no room in {target.parent}: the copy takes {_mib(pages * page_bytes)}, "
+                f"{_mib(free_bytes)} are free"
             )
         _copy_pages(source, path, target, descriptor, page_bytes, steps)
         if new_id:
@@ -208,6 +209,10 @@ def _give_new_id(target: Path) -> None:
             made.execute("UPDATE identity SET id = lower(hex(randomblob(16)))")
         except sqlite3.Error as error:
             raise translated(error, target) from error
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes / (1 << 20):.1f} MiB"
 
 
 def _connect_target(target: Path) -> sqlite3.Connection:
