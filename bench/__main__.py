@@ -1,7 +1,8 @@
 """All figures in one run: `python bench`.
 
-The server over HTTP, boards with further windows, the engine beside Redis, the recovery of a large period,
-writes during snapshots, a rollover of hundreds of boards under load, and thousands of boards that sleep.
+Starts beside Ray alone, the server over HTTP, boards with further windows, the engine beside Redis, the
+recovery of a large period, writes during snapshots, a rollover of hundreds of boards under load,
+and thousands of boards that sleep.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ HERE = Path(__file__).resolve().parent
 def main() -> int:
     """Run the benchmarks one after the other; the first failure's exit code.
 
-    The first three on 100 000 entries, the next two on a million. All take about half an hour.
+    Up to `engine.py` on 100 000 entries, the next two on a million. All take about half an hour.
     """
     if len(sys.argv) > 1:
         print(__doc__, "It takes no options.", file=sys.stderr)
         return 2
     for command in (
+        ["start.py"],
         ["http_load.py"],
         ["windows.py", "--rounds", "1"],
         ["engine.py", "--entries", "100000"],

@@ -5,6 +5,8 @@
     cli.md         from the commands of the command line
     openapi.json   from the table of routes
 
+and, by `generate_client.py`, the generated modules of the Python client.
+
 Each is a pure function of the code: nothing is started, and the environment has no say. A test
 (`tests/unit/test_docs.py`) compares the texts with the files, so none of this changes without its document.
 """
@@ -12,6 +14,7 @@ Each is a pure function of the code: nothing is started, and the environment has
 from __future__ import annotations
 
 import json
+import runpy
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +44,30 @@ LABELS = {
     "version": "the server's version",
 }
 CONNECTION = "#options-of-the-connection"
+# Commands whose JSON is not an answer of the API.
+SAVED = "`profile`, `url`, `tenant`, `key` (only its end), `default`"
+SENT = "`accepted`, `repeated`, `rejected`, `errors`"
+JSON_FIELDS = {
+    "bench": "`at`, `cores`, `entries`, `seconds`, `ids`, `cases`",
+    "completion": "`shell`, `script`",
+    "export -o": "`leaderboard_id`, `window`, `period_key`, `state`, `entries`, `file`; without `-o` the "
+    "export itself is printed",
+    "import": "`imported`, `unchanged`, `dropped`, `rejected`, `errors`",
+    "import --add": SENT,
+    "login": f"{SAVED}, `file`",
+    "logout": "`deleted`, `default`, `file`",
+    "migrate": "`source`, `target`, `periods`, `equal_before`, `documents`, `size_bytes`, `finished_before`",
+    "plugins": "`items` with name, version, hooks and source of each, `total`",
+    "profiles list": "`items` as `profiles use` prints them, `total`, `file`",
+    "profiles use": SAVED,
+    "repair": "`store`, `all_load`, `troubles`, `cut`",
+    "reviews approve": "`items`, the API's answer for each",
+    "reviews list": "`items`, `complete` (false: there are more); with a leaderboard the API's answer",
+    "reviews reject": "`items`, the API's answer for each",
+    "status": "`health`, `ready`, `status`, the API's three answers; the last is null without a platform key",
+    "submit --file": SENT,
+    "verify": "`store`, `sound`, `errors`, `cautions`, `documents`, `periods`, `entries`, `findings`",
+}
 
 
 def title(words: str, source: str) -> str:
@@ -142,28 +169,48 @@ def commands(context: click.Context | None = None) -> Iterator[click.Context]:
 
 def options(context: click.Context) -> list[list[str]]:
     """Options with what their help says, without `--help`."""
-    chosen = [p for p in context.command.params if isinstance(p, click.Option) and not p.is_eager]
+    chosen = [
+        p for p in context.command.params if isinstance(p, click.Option) and not (p.is_eager or p.hidden)
+    ]
     records = [p.get_help_record(context) or ("", "") for p in chosen]
     return [[code(names.replace(" RANGE", "")), said.replace("  [", " [")] for names, said in records]
 
 
 def cli_text() -> str:
     contexts = list(commands())
-    connection = next(options(c) for c in contexts if c.info_name == "status")
+    connection = options(click.Context(cli.cli, info_name="lbactors", terminal_width=110))
     exit_codes = next(p for p in cleandoc(cli.__doc__ or "").split("\n\n") if p.startswith("Exit codes:"))
     texts = "\n\n".join(command_text(context, connection) for context in contexts)
     return f"""{title("Command line", "lbactors/cli/")}
 
-In a source tree `./run` stands for `lbactors`: `./run status` is `lbactors status`. Every command explains
-itself with `--help`; `lbactors --version` shows the version.
+In a source tree, type `./run` instead of `lbactors`: `./run status`. `--help` after any command explains it;
+`lbactors --version` shows the version. `lbactors leaderboards` without a further word is
+`lbactors leaderboards list`, and so for every group that has a list; `lbactors periods xp` is
+`lbactors periods list xp`.
 
 {exit_codes}
 
 ## Options of the connection
 
-The commands that talk to a server have these:
+These may stand anywhere on the command line: before the command, between a group and its command, or after
+it. The last one wins. Commands that talk to no server take `--json` alone.
+
+URL, key and tenant each come from the first of these that has it: the option, the environment variable, the
+profile, the default. `--profile`, then `LBACTORS_PROFILE`, names the profile; else it is the default one.
+The key and the tenant of a profile are sent to its own URL only: with another URL from `--url` or
+`LBACTORS_URL` they are left out. [`lbactors login`](#lbactors-login) saves profiles in `profiles.toml` in
+your folder for settings (`~/.config/lbactors` on Linux), readable by you alone; `LBACTORS_CONFIG` names
+another file. A damaged file is one line on stderr and exit code 2.
 
 {rows(["Option", "Meaning"], connection)}
+
+## JSON
+
+With `--json` a command prints one JSON object: on one line, or indented on a terminal. It is the API's answer
+([openapi.json](openapi.json)), `top --watch` prints one for each change, and an error is a line on stderr as
+without `--json`. These commands have objects of their own:
+
+{rows(["Command", "Fields"], [[code(name), fields] for name, fields in JSON_FIELDS.items()])}
 
 {texts}
 """
@@ -205,3 +252,4 @@ if __name__ == "__main__":
     for name, text in TEXTS.items():
         (DOCS / name).write_text(text(), encoding="utf-8")
         print(f"docs/{name}")
+    runpy.run_path(str(DOCS / "generate_client.py"), run_name="__main__")

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+import orjson
 from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -22,15 +23,28 @@ _NUMBER = re.compile(r"-?[\d.,]+(e[+-]?\d+)?( ?(%|ms|s|µs|[KMG]iB|B))?|-?")
 
 
 def text_of(value: Any) -> str:
-    """A value of the API as one cell: null is a dash, lists are joined, nothing unprintable."""
-    if value is None:
+    """A value of the API as one cell: null is a dash, lists are joined, nothing unprintable.
+
+    What lies deeper than one level is JSON, as people wrote it.
+    """
+    if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(text_of(item) for item in value) or "-"
+        return ", ".join(_inner_text(item) for item in value) or "-"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}={text_of(item)}" for name, item in value.items()) or "-"
+        return ", ".join(f"{_printable(name)}={_inner_text(item)}" for name, item in value.items()) or "-"
+    return _printable(value)
+
+
+def _inner_text(value: Any) -> str:
+    if isinstance(value, list | tuple | Mapping):
+        return _printable(orjson.dumps(value).decode())
+    return text_of(value)
+
+
+def _printable(value: Any) -> str:
     return "".join(char if char.isprintable() else "?" for char in str(value))
 
 
@@ -68,7 +82,7 @@ def _numeric(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[boo
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
-    """Print one object as lines `name  value`; nested objects as `outer.inner`."""
+    """Print one object as lines `name  value`; nested ones as `outer.inner`, those of a list as `list.1`."""
     flat = _flattened(fields)
     width = max((len(name) for name, _ in flat), default=0)
     for name, value in flat:
@@ -80,9 +94,17 @@ def _flattened(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, A
     for name, value in fields.items():
         if isinstance(value, Mapping) and value:
             flat += _flattened(value, f"{prefix}{name}.")
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            for number, item in enumerate(value, 1):
+                shown = _without_nulls(item) if isinstance(item, Mapping) else item
+                flat.append((f"{prefix}{name}.{number}", shown))
         else:
             flat.append((prefix + name, value))
     return flat
+
+
+def _without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def instant_text(instant: str | None) -> str:

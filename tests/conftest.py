@@ -27,6 +27,7 @@ from tests.support.scheduling import GroupScheduling, turn_of  # noqa: E402
 FIGURE = "figure"
 
 os.environ.setdefault("LBACTORS_CRASH_SEED", secrets.token_hex(4))  # the processes of a run inherit it
+os.environ["LBACTORS_CONFIG"] = os.devnull  # no profile of the person who runs the tests
 _figures: list[str] = []
 
 

@@ -16,6 +16,7 @@ from lbactors.cli.connection import (
     period_options,
     talks_to_server,
 )
+from lbactors.cli.groups import CommandGroup
 from lbactors.cli.switches import add_switches
 from lbactors.client import ApiError
 from lbactors.tables import bytes_text, duration_text, instant_text, print_fields, print_table
@@ -29,14 +30,15 @@ SCOPES = (
 
 
 @click.group(
+    cls=CommandGroup,
     epilog=examples(
         "lbactors players show maya",
         "lbactors players rename maya 'Maya the Great'",
         "lbactors players erase maya",
-    )
+    ),
 )
 def players() -> None:
-    """Show, rename, hide and erase players; change their entries."""
+    """Look up, rename, hide and erase players, and correct their entries."""
 
 
 @players.command(
@@ -46,7 +48,7 @@ def players() -> None:
 @period_options
 @talks_to_server
 def show_player(server: Server, player_id: str, **params: Any) -> None:
-    """Show the entries of PLAYER in all leaderboards."""
+    """Show the entries of PLAYER on all leaderboards."""
     answer = server.client.player_entries(player_id, **params)
 
     def render() -> None:
@@ -62,9 +64,9 @@ def show_player(server: Server, player_id: str, **params: Any) -> None:
 @click.argument("display_name", metavar="NAME")
 @talks_to_server
 def rename(server: Server, player_id: str, display_name: str) -> None:
-    """Show PLAYER as NAME in rankings."""
+    """Set the display name of PLAYER."""
     answer = server.client.update_player(player_id, {"display_name": display_name})
-    server.show(answer, lambda: click.echo(f"{player_id} is shown as {display_name}"))
+    server.show(answer, lambda: click.echo(f"{player_id} is now called {display_name}"))
 
 
 @players.command(epilog=examples("lbactors players erase maya", "lbactors players erase maya --yes"))
@@ -72,22 +74,28 @@ def rename(server: Server, player_id: str, display_name: str) -> None:
 @confirm_option
 @talks_to_server
 def erase(server: Server, player_id: str, yes: bool) -> None:
-    """Erase PLAYER: profile, entries and all traces."""
-    confirm(f"Erase {player_id} with all entries?", yes)
+    """Erase a player.
+
+    The profile, entries and rewards of PLAYER are deleted for good; docs/erasure.md says what remains.
+    """
+    confirm(f"Erase {player_id} and all their entries?", yes)
     answer = server.client.erase_player(player_id)
-    server.show(answer, lambda: click.echo(f"erased {player_id}"))
+    server.show(answer, lambda: click.echo(f"Erased {player_id}"))
 
 
-@click.group(epilog=examples("lbactors keys list", "lbactors keys create game-server --scope scores:write"))
+@click.group(
+    cls=CommandGroup,
+    epilog=examples("lbactors keys", "lbactors keys create game-server --scope scores:write"),
+)
 def keys() -> None:
-    """List, create, disable and delete API keys."""
+    """Manage API keys."""
 
 
 @keys.command("list", epilog=examples("lbactors keys list", "lbactors keys list --tenant studio-a"))
 @listing_options
 @talks_to_server
 def list_keys(server: Server, **params: Any) -> None:
-    """List keys; the keys themselves are never shown again."""
+    """List API keys. The keys themselves cannot be shown again."""
     columns: dict[str, Callable[[Json], Any]] = {
         "key id": lambda k: k["key_id"],
         "name": lambda k: k["name"],
@@ -110,25 +118,35 @@ def list_keys(server: Server, **params: Any) -> None:
 )
 @click.argument("name")
 @click.option(
-    "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True, help="May be repeated."
+    "--scope",
+    "scopes",
+    type=click.Choice(SCOPES),
+    multiple=True,
+    required=True,
+    help="What the key may do; repeat the option for more.",
 )
-@click.option("--expires-at", help="RFC 3339; never if not given.")
-@click.option("--player", "player_id", help="Only this player's scores may be written with it.")
+@click.option("--expires-at", help="When the key stops working (RFC 3339). Default: never.")
+@click.option(
+    "--player",
+    "player_id",
+    metavar="PLAYER",
+    help="Let the key write the scores of this player only.",
+)
 @talks_to_server
 def create_key(server: Server, name: str, scopes: Sequence[str], **fields: str | None) -> None:
-    """Create a key and show it, this once."""
+    """Create an API key and show it once."""
     given = {field: value for field, value in fields.items() if value is not None}
     answer = server.client.create_key({"name": name, "scopes": list(scopes), **given})
 
     def render() -> None:
         print_fields(answer)
-        click.echo("Keep the key now: only its hash is stored.", err=True)
+        click.echo("Save the key now: it cannot be shown again.", err=True)
 
     server.show(answer, render)
 
 
 add_switches(
-    keys, "KEY_ID", "key_1f3a", lambda server, *change: server.client.update_key(*change), noun="key"
+    keys, "KEY_ID", "key_1f3a", lambda server, *change: server.client.update_key(*change), noun="a key"
 )
 
 
@@ -137,15 +155,18 @@ add_switches(
 @confirm_option
 @talks_to_server
 def delete_key(server: Server, key_id: str, yes: bool) -> None:
-    """Delete key KEY_ID for good."""
+    """Delete a key for good."""
     confirm(f"Delete key {key_id} for good?", yes)
     answer = server.client.delete_key(key_id)
-    server.show(answer, lambda: click.echo(f"deleted {key_id}"))
+    server.show(answer, lambda: click.echo(f"Deleted {key_id}"))
 
 
-@click.group(epilog=examples("lbactors tenants list", "lbactors tenants create studio-a --name 'Studio A'"))
+@click.group(
+    cls=CommandGroup,
+    epilog=examples("lbactors tenants", "lbactors tenants create studio-a --name 'Studio A'"),
+)
 def tenants() -> None:
-    """List, create, disable and delete tenants; needs a platform key."""
+    """Manage tenants, which share the server but no data; needs a platform key."""
 
 
 @tenants.command("list", epilog=examples("lbactors tenants list"))
@@ -167,15 +188,21 @@ def list_tenants(server: Server, **params: Any) -> None:
     epilog=examples("lbactors tenants create studio-a", "lbactors tenants create studio-a --name 'Studio A'"),
 )
 @click.argument("tenant_id", metavar="TENANT")
-@click.option("--name", help="Name for people; the id if not given.")
+@click.option("--name", help="Display name. Default: the id.")
 @talks_to_server
 def create_tenant(server: Server, tenant_id: str, name: str | None) -> None:
-    """Create TENANT."""
+    """Create a tenant."""
     answer = server.client.create_tenant({"tenant_id": tenant_id, "name": name or tenant_id})
     server.show(answer, lambda: print_fields(answer))
 
 
-add_switches(tenants, "TENANT", "studio-a", lambda server, *change: server.client.update_tenant(*change))
+add_switches(
+    tenants,
+    "TENANT",
+    "studio-a",
+    lambda server, *change: server.client.update_tenant(*change),
+    noun="a tenant",
+)
 
 
 @tenants.command("delete", epilog=examples("lbactors tenants delete studio-a --yes"))
@@ -183,10 +210,10 @@ add_switches(tenants, "TENANT", "studio-a", lambda server, *change: server.clien
 @confirm_option
 @talks_to_server
 def delete_tenant(server: Server, tenant_id: str, yes: bool) -> None:
-    """Delete TENANT with all it owns."""
-    confirm(f"Delete tenant {tenant_id} with all it owns?", yes)
+    """Delete a tenant and everything in it."""
+    confirm(f"Delete tenant {tenant_id} and everything in it?", yes)
     answer = server.client.delete_tenant(tenant_id)
-    server.show(answer, lambda: click.echo(f"deleted {tenant_id}"))
+    server.show(answer, lambda: click.echo(f"Deleted {tenant_id}"))
 
 
 @click.command(

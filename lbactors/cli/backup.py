@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lbactors.cli.connection import Failure, Refusal, examples, json_text
+from lbactors.cli.shared_options import json_option, wants_json
 from lbactors.cli.store_tools import (
     StoreCommand,
     contents,
-    counted,
+    holdings,
     print_findings,
     progress_bar,
     run_tool,
@@ -38,20 +39,18 @@ T = TypeVar("T")
     ),
 )
 @click.argument("file", type=_PATH)
-@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
-@click.option("--no-verify", is_flag=True, help="Do not check the backup.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def backup(
-    file: Path, force: bool, no_verify: bool, as_json: bool, store: str | None, data_dir: str | None
-) -> None:
-    """Back up an SQLite store into FILE, while the server runs or not.
+@click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
+@click.option("--no-verify", is_flag=True, help="Do not verify the backup.")
+@json_option
+def backup(file: Path, force: bool, no_verify: bool, store: str | None, data_dir: str | None) -> None:
+    """Back up the SQLite store to FILE, while the server runs or not.
 
-    The backup is one moment of the whole store, and holds every score that was acknowledged before it began.
-    It contains secrets (webhook secrets, hashes of keys); only you can read the file. FILE appears when the
-    backup is complete and checked. Redis makes its own backups.
+    The backup shows the whole store at one moment. Every score that was acknowledged before you ran the
+    command is in it. FILE appears when the backup is complete and verified. It contains secrets, so only you
+    can read it. Redis makes its own backups.
 
-    Exit codes: 0 the backup is complete and sound; 1 the store is damaged, and FILE was not written (with
-    --no-verify it is); 2 the backup could not be made.
+    Exit code 0: the backup is sound. 1: the store is damaged; FILE was not written. 2: the backup could not
+    be made.
     """
     from lbactors.clock import Clock
     from lbactors.tools.backup import back_up
@@ -69,9 +68,9 @@ def backup(
             now_ms=Clock().now_ms,
             progress=progress,
         )
-        damaged = f"{place} is damaged; {file} was not written (--no-verify writes it all the same)"
-        made = _run_checked(work, place, damaged, as_json)
-    if as_json:
+        damaged = f"{place} is damaged; {file} was not written (--no-verify writes it anyway)"
+        made = _run_checked(work, place, damaged)
+    if wants_json():
         click.echo(json_text(_backup_json(file, place, made)))
     else:
         _show_backup(file, place, made)
@@ -104,7 +103,7 @@ def _show_backup(file: Path, place: str, made: BackedUp) -> None:
 
     when, size = format_instant(made.taken_at_ms), bytes_text(made.size_bytes)
     if made.verified is None:
-        held = f"{counted(made.documents, 'document')} and {counted(made.periods, 'period')}; not verified"
+        held = f"{holdings(made.documents, made.periods)}; not verified"
     else:
         print_findings(made.verified)
         held = f"{contents(made.verified)}; verified, sound"
@@ -119,17 +118,17 @@ def _show_backup(file: Path, place: str, made: BackedUp) -> None:
     ),
 )
 @click.argument("file", type=_PATH)
-@click.option("--replace", is_flag=True, help="Move a store that is there aside.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def restore(file: Path, replace: bool, as_json: bool, store: str | None, data_dir: str | None) -> None:
-    """Restore a backup into a data directory. The server must be stopped.
+@click.option("--replace", is_flag=True, help="Move the present store aside.")
+@json_option
+def restore(file: Path, replace: bool, store: str | None, data_dir: str | None) -> None:
+    """Restore a backup to a data directory, while no server uses it.
 
-    The backup is copied into the data directory and checked before anything else changes. With --replace the
-    store that is there moves to a directory `replaced-…` in the data directory; delete it when you no longer
-    need it. What happened after the backup was taken is lost. The next start needs no further option.
+    The backup is copied and verified before anything else changes. With --replace, the present store moves to
+    a directory `replaced-…` in the data directory; delete it when you no longer need it. Everything that
+    happened after the backup was taken is lost. You start the server as usual afterwards.
 
-    Exit codes: 0 restored; 1 the backup is damaged, and nothing was changed; 2 a server uses the data
-    directory, or the backup could not be restored.
+    Exit code 0: the backup is restored. 1: the backup is damaged; nothing was changed. 2: a server uses the
+    data directory, or the backup could not be restored.
     """
     from gateway.server.known_store import KnownStores
     from lbactors.clock import Clock
@@ -137,7 +136,9 @@ def restore(file: Path, replace: bool, as_json: bool, store: str | None, data_di
 
     settings = store_settings(store, data_dir)
     if not settings.store_url.startswith("sqlite:"):
-        raise Refusal("a backup is restored into a data directory; lbactors migrate copies it on to Redis")
+        raise Refusal(
+            "a backup is restored to a data directory; `lbactors migrate --from FILE` copies it to Redis"
+        )
     directory = settings.data_dir
 
     def note() -> Note:
@@ -153,8 +154,8 @@ def restore(file: Path, replace: bool, as_json: bool, store: str | None, data_di
             now_ms=Clock().now_ms,
             progress=progress,
         )
-        made = _run_checked(work, "not restored", f"{file} is damaged; nothing was changed", as_json)
-    if as_json:
+        made = _run_checked(work, "not restored", f"{file} is damaged; nothing was changed")
+    if wants_json():
         click.echo(json_text(_restored_json(file, directory, made)))
     else:
         _show_restored(file, directory, made)
@@ -175,19 +176,19 @@ def _restored_json(file: Path, directory: Path, made: Restored) -> dict[str, Any
 
 def _show_restored(file: Path, directory: Path, made: Restored) -> None:
     print_findings(made.verified)
-    click.echo(f"restored {file} into {directory}: {contents(made.verified)}; verified, sound")
+    click.echo(f"restored {file} to {directory}: {contents(made.verified)}; verified, sound")
     if made.replaced:
-        click.echo(f"the store that was there is in {made.replaced}")
+        click.echo(f"the previous store is in {made.replaced}")
 
 
-def _run_checked(work: Awaitable[T], place: str, damaged: str, as_json: bool) -> T:
+def _run_checked(work: Awaitable[T], place: str, damaged: str) -> T:
     """`run_tool`; what is not sound is shown, and is a Failure in the words of `damaged`."""
     from lbactors.tools.backup import NotSound
 
     try:
         return run_tool(work, place)
     except NotSound as error:
-        if as_json:
+        if wants_json():
             click.echo(json_text({"sound": False, **_checked_json(error.verified)}))
         else:
             print_findings(error.verified)

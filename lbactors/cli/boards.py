@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 import click
@@ -26,6 +26,8 @@ from lbactors.cli.connection import (
     listing_options,
     talks_to_server,
 )
+from lbactors.cli.groups import CommandGroup
+from lbactors.cli.leaderboard_argument import leaderboard_argument
 from lbactors.tables import instant_text, print_fields, print_table
 
 Json = dict[str, Any]
@@ -49,50 +51,96 @@ class _Field(NamedTuple):
 
 
 FIELDS = (
-    _Field("--name", ("name",), str, "Name for people; the id if not given."),
-    _Field("--description", ("description",), str, "A sentence about it."),
-    _Field("--status", ("status",), ("active", "inactive", "archived"), "inactive: reads only."),
-    _Field("--timeframe", ("timeframe", "type"), TIMEFRAMES, "Rule that makes its periods."),
-    _Field("--timezone", ("timeframe", "timezone"), str, "IANA zone of the boundaries, e.g. Europe/Rome."),
-    _Field("--reset-time", ("timeframe", "reset_time"), str, "HH:MM[:SS] of a boundary."),
-    _Field("--reset-day", ("timeframe", "reset_day"), DAYS, "First day of a week."),
-    _Field("--reset-date", ("timeframe", "reset_date"), click.IntRange(1, 31), "First day of a month."),
-    _Field("--cron", ("timeframe", "cron"), str, "Five fields, for timeframe cron."),
-    _Field("--every", ("timeframe", "every_seconds"), click.IntRange(1), "Seconds, for timeframe every."),
-    _Field("--starts-at", ("timeframe", "starts_at"), str, "RFC 3339: begin of the schedule."),
-    _Field("--ends-at", ("timeframe", "ends_at"), str, "RFC 3339: end of the schedule."),
+    _Field("--name", ("name",), str, "Display name. Default: the id."),
+    _Field("--description", ("description",), str, "A description."),
     _Field(
-        "--late-grace", ("timeframe", "late_grace_seconds"), click.IntRange(0, 86_400),
-        "Seconds that a period takes late scores.",
+        "--status",
+        ("status",),
+        ("active", "inactive", "archived"),
+        "inactive and archived leaderboards take no scores.",
+    ),
+    _Field("--timeframe", ("timeframe", "type"), TIMEFRAMES, "The reset schedule."),
+    _Field("--timezone", ("timeframe", "timezone"), str, "Time zone of the resets, e.g. Europe/Rome."),
+    _Field("--reset-time", ("timeframe", "reset_time"), str, "Time of day of a reset, HH:MM[:SS]."),
+    _Field("--reset-day", ("timeframe", "reset_day"), DAYS, "Day of a weekly reset."),
+    _Field("--reset-date", ("timeframe", "reset_date"), click.IntRange(1, 31), "Day of a monthly reset."),
+    _Field("--cron", ("timeframe", "cron"), str, "Cron expression of five fields, for --timeframe cron."),
+    _Field(
+        "--every",
+        ("timeframe", "every_seconds"),
+        click.IntRange(1),
+        "Seconds between resets, for --timeframe every.",
+    ),
+    _Field("--starts-at", ("timeframe", "starts_at"), str, "When the schedule starts (RFC 3339)."),
+    _Field("--ends-at", ("timeframe", "ends_at"), str, "When the schedule ends (RFC 3339)."),
+    _Field(
+        "--late-grace",
+        ("timeframe", "late_grace_seconds"),
+        click.IntRange(0, 86_400),
+        "Seconds after its end in which a period still takes scores.",
     ),
     _Field(
-        "--retain", ("timeframe", "retain_periods"), click.IntRange(0, 1000), "Closed periods kept."
+        "--retain",
+        ("timeframe", "retain_periods"),
+        click.IntRange(0, 1000),
+        "Number of closed periods to keep.",
     ),
     _Field(
-        "--late-submissions", ("timeframe", "late_submissions"), ("refuse", "arrival"),
-        "Scores of a closed period: refused, or counted for the period of their arrival.",
-    ),
-    _Field("--aggregation", ("scoring", "aggregation"), AGGREGATIONS, "How scores of a player combine."),
-    _Field("--score-min", ("scoring", "score_min"), NUMBER, "Lower scores are refused."),
-    _Field("--score-max", ("scoring", "score_max"), NUMBER, "Higher scores are refused."),
-    _Field("--order", ("ranking", "order"), ORDERS, "desc: high scores lead; asc: low ones."),
-    _Field("--subscore-order", ("ranking", "subscore_order"), ORDERS, "The same among equal scores."),
-    _Field(
-        "--tie-breaking", ("ranking", "tie_breaking"), ("first", "last"),
-        "Who leads among equals: who was there first or last.",
+        "--late-submissions",
+        ("timeframe", "late_submissions"),
+        ("refuse", "arrival"),
+        "Scores for a closed period: refuse them, or count them in the period they arrive in.",
     ),
     _Field(
-        "--rank-style", ("ranking", "rank_style"), ("ordinal", "competition", "dense"),
-        "Ranks of equals: 1,2,3 or 1,1,3 or 1,1,2.",
+        "--aggregation", ("scoring", "aggregation"), AGGREGATIONS, "How several scores of a player combine."
     ),
-    _Field("--max-entries", ("ranking", "max_entries"), click.IntRange(1, 100_000_000), "Entries kept."),
-    _Field("--min-score", ("ranking", "min_score"), NUMBER, "Entries below are kept but not ranked."),
+    _Field("--score-min", ("scoring", "score_min"), NUMBER, "Refuse lower scores."),
+    _Field("--score-max", ("scoring", "score_max"), NUMBER, "Refuse higher scores."),
+    _Field("--order", ("ranking", "order"), ORDERS, "desc: the highest score leads; asc: the lowest."),
     _Field(
-        "--placement", ("placement",), ("auto", "dedicated"), "dedicated: period actors of its own."
+        "--subscore-order",
+        ("ranking", "subscore_order"),
+        ORDERS,
+        "The same for subscores, which rank equal scores.",
     ),
-    _Field("--rewards", ("rewards",), JSON, "A JSON object: what players of a closed period win."),
-    _Field("--metadata", ("metadata",), JSON, "A JSON object."),
-)  # fmt: skip
+    _Field(
+        "--tie-breaking",
+        ("ranking", "tie_breaking"),
+        ("first", "last"),
+        "Who leads among equal scores: who reached the score first, or last.",
+    ),
+    _Field(
+        "--rank-style",
+        ("ranking", "rank_style"),
+        ("ordinal", "competition", "dense"),
+        "Ranks of equal scores: 1,2,3 (ordinal), 1,1,3 (competition) or 1,1,2 (dense).",
+    ),
+    _Field(
+        "--max-entries",
+        ("ranking", "max_entries"),
+        click.IntRange(1, 100_000_000),
+        "Number of entries to keep; the worst are dropped.",
+    ),
+    _Field(
+        "--min-score",
+        ("ranking", "min_score"),
+        NUMBER,
+        "Keep entries with a lower score, but do not rank them.",
+    ),
+    _Field(
+        "--placement",
+        ("placement",),
+        ("auto", "dedicated"),
+        "dedicated: give the leaderboard an actor of its own.",
+    ),
+    _Field(
+        "--rewards",
+        ("rewards",),
+        JSON,
+        "What players win when a period closes: a JSON object (docs/rewards.md).",
+    ),
+    _Field("--metadata", ("metadata",), JSON, "Your own data: a JSON object."),
+)
 
 
 def definition_options(command: Command) -> Command:
@@ -117,11 +165,11 @@ def definition_options(command: Command) -> Command:
         return command(leaderboard_id=leaderboard_id, changes=changes, windows=list(windows), **options)
 
     wrapped: Command = collected
-    wrapped = click.option("--no-rewards", is_flag=True, help="No rewards.")(wrapped)
-    wrapped = click.option("--no-windows", is_flag=True, help="No further windows.")(wrapped)
+    wrapped = click.option("--no-rewards", is_flag=True, help="Remove the rewards.")(wrapped)
+    wrapped = click.option("--no-windows", is_flag=True, help="Remove all further windows.")(wrapped)
     wrapped = click.option(
         "--window", "windows", type=click.Choice(WINDOWS), multiple=True,
-        help="A further window; may be given more than once.",
+        help="Rank this window as well; repeat the option for more.",
     )(wrapped)  # fmt: skip
     for field in reversed(FIELDS):
         values = click.Choice(field.values) if isinstance(field.values, tuple) else field.values
@@ -129,7 +177,7 @@ def definition_options(command: Command) -> Command:
     return click.option(
         "--file",
         type=click.File("rb"),
-        help="Definition as JSON, as in the API; options win over it. - is stdin.",
+        help="Read the definition from a JSON file, as in the API; options override it. - is stdin.",
     )(wrapped)
 
 
@@ -153,15 +201,16 @@ def _place(changes: Json, field: _Field, value: Any) -> None:
 
 
 @click.group(
+    cls=CommandGroup,
     epilog=examples(
-        "lbactors leaderboards list",
+        "lbactors leaderboards",
         "lbactors leaderboards create xp --timeframe weekly --timezone Europe/Rome --aggregation sum",
         "lbactors leaderboards update xp --max-entries 100000",
         "lbactors leaderboards archive xp",
-    )
+    ),
 )
 def leaderboards() -> None:
-    """List, create, show, change and remove leaderboards."""
+    """Create, change and delete leaderboards."""
 
 
 @leaderboards.command(
@@ -170,9 +219,9 @@ def leaderboards() -> None:
         "lbactors leaderboards list", "lbactors leaderboards list --status active --search weekly"
     ),
 )
-@click.option("--status", type=click.Choice(("active", "inactive", "archived")), help="Only these.")
-@click.option("--search", help="Only those with this text in id or name.")
-@click.option("--sort", help="Field to sort by, as in the API.")
+@click.option("--status", type=click.Choice(("active", "inactive", "archived")), help="Only in this state.")
+@click.option("--search", help="Only with this text in the id or name.")
+@click.option("--sort", help="Field to sort by, as in the API; a leading - reverses the order.")
 @listing_options
 @talks_to_server
 def list_leaderboards(server: Server, **params: Any) -> None:
@@ -200,17 +249,20 @@ def list_leaderboards(server: Server, **params: Any) -> None:
         "lbactors leaderboards create --file definition.json",
     )
 )
-@click.argument("leaderboard_id", metavar="[ID]", required=False)
+@leaderboard_argument(required=False)
 @definition_options
 @talks_to_server
 def create(server: Server, leaderboard_id: str | None, changes: Json, windows: list[str]) -> None:
-    """Create leaderboard ID; what is not given has the API's default."""
+    """Create a leaderboard.
+
+    Options that you leave out take the API's defaults.
+    """
     if windows:
         changes["windows"] = windows
     if leaderboard_id is not None:
         changes["leaderboard_id"] = leaderboard_id
     if "leaderboard_id" not in changes:
-        raise click.UsageError("ID, or a --file with leaderboard_id")
+        raise click.UsageError("give LEADERBOARD, or a --file with leaderboard_id")
     definition = server.client.create_leaderboard(changes)
     server.show(definition, lambda: print_fields(definition))
 
@@ -218,10 +270,10 @@ def create(server: Server, leaderboard_id: str | None, changes: Json, windows: l
 @leaderboards.command(
     epilog=examples("lbactors leaderboards show xp", "lbactors leaderboards show xp --json")
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @talks_to_server
 def show(server: Server, leaderboard_id: str) -> None:
-    """Show the definition of leaderboard ID."""
+    """Show the definition of a leaderboard."""
     definition = server.client.leaderboard(leaderboard_id)
     server.show(definition, lambda: print_fields(definition))
 
@@ -233,13 +285,13 @@ def show(server: Server, leaderboard_id: str) -> None:
         "lbactors leaderboards update xp --window daily --remove-window hourly",
     )
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.option(
-    "--if-version", type=click.IntRange(1), help="Change nothing if the definition is another version."
+    "--if-version", type=click.IntRange(1), help="Change nothing unless the definition has this version."
 )
 @click.option(
     "--remove-window", "removed", type=click.Choice(WINDOWS), multiple=True,
-    help="Close a further window; may be given more than once.",
+    help="Stop ranking this window; repeat the option for more.",
 )  # fmt: skip
 @definition_options
 @talks_to_server
@@ -251,12 +303,16 @@ def update(
     removed: tuple[str, ...],
     if_version: int | None,
 ) -> None:
-    """Change fields of leaderboard ID; what is not given stays, the other windows too."""
+    """Change a leaderboard.
+
+    Only the fields and windows that you name change.
+    """
     if windows or removed:
         # A list is replaced as a whole, and a window that is left out closes: what is there is read first.
         known = server.client.leaderboard(leaderboard_id)
         if_version = if_version or known["version"]
-        kept = [window for window in changes.get("windows", known["windows"]) if window not in removed]
+        before = changes["windows"] if "windows" in changes else known["windows"]
+        kept = [window for window in before if window not in removed]
         changes["windows"] = [*kept, *(window for window in windows if window not in kept)]
     if not changes:
         raise click.UsageError("nothing to change")
@@ -265,33 +321,33 @@ def update(
 
 
 @leaderboards.command(epilog=examples("lbactors leaderboards archive xp"))
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @talks_to_server
 def archive(server: Server, leaderboard_id: str) -> None:
-    """Archive leaderboard ID: writes stop, reads go on."""
+    """Archive a leaderboard: it takes no more scores, but can still be read."""
     answer = server.client.archive_leaderboard(leaderboard_id)
-    server.show(answer, lambda: click.echo(f"archived {leaderboard_id}"))
+    server.show(answer, lambda: click.echo(f"Archived {leaderboard_id}"))
 
 
 @leaderboards.command(
     epilog=examples("lbactors leaderboards purge xp", "lbactors leaderboards purge xp --yes")
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @confirm_option
 @talks_to_server
 def purge(server: Server, leaderboard_id: str, yes: bool) -> None:
-    """Remove leaderboard ID with all its periods and entries."""
-    confirm(f"Remove leaderboard {leaderboard_id} with all its periods and entries?", yes)
+    """Delete a leaderboard with all its periods and entries."""
+    confirm(f"Delete leaderboard {leaderboard_id} with all its periods and entries?", yes)
     answer = server.client.purge_leaderboard(leaderboard_id)
-    server.show(answer, lambda: click.echo(f"purged {leaderboard_id}"))
+    server.show(answer, lambda: click.echo(f"Deleted {leaderboard_id}"))
 
 
-@click.group(epilog=examples("lbactors periods list xp", "lbactors periods close xp --yes"))
+@click.group(cls=CommandGroup, epilog=examples("lbactors periods xp", "lbactors periods close xp --yes"))
 def periods() -> None:
-    """List, open and close periods of a leaderboard."""
+    """List, open and close the periods of a leaderboard."""
 
 
-PERIOD_COLUMNS: dict[str, Callable[[Json], Any]] = {
+PERIOD_COLUMNS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "period": lambda p: p["period_key"],
     "window": lambda p: p["window"],
     "state": lambda p: p["state"],
@@ -302,7 +358,7 @@ PERIOD_COLUMNS: dict[str, Callable[[Json], Any]] = {
 }
 
 
-def _print_periods(*shown: Json) -> None:
+def _print_periods(*shown: Mapping[str, Any]) -> None:
     print_table(list(PERIOD_COLUMNS), [[cell(p) for cell in PERIOD_COLUMNS.values()] for p in shown])
 
 
@@ -310,13 +366,15 @@ def _print_periods(*shown: Json) -> None:
     "list",
     epilog=examples("lbactors periods list xp", "lbactors periods list xp --window daily --state closed"),
 )
-@click.argument("leaderboard_id", metavar="ID")
-@click.option("--window", type=READ_WINDOWS, help="main if not given.")
-@click.option("--state", type=click.Choice(("pending", "active", "closing", "closed")), help="Only these.")
+@leaderboard_argument()
+@click.option("--window", type=READ_WINDOWS, help="Default: main.")
+@click.option(
+    "--state", type=click.Choice(("pending", "active", "closing", "closed")), help="Only in this state."
+)
 @listing_options
 @talks_to_server
 def list_periods(server: Server, leaderboard_id: str, **params: Any) -> None:
-    """List the periods of leaderboard ID, newest first."""
+    """List the periods of a leaderboard, newest first."""
     server.show_listing(server.client.list_periods(leaderboard_id, **params), PERIOD_COLUMNS)
 
 
@@ -327,25 +385,25 @@ def list_periods(server: Server, leaderboard_id: str, **params: Any) -> None:
         "lbactors periods create cup --starts-at 2026-12-01T18:00:00Z --ends-at 2026-12-01T22:00:00Z",
     ),
 )
-@click.argument("leaderboard_id", metavar="ID")
-@click.option("--starts-at", help="RFC 3339; now if not given.")
-@click.option("--ends-at", help="RFC 3339; open end if not given.")
-@click.option("--period-key", help="Its key; the start in UTC if not given.")
+@leaderboard_argument()
+@click.option("--starts-at", help="When it starts (RFC 3339). Default: now.")
+@click.option("--ends-at", help="When it ends (RFC 3339). Default: when you close it.")
+@click.option("--period-key", help="Key of the period. Default: its start in UTC.")
 @talks_to_server
 def create_period(server: Server, leaderboard_id: str, **fields: str | None) -> None:
-    """Open a period of leaderboard ID, whose timeframe is manual."""
+    """Open a period of a leaderboard with the timeframe manual."""
     given = {name: value for name, value in fields.items() if value is not None}
     period = server.client.create_period(leaderboard_id, given)
     server.show(period, lambda: _print_periods(period))
 
 
 @periods.command("close", epilog=examples("lbactors periods close xp", "lbactors periods close xp --yes"))
-@click.argument("leaderboard_id", metavar="ID")
-@click.option("--window", type=READ_WINDOWS, help="main if not given.")
+@leaderboard_argument()
+@click.option("--window", type=READ_WINDOWS, help="Default: main.")
 @confirm_option
 @talks_to_server
 def close_period(server: Server, leaderboard_id: str, window: str | None, yes: bool) -> None:
-    """End the current period of leaderboard ID now; the next one begins."""
+    """End the current period of a leaderboard now and start the next one."""
     confirm(f"End the current period of {leaderboard_id} now?", yes)
     answer = server.client.close_period(leaderboard_id, window=window)
     shown = [period for period in (answer["closed"], answer["current"]) if period is not None]

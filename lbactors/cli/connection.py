@@ -1,8 +1,8 @@
 """What every command that talks to a server shares: options, the connection, answers and failures.
 
-`talks_to_server` adds `--url`, `--key`, `--tenant` and `--json` and hands the command a `Server`. Whatever
-goes wrong on the way becomes one line on stderr and exit code 1; no traceback reaches a user for an error
-of the network or of the API.
+`talks_to_server` adds the shared options and hands the command a `Server`. Whatever goes wrong on the way
+becomes one line on stderr and exit code 1; no traceback reaches a user for an error of the network or of the
+API.
 """
 
 from __future__ import annotations
@@ -17,11 +17,17 @@ from typing import IO, Any
 import click
 import orjson
 
-from lbactors.client import DEFAULT_URL, ApiError, SyncClient, Unreachable
+from lbactors.cli.profile_file import ProfileError
+from lbactors.cli.program import pasteable
+from lbactors.cli.shared_options import connection_options, wants_json
+from lbactors.cli.target import Target, target_of
+from lbactors.client import ApiError, SyncClient, Unreachable
 from lbactors.tables import print_table, text_of
 
 PATIENCE_S = 10.0
 BULK_PATIENCE_S = 60.0  # a long import outlives a restart of the server
+OTHER_SERVER = "Start a server with `lbactors serve`, or name another one with --url or LBACTORS_URL."
+OTHER_KEY = "Pass a key with --key or LBACTORS_KEY, or save one with `lbactors login`."
 
 
 class Failure(click.ClickException):
@@ -30,7 +36,7 @@ class Failure(click.ClickException):
     exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"error: {text_of(self.message)}", err=True)
+        click.echo(f"error: {pasteable(text_of(self.message))}", err=True)
 
 
 class Refusal(Failure):
@@ -42,11 +48,9 @@ class Refusal(Failure):
 class Server:
     """One command's connection, and the form its answers take."""
 
-    def __init__(self, url: str, key: str | None, tenant_id: str | None, as_json: bool) -> None:
-        self.url = url
-        self.key = key
+    def __init__(self, target: Target, *, as_json: bool) -> None:
+        self.target = target
         self.as_json = as_json
-        self._tenant_id = tenant_id
         self._clients: list[SyncClient] = []
         self._plain: SyncClient | None = None
 
@@ -63,10 +67,15 @@ class Server:
         return self._connect(patience_s=BULK_PATIENCE_S)
 
     def _connect(self, **options: Any) -> SyncClient:
+        for value, place in ((self.target.key, self.target.key_from), (self.target.tenant_id, "--tenant")):
+            if value is not None and not value.isprintable():
+                raise Refusal(f"{place}: a line break or another control character is in it")
         try:
-            client = SyncClient(self.url, self.key, tenant_id=self._tenant_id, **options)
+            # An empty key is none at all: without it, the client would look for one in the environment.
+            key = self.target.key or ""
+            client = SyncClient(self.target.url, key, tenant_id=self.target.tenant_id, **options)
         except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--url") from None
+            raise Refusal(f"{self.target.url_from}: {error}") from None
         self._clients.append(client)
         return client
 
@@ -95,41 +104,56 @@ class Server:
         self.show(answer, render)
 
 
+def json_line(answer: Any) -> str:
+    """JSON on one line."""
+    return orjson.dumps(answer).decode()
+
+
 def json_text(answer: Any) -> str:
     """JSON on one line for pipes, indented for people."""
     option = orjson.OPT_INDENT_2 if sys.stdout.isatty() else 0
     return orjson.dumps(answer, option=option).decode()
 
 
+def chosen_target() -> Target:
+    """The server and the key for the command that runs. Refusal if the file of profiles is damaged."""
+    try:
+        return target_of(click.get_current_context())
+    except ProfileError as error:
+        raise Refusal(str(error)) from None
+
+
+def explained(error: ApiError | Unreachable, target: Target) -> str:
+    """An error of the client on one line, with what to do about it where that is the same for everyone."""
+    if isinstance(error, Unreachable):
+        refused = str(error).startswith("cannot connect")
+        return f"{error}. {OTHER_SERVER}" if refused else str(error)
+    if error.status != 401:
+        return str(error)
+    if target.key is None:
+        withheld = f" (the one of profile {target.withheld} is for another URL)" if target.withheld else ""
+        return f"{error.code}: no API key was given{withheld}. {OTHER_KEY}"
+    return f"{error.code}: the server refused the key from {target.key_from} ({error.message}). {OTHER_KEY}"
+
+
 @contextmanager
-def failures() -> Iterator[None]:
+def failures(target: Target) -> Iterator[None]:
     """Turns what the client raises into one line and exit code 1."""
     try:
         yield
     except (ApiError, Unreachable) as error:
-        raise Failure(str(error)) from None
+        raise Failure(explained(error, target)) from None
 
 
 def talks_to_server(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the connection's options; the command gets a `Server` as its first argument."""
+    """Adds the shared options; the command gets a `Server` as its first argument."""
 
-    @click.option(
-        "--url", default=DEFAULT_URL, envvar="LBACTORS_URL", show_envvar=True, show_default=True,
-        help="Address of the server.",
-    )  # fmt: skip
-    @click.option("--key", envvar="LBACTORS_KEY", show_envvar=True, help="API key.")
-    @click.option(
-        "--tenant", "acting_tenant", envvar="LBACTORS_TENANT", show_envvar=True,
-        help="Tenant to act in; needs a platform key.",
-    )  # fmt: skip
-    @click.option("--json", "as_json", is_flag=True, help="Print the API's JSON.")
+    @connection_options
     @functools.wraps(command)
-    def connected(
-        *args: Any, url: str, key: str | None, acting_tenant: str | None, as_json: bool, **options: Any
-    ) -> Any:
-        server = Server(url, key or None, acting_tenant or None, as_json)
+    def connected(*args: Any, **options: Any) -> Any:
+        server = Server(chosen_target(), as_json=wants_json())
         try:
-            with failures():
+            with failures(server.target):
                 return command(server, *args, **options)
         finally:
             server.close()
@@ -140,23 +164,31 @@ def talks_to_server(command: Callable[..., Any]) -> Callable[..., Any]:
 def listing_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--limit` and `--cursor` of every listing."""
     limit = click.option(
-        "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Most items shown."
+        "--limit",
+        type=click.IntRange(1, 1000),
+        default=100,
+        show_default=True,
+        help="Maximum number of items to show.",
     )
-    return limit(click.option("--cursor", help="Go on where the last page ended.")(command))
+    return limit(
+        click.option("--cursor", help="Continue after the previous page; it prints the cursor.")(command)
+    )
 
 
 def period_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--period` and `--window`, which every reading command takes."""
-    period = click.option("--period", help="current (default), previous or a period key such as 2026-W47.")
+    period = click.option(
+        "--period", help="current (the default), previous, or a period key such as 2026-W47."
+    )
     window = click.option(
-        "--window", help="main (default), all_time, yearly, monthly, weekly, daily or hourly."
+        "--window", help="main (the default), all_time, yearly, monthly, weekly, daily or hourly."
     )
     return period(window(command))
 
 
 def confirm_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--yes`, for what cannot be undone."""
-    return click.option("--yes", is_flag=True, help="Do not ask for confirmation.")(command)
+    return click.option("--yes", is_flag=True, help="Skip the confirmation prompt.")(command)
 
 
 def confirm(question: str, yes: bool) -> None:
@@ -164,7 +196,7 @@ def confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("this cannot be undone; say --yes")
+        raise click.UsageError("this cannot be undone: add --yes to confirm")
     click.confirm(question, abort=True)
 
 

@@ -15,10 +15,12 @@ from rich.live import Live
 from rich.text import Text
 
 from lbactors.cli.connection import JSON, NUMBER, Server, examples, json_text, period_options, talks_to_server
+from lbactors.cli.leaderboard_argument import leaderboard_argument
 from lbactors.cli.transfer import submit_lines
 from lbactors.tables import drawn_table, instant_text, print_table, text_of, until_text
 
 Json = dict[str, Any]
+Page = Mapping[str, Any]
 
 
 @click.command(
@@ -30,15 +32,15 @@ Json = dict[str, Any]
         "lbactors top xp --json | jq '.entries[].player_id'",
     )
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @period_options
-@click.option("--limit", type=click.IntRange(1, 1000), help="Entries shown; 10 if not given.")
-@click.option("--offset", type=click.IntRange(0), help="Entries left out at the top.")
-@click.option("--around", metavar="PLAYER", help="Show this player and the neighbours instead of the top.")
-@click.option("--watch", is_flag=True, help="Show every change, until Ctrl-C.")
+@click.option("--limit", type=click.IntRange(1, 1000), help="Number of entries to show. Default: 10.")
+@click.option("--offset", type=click.IntRange(0), help="Number of entries to skip at the top.")
+@click.option("--around", metavar="PLAYER", help="Show this player and their neighbours instead of the top.")
+@click.option("--watch", is_flag=True, help="Keep showing changes until Ctrl-C.")
 @click.option(
     "--interval", type=click.FloatRange(0.1, 3600), default=1.0, show_default=True,
-    help="Seconds between two looks with --watch.",
+    help="Seconds between two reads with --watch.",
 )  # fmt: skip
 @talks_to_server
 def top(
@@ -52,12 +54,12 @@ def top(
     watch: bool,
     interval: float,
 ) -> None:
-    """Show the ranking of leaderboard ID, or the neighbours of a player."""
+    """Show the ranking of a leaderboard, or a player and their neighbours."""
     if around is not None and offset is not None:
         raise click.UsageError("--offset does not go with --around")
 
-    def read() -> Json:
-        page: Json
+    def read() -> Page:
+        page: Page
         if around is not None:
             page = server.client.around(
                 leaderboard_id, around, limit=limit or 11, period=period, window=window
@@ -75,7 +77,7 @@ def top(
     server.show(page, lambda: print_table(*ranking_table(page)))
 
 
-def ranking_table(page: Json) -> tuple[list[str], list[list[Any]], str]:
+def ranking_table(page: Page) -> tuple[list[str], list[list[Any]], str]:
     """Columns, rows and title of a page. A column that would say nothing (no subscores, no names) is left
     out.
     """
@@ -96,7 +98,7 @@ def ranking_table(page: Json) -> tuple[list[str], list[list[Any]], str]:
     return list(columns), rows, page_title(page)
 
 
-def page_title(page: Json) -> str:
+def page_title(page: Page) -> str:
     """`xp: 2026-W47 (main), active, ends in 2 d 3 h, 1250 entries`."""
     period = page["period"]
     parts = [f"{page['leaderboard_id']}: {period['period_key']} ({period['window']})", period["state"]]
@@ -106,10 +108,10 @@ def page_title(page: Json) -> str:
     return ", ".join(parts)
 
 
-def _watch(server: Server, read: Callable[[], Json], interval_s: float) -> None:
+def _watch(server: Server, read: Callable[[], Page], interval_s: float) -> None:
     """Show the ranking whenever it differs from the last look; Ctrl-C ends it and is no failure."""
     console = Console()
-    shown: Json | None = None
+    shown: Page | None = None
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         live = None
         if console.is_terminal and not server.as_json:
@@ -142,25 +144,25 @@ def _watch(server: Server, read: Callable[[], Json], interval_s: float) -> None:
         "zcat scores.jsonl.gz | lbactors submit xp --file -",
     ),
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.argument("player_id", metavar="[PLAYER]", required=False)
 @click.argument("score", metavar="[SCORE]", type=NUMBER, required=False)
-@click.option("--subscore", type=NUMBER, help="Decides among equal scores.")
-@click.option("--metadata", type=JSON, help="Anything to keep with the entry, as JSON.")
-@click.option("--submission-id", help="Names this submission; sent again, it is not counted again.")
-@click.option("--occurred-at", help="When it happened, RFC 3339; now if not given.")
+@click.option("--subscore", type=NUMBER, help="Ranks equal scores.")
+@click.option("--metadata", type=JSON, help="Your own data to keep with the entry, as JSON.")
+@click.option("--submission-id", help="Id of this submission. The same id sent again is not counted again.")
+@click.option("--occurred-at", help="When it happened (RFC 3339). Default: now.")
 @click.option(
     "--aggregation",
-    help="Override the board's rule (best, latest, sum, min, max, count); needs leaderboards:write.",
+    help="Combine by this rule instead (best, latest, sum, min, max, count); needs leaderboards:write.",
 )
 @click.option(
     "--file", "path", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    help="Submit a file instead, one JSON object a line as the API takes them; - reads stdin.",
+    help="Submit a file of JSON lines, each an object as in the API. - is stdin.",
 )  # fmt: skip
 @click.option(
     "--id-prefix",
-    help="With --file: lines without a submission_id get PREFIX:LINE. If not given, PREFIX follows from the "
-    "file's content, so that a file that is sent again within a day counts once.",
+    help="With --file: a line without a submission_id gets the id PREFIX:LINE. By default the prefix is a "
+    "hash of the file, so that a file sent twice within a day counts once.",
 )
 @talks_to_server
 def submit(
@@ -172,20 +174,20 @@ def submit(
     id_prefix: str | None,
     **fields: Any,
 ) -> None:
-    """Submit a score of PLAYER to leaderboard ID, or a file of scores.
+    """Submit a score, or a file of scores, to a leaderboard.
 
-    SCORE may be left out where the board counts submissions.
+    SCORE can be left out where the leaderboard counts submissions.
     """
     if path is not None:
         if player_id is not None or any(value is not None for value in fields.values()):
-            raise click.UsageError("--file takes everything from the file: no PLAYER, no further options")
+            raise click.UsageError("--file does not go with PLAYER, SCORE or their options")
         with click.open_file(str(path), "rb") as source:
             submit_lines(server, leaderboard_id, source, id_prefix)
         return
     if player_id is None:
-        raise click.UsageError("PLAYER and SCORE, or --file")
+        raise click.UsageError("give PLAYER and SCORE, or --file")
     if id_prefix is not None:
-        raise click.UsageError("--id-prefix goes with --file")
+        raise click.UsageError("--id-prefix needs --file")
     answer = server.client.submit(leaderboard_id, player_id, score, **fields)
     server.show(answer, lambda: _print_outcomes(answer))
 
@@ -200,7 +202,7 @@ def _outcome_text(outcome: Mapping[str, Any]) -> str:
     return "applied" if outcome["applied"] else "kept the old entry"
 
 
-def _print_outcomes(answer: Json) -> None:
+def _print_outcomes(answer: Mapping[str, Any]) -> None:
     """One line for the main window and one for each further window."""
     outcomes: Sequence[Mapping[str, Any]] = [{"window": "main", **answer}, *answer.get("windows", [])]
     rows = [

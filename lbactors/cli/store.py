@@ -15,20 +15,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lbactors.cli.connection import Failure, Refusal, confirm, confirm_option, examples, json_text
+from lbactors.cli.shared_options import json_option, wants_json
 from lbactors.cli.store_tools import (
     StoreCommand,
     contents,
     counted,
+    holdings,
     print_findings,
     progress_bar,
     run_tool,
     store_settings,
+    url_of,
 )
 from lbactors.tables import bytes_text, text_of
 
 if TYPE_CHECKING:
     from lbactors.tools.progress import Progress
-    from lbactors.tools.repair import Trouble
+    from lbactors.tools.repair import Repaired, Trouble
     from lbactors.tools.verify import Verified
 
 SHOWN_RECORDS = 20
@@ -36,7 +39,10 @@ SHOWN_RECORDS = 20
 
 def _store_of(text: str, option: str) -> str:
     """The URL in an option's value. Refusal."""
-    return store_settings(text, None, option).store_url
+    return store_settings(url_of(text), None, option).store_url
+
+
+STORE = click.argument("place", metavar="[STORE]", required=False)
 
 
 # Verify ---------------------------------------------------------------------------------------------------
@@ -46,26 +52,29 @@ def _store_of(text: str, option: str) -> str:
     cls=StoreCommand,
     epilog=examples(
         "lbactors verify",
-        "lbactors verify --data-dir /var/lib/lbactors",
+        "lbactors verify /var/lib/lbactors",
         "lbactors verify --store redis://127.0.0.1:6379/0 --json",
     ),
 )
+@STORE
 @click.option(
-    "--live", is_flag=True, help="Look at a store that a server uses; what moves is looked at twice."
+    "--live", is_flag=True, help="Check a store while a server uses it; changes are looked at twice."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def verify(live: bool, as_json: bool, store: str | None, data_dir: str | None) -> None:
-    """Check a store from end to end.
+@json_option
+def verify(live: bool, place: str | None, store: str | None, data_dir: str | None) -> None:
+    """Check a store from end to end, without changing it.
 
-    Every checksum, every seq, every epoch, every document; every period must load, and closed ones must have
-    the numbers of their record. Exit code 0: sound, with cautions at most (nothing is lost). 1: errors, each
-    with its place. 2: it could not be checked, or a server uses the store. Nothing is changed.
+    STORE: a directory with an SQLite store, a backup, or a URL. Every checksum, sequence number, epoch and
+    document is checked; every period must load, and closed ones must match their record.
+
+    Exit code 0: the store is sound, with cautions at most (nothing is lost). 1: errors, each with its place.
+    2: it could not be checked, or a server uses it.
     """
     from lbactors.tools.exclusive_store import claimed, open_alone
     from lbactors.tools.verify import verify as look
     from persistence import masked
 
-    settings = store_settings(store, data_dir)
+    settings = store_settings(store, data_dir, place=place)
     url = settings.store_url
 
     async def work(progress: Progress) -> Verified:
@@ -77,7 +86,7 @@ def verify(live: bool, as_json: bool, store: str | None, data_dir: str | None) -
 
     with progress_bar("verifying") as progress:
         verified = run_tool(work(progress), masked(url))
-    if as_json:
+    if wants_json():
         click.echo(json_text(_verified_json(masked(url), verified)))
     else:
         _show_verified(masked(url), verified)
@@ -112,23 +121,26 @@ def _show_verified(place: str, verified: Verified) -> None:
 
 @click.command(
     epilog=examples(
-        "lbactors migrate --from sqlite:./lbactors-data --to redis://127.0.0.1:6379/0",
-        "lbactors migrate --from redis://127.0.0.1:6379/0 --to sqlite:/var/lib/lbactors",
+        "lbactors migrate --from ./lbactors-data --to redis://127.0.0.1:6379/0",
+        "lbactors migrate --from redis://127.0.0.1:6379/0 --to /var/lib/lbactors",
     )
 )
 @click.option(
-    "--from", "source", required=True, envvar="LBACTORS_MIGRATE_FROM", show_envvar=True, metavar="URL",
-    help="The store to copy: sqlite:DIR or a Redis URL. It is not changed.",
+    "--from", "source", required=True, envvar="LBACTORS_MIGRATE_FROM", show_envvar=True, metavar="STORE",
+    help="Store to copy: a directory with an SQLite store, or a Redis URL. It is not changed.",
 )  # fmt: skip
 @click.option(
-    "--to", "target", required=True, envvar="LBACTORS_MIGRATE_TO", show_envvar=True, metavar="URL",
-    help="An empty store, or one that the same migration was begun in.",
+    "--to", "target", required=True, envvar="LBACTORS_MIGRATE_TO", show_envvar=True, metavar="STORE",
+    help="Store to copy to: empty, or with the beginning of the same migration.",
 )  # fmt: skip
+@json_option
 def migrate(source: str, target: str) -> None:
-    """Copy everything from one store into another, and compare the two.
+    """Copy everything from one store to another, and compare the two.
 
-    Whatever interrupts it: run the same command again, and it goes on. Until it is finished no server starts
-    on the target. Exit code 1: the source is damaged, or the copy differs. 2: it could not begin or go on.
+    If it is interrupted, run the same command again to continue. Until it is finished, no server starts on
+    the target.
+
+    Exit code 1: the source is damaged, or the copy differs. 2: the migration could not start or continue.
     """
     from lbactors.clock import Clock
     from lbactors.tools.exclusive_store import claimed, open_alone
@@ -162,11 +174,16 @@ def migrate(source: str, target: str) -> None:
         raise Refusal(str(error)) from None
     except MigrationFailed as error:
         raise Failure(f"the copy is not what the source holds: {error}; give an empty target") from None
-    what = f"{counted(migrated.periods, 'period')} and {counted(migrated.documents, 'document')}"
+    if wants_json():
+        click.echo(
+            json_text({"source": masked(source_url), "target": masked(target_url), **migrated._asdict()})
+        )
+        return
+    what = holdings(migrated.documents, migrated.periods)
     if migrated.finished_before:
         click.echo(f"{masked(target_url)} has it all already: {what}, compared and equal")
         return
-    before = f", {migrated.equal_before} of them there before" if migrated.equal_before else ""
+    before = f", {counted(migrated.equal_before, 'period')} copied before" if migrated.equal_before else ""
     click.echo(
         f"{masked(target_url)} holds all of {masked(source_url)}: {what}{before}; "
         f"{bytes_text(migrated.size_bytes)} written, everything compared and equal"
@@ -180,59 +197,94 @@ def migrate(source: str, target: str) -> None:
     cls=StoreCommand,
     epilog=examples(
         "lbactors repair",
-        "lbactors repair --data-dir /var/lib/lbactors --apply",
+        "lbactors repair /var/lib/lbactors --apply",
         "lbactors repair --store redis://127.0.0.1:6379/0 --apply --yes",
     ),
 )
+@STORE
 @click.option(
-    "--apply", "wanted", is_flag=True, help="Cut, after a confirmation; without it nothing is changed."
+    "--apply", "wanted", is_flag=True, help="Cut, after a confirmation. Without it nothing changes."
 )
 @confirm_option
-def repair(wanted: bool, yes: bool, store: str | None, data_dir: str | None) -> None:
-    """Find periods that do not load, and cut damaged journal ends off.
+@json_option
+def repair(wanted: bool, yes: bool, place: str | None, store: str | None, data_dir: str | None) -> None:
+    """Find periods that do not load, and cut off damaged journal ends.
 
-    Says exactly what a cut would drop. Make a copy of the store before. Damage in snapshots and documents
-    cannot be cut away. Exit code 0: everything loads. 1: something does not, or was not cut. 2: a server
-    uses the store, or it cannot be reached.
+    STORE: a directory with an SQLite store, or a URL. Shows exactly what a cut would drop. Copy the store
+    before you cut. Damage in snapshots and documents cannot be cut off.
+
+    Exit code 0: everything loads. 1: something does not load, or was not cut. 2: a server uses the store, or
+    it cannot be reached.
     """
     from lbactors.tools.exclusive_store import claimed, open_alone
     from lbactors.tools.repair import NotRepaired, Repair
     from persistence import masked
 
-    settings = store_settings(store, data_dir)
+    settings = store_settings(store, data_dir, place=place)
     url = settings.store_url
+    as_json = wants_json()
+    troubles: list[Trouble] = []
+    made: list[Repaired] = []
 
-    async def work() -> bool:
-        """Whether everything loads in the end."""
+    async def work() -> None:
         async with open_alone(url) as found, claimed(found, secrets.token_hex(16), "repair"):
             with progress_bar("looking") as progress:
                 repairs = Repair(found, settings.seen_ids_limit, progress)
-                troubles = await repairs.find()
-            for trouble in troubles:
-                _show_trouble(trouble)
+                troubles.extend(await repairs.find())
+            if not as_json:
+                for trouble in troubles:
+                    _show_trouble(trouble)
             cuts = [trouble for trouble in troubles if trouble.cut_seq is not None]
             if not wanted or not cuts:
-                return _show_looked(masked(url), troubles, cuts)
+                return
             inputs = sum(trouble.inputs for trouble in cuts)
             question = f"Drop {counted(inputs, 'input')} of {counted(len(cuts), 'period')} for good?"
             await _confirmed(question, yes)
             for trouble in cuts:
                 repaired = await repairs.cut(trouble)
-                corrected = "; its record was corrected" if repaired.corrected else ""
-                click.echo(
-                    f"cut: period {repaired.period_id} loads and ends at seq {repaired.remains.seq}"
-                    f"{corrected}"
-                )
-            if len(cuts) < len(troubles):
-                click.echo(f"not repaired: {len(troubles) - len(cuts)}, see above")
-            return len(cuts) == len(troubles)
+                made.append(repaired)
+                if not as_json:
+                    _show_repaired(repaired)
 
     try:
-        all_load = run_tool(work(), masked(url))
+        run_tool(work(), masked(url))
     except NotRepaired as error:
         raise Failure(f"cut, but {error}") from None
-    if not all_load:
+    if as_json:
+        click.echo(json_text(_repaired_json(masked(url), troubles, made)))
+    elif not made:
+        _show_looked(masked(url), troubles)
+    elif len(made) < len(troubles):
+        click.echo(f"not repaired: {len(troubles) - len(made)}, see above")
+    if len(made) < len(troubles):
         raise click.exceptions.Exit(1)
+
+
+def _repaired_json(place: str, troubles: list[Trouble], made: list[Repaired]) -> dict[str, Any]:
+    return {
+        "store": place,
+        "all_load": len(made) == len(troubles),
+        "troubles": [
+            {
+                "place": trouble.place,
+                "period_key": trouble.key or None,
+                "why": trouble.why,
+                "cut_after_seq": trouble.cut_seq,
+                "last_seq": trouble.last_seq,
+                "dropped_inputs": trouble.inputs,
+                "dropped_readable": trouble.readable._asdict(),
+                "remains": None if trouble.remains is None else trouble.remains._asdict(),
+                "advice": trouble.advice if trouble.cut_seq is None else None,
+            }
+            for trouble in troubles
+        ],
+        "cut": [{**repaired._asdict(), "remains": repaired.remains._asdict()} for repaired in made],
+    }
+
+
+def _show_repaired(repaired: Repaired) -> None:
+    corrected = "; its record was corrected" if repaired.corrected else ""
+    click.echo(f"cut: period {repaired.period_id} loads and ends at seq {repaired.remains.seq}{corrected}")
 
 
 async def _confirmed(question: str, yes: bool) -> None:
@@ -240,7 +292,7 @@ async def _confirmed(question: str, yes: bool) -> None:
     if yes or not sys.stdin.isatty():
         confirm(question, yes)
         return
-    click.echo(f"{question} [y/N]: ", nl=False)
+    click.echo(f"{question} [y/N]: ", nl=False, err=wants_json())
     answered = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin.fileno(), answered.set)
@@ -252,15 +304,14 @@ async def _confirmed(question: str, yes: bool) -> None:
         raise click.Abort
 
 
-def _show_looked(place: str, troubles: list[Trouble], cuts: list[Trouble]) -> bool:
-    """The last words when nothing was changed; whether there was nothing to change."""
+def _show_looked(place: str, troubles: list[Trouble]) -> None:
+    """The last words when nothing was changed."""
     if not troubles:
         click.echo(f"{place}: every document and every period loads, there is nothing to repair")
-    elif cuts:
-        click.echo("nothing was changed; with --apply what is said above is cut")
+    elif any(trouble.cut_seq is not None for trouble in troubles):
+        click.echo("nothing was changed; --apply makes the cuts described above")
     else:
         click.echo("nothing was changed; there is nothing that a cut could repair")
-    return not troubles
 
 
 def _show_trouble(trouble: Trouble) -> None:

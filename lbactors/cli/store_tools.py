@@ -33,14 +33,25 @@ class StoreCommand(click.Command):
         return super().get_params(ctx)
 
 
-def store_settings(store: str | None, data_dir: str | None, option: str = "--store") -> ServerSettings:
+def store_settings(
+    store: str | None, data_dir: str | None, option: str = "--store", *, place: str | None = None
+) -> ServerSettings:
     """The settings, for their store and its limits; `sqlite:DIR` is taken as well. Refusal.
 
-    option: where the store was named.
+    option: where the store was named. place: a store that was named without an option.
     """
+    if place is not None:
+        if store is not None or data_dir is not None:
+            raise click.UsageError("give STORE, or --store and --data-dir")
+        store, option = url_of(place), "STORE"
     if store is not None and store.startswith("sqlite:"):
         store, data_dir = "sqlite", store.removeprefix("sqlite:") or "."
     return read_settings({"store": store, "data_dir": data_dir}, {"store": option})
+
+
+def url_of(text: str) -> str:
+    """A URL as it is; a path as that of an SQLite store."""
+    return text if "://" in text or text == "sqlite" or text.startswith("sqlite:") else f"sqlite:{text}"
 
 
 def run_tool(work: Awaitable[T], place: str) -> T:
@@ -90,10 +101,14 @@ def print_findings(verified: Verified) -> None:
 
 
 def contents(verified: Verified) -> str:
-    """What a store holds, in words."""
-    documents = counted(sum(verified.documents.values()), "document")
-    entries = counted(verified.entries, "entry", "entries")
-    return f"{documents} and {counted(verified.periods, 'period')} with {entries}"
+    """What a store was found to hold, in words."""
+    held = holdings(sum(verified.documents.values()), verified.periods)
+    return f"{held} with {counted(verified.entries, 'entry', 'entries')}"
+
+
+def holdings(documents: int, periods: int) -> str:
+    """What a store holds, in the same words wherever it is counted."""
+    return f"{counted(documents, 'document')} and {counted(periods, 'period')}"
 
 
 def counted(number: int, one: str, many: str = "") -> str:

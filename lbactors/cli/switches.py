@@ -12,14 +12,14 @@ from lbactors.cli.connection import Server, examples, talks_to_server
 Change = Callable[[Server, str, dict[str, str]], Any]
 
 
-def add_switches(group: click.Group, metavar: str, example: str, change: Change, *, noun: str = "") -> None:
-    """Give a group the two commands. metavar: what the argument is called; noun: a word in front of it."""
+def add_switches(group: click.Group, metavar: str, example: str, change: Change, *, noun: str) -> None:
+    """Give a group the two commands. metavar: what the argument is called; noun: `a key`."""
     for verb, status in (("disable", "disabled"), ("enable", "active")):
-        help_text = f"Make {noun} {metavar} {status}." if noun else f"Make {metavar} {status}."
+        help_text = f"{verb.capitalize()} {noun}."
 
         @group.command(verb, help=help_text, epilog=examples(f"lbactors {group.name} {verb} {example}"))
         @click.argument("item_id", metavar=metavar)
         @talks_to_server
         def switch(server: Server, item_id: str, status: str = status) -> None:
             answer = change(server, item_id, {"status": status})
-            server.show(answer, lambda: click.echo(f"{item_id} is {status}"))
+            server.show(answer, lambda: click.echo(f"{item_id} is now {status}"))

@@ -24,7 +24,17 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lbactors.cli.connection import Failure, Refusal, Server, examples, period_options, talks_to_server
+from lbactors.cli.connection import (
+    Failure,
+    Refusal,
+    Server,
+    examples,
+    explained,
+    json_text,
+    period_options,
+    talks_to_server,
+)
+from lbactors.cli.leaderboard_argument import leaderboard_argument
 from lbactors.client import ApiError, Unreachable
 from lbactors.client.transport import new_id
 
@@ -98,7 +108,7 @@ def _send(
     total_bytes: int | None,
     label: str,
     item_of: Callable[[int, Json], Json],
-    send: Callable[[list[Json]], Json],
+    send: Callable[[list[Json]], Mapping[str, Any]],
     answer: Json,
 ) -> None:
     """Send what the lines hold, in batches, with a progress bar; adds up the answers in `answer`.
@@ -146,7 +156,7 @@ def submit_lines(
     lines: Lines = numbered(source)
     if backwards:
         lines = reversed(list(lines))
-    answer: Json = {"accepted": 0, "repeated": 0, "rejected": 0, "errors": [], "results": []}
+    answer: Json = {"accepted": 0, "repeated": 0, "rejected": 0, "errors": []}
     client = server.bulk_client()
 
     def item_of(index: int, line: Json) -> Json:
@@ -160,7 +170,7 @@ def submit_lines(
         _send(lines, total_bytes, "submitting", item_of, send, answer)
     except (ApiError, Unreachable, KeyboardInterrupt) as error:
         raise Failure(
-            f"{_why(error)} (after {answer['accepted']} accepted; "
+            f"{_why(server, error)} (after {answer['accepted']} accepted; "
             f"to go on without counting twice, repeat with --id-prefix {id_prefix})"
         ) from None
 
@@ -168,16 +178,16 @@ def submit_lines(
         click.echo(f"accepted {answer['accepted']}, rejected {answer['rejected']}")
         if answer["repeated"]:
             click.echo(
-                f"{answer['repeated']} of them were counted before and not again; "
-                "--id-prefix with another name counts a file anew",
+                f"{answer['repeated']} of them had been counted before and were not counted again; "
+                "--id-prefix with another name counts the file again",
                 err=True,
             )
 
     _finish(server, answer, render)
 
 
-def _why(error: BaseException) -> str:
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+def _why(server: Server, error: ApiError | Unreachable | KeyboardInterrupt) -> str:
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else explained(error, server.target)
 
 
 def _finish(server: Server, answer: Json, render: Callable[[], None]) -> None:
@@ -209,7 +219,7 @@ class Header(NamedTuple):
     rules: Mapping[str, Any]
 
 
-def _header_line(definition: Json, page: Json, export_id: str) -> Json:
+def _header_line(definition: Mapping[str, Any], page: Mapping[str, Any], export_id: str) -> Json:
     period = page["period"]
     return {
         MARK: FORMAT,
@@ -251,20 +261,22 @@ def _header_of(line: bytes, name: str) -> Header | None:
         "lbactors export xp --window daily --period previous -o xp-daily.jsonl",
     )
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @period_options
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, writable=True, allow_dash=True), default="-",
-    help="File to write; it appears when it is complete. Stdout if not given.",
+    help="File to write; it appears when it is complete. Default: stdout.",
 )  # fmt: skip
 @talks_to_server
 def export(server: Server, leaderboard_id: str, period: str | None, window: str | None, output: str) -> None:
-    """Write all ranked entries of a period of leaderboard ID as JSON lines, best first.
+    """Export the ranked entries of a period as JSON lines, best first.
 
-    The first line is a header: leaderboard, aggregation and order, window, period and time. The others are
-    entries as the API gives them, with a submission_id each, with or without --json. A closed period is
-    exported exactly; while a period goes on, entries that move between two pages may be missed or met twice.
-    Each window is exported by itself; entries that are hidden or below min_score are not.
+    The first line is a header: leaderboard, rules, window, period and time. Each other line is an entry as in
+    the API, with a submission_id. A closed period is exported exactly; while a period is active, an entry
+    that moves between two pages can be missed or appear twice. Export each window by itself. Entries that
+    are hidden or below min_score are left out.
+
+    With --json and --output, prints a summary.
     """
     client = server.client
     definition = client.leaderboard(leaderboard_id)
@@ -282,7 +294,12 @@ def export(server: Server, leaderboard_id: str, period: str | None, window: str 
                 written += 1
                 file.write(orjson.dumps({**entry, "submission_id": f"{export_id}:{written}"}) + b"\n")
             advance(len(page["entries"]), written)
-    if output != "-":
+    if output == "-":
+        return
+    if server.as_json:
+        shown = {name: first["period"][name] for name in ("window", "period_key", "state")}
+        click.echo(json_text({"leaderboard_id": leaderboard_id, **shown, "entries": written, "file": output}))
+    else:
         click.echo(f"{written} entries of {first['period']['period_key']} written to {output}", err=True)
 
 
@@ -295,30 +312,30 @@ def export(server: Server, leaderboard_id: str, period: str | None, window: str 
         "lbactors export xp | lbactors import xp --url http://127.0.0.1:8081 -",
     ),
 )
-@click.argument("leaderboard_id", metavar="ID")
+@leaderboard_argument()
 @click.argument(
     "path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 )
-@click.option("--window", help="Window to import into; the one that was exported if not given.")
+@click.option("--window", help="Window to import into. Default: the exported one.")
 @click.option(
     "--replace",
     is_flag=True,
-    help="Also put entries in place of those that players have, or that were removed.",
+    help="Replace the entries that players already have, and restore removed ones.",
 )
 @click.option(
     "--force", is_flag=True,
-    help="Also into a leaderboard with another aggregation or order, into another period, and from a file "
-    "without a header.",
+    help="Import even if the leaderboard has another aggregation or order, the period differs, or the file "
+    "has no header.",
 )  # fmt: skip
 @click.option(
     "--add",
     is_flag=True,
-    help="Submit the file's scores, which count with what players have, in all windows.",
+    help="Submit the scores instead: they combine with what players have, in all windows.",
 )
 @click.option(
     "--id-prefix",
-    help="With --add: submission ids are PREFIX:LINE. If not given, they are those in the file, or follow "
-    "from the file's content, so that a file that is sent again within a day counts once.",
+    help="With --add: use the submission ids PREFIX:LINE. By default they are those in the file, or a hash "
+    "of the file and the line, so that a file sent twice within a day counts once.",
 )
 @talks_to_server
 def import_(
@@ -331,17 +348,16 @@ def import_(
     add: bool,
     id_prefix: str | None,
 ) -> None:
-    """Put the entries of an export into the current period of leaderboard ID; - reads stdin.
+    """Import the entries of an export into the current period of a leaderboard.
 
-    They stand as they stood: score, subscore, metadata, number of submissions, times, and ties in their
-    order. A player who has an entry keeps it (unless --replace), so the same import changes nothing when it
-    is repeated, and one that broke off is repeated to go on. Further windows are imported by themselves, each
-    from its own export.
+    FILE: an export; - is stdin. Score, subscore, metadata, number of submissions, times and the order of ties
+    are kept. A player who already has an entry keeps it, unless you add --replace. You can repeat an import:
+    it continues where it stopped and changes nothing twice. Import each further window from its own export.
     """
     if add and (replace or force or window is not None):
-        raise click.UsageError("--add goes with neither --replace, --force nor --window")
+        raise click.UsageError("--add cannot be combined with --replace, --force or --window")
     if id_prefix is not None and not add:
-        raise click.UsageError("--id-prefix goes with --add")
+        raise click.UsageError("--id-prefix needs --add")
     definition = server.client.leaderboard(leaderboard_id)
     with click.open_file(str(path), "rb") as source:
         if add:
@@ -353,8 +369,8 @@ def import_(
         header = _header_of(first, name)
         if header is None and not force:
             raise Refusal(
-                f"{name} has no header, so it does not say what it is of: --add submits its scores, "
-                "--force takes its lines as entries"
+                f"{name} has no header, so it is no export: --add submits its scores, --force imports its "
+                "lines as entries"
             )
         header = header or Header(name, None, None, {})
         window = window or header.window or "main"
@@ -365,7 +381,7 @@ def import_(
         _put_back(server, definition, lines, total_bytes, window, period_key, replace)
 
 
-def _check_same(header: Header, definition: Json, period_key: str) -> None:
+def _check_same(header: Header, definition: Mapping[str, Any], period_key: str) -> None:
     """Refusal if entries would mean something else than where they come from."""
     here = {name: definition[part].get(name) for part, name in RULES}
     differing = [
@@ -376,14 +392,14 @@ def _check_same(header: Header, definition: Json, period_key: str) -> None:
     if differing:
         own = definition["leaderboard_id"]
         raise Refusal(
-            f"nothing was imported: the file is of {header.name}, which differs from {own!r}: "
-            f"{', '.join(differing)}; --force imports it all the same"
+            f"nothing was imported: the file is an export of {header.name}, which differs from {own!r}: "
+            f"{', '.join(differing)}; --force imports it anyway"
         )
 
 
 def _put_back(
     server: Server,
-    definition: Json,
+    definition: Mapping[str, Any],
     source: Iterable[bytes],
     total_bytes: int | None,
     window: str,
@@ -397,16 +413,17 @@ def _put_back(
     client = server.bulk_client()
     leaderboard_id = definition["leaderboard_id"]
 
-    def send(items: list[Json]) -> Json:
-        found: Json = client.import_entries(
+    def send(items: list[Json]) -> Mapping[str, Any]:
+        return client.import_entries(
             leaderboard_id, items, window=window, period_key=period_key, replace=replace
         )
-        return found
 
     try:
         _send(lines, total_bytes, "importing", lambda _, line: _entry(line, STANDING), send, answer)
     except (ApiError, Unreachable, KeyboardInterrupt) as error:
-        raise Failure(f"{_why(error)} (after {answer['imported']} imported; repeat it to go on)") from None
+        raise Failure(
+            f"{_why(server, error)} (after {answer['imported']} imported; repeat it to go on)"
+        ) from None
     parts = [f"imported {answer['imported']}"]
     parts += [f"{name} {answer[name]}" for name in ("unchanged", "dropped") if answer[name]]
     parts.append(f"rejected {answer['rejected']}")
@@ -420,7 +437,7 @@ def _entry(line: Json, fields: tuple[str, ...]) -> Json:
     return {name: line[name] for name in fields if line.get(name) is not None}
 
 
-def _add(server: Server, definition: Json, source: IO[bytes], id_prefix: str | None) -> None:
+def _add(server: Server, definition: Mapping[str, Any], source: IO[bytes], id_prefix: str | None) -> None:
     """Submit the scores of a file. An entry of a board that counts adds its count."""
     counting = definition["scoring"]["aggregation"] == "count"
 

@@ -1,12 +1,12 @@
-"""The client for game servers: one method for each route of the native API.
+"""The client for game servers and tools: one method for each route of the API.
 
     async with Client("http://127.0.0.1:8080", key) as client:
         await client.submit("xp", "maya", 5100)
         page = await client.rankings("xp", limit=10)
 
-Answers are the API's JSON as Python dictionaries, nothing renamed. Every write of a score carries a
-`submission_id` (made here if the caller gives none), so the client's own retries never count a score
-twice; see `client.transport` for what is retried and how long. Errors: `ApiError` (the server said no) and
+Answers are the API's JSON as dicts, nothing renamed; `client.types` has their types. Every score carries a
+`submission_id` (made here if you give none), so the client's own retries never count a score twice;
+`client.transport` says what is retried, and for how long. Errors: `ApiError` (the server refused) and
 `Unreachable` (no answer; the outcome of a write is unknown).
 
 `SyncClient` is the same for programs without an event loop.
@@ -14,25 +14,31 @@ twice; see `client.transport` for what is retried and how long. Errors: `ApiErro
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+import os
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 from lbactors.client.administration import Administration
-from lbactors.client.routes import Json
 from lbactors.client.scores import Scores
 from lbactors.client.transport import DEFAULT_URL, Options, Transport
+from lbactors.client.types import Json
+from lbactors.client.unclosed import warn_unclosed
 
 
 class Client(Scores, Administration):
-    """Async client; safe to share among tasks of one event loop.
+    """The client for asyncio. Tasks of one event loop may share it.
 
-    Arguments and errors are those of `Transport`.
+    url: address of the server; without one `LBACTORS_URL`, else http://127.0.0.1:8080. key: the API key;
+    without one `LBACTORS_KEY`; "" sends none. Options, with their defaults: tenant_id (None), timeout_s (30),
+    patience_s (30), connections (64), retry_refused (True); `Transport` describes them. ValueError for an
+    invalid address.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, key: str | None = None, **options: Unpack[Options]) -> None:
-        super().__init__(Transport(url, key, **options))
+    def __init__(self, url: str | None = None, key: str | None = None, **options: Unpack[Options]) -> None:
+        chosen_url = os.environ.get("LBACTORS_URL") or DEFAULT_URL if url is None else url
+        chosen_key = os.environ.get("LBACTORS_KEY") if key is None else key
+        super().__init__(Transport(chosen_url, chosen_key, **options))
 
     async def __aenter__(self) -> Self:
         return self
@@ -42,8 +48,14 @@ class Client(Scores, Administration):
     ) -> None:
         await self.close()
 
+    def __del__(self) -> None:
+        transport: Transport | None = getattr(self, "transport", None)  # none if there was a ValueError
+        if transport is not None and transport.is_open:
+            warn_unclosed(self, "use `async with Client(...)` or `await client.close()`")
+            transport.abandon()
+
     async def close(self) -> None:
-        """Close the connections; the client may be used again afterwards and opens new ones."""
+        """Close the connections. The client can be used again afterwards and opens new ones."""
         await self.transport.close()
 
     async def call(self, method: str, path: str, **more: Any) -> Any:
@@ -53,48 +65,3 @@ class Client(Scores, Administration):
     async def command(self, path: str, body: Any, params: Mapping[str, Any] | None = None) -> Json:
         """A POST that has no method here, see `Transport.command`."""
         return await self.transport.command(path, body, params)
-
-
-class SyncClient:
-    """`Client` without `await`: every method of it, with the same arguments.
-
-        with SyncClient("http://127.0.0.1:8080", key) as client:
-            client.submit("xp", "maya", 5100)
-
-    It runs its own event loop inside each call, so it cannot be used where one runs already. Async iterators
-    (`all_rankings`) become plain ones.
-    """
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        self._client = Client(*args, **options)
-        self._runner = asyncio.Runner()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._runner.run(self._client.close())
-        self._runner.close()
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-
-        def call(*args: Any, **options: Any) -> Any:
-            result = method(*args, **options)
-            if isinstance(result, AsyncIterator):
-                return self._iterate(result)
-            return self._runner.run(result)
-
-        return call
-
-    def _iterate(self, items: AsyncIterator[Json]) -> Iterator[Json]:
-        async def step() -> Json | None:
-            return await anext(items, None)
-
-        while (item := self._runner.run(step())) is not None:
-            yield item

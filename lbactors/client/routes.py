@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from urllib.parse import quote
 
 from lbactors.client.transport import Transport
 
-Json = dict[str, Any]
 Instant = str | datetime
 
 

@@ -6,10 +6,22 @@ Every submission carries an id, its own or one made here, so that sending it aga
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from lbactors.client.routes import Instant, Json, Routes, board_path, player_path, segment
+from lbactors.client.routes import Instant, Routes, board_path, player_path, segment
 from lbactors.client.transport import NOT_TAKEN, Pauses, new_id
+from lbactors.client.types import (
+    BatchOutcome,
+    Distribution,
+    HeldOutcome,
+    Json,
+    LookupAnswer,
+    Outcome,
+    PlayerEntries,
+    PlayerEntry,
+    RankAt,
+    RankingsPage,
+)
 
 BATCH_ITEMS = 10_000  # the API's limit for one body; longer lists go in several requests
 # Codes of single items in a batch that pass by themselves; the ids make sending them again safe.
@@ -32,7 +44,7 @@ class Scores(Routes):
         submission_id: str | None = None,
         occurred_at: Instant | None = None,
         aggregation: str | None = None,
-    ) -> Json:
+    ) -> Outcome | HeldOutcome:
         """One score; answers with the entry's score and rank, before and after.
 
         answer = await client.submit("xp", "maya", 5100, metadata={"level": 7})
@@ -56,23 +68,27 @@ class Scores(Routes):
 
     async def submit_many(
         self, leaderboard_id: str, submissions: Sequence[Mapping[str, Any]], results: str = "none"
-    ) -> Json:
+    ) -> BatchOutcome:
         """Many scores of one leaderboard; `{"accepted", "rejected", "errors", "results"}`, and `held` where a
         plugin held some.
 
-        answer = await client.submit_many("xp", [{"player_id": "maya", "score": 5100},
-                                                 {"player_id": "noor", "score": 4800}])
+        scores = [{"player_id": "maya", "score": 5100}, {"player_id": "noor", "score": 4800}]
+        answer = await client.submit_many("xp", scores)
 
         results: none, ranks or full. A bad item is rejected alone. Items that the server could not take
         for the moment are sent again, after the others, as long as patience lasts.
         """
         return await self._submit_all(f"{board_path(leaderboard_id)}/scores", submissions, results)
 
-    async def submit_across(self, submissions: Sequence[Mapping[str, Any]], results: str = "none") -> Json:
+    async def submit_across(
+        self, submissions: Sequence[Mapping[str, Any]], results: str = "none"
+    ) -> BatchOutcome:
         """Like `submit_many`, for any leaderboards: each item has a `leaderboard_id`."""
         return await self._submit_all("/v1/scores", submissions, results)
 
-    async def _submit_all(self, path: str, submissions: Sequence[Mapping[str, Any]], results: str) -> Json:
+    async def _submit_all(
+        self, path: str, submissions: Sequence[Mapping[str, Any]], results: str
+    ) -> BatchOutcome:
         run = new_id()
         merged: Json = {"accepted": 0, "rejected": 0, "errors": [], "results": []}
         for start in range(0, len(submissions), BATCH_ITEMS):
@@ -81,7 +97,7 @@ class Scores(Routes):
             pauses = Pauses(self.transport.patience_s)
             while pending:
                 sent = {"submissions": [item for _, item in pending]}
-                answer = await self.transport.json("POST", path, params={"results": results}, body=sent)
+                answer: Json = await self.transport.json("POST", path, params={"results": results}, body=sent)
                 passing = [e for e in answer["errors"] if e["code"] in PASSING_CODES]
                 if passing and not await pauses.wait():
                     passing = []
@@ -99,7 +115,7 @@ class Scores(Routes):
                 pending = [pending[index] for index in sorted(again)]
         for name in ("errors", "results"):
             merged[name].sort(key=lambda row: row["index"])
-        return merged
+        return cast("BatchOutcome", merged)
 
     # Rankings: `period` is current, previous or a period_key; `window` main, all_time, … ----------------
 
@@ -114,7 +130,7 @@ class Scores(Routes):
         score_max: float | None = None,
         period: str | None = None,
         window: str | None = None,
-    ) -> Json:
+    ) -> RankingsPage:
         """A page of the ranking: `{"period", "total", "as_of_seq", "entries", "next_cursor", …}`."""
         params = {
             "limit": limit,
@@ -129,7 +145,7 @@ class Scores(Routes):
 
     async def all_rankings(
         self, leaderboard_id: str, *, page: int = 1000, period: str | None = None, window: str | None = None
-    ) -> AsyncIterator[Json]:
+    ) -> AsyncIterator[RankingsPage]:
         """Every page of a ranking, best first: `async for page in client.all_rankings("xp"): …`."""
         cursor = None
         while True:
@@ -143,7 +159,7 @@ class Scores(Routes):
 
     async def entry(
         self, leaderboard_id: str, player_id: str, *, period: str | None = None, window: str | None = None
-    ) -> Json:
+    ) -> PlayerEntry:
         """One player's entry with rank and percentile; ApiError `entry_not_found`."""
         params = {"period": period, "window": window}
         return await self.transport.json("GET", player_path(leaderboard_id, player_id), params=params)
@@ -157,7 +173,7 @@ class Scores(Routes):
         fill: bool | None = None,
         period: str | None = None,
         window: str | None = None,
-    ) -> Json:
+    ) -> RankingsPage:
         """The player and the neighbours, `limit` in all."""
         params = {"limit": limit, "fill": fill, "period": period, "window": window}
         return await self.transport.json(
@@ -171,7 +187,7 @@ class Scores(Routes):
         *,
         period: str | None = None,
         window: str | None = None,
-    ) -> Json:
+    ) -> LookupAnswer:
         """A friends list: these players' entries in rank order, and `not_found`."""
         path = f"{board_path(leaderboard_id)}/rankings/lookup"
         params = {"period": period, "window": window}
@@ -185,7 +201,7 @@ class Scores(Routes):
         subscore: float | None = None,
         period: str | None = None,
         window: str | None = None,
-    ) -> Json:
+    ) -> RankAt:
         """The rank that a new player with this score would take."""
         params = {"subscore": subscore, "period": period, "window": window}
         return await self.transport.json(
@@ -199,11 +215,11 @@ class Scores(Routes):
         buckets: int | None = None,
         period: str | None = None,
         window: str | None = None,
-    ) -> Json:
+    ) -> Distribution:
         """How the scores are spread: quantiles and a histogram."""
         params = {"buckets": buckets, "period": period, "window": window}
         return await self.transport.json("GET", f"{board_path(leaderboard_id)}/distribution", params=params)
 
-    async def player_entries(self, player_id: str, **params: Any) -> Json:
+    async def player_entries(self, player_id: str, **params: Any) -> PlayerEntries:
         """The player's entries in all leaderboards. params: window, period."""
         return await self.transport.json("GET", f"/v1/players/{segment(player_id)}/entries", params=params)

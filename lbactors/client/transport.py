@@ -10,17 +10,20 @@ because a server that restarts or loads a period needs seconds, however often it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
 import orjson
 from yarl import URL
+
+Answer = TypeVar("Answer")
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 FIRST_PAUSE_S = 0.05
@@ -69,7 +72,7 @@ class Unreachable(ConnectionError):
     """
 
 
-def checked(answer: Any) -> dict[str, Any]:
+def checked(answer: Any) -> Any:
     """Every answer of the API is an object; anything else came from something else."""
     if not isinstance(answer, dict):
         raise ApiError(502, "not_an_answer", "the address answers, but not as an lbactors server does")
@@ -111,7 +114,7 @@ class Transport:
             raise ValueError(f"not an http:// or https:// address: {url!r}")
         self.url = url.rstrip("/")
         self.headers = {"Accept": "application/json"}
-        if key is not None:
+        if key:
             self.headers["Authorization"] = f"Bearer {key}"
         if tenant_id is not None:
             self.headers["X-Tenant-Id"] = tenant_id
@@ -120,6 +123,21 @@ class Transport:
         self._connections = connections
         self._retry_refused = retry_refused
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there may be connections to close."""
+        return self._session is not None
+
+    def abandon(self) -> None:
+        """Close the connections without waiting for it: what a finalizer can do, which cannot await."""
+        session, self._session = self._session, None
+        if session is not None:
+            closing = session.close()
+            with contextlib.suppress(StopIteration, RuntimeError):  # RuntimeError: another thread's loop
+                closing.send(None)  # up to where it would wait, which is after all are told to close
+            closing.close()
+            session.detach()
 
     async def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -181,11 +199,15 @@ class Transport:
             if not again or not await pauses.wait(getattr(failure, "retry_after_s", None)):
                 raise failure
 
-    async def json(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        """`call`, for an answer that is an object, as all of the API's but `/metrics` are."""
-        return checked(await self.call(method, path, **more))
+    async def json(self, method: str, path: str, **more: Any) -> Answer:
+        """`call`, for an answer that is an object, as all of the API's but `/metrics` are.
 
-    async def command(self, path: str, body: Any, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        Its type is what the caller says that the route answers.
+        """
+        answer: Answer = checked(await self.call(method, path, **more))
+        return answer
+
+    async def command(self, path: str, body: Any, params: Mapping[str, Any] | None = None) -> Answer:
         """A POST that changes something, under an `Idempotency-Key` of its own, so that it may be
         repeated.
         """

@@ -29,14 +29,16 @@ PATIENCE_S = 10.0
 ENDED_WELL, ENDED_BADLY, NOT_STARTED = 0, 1, 2
 
 
-def run_demo(*, port: int, players: int, rate: int, seconds: float | None, plain: bool) -> int:
+def run_demo(*, port: int, players: int, rate: int, seconds: float | None, plain: bool, program: str) -> int:
     """Run until `seconds` are over (None: until a signal). Returns the exit code.
+
+    program: how the user starts the command line, for lines to try.
 
     0 at the end and on a signal, 1 if the server or the game failed on the way, 2 if the server cannot start.
     """
     console = Console()
     return asyncio.run(
-        _until_signal(_demo(console, port, players, rate, seconds, plain or not console.is_terminal))
+        _until_signal(_demo(console, port, players, rate, seconds, plain or not console.is_terminal, program))
     )
 
 
@@ -61,7 +63,7 @@ async def _until_signal(work: Coroutine[Any, Any, int]) -> int:
 
 
 async def _demo(
-    console: Console, port: int, players: int, rate: int, seconds: float | None, plain: bool
+    console: Console, port: int, players: int, rate: int, seconds: float | None, plain: bool, program: str
 ) -> int:
     click.echo("starting the server (Ray takes a few seconds) …", err=True)
     code = NOT_STARTED
@@ -69,7 +71,7 @@ async def _demo(
         async with OwnServer(port) as server:
             code = ENDED_BADLY
             try:
-                await _show(console, server, players, rate, seconds, plain)
+                await _show(console, server, players, rate, seconds, plain, program)
             finally:
                 click.echo("stopping the server …", err=True)
     except (ServerFailed, ApiError, Unreachable) as error:
@@ -79,13 +81,19 @@ async def _demo(
 
 
 async def _show(
-    console: Console, server: OwnServer, players: int, rate: int, seconds: float | None, plain: bool
+    console: Console,
+    server: OwnServer,
+    players: int,
+    rate: int,
+    seconds: float | None,
+    plain: bool,
+    program: str,
 ) -> None:
     """Make the boards, let the game play, look at it; ends after `seconds` or with the first failure."""
     async with Client(server.url, server.key, patience_s=PATIENCE_S) as client:
         for board in BOARDS:
             await client.create_leaderboard(board)
-        click.echo(introduction(server.url, server.key))
+        click.echo(introduction(server.url, server.key, program))
         picture, traffic, game = Picture(), Traffic(), Game(players)
         show = _plain_lines(picture, traffic) if plain else _live(console, picture, traffic)
         work = [play(client, game, traffic, rate), _look(client, server, picture), show]

@@ -13,7 +13,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -27,18 +27,18 @@ LAP_SECONDS = 120
 BOARDS: tuple[Json, ...] = (
     {
         "leaderboard_id": ARENA,
-        "name": "Arena: best score of all time",
+        "name": "Best score of all time",
         "scoring": {"aggregation": "best"},
     },
     {
         "leaderboard_id": WEEKLY,
-        "name": "Experience of the week, Europe/Rome",
+        "name": "Experience this week, Rome time",
         "timeframe": {"type": "weekly", "timezone": "Europe/Rome"},
         "scoring": {"aggregation": "sum"},
     },
     {
         "leaderboard_id": LAPS,
-        "name": "Lap times in ms, two-minute races",
+        "name": "Lap times in ms, 2-minute races",
         "timeframe": {"type": "every", "every_seconds": LAP_SECONDS, "late_grace_seconds": 2},
         "ranking": {"order": "asc"},
     },
@@ -119,7 +119,9 @@ class Traffic:
         self._started_s = time.monotonic()
         self._recent: deque[tuple[float, int, float, bool]] = deque()  # when, scores, latency_ms, single
 
-    async def timed(self, request: Callable[[], Awaitable[Json]], scores: int, single: bool) -> None:
+    async def timed(
+        self, request: Callable[[], Awaitable[Mapping[str, Any]]], scores: int, single: bool
+    ) -> None:
         """Make one request and book it; its failure is counted and never raised."""
         started_s = time.perf_counter()
         try:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,10 +19,11 @@ from rich.text import Text
 from lbactors.demo.game import ARENA, BOARDS, LAPS, Traffic
 from lbactors.tables import duration_text, text_of
 
-Json = dict[str, Any]
+Json = Mapping[str, Any]
 
 TOP = 10
-CHANGES = {"up": "▲", "down": "▼", "same": "=", "new": "new"}
+CHANGES = {"up": ("▲", "green"), "down": ("▼", "red"), "same": ("=", "dim")}  # against the period before
+MEDALS = ("bold yellow", "bold", "bold")
 
 
 class Picture:
@@ -48,21 +50,26 @@ class Picture:
         return max(0, round((ends_at - datetime.now(UTC)).total_seconds()))
 
 
-def introduction(url: str, key: str) -> str:
-    """Where the server is and what to try; printed once, so that it can be copied while the view moves."""
+def introduction(url: str, key: str, program: str) -> str:
+    """Where the server is and what to try; printed once, so that it can be copied while the view moves.
+
+    program: how the reader starts the command line, e.g. `./run`.
+    """
     bearer = f"-H 'Authorization: Bearer {key}'"
     return "\n".join(
         [
             f"server    {url}",
-            f"console   {url}/console",
+            f"API docs  {url}/docs",
             f"root key  {key}",
             "",
-            "Try, in another terminal:",
-            f"  curl {bearer} '{url}/v1/leaderboards/{ARENA}/rankings?limit=3'",
-            f"  curl {bearer} -H 'Content-Type: application/json' \\",
-            f'    -d \'{{"player_id": "me", "score": 99999}}\' \'{url}/v1/leaderboards/{ARENA}/scores\'',
-            f"  curl {bearer} '{url}/v1/leaderboards/{ARENA}/players/me/around?limit=5'",
-            f"  LBACTORS_URL={url} LBACTORS_KEY={key} lbactors top {LAPS} --watch",
+            "Try these in another terminal, in this directory:",
+            "",
+            f"export LBACTORS_URL={url} LBACTORS_KEY={key}",
+            f"{program} top {LAPS} --watch",
+            f"{program} submit {ARENA} me 99999",
+            f"{program} top {ARENA} --around me",
+            f"curl {bearer} '{url}/v1/leaderboards/{ARENA}/rankings?limit=3'",
+            f"{program} status",
             "",
         ]
     )
@@ -73,8 +80,8 @@ def figures(picture: Picture, traffic: Traffic) -> list[str]:
     left_s = picture.seconds_to_rollover()
     parts = [
         f"{traffic.rate():,.0f} scores/s",
-        f"{traffic.scores:,} scores",
-        _latency("single", traffic, single=True),
+        f"{traffic.scores:,} in all",
+        _latency("score", traffic, single=True),
         _latency("batch", traffic, single=False),
         f"{picture.rollovers} rollover{'' if picture.rollovers == 1 else 's'}",
     ]
@@ -88,8 +95,8 @@ def figures(picture: Picture, traffic: Traffic) -> list[str]:
 def _latency(name: str, traffic: Traffic, single: bool) -> str:
     median, tail = traffic.latency_ms(50, single), traffic.latency_ms(99, single)
     if median is None or tail is None:
-        return f"{name} p50 - p99 -"
-    return f"{name} p50 {median:.1f} p99 {tail:.1f} ms"
+        return f"{name} -"
+    return f"{name} {median:.1f} ms (p99 {tail:.1f})"
 
 
 def plain_line(picture: Picture, traffic: Traffic, elapsed_s: int) -> str:
@@ -109,26 +116,26 @@ def live_view(picture: Picture, traffic: Traffic) -> RenderableType:
         for board in BOARDS
         if board["leaderboard_id"] in picture.pages
     ]
-    line = Text("   ".join(figures(picture, traffic)), style="bold")
-    return Group(
-        Panel(line, title="traffic", title_align="left"), Columns(tables), Text("Ctrl-C ends it.", "dim")
-    )
+    line = Text("  ".join(figures(picture, traffic)), style="bold cyan")
+    panel = Panel(line, title="traffic", title_align="left")
+    return Group(panel, Columns(tables, padding=(0, 3)), Text("Ctrl-C ends it.", "dim"))
 
 
 def _board_table(name: str, page: Json) -> Table:
     period = page["period"]
     title = f"{name}\n{period['period_key']}, {page['total']} players"
-    table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", min_width=36)
-    table.add_column("#", justify="right")
-    table.add_column("player", width=20, no_wrap=True)
-    table.add_column("score", justify="right")
-    table.add_column("")
+    table = Table(
+        title=Text(title, "bold"), box=box.SIMPLE_HEAD, title_justify="left", padding=0, pad_edge=False
+    )
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("player", width=19, no_wrap=True)
+    table.add_column("score", justify="right", min_width=7)
+    table.add_column("", width=1)
     rows = page["entries"][:TOP]
-    for entry in rows:
-        change = CHANGES.get(entry.get("change", ""), "")
-        table.add_row(
-            *(Text(text_of(cell)) for cell in (entry["rank"], entry["player_id"], entry["score"], change))
-        )
+    for place, entry in enumerate(rows):
+        change = Text(*CHANGES.get(entry.get("change", ""), ("", "")))
+        cells = (Text(text_of(cell)) for cell in (entry["rank"], entry["player_id"], entry["score"]))
+        table.add_row(*cells, change, style=MEDALS[place] if place < len(MEDALS) else "")
     for _ in range(TOP - len(rows)):  # so that the view keeps its height when a race begins anew
         table.add_row("", "", "", "")
     return table

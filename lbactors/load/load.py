@@ -16,6 +16,7 @@ import math
 import os
 import random
 import secrets
+import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
@@ -71,11 +72,21 @@ class Measured(NamedTuple):
 class Workload:
     """Renders the requests of all cases for one board; seeded, so that two runs send the same."""
 
-    def __init__(self, host: str, key: str, leaderboard_id: str, entries: int, ids: bool) -> None:
+    def __init__(
+        self,
+        host: str,
+        key: str,
+        leaderboard_id: str,
+        entries: int,
+        ids: bool,
+        tenant_id: str | None = None,
+    ) -> None:
         self.players = [f"player-{number:07d}" for number in range(entries)]
         self._random = random.Random(20_261_118)
         self._path = f"/v1/leaderboards/{leaderboard_id}"
-        self._head = f"Host: {host}\r\nAuthorization: Bearer {key}\r\nAccept: application/json\r\n".encode()
+        tenant = "" if tenant_id is None else f"X-Tenant-Id: {tenant_id}\r\n"
+        head = f"Host: {host}\r\nAuthorization: Bearer {key}\r\n{tenant}Accept: application/json\r\n"
+        self._head = head.encode()
         self._id = b"Idempotency-Key: " + secrets.token_hex(6).encode() + ID_MARK + b"\r\n" if ids else b""
 
     def get(self, path: str) -> bytes:
@@ -132,22 +143,23 @@ async def run_load(
     say: Callable[[str], None],
     cases: Sequence[Case] = CASES,
     definition: Mapping[str, Any] | None = None,
+    tenant_id: str | None = None,
 ) -> list[Measured]:
     """Make a board, fill it, run the cases, `seconds` each, remove the board.
 
-    say: gets a line of progress now and then. definition: what the board has beside id and scoring. Raises
-    LoadFailed, ApiError or Unreachable.
+    say: gets a line of progress now and then. definition: what the board has beside id and scoring.
+    tenant_id: for a platform key. Raises LoadFailed, ApiError or Unreachable.
     """
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.hostname is None or parts.path.strip("/"):
         raise LoadFailed(f"the load speaks plain HTTP to http://HOST:PORT, not to {url}")
     address = (parts.hostname, parts.port or 80)
     board = f"bench-{secrets.token_hex(4)}"
-    async with Client(url, key, retry_refused=False) as client:
+    async with Client(url, key, tenant_id=tenant_id, retry_refused=False) as client:
         latest = {"leaderboard_id": board, "scoring": {"aggregation": "latest"}}
         await client.create_leaderboard({**(definition or {}), **latest})
         try:
-            work = Workload(parts.netloc, key, board, entries, ids)
+            work = Workload(parts.netloc, key, board, entries, ids, tenant_id)
             say(f"filling {board} with {entries} entries")
             await _fill(client, board, work)
             measured = []
@@ -277,10 +289,13 @@ def bench_main(
     seconds: float,
     ids: bool = False,
     json_path: str | None = None,
+    as_json: bool = False,
+    tenant_id: str | None = None,
 ) -> None:
     """Run the load and print the table; url None: on a server of its own, which is removed afterwards.
 
-    Raises LoadFailed, ServerFailed, ApiError or Unreachable.
+    as_json: print the report instead of the table. json_path: write the report to this file as well. Raises
+    LoadFailed, ServerFailed, ApiError or Unreachable.
     """
 
     def say(line: str) -> None:
@@ -288,23 +303,29 @@ def bench_main(
 
     async def load() -> list[Measured]:
         if url is not None:
-            return await run_load(url, key, entries=entries, seconds=seconds, ids=ids, say=say)
+            return await run_load(
+                url, key, entries=entries, seconds=seconds, ids=ids, say=say, tenant_id=tenant_id
+            )
         say("starting a server")
         async with OwnServer() as server:
             return await run_load(server.url, server.key, entries=entries, seconds=seconds, ids=ids, say=say)
 
     measured = _run(load())
-    print_measured(measured, f"{entries} entries, {seconds:g} s a case, {os.cpu_count()} cores")
+    report = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cores": os.cpu_count(),
+        "entries": entries,
+        "seconds": seconds,
+        "ids": ids,
+        "cases": [m._asdict() for m in measured],
+    }
+    text = orjson.dumps(report, option=orjson.OPT_INDENT_2)
+    if as_json:
+        click.echo(text if sys.stdout.isatty() else orjson.dumps(report))
+    else:
+        print_measured(measured, f"{entries} entries, {seconds:g} s a case, {os.cpu_count()} cores")
     if json_path is not None:
-        report = {
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "cores": os.cpu_count(),
-            "entries": entries,
-            "seconds": seconds,
-            "ids": ids,
-            "cases": [m._asdict() for m in measured],
-        }
-        Path(json_path).write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2) + b"\n")
+        Path(json_path).write_bytes(text + b"\n")
 
 
 def _run(load: Coroutine[Any, Any, list[Measured]]) -> list[Measured]:

@@ -187,7 +187,7 @@ def publish(draft: Path, file: Path, *, force: bool) -> None:
 
 
 def _exists(file: Path) -> StoreError:
-    return StoreError(f"{file} exists; --force replaces it")
+    return StoreError(f"{file} exists; --force overwrites it")
 
 
 async def _count_documents(store: Store) -> int:

@@ -19,6 +19,7 @@ way.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -27,14 +28,17 @@ from typing import NamedTuple
 
 import msgpack
 
+from lbactors.core.ids import chain_of
 from lbactors.core.instants import format_instant
+from lbactors.core.model import PeriodRecord
 from lbactors.core.packing import pack
 from lbactors.core.snapshot_parts import META
 from lbactors.documents.entities import COLLECTIONS
 from lbactors.period_actor.replay import part_seqs
 from lbactors.tools.migration_marker import MARKER, MARKERS, Marker, read_marker, unfinished_migration
 from lbactors.tools.progress import Progress
-from lbactors.tools.stored_documents import sound_documents
+from lbactors.tools.stored_documents import read_document, sound_documents
+from lbactors.tools.stored_periods import named_by
 from persistence.store import Change, Part, Record, Recovered, Store, StoreCorrupt
 
 OWNER = "migration"
@@ -56,7 +60,10 @@ class MigrationFailed(Exception):
 
 
 class Migrated(NamedTuple):
-    """What was copied. `equal_before`: periods that were there already; `finished_before`: all of it was."""
+    """What was copied. `periods`: stored ones, and those that only a document names, as `verify` counts.
+
+    `equal_before`: periods that were there already; `finished_before`: all of it was.
+    """
 
     periods: int
     equal_before: int
@@ -117,6 +124,7 @@ class Migration:
         self._digests: dict[str, bytes] = {}
         self._equal = 0
         self._size_bytes = 0
+        self._named: set[str] = set()  # periods that the source's documents name
 
     async def run(self) -> Migrated:
         """Copy, compare, mark as finished. MigrationRefused, MigrationFailed, StoreError."""
@@ -134,7 +142,7 @@ class Migration:
             documents += await self._copy_documents(collection)
         await self._compare(period_ids)
         await self._mark(marker._replace(finished_at_ms=self._now_ms()))
-        return Migrated(len(period_ids), self._equal, documents, self._size_bytes)
+        return Migrated(self._count(period_ids), self._equal, documents, self._size_bytes)
 
     # Before and after -----------------------------------------------------------------------------------
 
@@ -182,7 +190,20 @@ class Migration:
                 f"the target's migration from this source was finished at {at}, and they differ since "
                 f"({error}); nothing was changed"
             ) from None
-        return Migrated(len(period_ids), len(period_ids), documents, 0, finished_before=True)
+        count = self._count(period_ids)
+        return Migrated(count, count, documents, 0, finished_before=True)
+
+    def _count(self, period_ids: list[str]) -> int:
+        return len(self._named.union(period_ids))
+
+    def _note(self, collection: str, doc_id: str, body: bytes | None) -> None:
+        """Remember which period a document of the source names, if it is sound."""
+        if collection != "periods" or body is None:
+            return
+        with contextlib.suppress(ValueError):  # `verify` says what is wrong with it
+            record = read_document(collection, doc_id, body)
+            if isinstance(record, PeriodRecord):
+                self._named.add(named_by(chain_of(doc_id), record))
 
     # Periods --------------------------------------------------------------------------------------------
 
@@ -281,6 +302,7 @@ class Migration:
         changes: list[Change] = []
         async for doc_id, body, other in _pairs(self._source, self._target, collection):
             count += body is not None
+            self._note(collection, doc_id, body)
             if body == other:
                 continue
             changes.append(Change(collection, doc_id, body))
@@ -314,6 +336,7 @@ class Migration:
         for collection in COLLECTIONS:
             async for doc_id, body, other in _pairs(self._source, self._target, collection):
                 count += 1
+                self._note(collection, doc_id, body)
                 if body != other:
                     raise MigrationFailed(f"document {collection} {doc_id} differs")
         return count

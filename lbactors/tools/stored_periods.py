@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+from lbactors.core.ids import in_chain
+from lbactors.core.model import PeriodRecord
 from lbactors.core.period import Period
 from lbactors.period_actor.replay import rebuild
 from persistence.store import Part, Record, Recovered, Store, StoreCorrupt
@@ -21,6 +23,11 @@ class Stored(NamedTuple):
     @property
     def is_blank(self) -> bool:
         return not (self.seq or self.records)
+
+
+def named_by(chain_id: str, record: PeriodRecord) -> str:
+    """The id of the period that a document names. `verify` and `migrate` count what is named or stored."""
+    return in_chain(chain_id, record.serial)
 
 
 async def read_period(store: Store, period_id: str) -> Stored:

@@ -20,14 +20,14 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
-from lbactors.core.ids import board_of_chain, board_uid, chain_of, in_chain
+from lbactors.core.ids import board_of_chain, board_uid, chain_of
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.period import Period
 from lbactors.documents.entities import COLLECTIONS
 from lbactors.tools.migration_marker import unfinished_migration
 from lbactors.tools.progress import Progress
 from lbactors.tools.stored_documents import all_documents, read_document
-from lbactors.tools.stored_periods import load_period
+from lbactors.tools.stored_periods import load_period, named_by
 from persistence.store import Examined, Store, StoreCorrupt
 
 ERROR, CAUTION = "error", "caution"
@@ -180,7 +180,7 @@ class Verification:
     async def _read_periods(self) -> set[str]:
         """Look at every period that the store has or a document names; their ids."""
         known = {
-            in_chain(chain_id, record.serial): (chain_id, record)
+            named_by(chain_id, record): (chain_id, record)
             for chain_id, records in self._chains.items()
             for record in records
         }

@@ -20,11 +20,12 @@ import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from persistence.data_dir import DATABASE_NAME, make_private
 from persistence.sqlite import operations as operations
 from persistence.sqlite.store import READINGS, SqliteStore
-from persistence.sqlite.threads import Reader, connect, tables_of, translated
+from persistence.sqlite.threads import Operation, Reader, connect, tables_of, translated
 from persistence.store import StoreCorrupt, StoreError, StoreUnavailable
 
 STEP_PAGES = 256  # 1 MiB between two looks at the progress
@@ -51,6 +52,9 @@ class BackupFile(SqliteStore):
         except BaseException:
             await self.close()
             raise
+
+    async def _write(self, operation: Operation, *, size_bytes: int = 0, leaves_garbage: bool = False) -> Any:
+        raise StoreUnavailable(f"{self.path} is a backup, which can only be read")
 
 
 def connect_backup(path: Path) -> sqlite3.Connection:

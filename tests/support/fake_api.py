@@ -42,10 +42,12 @@ class FakeApi:
         self.boards: dict[str, Json] = {}
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self.ready = True
-        self.rewards_state = "granted"
+        self.rewards_states = ["granted"]  # told one after the other
         self.delivery_answers: list[Json | None] = [
             {"at": NOW, "status": 204, "error": None, "duration_ms": 12}
         ]
+        self.audit: list[Json] = []  # details of the records
+        self.held: dict[str, int] = {}  # leaderboard -> submissions that wait for a decision
         self.waiting_codes: dict[str, list[str]] = {}  # player_id -> codes of its next refusals, item by item
         self._failures: list[tuple[Json | None, int, dict[str, str]] | None] = []
         self._url: str | None = None
@@ -71,9 +73,16 @@ class FakeApi:
         """`POST /v1/…` of every request so far."""
         return [f"{method} {path}" for method, path, _, _ in self.requests]
 
-    def fail(self, status: int, code: str, times: int = 1, retry_after: int | None = None) -> None:
+    def fail(
+        self,
+        status: int,
+        code: str,
+        times: int = 1,
+        retry_after: int | None = None,
+        message: str = "as told",
+    ) -> None:
         """The next requests get this error; nothing is applied."""
-        body = envelope(status, code, "as told")
+        body = envelope(status, code, message)
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
         self._failures += [(body, status, headers)] * times
 
@@ -173,9 +182,11 @@ class FakeApi:
         }  # fmt: skip
         self.boards[leaderboard_id] = {"definition": definition, "entries": {}, "seen": {}, "seq": 0}
 
-    async def _list(self, _: web.Request) -> web.Response:
+    async def _list(self, request: web.Request) -> web.Response:
         items = [board["definition"] for board in self.boards.values()]
-        return answer({"items": items, "total": len(items), "next_cursor": None})
+        shown = items[: int(request.query.get("limit", 100))]
+        more = "more" if len(shown) < len(items) else None
+        return answer({"items": shown, "total": len(items), "next_cursor": more})
 
     async def _definition(self, request: web.Request) -> web.Response:
         return answer(self._board(request)["definition"])
@@ -334,7 +345,7 @@ class FakeApi:
         return answer(body, 503)
 
     def reward_answer(self, path: str) -> Json:
-        """A page of one winner, or that winner; `rewards_state` is what the page says."""
+        """A page of one winner, or that winner; `rewards_states` is what pages say."""
         reward = {
             "leaderboard_id": "xp", "period": PERIOD, "player_id": "maya", "rank": 1, "score": 5100,
             "rewards": [{"tier": "champion", "payload": {"gems": 5}}, {"tier": "all", "payload": {}}],
@@ -343,7 +354,10 @@ class FakeApi:
         }  # fmt: skip
         if path.endswith(("/maya", "/claim")):
             return reward
-        return {"state": self.rewards_state, "period": PERIOD, "items": [reward], "next_cursor": "more"}
+        state = self.rewards_states.pop(0) if len(self.rewards_states) > 1 else self.rewards_states[0]
+        granted = state == "granted"
+        items, more = ([reward], "more") if granted else ([], None)
+        return {"state": state, "period": PERIOD, "items": items, "next_cursor": more}
 
     def webhook_answer(self, request: web.Request) -> web.Response:
         """A webhook, its only delivery, or lists of them; `delivery_answers` are told one after the other."""
@@ -372,6 +386,22 @@ class FakeApi:
         shown = {**webhook, "secret": "whsec_bmV3"} if request.method == "POST" else webhook
         return answer(shown, 201 if path == "/v1/webhooks" else 200)
 
+    def held_answer(self, request: web.Request) -> web.Response:
+        """What waits for a decision, or the decision."""
+        leaderboard_id = request.path.split("/")[3]
+        held = {
+            "held_id": "h_1", "leaderboard_id": leaderboard_id, "state": "held", "player_id": "maya",
+            "score": 9, "metadata": {"level": 7}, "arrived_at": NOW, "plugin": "rules", "reason": "fast",
+        }  # fmt: skip
+        if request.path.endswith("/approve"):
+            outcome = {"player_id": "maya", "period_key": "2026-W47", "score": 9, "rank": 1}
+            return answer({"held": {**held, "state": "approved"}, "outcome": outcome})
+        if request.method == "POST":
+            return answer({**held, "state": "rejected"})
+        total = self.held.get(leaderboard_id, 0)
+        items = [held] * min(total, int(request.query.get("limit", 100)))
+        return answer({"items": items, "total": total, "next_cursor": "more" if len(items) < total else None})
+
     async def _anything(self, request: web.Request) -> web.Response:
         """Whatever has no behaviour here is answered with the request's own fields, and all that listings
         need.
@@ -381,10 +411,16 @@ class FakeApi:
             return answer({"items": [period], "total": 1, "next_cursor": "more"})
         if request.path.startswith("/v1/webhooks"):
             return self.webhook_answer(request)
+        if "/held" in request.path:
+            return self.held_answer(request)
         if "/rewards" in request.path:
             return answer(self.reward_answer(request.path))
         if request.path.endswith("/close"):
             return answer({"closed": {**period, "state": "closed"}, "current": period})
+        if request.path == "/v1/audit":
+            record = {"at": NOW, "act": "entry.edit", "target": "xp", "player_id": "maya", "key_id": "k_1"}
+            items = [{**record, "key_name": "root", "reason": "bug", "details": told} for told in self.audit]
+            return answer({"items": items, "total": len(items), "next_cursor": None})
         if request.path == "/v1/status":
             chains = {
                 "default/xp~1/main": [

@@ -15,6 +15,7 @@ FIRST = (
     "tests/crash",
     "tests/fuzz",
     "tests/simulation/test_year.py",
+    "tests/integration/pages/test_pages.py",
     "tests/crash/test_closing_steps.py",
     "tests/api",
     "tests/crash/test_plugins.py",

@@ -1,12 +1,14 @@
 """The documents are in step with the code: what is generated is fresh, what is named exists.
 
 Links, anchors, files and functions are looked up. What the pages show is tried without a server: command
-lines are parsed by the real command line, the README's requests are held against the OpenAPI document.
+lines are parsed by the real command line, requests are held against the OpenAPI document. Which pages are
+run on a real server: tests/integration/pages.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import re
 import shlex
@@ -16,13 +18,13 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import click
 import pytest
 from jsonschema.validators import Draft202012Validator
 
-from lbactors.cli import cli
 from lbactors.core.errors import ERROR_STATUS
 from lbactors.settings import ServerSettings, env_name, option_name
+from tests.support.command import understood
+from tests.support.pages.reading import FENCE, read_blocks
 from tests.support.repository import REPOSITORY as ROOT
 
 DOCS = ROOT / "docs"
@@ -32,7 +34,6 @@ DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
 PACKAGES = ("lbactors", "gateway", "persistence")
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ELSEWHERE = re.compile(r"/(?:work|tmp|home|root|mnt|Users)/|\bsessions?\b", re.IGNORECASE)
 
 # Codes that no route of the document names in its answers, and why. All stand in its schema of errors.
@@ -58,9 +59,9 @@ def prose(page: Path) -> str:
 
 
 def blocks(page: Path, *languages: str) -> Iterator[str]:
-    for match in FENCE.finditer(page.read_text(encoding="utf-8")):
-        if match[1] in languages:
-            yield match[2]
+    for block in read_blocks(page):
+        if block.language in languages:
+            yield block.text
 
 
 def load_generator() -> ModuleType:
@@ -263,22 +264,10 @@ def command_lines(page: Path) -> Iterator[list[str]]:
     """Words of every command line of lbactors in a page's blocks, without `lbactors` or `./run`."""
     for block in blocks(page, "sh", "console"):
         for line in block.replace("\\\n", " ").splitlines():
-            for part in re.split(r" [|>] ?", line.removeprefix("$ ")):
+            for part in re.split(r" [|<>] ?", line.removeprefix("$ ")):
                 match = re.match(r"(?:[A-Z_]+=\S+ )*(?:lbactors|\./run) (?!test|lint)", part)
                 if match is not None:
                     yield shlex.split(part[match.end() :], comments=True)
-
-
-def understood(words: list[str]) -> click.Context:
-    """Parses a command line as far as its last command, and runs nothing."""
-    command: click.Command = cli
-    context = click.Context(command, info_name="lbactors")
-    while isinstance(command, click.Group):
-        found = command.get_command(context, words[0])
-        assert found is not None, f"no command {words[0]}"
-        command, words = found, words[1:]
-        context = click.Context(command, info_name=command.name, parent=context)
-    return command.make_context(command.name, list(words))
 
 
 def test_command_lines_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,34 +288,55 @@ def openapi() -> dict[str, Any]:
 
 
 def requests_of(page: Path) -> Iterator[tuple[str, str, Any]]:
-    """Method, target and JSON body of every curl command in a page's blocks."""
+    """Method, target and JSON body of every request to the API by curl in a page's blocks.
+
+    The body is None where it comes from a file or from standard input.
+    """
     for block in blocks(page, "sh"):
-        logical = re.sub(r"^#.*\n", "", block, flags=re.MULTILINE)
-        for command in re.split(r"\n(?=curl |export |\s*$)", logical):
-            words = shlex.split(command, comments=True)
-            if words[:1] != ["curl"]:
-                continue
-            options, target, rest = {}, "", iter(words[1:])
-            for word in rest:
-                if word in ("-H", "-X", "--json"):
-                    options[word] = next(rest)
-                else:
-                    target = word.removeprefix("$LB")
-            body = json.loads(options["--json"]) if "--json" in options else None
-            method = options.get("-X", "GET" if body is None else "POST")
-            yield method, target, body
+        plain = re.sub(r"(^|\s)#.*$", "", block.replace("\\\n", " "), flags=re.MULTILINE)
+        lexer = shlex.shlex(plain, posix=True, punctuation_chars="();<>|&\n")
+        lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
+        words = list(lexer)
+        for at, word in enumerate(words):
+            if word == "curl":
+                arguments = itertools.takewhile(lambda word: word[0] not in "();<>|&\n", words[at + 1 :])
+                yield from request_of(list(arguments))
 
 
-def test_the_requests_of_the_readme_are_in_the_openapi_document() -> None:
+def request_of(words: list[str]) -> Iterator[tuple[str, str, Any]]:
+    options, target, rest = {}, "", iter(words)
+    for word in rest:
+        if word in ("-H", "-X", "-d", "-o", "--json"):
+            options[word] = next(rest)
+        elif not word.startswith("-"):
+            target = word
+    if target.startswith("$LB"):
+        text = options.get("--json", options.get("-d"))
+        body = json.loads(text) if text and not text.startswith("@") else None
+        yield options.get("-X", "GET" if text is None else "POST"), target.removeprefix("$LB"), body
+
+
+def operation_of(method: str, path: str, document: dict[str, Any]) -> dict[str, Any]:
+    patterns = {known: re.sub(r"\{\w+\}", "[^/]+", known) for known in document["paths"]}
+    found = [known for known, pattern in patterns.items() if re.fullmatch(pattern, path)]
+    operations = [document["paths"][known].get(method.lower()) for known in sorted(found, key=plainness)]
+    return next(operation for operation in operations if operation is not None)
+
+
+def plainness(path: str) -> int:
+    """Sorts routes by how many parameters they have: `/rankings/at` comes before `/{anything}`."""
+    return path.count("{")
+
+
+@each_page(PAGES)
+def test_requests_are_in_the_openapi_document(page: Path) -> None:
     document = openapi()
-    shown = list(requests_of(ROOT / "README.md"))
-    assert len(shown) > 10
+    shown = list(requests_of(page))
+    if page.name == "README.md" and page.parent == ROOT:
+        assert len(shown) > 10  # else the pattern finds nothing any more
     for method, target, body in shown:
         url = urlsplit(target)
-        patterns = {path: re.sub(r"\{\w+\}", "[^/]+", path) for path in document["paths"]}
-        found = [path for path, pattern in patterns.items() if re.fullmatch(pattern, url.path)]
-        operations = [document["paths"][path].get(method.lower()) for path in found]
-        (operation,) = [operation for operation in operations if operation is not None]
+        operation = operation_of(method, url.path, document)
         known = {p["name"] for p in operation["parameters"] if p["in"] == "query"}
         assert {name for name, _ in parse_qsl(url.query)} <= known, target
         if body is not None:

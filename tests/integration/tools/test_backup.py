@@ -208,6 +208,27 @@ def test_a_full_disk_is_one_line(data: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "store.backup"]
 
 
+# Files as stores ------------------------------------------------------------------------------------------
+
+
+def test_a_backup_is_verified_and_copied_like_a_store(data: Path, file: Path, tmp_path: Path) -> None:
+    """A copy of it into Redis is a restore on Redis."""
+    content = file.read_bytes()
+    result = run("verify", str(file), "--json")
+    assert result.exit_code == 0 and json.loads(result.stdout)["entries"] == 55
+    result = run("migrate", "--from", str(file), "--to", str(tmp_path / "copy"))
+    assert result.exit_code == 0, result.output
+    assert held(tmp_path / "copy") == held(data)
+    assert "name a directory" in refused(2, "migrate", "--from", str(data), "--to", str(file))
+    assert run("repair", str(file), "--apply", "--yes").exit_code == 0  # there is nothing to cut
+    assert file.read_bytes() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "data", "store.backup"]
+    damage(data)
+    backed_up(file, data, "--force", "--no-verify")
+    assert run("verify", str(file)).exit_code == 1
+    assert "can only be read" in run("repair", str(file), "--apply", "--yes").stderr
+
+
 # Restore --------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ The seed of what is random is printed. Not verified: speed.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import shutil
@@ -34,7 +35,7 @@ from lbactors.tools.migrate import (
 )
 from lbactors.tools.verify import verify
 from persistence.store import Change, Record, Store, StoreCorrupt
-from tests.support.command import refused, run
+from tests.support.command import json_fields, refused, run
 from tests.support.repository import python_path
 from tests.support.rounds import long, rounds
 from tests.support.stored import (
@@ -97,7 +98,7 @@ def test_everything_arrives(full: Place, empty: Place) -> None:
     before = held(full)
     result = run("migrate", "--from", full.url, "--to", empty.url)
     assert result.exit_code == 0, result.output
-    assert "4 periods and 22 documents; " in result.stdout
+    assert "22 documents and 6 periods; " in result.stdout
     assert result.stdout.endswith(" KiB written, everything compared and equal\n")
     assert held(empty) == before == held(full)
     assert within(empty, errors) == []
@@ -272,7 +273,7 @@ async def test_what_is_there_and_equal_is_not_copied_again(
         unfinished = await unfinished_migration(theirs)
         assert unfinished is not None and "from somewhere, begun 2026-11-18T12:00:00" in unfinished
         outcome = await migrating(ours, theirs).run()
-        assert (outcome.periods, outcome.equal_before, outcome.documents) == (4, 3, 22)
+        assert (outcome.periods, outcome.equal_before, outcome.documents) == (6, 3, 22)
         assert await everything(theirs, COLLECTIONS) == await everything(ours, COLLECTIONS)
         assert await theirs.epochs(PERIODS[:3]) == [1, 1, 1]
 
@@ -290,8 +291,32 @@ async def test_the_source_may_change_before_it_goes_on(full: Place, empty: Place
         coins = await activation(ours, f"{COINS}/main", record_of(2), rules)
         await coins.submit([submission(7000)], 0)
         outcome = await migrating(ours, theirs).run()
-        assert (outcome.periods, outcome.equal_before) == (3, 2)
+        assert (outcome.periods, outcome.equal_before) == (5, 2)
         assert await everything(theirs, COLLECTIONS) == await everything(ours, COLLECTIONS)
+
+
+def test_verify_counts_as_migrate_does(full: Place, empty: Place) -> None:
+    migrated = json.loads(run("migrate", "--from", full.url, "--to", empty.url, "--json").stdout)
+    assert set(migrated) == json_fields("migrate")
+    for store in (full, empty):
+        verified = json.loads(run("verify", store.url, "--json").stdout)
+        assert set(verified) == json_fields("verify")
+        assert sum(verified["documents"].values()) == migrated["documents"]
+        assert verified["periods"] == migrated["periods"]
+        assert "in 22 documents and 6 periods with 55 entries\n" in run("verify", store.url).stdout
+    again = run("migrate", "--from", full.url, "--to", empty.url).stdout
+    assert "22 documents and 6 periods" in again
+
+
+def test_a_path_is_an_sqlite_store(full: Place, tmp_path: Path) -> None:
+    if not full.url.startswith("sqlite:"):
+        pytest.skip("a path is SQLite")
+    path = full.url.removeprefix("sqlite:")
+    assert run("migrate", "--from", path, "--to", str(tmp_path / "new")).exit_code == 0
+    assert "is sound" in run("verify", str(tmp_path / "new")).stdout
+    assert "nothing to repair" in run("repair", str(tmp_path / "new")).stdout
+    assert "no store in" in refused(2, "verify", str(tmp_path / "none"))
+    assert "give STORE, or" in refused(2, "verify", path, "--data-dir", path)
 
 
 # Refusals -------------------------------------------------------------------------------------------------
@@ -302,7 +327,7 @@ def test_a_finished_migration_is_confirmed_and_never_repeated(full: Place, empty
     assert run(*command).exit_code == 0
     result = run(*command)
     assert result.exit_code == 0
-    assert "has it all already: 4 periods and 22 documents, compared and equal" in result.stdout
+    assert "has it all already: 22 documents and 6 periods, compared and equal" in result.stdout
     within(empty, lambda store: commit(store, Change("homes", "since", b"period-1")))
     after = held(empty)
     line = refused(2, *command)

@@ -8,6 +8,7 @@ loads, is sound, and takes scores again. Not verified: that the inputs that rema
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pty
 import subprocess
@@ -28,7 +29,7 @@ from lbactors.tools.stored_periods import load_period
 from lbactors.tools.verify import ERROR, verify
 from persistence.data_dir import lock_data_dir
 from persistence.store import Examined, Record, Store
-from tests.support.command import refused, run
+from tests.support.command import json_fields, refused, run
 from tests.support.repository import python_path
 from tests.support.stored import (
     COINS,
@@ -189,9 +190,13 @@ def test_nothing_is_cut_unless_it_is_asked_for(full: Place) -> None:
     before = within(full, lambda store: store.examine(COINS_2))
     result = run("repair", "--store", full.url)
     assert result.exit_code == 1
-    assert result.stdout.endswith("nothing was changed; with --apply what is said above is cut\n")
+    assert result.stdout.endswith("nothing was changed; --apply makes the cuts described above\n")
+    shown = json.loads(run("repair", "--store", full.url, "--json").stdout)
+    assert set(shown) == json_fields("repair") and not shown["all_load"] and shown["cut"] == []
+    (trouble,) = shown["troubles"]
+    assert trouble["cut_after_seq"] is not None and trouble["dropped_inputs"] > 0
     result = run("repair", "--store", full.url, "--apply")  # where nobody can answer
-    assert result.exit_code == 2 and "say --yes" in result.stderr
+    assert result.exit_code == 2 and "add --yes" in result.stderr
     assert within(full, lambda store: store.examine(COINS_2)) == before
 
 

@@ -64,8 +64,8 @@ def test_leaderboards_list_show_update_archive_purge(api: FakeApi) -> None:
     )
     ok("leaderboards", "update", "xp", "--no-windows")
     assert api.requests[-1][3] == {"windows": []}
-    assert ok("leaderboards", "archive", "xp") == "archived xp\n"
-    assert ok("leaderboards", "purge", "xp", "--yes") == "purged xp\n"
+    assert ok("leaderboards", "archive", "xp") == "Archived xp\n"
+    assert ok("leaderboards", "purge", "xp", "--yes") == "Deleted xp\n"
     assert "leaderboard_not_found" in refused(1, "leaderboards", "show", "xp")
 
 

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from lbactors import cli as cli_module
-from lbactors.cli import COMMANDS, cli
+from lbactors.cli import COMMANDS, TOPICS, by_topic, cli
 from tests.support.command import ok, refused, run
 from tests.support.fake_api import FakeApi
 
@@ -76,6 +76,33 @@ def test_every_command_explains_itself(name: str, command: click.Command) -> Non
             assert parameter.help, f"{name} {parameter.opts}"
         else:
             assert (parameter.metavar or parameter.name or "?").strip("[]").upper() in text
+
+
+# They run until Ctrl-C and print logs and a picture, not an answer.
+WITHOUT_JSON = {"lbactors serve", "lbactors demo"}
+
+
+@pytest.mark.parametrize(("name", "command"), list(every_command()), ids=lambda value: str(value))
+def test_every_command_has_json(name: str, command: click.Command) -> None:
+    options = [option for param in command.params for option in param.opts]
+    flags = [param for param in command.params if "--json" in param.opts]
+    if name in WITHOUT_JSON:
+        assert not flags
+    else:
+        assert options.count("--json") == 1
+        assert isinstance(flags[0], click.Option) and flags[0].is_flag, "it takes no value anywhere"
+
+
+def test_the_help_groups_every_command_by_topic() -> None:
+    grouped = [name for names in by_topic().values() for name in names]
+    assert sorted(grouped) == sorted(COMMANDS)
+    assert {name for names in TOPICS.values() for name in names} <= set(COMMANDS)
+    text = ok("--help")
+    places = [text.index(f"\n{topic}:\n") for topic in by_topic()]
+    assert places == sorted(places)
+    for name, place in COMMANDS.items():
+        assert f"  {name} " in text and place.help in text
+    assert "--url URL" in text and "LBACTORS_PROFILE" in text
 
 
 def test_the_table_of_commands_is_true() -> None:

@@ -1,4 +1,4 @@
-"""The commands of moderation and of review, against the fake server."""
+"""The commands of moderation, against the fake server."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def test_moderation_reaches_its_routes(api: FakeApi) -> None:
     refused(2, "players", "edit", "xp", "maya", "42")
 
 
-def test_held_submissions_reach_their_routes(api: FakeApi) -> None:
-    calls: dict[tuple[str, ...], tuple[str, Any]] = {
-        ("list", "xp", "--player", "maya"): ("GET /v1/leaderboards/xp/held?player_id=maya&limit=100", None),
-        ("approve", "xp", "h_1", "--json"): ("POST /v1/leaderboards/xp/held/h_1/approve", {}),
-        ("reject", "xp", "h_1"): ("POST /v1/leaderboards/xp/held/h_1/reject", {}),
-        ("reject", "xp", "h_1", "h_2", "--reason", "no"): (
-            "POST /v1/leaderboards/xp/held/h_2/reject",
-            {"reason": "no"},
-        ),
-    }
-    for arguments, (path, body) in calls.items():
-        ok("held", *arguments)
-        assert (api.paths()[-1], api.requests[-1][3]) == (path, body)
-    refused(2, "held", "approve", "xp")
+def test_the_audit_log_is_written_for_people(api: FakeApi) -> None:
+    entry = {"window": "main", "period_key": "2026-W47", "rank": 2, "score": 4000, "subscore": 0}
+    details = {
+        "window": None, "fields": ["score"], "outcome": "done", "before": [entry],
+        "after": [{**entry, "rank": 1, "score": 4100}, {**entry, "window": "daily"}],
+    }  # fmt: skip
+    api.audit = [details, {"before": None, "after": "for good"}, {"fields": []}]
+    cells = [line.split("  ")[-1].strip() for line in ok("audit").splitlines()[1:]]
+    assert cells == [
+        "fields: score; outcome: done; before: main 4000 (rank 2); "
+        "after: main 4100 (rank 1), daily 4000 (rank 2)",
+        "after: for good",
+        "-",
+    ]

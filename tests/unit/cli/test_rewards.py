@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lbactors.cli import rewards
 from tests.support.command import ok, ok_json, run
 from tests.support.fake_api import FakeApi
 
@@ -20,10 +21,29 @@ def test_the_winners_of_a_period(api: FakeApi) -> None:
     assert set(query.split("&")) == {"tier=champion", "claimed=false", "limit=5"}
 
 
-def test_rewards_that_are_still_to_come_are_said_to_be(api: FakeApi) -> None:
-    api.rewards_state = "pending"
-    assert "xp, 2026-W47: pending\n" in run("rewards", "xp", "current").stderr
-    assert ok_json("rewards", "xp", "current")["state"] == "pending"
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("pending", "xp: period 2026-W47 has not closed yet; rewards are granted when it closes.\n"),
+        ("granting", "xp: rewards of period 2026-W47 are being granted; "),
+        ("none", "xp: there were no rewards when period 2026-W47 closed.\n"),
+    ],
+)
+def test_where_nothing_is_granted_a_line_says_why(api: FakeApi, state: str, said: str) -> None:
+    api.rewards_states = [state]
+    result = run("rewards", "xp", "current")
+    assert (result.exit_code, result.stdout) == (0, "") and result.stderr.startswith(said)
+    assert ok_json("rewards", "xp", "current")["state"] == state
+
+
+def test_wait_until_rewards_are_granted(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rewards, "LOOK_S", 0)
+    api.rewards_states = ["pending", "granting", "granted"]
+    result = run("rewards", "xp", "previous", "--wait", "60")
+    assert "maya" in result.stdout and "granted" not in result.stderr
+    api.rewards_states = ["granting"]
+    result = run("rewards", "xp", "previous", "--wait", "0.05")
+    assert result.exit_code == 1 and "are being granted" in result.stderr
 
 
 def test_what_a_player_won_everywhere(api: FakeApi) -> None:

@@ -136,7 +136,7 @@ def test_a_file_s_answer_as_json(api: FakeApi) -> None:
     result = run("submit", "xp", "--file", "-", "--json", stdin='{"player_id": "a", "score": 1}\n[1]\n')
     assert result.exit_code == 1
     answer = json.loads(result.stdout)
-    assert (answer["accepted"], answer["rejected"], answer["results"]) == (1, 1, [])
+    assert (answer["accepted"], answer["rejected"]) == (1, 1)
     assert [(error["index"], error["code"]) for error in answer["errors"]] == [(1, "malformed_body")]
 
 

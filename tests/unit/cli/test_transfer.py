@@ -133,7 +133,7 @@ def test_scores_are_added_once(api: FakeApi, tmp_path: Path) -> None:
     assert api.standings("total") == [("a", 10), ("b", 2)], "equal lines are two submissions"
     again = run("import", "total", str(path), "--add")
     assert (again.exit_code, again.stdout) == (0, "accepted 4, rejected 0\n")
-    assert again.stderr.startswith("4 of them were counted before")
+    assert again.stderr.startswith("4 of them had been counted before")
     assert api.standings("total") == [("a", 10), ("b", 2)]
     ok("import", "total", str(path), "--add", "--id-prefix", "second")
     assert api.standings("total") == [("a", 20), ("b", 4)]

@@ -27,14 +27,16 @@ def test_webhooks_are_listed_and_shown(api: FakeApi) -> None:
     lines = ok("webhooks", "list").splitlines()
     assert lines[0].split() == ["webhook", "url", "events", "leaderboards", "status", "why"]
     assert lines[1].split() == ["wh_1", "https://x.example/", "all", "xp", "active", "-"]
-    assert "whsec_" not in ok("webhooks", "show", "wh_1")
+    shown = ok("webhooks", "show", "wh_1")
+    assert "whsec_" not in shown
+    assert "events all" in " ".join(shown.split()) and "leaderboard_ids xp" in " ".join(shown.split())
     assert ok_json("webhooks", "show", "wh_1")["webhook_id"] == "wh_1"
 
 
 def test_a_webhook_is_created_and_its_secret_shown(api: FakeApi) -> None:
     words = ["--event", "period.closed", "--event", "reward.granted", "--leaderboard", "xp"]
     result = run("webhooks", "create", "https://x.example/", *words, "--description", "mail")
-    assert "whsec_bmV3" in result.stdout and "not shown again" in result.stderr
+    assert "whsec_bmV3" in result.stdout and "cannot be shown again" in result.stderr
     fields = {"events": ["period.closed", "reward.granted"], "leaderboard_ids": ["xp"], "description": "mail"}
     assert sent(api) == ("POST /v1/webhooks", {"url": "https://x.example/", **fields})
     assert ok_json("webhooks", "create", "https://x.example/")["secret"] == "whsec_bmV3"
@@ -46,12 +48,12 @@ def test_a_webhook_is_changed_and_deleted(api: FakeApi) -> None:
     changes = {"url": "https://y.example/", "events": None, "leaderboard_ids": None}
     assert sent(api) == ("PATCH /v1/webhooks/wh_1", changes)
     assert run("webhooks", "update", "wh_1").exit_code == 2
-    assert ok("webhooks", "disable", "wh_1") == "wh_1 is disabled\n"
+    assert ok("webhooks", "disable", "wh_1") == "wh_1 is now disabled\n"
     assert sent(api)[1] == {"status": "disabled"}
-    assert ok("webhooks", "enable", "wh_1") == "wh_1 is active\n"
+    assert ok("webhooks", "enable", "wh_1") == "wh_1 is now active\n"
     assert "whsec_" in ok("webhooks", "rotate", "wh_1", "--previous", "0")
     assert sent(api) == ("POST /v1/webhooks/wh_1/rotate-secret", {"previous_valid_seconds": 0})
-    assert ok("webhooks", "delete", "wh_1", "--yes") == "deleted wh_1\n"
+    assert ok("webhooks", "delete", "wh_1", "--yes") == "Deleted wh_1\n"
     assert sent(api)[0] == "DELETE /v1/webhooks/wh_1"
     assert run("webhooks", "delete", "wh_1").exit_code == 2
 
@@ -77,10 +79,10 @@ def test_deliveries_are_listed_and_shown(api: FakeApi) -> None:
 
 
 def test_deliveries_are_sent_again(api: FakeApi) -> None:
-    assert ok("webhooks", "replay", "wh_1", "dlv_1") == "dlv_1 is sent again\n"
+    assert ok("webhooks", "replay", "wh_1", "dlv_1") == "Sending dlv_1 again\n"
     assert sent(api)[0] == "POST /v1/webhooks/wh_1/deliveries/dlv_1/replay"
     told = ok("webhooks", "replay", "wh_1", "--failed")
-    assert told == "3 are sent again, 1 remain (too many are pending)\n"
+    assert told == "Sending 3 again; 1 more remain, because too many are pending\n"
     assert sent(api) == ("POST /v1/webhooks/wh_1/deliveries/replay", {"state": "failed"})
     for words in ((), ("dlv_1", "--failed")):
         assert run("webhooks", "replay", "wh_1", *words).exit_code == 2

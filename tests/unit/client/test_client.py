@@ -6,7 +6,12 @@ is retried, for how long, and what is not. Not verified: the server.
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import inspect
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +20,10 @@ import pytest
 
 from lbactors.client import ApiError, Client, SyncClient, Unreachable, transport
 from lbactors.client import scores as scores_module
+from tests.support.client_calls import CALLS
 from tests.support.fake_api import KEY, FakeApi
 from tests.support.free_ports import free_port
+from tests.support.repository import REPOSITORY
 
 
 @pytest.fixture
@@ -45,128 +52,6 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return lengths
 
 
-# Every method and the request it makes.
-CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
-    "submit": (("xp", "maya", 1), {}, "POST /v1/leaderboards/xp/scores"),
-    "submit_many": (
-        ("xp", [{"player_id": "maya", "score": 1}]),
-        {"results": "full"},
-        "POST /v1/leaderboards/xp/scores?results=full",
-    ),
-    "submit_across": (
-        ([{"leaderboard_id": "xp", "player_id": "maya", "score": 1}],),
-        {},
-        "POST /v1/scores?results=none",
-    ),
-    "rankings": (
-        ("xp",),
-        {"limit": 5, "window": "daily", "period": "previous"},
-        "GET /v1/leaderboards/xp/rankings?limit=5&period=previous&window=daily",
-    ),
-    "entry": (("total", "a/b c"), {}, "GET /v1/leaderboards/total/players/a%2Fb%20c"),
-    "around": (
-        ("total", "a/b c"),
-        {"limit": 3, "fill": False},
-        "GET /v1/leaderboards/total/players/a%2Fb%20c/around?limit=3&fill=false",
-    ),
-    "lookup": (
-        ("xp", ["maya"]),
-        {"window": "daily"},
-        "POST /v1/leaderboards/xp/rankings/lookup?window=daily",
-    ),
-    "rank_at": (("xp", 5.5), {"subscore": 2}, "GET /v1/leaderboards/xp/rankings/at/5.5?subscore=2"),
-    "distribution": (("xp",), {"buckets": 7}, "GET /v1/leaderboards/xp/distribution?buckets=7"),
-    "delete_entry": (
-        ("xp", "maya"),
-        {"window": "main"},
-        "DELETE /v1/leaderboards/xp/players/maya?window=main",
-    ),
-    "hide_player": (("maya",), {"until": "2027-01-01T00:00:00Z"}, "POST /v1/players/maya/hide"),
-    "unhide_player": (("maya",), {"reason": "sorry"}, "POST /v1/players/maya/unhide"),
-    "hidden_players": ((), {"limit": 5}, "GET /v1/hidden-players?limit=5"),
-    "edit_entry": (
-        ("xp", "maya", {"score": 5}),
-        {"reason": "bug", "window": "daily"},
-        "PATCH /v1/leaderboards/xp/players/maya?window=daily",
-    ),
-    "restore_entry": (("xp", "maya"), {}, "POST /v1/leaderboards/xp/players/maya/restore"),
-    "audit": ((), {"act": "key", "limit": 5}, "GET /v1/audit?act=key&limit=5"),
-    "create_leaderboard": (({"leaderboard_id": "new"},), {}, "POST /v1/leaderboards"),
-    "list_leaderboards": ((), {"status": "active"}, "GET /v1/leaderboards?status=active"),
-    "leaderboard": (("xp",), {}, "GET /v1/leaderboards/xp"),
-    "update_leaderboard": (("xp", {"name": "X"}), {"if_version": 1}, "PATCH /v1/leaderboards/xp"),
-    "archive_leaderboard": (("xp",), {}, "DELETE /v1/leaderboards/xp"),
-    "purge_leaderboard": (("xp",), {}, "DELETE /v1/leaderboards/xp?purge=true"),
-    "list_periods": (("xp",), {"state": "closed"}, "GET /v1/leaderboards/xp/periods?state=closed"),
-    "period": (
-        ("xp", "2026-05-24T13:00:00Z"),
-        {},
-        "GET /v1/leaderboards/xp/periods/2026-05-24T13%3A00%3A00Z",
-    ),
-    "create_period": (("xp", {"starts_at": "2026-11-18T12:00:00Z"}), {}, "POST /v1/leaderboards/xp/periods"),
-    "rewards": (
-        ("xp", "previous"),
-        {"claimed": False, "tier": "top"},
-        "GET /v1/leaderboards/xp/periods/previous/rewards?claimed=false&tier=top",
-    ),
-    "reward": (
-        ("xp", "2026-W47", "a/b"),
-        {"window": "daily"},
-        "GET /v1/leaderboards/xp/periods/2026-W47/rewards/a%2Fb?window=daily",
-    ),
-    "claim_reward": (
-        ("xp", "2026-W47", "maya"),
-        {"claim_id": "tx-9"},
-        "POST /v1/leaderboards/xp/periods/2026-W47/rewards/maya/claim",
-    ),
-    "player_rewards": (("maya",), {"claimed": False}, "GET /v1/players/maya/rewards?claimed=false"),
-    "close_period": (
-        ("xp",),
-        {"window": "daily"},
-        "POST /v1/leaderboards/xp/periods/current/close?window=daily",
-    ),
-    "list_held": (("xp",), {"player_id": "maya"}, "GET /v1/leaderboards/xp/held?player_id=maya"),
-    "approve_held": (("xp", "h_1"), {}, "POST /v1/leaderboards/xp/held/h_1/approve"),
-    "reject_held": (("xp", "h_1"), {"reason": "no"}, "POST /v1/leaderboards/xp/held/h_1/reject"),
-    "player_entries": (("maya",), {"window": "daily"}, "GET /v1/players/maya/entries?window=daily"),
-    "import_entries": (
-        ("xp", [{"player_id": "maya", "score": 1}]),
-        {"window": "daily"},
-        "POST /v1/leaderboards/xp/entries/import?window=daily",
-    ),
-    "player": (("maya",), {}, "GET /v1/players/maya"),
-    "update_player": (("maya", {"display_name": "Maya"}), {}, "PATCH /v1/players/maya"),
-    "put_player": (("maya", {"display_name": "Maya"}), {}, "PUT /v1/players/maya"),
-    "erase_player": (("maya",), {}, "DELETE /v1/players/maya"),
-    "list_keys": ((), {"limit": 5}, "GET /v1/keys?limit=5"),
-    "create_key": (({"name": "k", "scopes": ["platform"]},), {}, "POST /v1/keys"),
-    "update_key": (("k_1", {"status": "disabled"}), {}, "PATCH /v1/keys/k_1"),
-    "delete_key": (("k_1",), {}, "DELETE /v1/keys/k_1"),
-    "list_tenants": ((), {}, "GET /v1/tenants"),
-    "create_tenant": (({"tenant_id": "studio-a"},), {}, "POST /v1/tenants"),
-    "tenant": (("studio-a",), {}, "GET /v1/tenants/studio-a"),
-    "update_tenant": (("studio-a", {"status": "disabled"}), {}, "PATCH /v1/tenants/studio-a"),
-    "delete_tenant": (("studio-a",), {}, "DELETE /v1/tenants/studio-a"),
-    "list_webhooks": ((), {"limit": 5}, "GET /v1/webhooks?limit=5"),
-    "webhook": (("wh_1",), {}, "GET /v1/webhooks/wh_1"),
-    "create_webhook": (({"url": "https://x.example/"},), {}, "POST /v1/webhooks"),
-    "update_webhook": (("wh_1", {"status": "disabled"}), {}, "PATCH /v1/webhooks/wh_1"),
-    "delete_webhook": (("wh_1",), {}, "DELETE /v1/webhooks/wh_1"),
-    "rotate_webhook_secret": (
-        ("wh_1",),
-        {"previous_valid_seconds": 60},
-        "POST /v1/webhooks/wh_1/rotate-secret",
-    ),
-    "test_webhook": (("wh_1",), {}, "POST /v1/webhooks/wh_1/test"),
-    "list_deliveries": (("wh_1",), {"state": "failed"}, "GET /v1/webhooks/wh_1/deliveries?state=failed"),
-    "delivery": (("wh_1", "dlv_1"), {}, "GET /v1/webhooks/wh_1/deliveries/dlv_1"),
-    "replay_delivery": (("wh_1", "dlv_1"), {}, "POST /v1/webhooks/wh_1/deliveries/dlv_1/replay"),
-    "replay_failed_deliveries": (("wh_1",), {}, "POST /v1/webhooks/wh_1/deliveries/replay"),
-    "health": ((), {}, "GET /healthz"),
-    "ready": ((), {}, "GET /readyz"),
-    "status": ((), {}, "GET /v1/status"),
-    "metrics": ((), {}, "GET /metrics"),
-}
 TRANSPORT = {"call", "command", "close"}
 
 
@@ -360,10 +245,101 @@ def test_an_address_that_is_none(url: str) -> None:
         Client(url)
 
 
-def test_the_sync_client_is_the_same(api: FakeApi) -> None:
-    with SyncClient(api.url, KEY) as client:
-        client.submit_many("xp", [{"player_id": f"p{i}", "score": i} for i in range(5)])
-        assert client.entry("xp", "p4")["rank"] == 1
-        assert [page["as_of_seq"] for page in client.all_rankings("xp", page=2)] == [5, 5, 5]
-        with pytest.raises(ApiError, match="leaderboard_not_found"):
-            client.rankings("nope")
+async def test_address_and_key_come_from_the_environment(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LBACTORS_URL", api.url)
+    monkeypatch.setenv("LBACTORS_KEY", KEY)
+    async with Client() as client:
+        await client.submit("xp", "maya", 10)
+    assert api.requests[-1][2]["Authorization"] == f"Bearer {KEY}"
+
+
+async def test_arguments_win_over_the_environment(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LBACTORS_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("LBACTORS_KEY", "lb_other")
+    async with Client(api.url, KEY) as client, Client(api.url, "") as without_key:
+        await client.submit("xp", "maya", 10)
+        assert api.requests[-1][2]["Authorization"] == f"Bearer {KEY}"
+        await without_key.health()
+        assert "Authorization" not in api.requests[-1][2]
+
+
+def test_without_arguments_and_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LBACTORS_URL", "")
+    monkeypatch.delenv("LBACTORS_KEY", raising=False)
+    client = Client()
+    assert client.transport.url == transport.DEFAULT_URL
+    assert "Authorization" not in client.transport.headers
+
+
+# Clients that nobody closed --------------------------------------------------------------------------------
+
+
+def heard(caught: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What users are warned of, by lbactors and aiohttp, in order; the log must say the same."""
+    gc.collect()
+    messages = [(warning.category, str(warning.message)) for warning in caught]
+    ours = [(kind, text) for kind, text in messages if "unclosed lbactors" in text or "Unclosed" in text]
+    assert all(kind is ResourceWarning for kind, _ in ours)
+    assert [record.getMessage() for record in caplog.records] == [text for _, text in ours]
+    return [text for _, text in ours]
+
+
+UNCLOSED = "unclosed lbactors Client: use `async with Client(...)` or `await client.close()`"
+UNCLOSED_SYNC = "unclosed lbactors SyncClient: use `with SyncClient(...)` or `client.close()`"
+
+
+async def test_an_unclosed_client_names_the_fix(
+    api: FakeApi, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Client(api.url, KEY)
+    await client.health()
+    del client
+    assert heard(recwarn, caplog) == [UNCLOSED]
+
+
+def test_an_unclosed_client_of_a_loop_that_ended_names_the_fix(
+    api: FakeApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> Client:
+        client = Client(api.url, KEY)
+        await client.health()
+        return client
+
+    with pytest.warns(ResourceWarning) as caught:
+        client = asyncio.run(work())
+        del client
+        gc.collect()
+    told = [str(warning.message) for warning in caught]
+    assert told[0] == UNCLOSED
+    # Python itself warns of the socket that its loop left open. aiohttp is silent.
+    assert all(text.startswith(("unclosed transport", "unclosed <socket")) for text in told[1:])
+    assert [record.getMessage() for record in caplog.records] == [UNCLOSED]
+
+
+def test_an_unclosed_sync_client_names_the_fix(
+    api: FakeApi, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = SyncClient(api.url, KEY)
+    client.health()
+    del client
+    assert heard(recwarn, caplog) == [UNCLOSED_SYNC]
+
+
+@pytest.mark.parametrize("make", [Client, SyncClient])
+async def test_a_client_that_was_not_used_needs_no_closing(
+    make: Any, recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    make("http://127.0.0.1:1", KEY)
+    with pytest.raises(ValueError, match="not an http"):
+        make("nonsense")
+    assert heard(recwarn, caplog) == []
+
+
+def test_a_script_that_forgets_to_close_is_told_on_stderr(api: FakeApi) -> None:
+    """With Python's defaults, as the interpreter ends."""
+    program = "from lbactors.client import SyncClient\nclient = SyncClient()\nclient.health()"
+    environment = {**os.environ, "LBACTORS_URL": api.url, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, UNCLOSED_SYNC + "\n")

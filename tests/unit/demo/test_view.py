@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import Any
 
 from rich.console import Console
 
 from lbactors.demo.game import ARENA, LAPS, Traffic
 from lbactors.demo.view import Picture, introduction, live_view, plain_line
+from tests.support.command import understood
 from tests.support.fake_api import PERIOD
 
 
@@ -27,12 +29,20 @@ def test_the_views() -> None:
     traffic.book(30, 2.5, single=False)
     traffic.book(1, 7.0, single=True)
     line = plain_line(picture, traffic, 12)
-    assert line.startswith("12 s: ") and "31 scores," in line and "2 rollovers" in line and "next in " in line
-    assert "single p50 7.0 p99 7.0 ms" in line and "batch p50 2.5 p99 2.5 ms" in line
+    assert line.startswith("12 s: ") and "31 in all," in line and "2 rollovers" in line and "next in " in line
+    assert "score 7.0 ms (p99 7.0)" in line and "batch 2.5 ms (p99 2.5)" in line
     assert "arena-best: maya 9" in line and "errors" not in line
     console = Console(width=160, height=40, record=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
     console.print(live_view(picture, traffic))
     text = console.export_text()
-    assert "maya" in text and "no?or" in text and "Arena" in text and "Lap times" in text and "▲" in text
-    intro = introduction("http://h:1", "lb_x")
-    assert intro.count("http://h:1") >= 5 and "lb_x" in intro and "/console" in intro
+    assert "maya" in text and "no?or" in text and "Best score" in text and "Lap times" in text and "▲" in text
+
+
+def test_the_introduction_can_be_pasted() -> None:
+    intro = introduction("http://h:1", "lb_x", "./run")
+    assert "http://h:1/docs" in intro and "export LBACTORS_URL=http://h:1 LBACTORS_KEY=lb_x" in intro
+    lines = [shlex.split(line)[1:] for line in intro.splitlines() if line.startswith("./run ")]
+    assert len(lines) >= 4
+    for words in lines:
+        with understood(words):
+            pass

@@ -19,6 +19,7 @@ from lbactors.cli import cli
 from lbactors.load import load
 from lbactors.load.connection import ID_MARK, Source, content_length, rejected_items
 from lbactors.load.load import CASES, Case, Measured, Workload, percentile, run_case, run_load
+from tests.support.command import json_fields
 from tests.support.fake_api import KEY, FakeApi
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -137,13 +138,14 @@ def api() -> Iterator[FakeApi]:
 def test_a_whole_run(api: FakeApi, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     arguments = ["bench", "--url", api.url, "--key", KEY, "--entries", "150", "--seconds", "0.2", "--ids"]
-    result = CliRunner().invoke(cli, [*arguments, "--json", str(path)])
+    result = CliRunner().invoke(cli, [*arguments, "-o", str(path)])
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0].startswith("150 entries, 0.2 s a case")
     assert len(lines) == 2 + len(CASES)
     assert "3000 requests/s" in lines[3] and "50000 scores/s" in lines[4] and "4000 requests/s" in lines[5]
     report = json.loads(path.read_text())
+    assert set(report) == json_fields("bench")
     assert [case["errors"] for case in report["cases"]] == [{}] * len(CASES)
     assert all(case["requests_per_s"] > 0 for case in report["cases"])
     assert report["cases"][2]["scores_per_s"] == pytest.approx(1000 * report["cases"][2]["requests_per_s"])
@@ -154,6 +156,14 @@ def test_a_whole_run(api: FakeApi, tmp_path: Path) -> None:
     paths = {path.partition("?")[0].rpartition("/")[2].partition("-")[0] for _, path, _, _ in api.requests}
     assert {"scores", "rankings", "around", "player"} <= paths
     assert api.boards == {}  # its board is gone
+
+
+def test_a_report_on_stdout(api: FakeApi) -> None:
+    words = ["bench", "--url", api.url, "--key", KEY, "--tenant", "studio-a", "--entries", "100"]
+    result = CliRunner().invoke(cli, [*words, "--seconds", "0.1", "--json"])
+    assert result.exit_code == 0, result.output
+    assert set(json.loads(result.stdout)) == json_fields("bench") and result.stdout.count("\n") == 1
+    assert {headers.get("X-Tenant-Id") for _, _, headers, _ in api.requests} == {"studio-a"}
 
 
 def test_a_run_that_cannot_begin(api: FakeApi, unused_tcp_port: int) -> None:
