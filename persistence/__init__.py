@@ -11,11 +11,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from persistence.redis import url as redis_url
 from persistence.store import Store, StoreError
 
-__all__ = ["check_url", "masked", "open_store", "store_address", "tls_files"]
+__all__ = [
+    "back_up",
+    "can_back_up",
+    "check_url",
+    "has_store",
+    "masked",
+    "new_store",
+    "open_backup",
+    "open_store",
+    "put_in_place",
+    "store_address",
+    "tls_files",
+]
 
 _SECRET_OPTION = re.compile(r"(?<=[?&])(\w*password\w*=)[^&]*", re.IGNORECASE)
 _LOGIN = re.compile(r"^([^:@]*:/*)?.*@", re.DOTALL)
@@ -99,3 +112,53 @@ def open_store(url: str) -> Store:
     """The store that a URL names, not opened yet. StoreError as from `check_url`."""
     check_url(url)
     return _BACKENDS[url.partition(":")[0]](url)
+
+
+# Backups: files of SQLite. Redis makes its own.
+
+
+def can_back_up(url: str) -> bool:
+    """Whether the store that a checked URL names can be copied by `back_up`."""
+    return url.startswith("sqlite:")
+
+
+def back_up(url: str, target: Path, steps: Callable[[int, int], None]) -> None:
+    """Copy a store as it is at this moment, used or not, into `target`, an empty file, and sync it. Blocks.
+
+    steps: is called with the bytes that are copied and how many there are. StoreError; `target` may then
+    hold anything.
+    """
+    from persistence.sqlite import backup
+
+    backup.back_up(Path(url.removeprefix("sqlite:")), target, steps)
+
+
+def open_backup(path: Path) -> Store:
+    """The store that a backup holds, to be read, not opened yet. Nothing is made beside the file."""
+    from persistence.sqlite.backup import BackupFile
+
+    return BackupFile(path)
+
+
+def new_store(backup: Path, directory: Path, steps: Callable[[int, int], None]) -> Path:
+    """Make a store of a backup in a data directory that is locked; `put_in_place` lets it be the directory's.
+
+    Blocks. The store has an id of its own. The path of its file, which `open_backup` can read. StoreError.
+    """
+    from persistence.sqlite import backup as sqlite_backup
+
+    return sqlite_backup.new_store(backup, directory, steps)
+
+
+def has_store(directory: Path) -> bool:
+    """Whether a data directory has a store, or some file of one."""
+    from persistence.sqlite import backup
+
+    return backup.has_store(directory)
+
+
+def put_in_place(made: Path, aside: Path | None) -> None:
+    """Let what `new_store` made be the store of its directory, and move what is there to `aside`. OSError."""
+    from persistence.sqlite import backup
+
+    backup.put_in_place(made, aside)

@@ -27,11 +27,17 @@ DATABASE_NAME = "lbactors.sqlite3"  # of the SQLite store
 SERVER_LOCK = "server.lock"
 WRITE_LOCK = "write.lock"
 KNOWLEDGE = "server.json"  # what the server knows about its stores
+REPLACED = "replaced-"  # begins the name of a directory with the store that a restored one took the place of
 DIRECTORY_MODE, FILE_MODE = 0o700, 0o600
 FOR_OTHERS = 0o077  # the bits of a mode that are anybody else's
 
 _NAMES = "|".join(map(re.escape, (DATABASE_NAME, SERVER_LOCK, WRITE_LOCK, KNOWLEDGE)))
-_OURS = re.compile(rf"(?:{_NAMES})(?:-wal|-shm|-journal|\.new)?")
+_OURS = re.compile(rf"(?:{_NAMES})(?:-wal|-shm|-journal|\.new)?|{REPLACED}.*")
+
+
+def is_ours(name: str) -> bool:
+    """Whether a file of this name in a data directory is the store's or the server's."""
+    return _OURS.fullmatch(name) is not None
 
 
 def make_directory(path: Path) -> None:
@@ -55,13 +61,13 @@ def _tighten(directory: Path) -> str:
     """
     try:
         names = [path.name for path in directory.iterdir()]
-        for name in filter(_OURS.fullmatch, names):
+        for name in filter(is_ours, names):
             _tighten_file(directory / name)
         mode = stat.S_IMODE(directory.stat().st_mode)
         if not mode & FOR_OTHERS:
             return ""
         why = f"data directory {directory} is open to other users of this machine (mode {mode:04o})"
-        if not all(map(_OURS.fullmatch, names)):
+        if not all(map(is_ours, names)):
             return f"{why} and holds more than the store: give the store one of its own, or close it"
         directory.chmod(mode & ~FOR_OTHERS)
     except OSError as error:

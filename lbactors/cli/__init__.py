@@ -55,6 +55,8 @@ COMMANDS: dict[str, _Place] = {
     "webhooks": _Place("lbactors.cli.webhooks", "webhooks", "Send events to your servers."),
     "status": _Place("lbactors.cli.status", "status", "Show health, memory, load and leaderboards."),
     "plugins": _Place("lbactors.cli.plugins", "plugins", "List plugins and their hooks."),
+    "backup": _Place("lbactors.cli.backup", "backup", "Back up the SQLite store."),
+    "restore": _Place("lbactors.cli.backup", "restore", "Restore a backup."),
     "verify": _Place("lbactors.cli.store", "verify", "Check a store from end to end."),
     "migrate": _Place("lbactors.cli.store", "migrate", "Copy a store to another one."),
     "repair": _Place("lbactors.cli.store", "repair", "Cut off damaged journal ends."),

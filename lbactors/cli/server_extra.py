@@ -11,7 +11,7 @@ import importlib.util
 import click
 
 # Commands that run a server or open a store. The others talk to a server and run without the extra.
-NEED_SERVER = frozenset({"serve", "demo", "plugins", "verify", "migrate", "repair"})
+NEED_SERVER = frozenset({"serve", "demo", "plugins", "backup", "restore", "verify", "migrate", "repair"})
 # Import names of the packages of the extra, but for those that the server can do without.
 PACKAGES = (
     "ray",

@@ -10,115 +10,46 @@ import asyncio
 import contextlib
 import secrets
 import sys
-from collections.abc import Awaitable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lbactors.cli.connection import Failure, Refusal, confirm, confirm_option, examples, json_text
-from lbactors.cli.settings import read_settings, setting_options
 from lbactors.cli.shared_options import json_option, wants_json
-from lbactors.tables import bytes_text, print_table, text_of
+from lbactors.cli.store_tools import (
+    StoreCommand,
+    contents,
+    counted,
+    holdings,
+    print_findings,
+    progress_bar,
+    run_tool,
+    store_settings,
+    url_of,
+)
+from lbactors.tables import bytes_text, text_of
 
 if TYPE_CHECKING:
-    from lbactors.settings import ServerSettings
     from lbactors.tools.progress import Progress
     from lbactors.tools.repair import Repaired, Trouble
     from lbactors.tools.verify import Verified
 
 SHOWN_RECORDS = 20
 
-T = TypeVar("T")
-
-
-class _StoreCommand(click.Command):
-    """A command with those settings of the server that say which store: made from them when needed."""
-
-    made = False
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        if not self.made:
-            self.params += [option for option in setting_options() if option.name in ("store", "data_dir")]
-            self.made = True
-        return super().get_params(ctx)
-
-
-def _of_options(
-    store: str | None, data_dir: str | None, option: str = "--store", *, place: str | None = None
-) -> ServerSettings:
-    """The settings, for their store and its limits; `sqlite:DIR` is taken as well. Refusal.
-
-    option: where the store was named. place: a store that was named without an option.
-    """
-    if place is not None:
-        if store is not None or data_dir is not None:
-            raise click.UsageError("give STORE, or --store and --data-dir")
-        store, option = _url_of(place), "STORE"
-    if store is not None and store.startswith("sqlite:"):
-        store, data_dir = "sqlite", store.removeprefix("sqlite:") or "."
-    return read_settings({"store": store, "data_dir": data_dir}, {"store": option})
-
-
-def _url_of(text: str) -> str:
-    """A URL as it is; a path as that of an SQLite store."""
-    return text if "://" in text or text == "sqlite" or text.startswith("sqlite:") else f"sqlite:{text}"
-
 
 def _store_of(text: str, option: str) -> str:
     """The URL in an option's value. Refusal."""
-    return _of_options(_url_of(text), None, option).store_url
+    return store_settings(url_of(text), None, option).store_url
 
 
 STORE = click.argument("place", metavar="[STORE]", required=False)
-
-
-# Running -------------------------------------------------------------------------------------------------
-
-
-def _run(work: Awaitable[T], place: str) -> T:
-    """Run a tool's work; whatever keeps it from working is one line and exit code 2. Refusal, Failure."""
-    from persistence.store import StoreCorrupt, StoreError
-
-    async def run() -> T:
-        return await work
-
-    try:
-        return asyncio.run(run())
-    except StoreCorrupt as error:
-        raise Failure(f"{place}: {error}") from None
-    except StoreError as error:
-        raise Refusal(str(error)) from None
-
-
-@contextlib.contextmanager
-def _progress_bar(label: str) -> Iterator[Progress]:
-    """A progress bar on stderr, where that is a terminal."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[what]}"),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(label, total=None, what="")
-
-        def show(what: str, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total or None, what=escape(text_of(what)))
-
-        yield show
 
 
 # Verify ---------------------------------------------------------------------------------------------------
 
 
 @click.command(
-    cls=_StoreCommand,
+    cls=StoreCommand,
     epilog=examples(
         "lbactors verify",
         "lbactors verify /var/lib/lbactors",
@@ -133,8 +64,8 @@ def _progress_bar(label: str) -> Iterator[Progress]:
 def verify(live: bool, place: str | None, store: str | None, data_dir: str | None) -> None:
     """Check a store from end to end, without changing it.
 
-    STORE: a directory with an SQLite store, or a URL. Every checksum, sequence number, epoch and document is
-    checked; every period must load, and closed ones must match their record.
+    STORE: a directory with an SQLite store, a backup, or a URL. Every checksum, sequence number, epoch and
+    document is checked; every period must load, and closed ones must match their record.
 
     Exit code 0: the store is sound, with cautions at most (nothing is lost). 1: errors, each with its place.
     2: it could not be checked, or a server uses it.
@@ -143,7 +74,7 @@ def verify(live: bool, place: str | None, store: str | None, data_dir: str | Non
     from lbactors.tools.verify import verify as look
     from persistence import masked
 
-    settings = _of_options(store, data_dir, place=place)
+    settings = store_settings(store, data_dir, place=place)
     url = settings.store_url
 
     async def work(progress: Progress) -> Verified:
@@ -153,8 +84,8 @@ def verify(live: bool, place: str | None, store: str | None, data_dir: str | Non
                 await stack.enter_async_context(claimed(found, secrets.token_hex(16), "verify"))
             return await look(found, settings.seen_ids_limit, progress, live=live)
 
-    with _progress_bar("verifying") as progress:
-        verified = _run(work(progress), masked(url))
+    with progress_bar("verifying") as progress:
+        verified = run_tool(work(progress), masked(url))
     if wants_json():
         click.echo(json_text(_verified_json(masked(url), verified)))
     else:
@@ -177,24 +108,12 @@ def _verified_json(place: str, verified: Verified) -> dict[str, Any]:
 
 
 def _show_verified(place: str, verified: Verified) -> None:
-    if verified.findings:
-        rows = [[finding.severity, finding.place, finding.text] for finding in verified.findings]
-        print_table(["severity", "place", "finding"], rows)
+    print_findings(verified)
     cautions = len(verified.findings) - verified.errors
     click.echo(
-        f"{place} is {'sound' if verified.sound else 'NOT sound'}: {_count(verified.errors, 'error')}, "
-        f"{_count(cautions, 'caution')} in {_holdings(sum(verified.documents.values()), verified.periods)} "
-        f"with {_count(verified.entries, 'entry', 'entries')}"
+        f"{place} is {'sound' if verified.sound else 'NOT sound'}: {counted(verified.errors, 'error')}, "
+        f"{counted(cautions, 'caution')} in {contents(verified)}"
     )
-
-
-def _holdings(documents: int, periods: int) -> str:
-    """What a store holds, in the same words wherever it is counted."""
-    return f"{_count(documents, 'document')} and {_count(periods, 'period')}"
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 # Migrate --------------------------------------------------------------------------------------------------
@@ -249,8 +168,8 @@ def migrate(source: str, target: str) -> None:
                 raise StoreUnavailable(f"{error}; run the same command again, it goes on") from None
 
     try:
-        with _progress_bar("migrating") as progress:
-            migrated = _run(work(progress), "the migration did not end well")
+        with progress_bar("migrating") as progress:
+            migrated = run_tool(work(progress), "the migration did not end well")
     except MigrationRefused as error:
         raise Refusal(str(error)) from None
     except MigrationFailed as error:
@@ -260,11 +179,11 @@ def migrate(source: str, target: str) -> None:
             json_text({"source": masked(source_url), "target": masked(target_url), **migrated._asdict()})
         )
         return
-    what = _holdings(migrated.documents, migrated.periods)
+    what = holdings(migrated.documents, migrated.periods)
     if migrated.finished_before:
         click.echo(f"{masked(target_url)} has it all already: {what}, compared and equal")
         return
-    before = f", {_count(migrated.equal_before, 'period')} copied before" if migrated.equal_before else ""
+    before = f", {counted(migrated.equal_before, 'period')} copied before" if migrated.equal_before else ""
     click.echo(
         f"{masked(target_url)} holds all of {masked(source_url)}: {what}{before}; "
         f"{bytes_text(migrated.size_bytes)} written, everything compared and equal"
@@ -275,7 +194,7 @@ def migrate(source: str, target: str) -> None:
 
 
 @click.command(
-    cls=_StoreCommand,
+    cls=StoreCommand,
     epilog=examples(
         "lbactors repair",
         "lbactors repair /var/lib/lbactors --apply",
@@ -301,7 +220,7 @@ def repair(wanted: bool, yes: bool, place: str | None, store: str | None, data_d
     from lbactors.tools.repair import NotRepaired, Repair
     from persistence import masked
 
-    settings = _of_options(store, data_dir, place=place)
+    settings = store_settings(store, data_dir, place=place)
     url = settings.store_url
     as_json = wants_json()
     troubles: list[Trouble] = []
@@ -309,7 +228,7 @@ def repair(wanted: bool, yes: bool, place: str | None, store: str | None, data_d
 
     async def work() -> None:
         async with open_alone(url) as found, claimed(found, secrets.token_hex(16), "repair"):
-            with _progress_bar("looking") as progress:
+            with progress_bar("looking") as progress:
                 repairs = Repair(found, settings.seen_ids_limit, progress)
                 troubles.extend(await repairs.find())
             if not as_json:
@@ -319,7 +238,7 @@ def repair(wanted: bool, yes: bool, place: str | None, store: str | None, data_d
             if not wanted or not cuts:
                 return
             inputs = sum(trouble.inputs for trouble in cuts)
-            question = f"Drop {_count(inputs, 'input')} of {_count(len(cuts), 'period')} for good?"
+            question = f"Drop {counted(inputs, 'input')} of {counted(len(cuts), 'period')} for good?"
             await _confirmed(question, yes)
             for trouble in cuts:
                 repaired = await repairs.cut(trouble)
@@ -328,7 +247,7 @@ def repair(wanted: bool, yes: bool, place: str | None, store: str | None, data_d
                     _show_repaired(repaired)
 
     try:
-        _run(work(), masked(url))
+        run_tool(work(), masked(url))
     except NotRepaired as error:
         raise Failure(f"cut, but {error}") from None
     if as_json:
@@ -406,22 +325,24 @@ def _show_trouble(trouble: Trouble) -> None:
         return
     readable, after = trouble.readable, "whether what remains loads is looked at then"
     if trouble.remains is not None:
-        entries = _count(trouble.remains.entries, "entry", "entries")
-        after = f"what remains loads, with {entries} of {_count(trouble.remains.submissions, 'submission')}"
+        entries = counted(trouble.remains.entries, "entry", "entries")
+        after = f"what remains loads, with {entries} of {counted(trouble.remains.submissions, 'submission')}"
     click.echo(f"  cut after seq {trouble.cut_seq}: {after}")
     known = sum(readable)
     click.echo(
-        f"  dropped: {_count(len(trouble.dropped), 'record')}, {_count(trouble.inputs, 'input')} "
+        f"  dropped: {counted(len(trouble.dropped), 'record')}, {counted(trouble.inputs, 'input')} "
         f"(seqs {trouble.cut_seq + 1}..{trouble.last_seq}). {known} of them can be read: "
-        f"{_count(readable.submissions, 'submission')}, {_count(readable.removals, 'removal')}, "
-        f"{_count(readable.erasures, 'erasure')}, {readable.others} others; {trouble.inputs - known} cannot"
+        f"{counted(readable.submissions, 'submission')}, {counted(readable.removals, 'removal')}, "
+        f"{counted(readable.erasures, 'erasure')}, {readable.others} others; {trouble.inputs - known} cannot"
     )
     for record in trouble.dropped[:SHOWN_RECORDS]:
         state = "sound" if record.sound else "damaged"
-        holds = "unreadable" if record.contents is None else _count(record.contents.submissions, "submission")
+        holds = (
+            "unreadable" if record.contents is None else counted(record.contents.submissions, "submission")
+        )
         click.echo(
             f"    record {record.first_seq}..{record.last_seq}, epoch {record.epoch}, "
-            f"{bytes_text(record.size_bytes)}, {state}: {_count(record.inputs, 'input')}, {holds}"
+            f"{bytes_text(record.size_bytes)}, {state}: {counted(record.inputs, 'input')}, {holds}"
         )
     if len(trouble.dropped) > SHOWN_RECORDS:
         click.echo(f"    and {len(trouble.dropped) - SHOWN_RECORDS} more records")

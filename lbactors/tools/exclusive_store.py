@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from persistence import open_store
+from persistence import open_backup, open_store
 from persistence.data_dir import DATABASE_NAME, lock_data_dir
 from persistence.store import Store, StoreError, StoreInUse
 
@@ -25,16 +25,21 @@ RENEW_EVERY_S = 5.0
 async def open_alone(url: str, *, make: bool = False, lock: bool = True) -> AsyncIterator[Store]:
     """The store that a URL names, open, its data directory locked if it is SQLite. StoreError.
 
-    make: an SQLite store that is missing is made. lock: False to look at one that a server uses.
+    make: an SQLite store that is missing is made. lock: False to look at one that a server uses. A path to a
+    file in place of a directory is that of a backup, which can only be read.
     """
     async with contextlib.AsyncExitStack() as stack:
-        if url.startswith("sqlite:"):
-            directory = Path(url.removeprefix("sqlite:"))
-            if not make and not (directory / DATABASE_NAME).is_file():
-                raise StoreError(f"no store in {directory}: there is no {DATABASE_NAME}")
-            if lock:
-                stack.enter_context(lock_data_dir(directory))
-        store = open_store(url)
+        path = Path(url.removeprefix("sqlite:")) if url.startswith("sqlite:") else None
+        if path is not None and path.is_file():
+            if make:
+                raise StoreError(f"{path} is a file; name a directory")
+            store = open_backup(path)
+        else:
+            if path is not None and not make and not (path / DATABASE_NAME).is_file():
+                raise StoreError(f"no store in {path}: there is no {DATABASE_NAME}")
+            if path is not None and lock:
+                stack.enter_context(lock_data_dir(path))
+            store = open_store(url)
         stack.push_async_callback(store.close)
         await store.open()
         yield store

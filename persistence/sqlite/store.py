@@ -279,7 +279,7 @@ class SqliteStore:
         """What `read` yields, from one view of the database, a chunk at a time."""
         reader = self._open_reader()
         async with self._readings:
-            items = reading(self.path, reader.store_id, read)
+            items = reading(self.path, reader.connected, read)
             try:
                 while chunk := await self._ask(reader, reader.next_chunk, items):
                     for item in chunk:

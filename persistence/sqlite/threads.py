@@ -20,7 +20,7 @@ beginning. 1000 pages (4 MiB) cost the one commit in some hundreds that does it 
 ms at once, 250 pages a quarter of the throughput. Only a reader that keeps an old view (a `Reading`) can make
 the log grow, for as long as it runs; its file is cut back to WAL_KEPT_BYTES afterwards.
 
-The only file that imports sqlite3.
+Here and in `sqlite.backup` alone sqlite3 is imported.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import functools
 import queue
 import sqlite3
 import threading
@@ -68,10 +69,11 @@ NOT_COMMITTED = {
 
 T = TypeVar("T")
 Operation = Callable[[Connection], Any]
+Connect = Callable[[], sqlite3.Connection]
 Reading = Generator[T, None, None]  # of many rows, from one view of the database
 
 
-def _translated(error: sqlite3.Error, path: Path, *, unknown: bool = False) -> StoreError:
+def translated(error: sqlite3.Error, path: Path, *, unknown: bool = False) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
     # SQLite's own errors have a code; Python's is that a text cannot be decoded.
@@ -80,7 +82,20 @@ def _translated(error: sqlite3.Error, path: Path, *, unknown: bool = False) -> S
     return StoreUnavailable(f"{path}: {error}", unknown=unknown)
 
 
-def _connect(path: Path, store_id: str, *, max_bytes: int = 0) -> sqlite3.Connection:
+def tables_of(conn: sqlite3.Connection, path: Path) -> set[str]:
+    """The tables of a file that is ours; none if it is blank. StoreCorrupt, StoreTooNew."""
+    ((application_id,),) = conn.execute("PRAGMA application_id").fetchall()
+    ((version,),) = conn.execute("PRAGMA user_version").fetchall()
+    tables = {name for (name,) in conn.execute("SELECT name FROM sqlite_master").fetchall()}
+    if (application_id or version or tables) and application_id != operations.APPLICATION_ID:
+        raise StoreCorrupt(f"{path} is a database of another application")
+    if version > operations.FORMAT:
+        known = operations.FORMAT
+        raise StoreTooNew(f"{path} has format {version}; this version knows formats up to {known}")
+    return tables
+
+
+def connect(path: Path, store_id: str, *, max_bytes: int = 0) -> sqlite3.Connection:
     """A connection of this thread, once the file is known to be ours.
 
     Without a `store_id` what is missing is made; with one it must be that store. StoreWentBack, OSError.
@@ -92,15 +107,7 @@ def _connect(path: Path, store_id: str, *, max_bytes: int = 0) -> sqlite3.Connec
     uri = f"{path.absolute().as_uri()}?mode={'rw' if store_id else 'rwc'}"
     conn = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     try:
-        ((application_id,),) = conn.execute("PRAGMA application_id").fetchall()
-        ((version,),) = conn.execute("PRAGMA user_version").fetchall()
-        tables = {name for (name,) in conn.execute("SELECT name FROM sqlite_master").fetchall()}
-        blank = not (application_id or version or tables)
-        if not blank and application_id != operations.APPLICATION_ID:
-            raise StoreCorrupt(f"{path} is a database of another application")
-        if version > operations.FORMAT:
-            known = operations.FORMAT
-            raise StoreTooNew(f"{path} has format {version}; this version knows formats up to {known}")
+        tables = tables_of(conn, path)
         if store_id:
             found = operations.identity(conn) if "identity" in tables else ""
             if found != store_id:
@@ -112,7 +119,7 @@ def _connect(path: Path, store_id: str, *, max_bytes: int = 0) -> sqlite3.Connec
         conn.execute("PRAGMA secure_delete = ON")  # what was deleted (an erased player, say) leaves no bytes
         conn.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         conn.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
-        if blank:
+        if not tables:
             conn.executescript(operations.SCHEMA)
         if "identity" not in tables:
             conn.executescript(operations.ADDITIONS)
@@ -170,7 +177,7 @@ class Writer(threading.Thread):
                 with self._turn.taken():
                     outcomes = self._transaction(group)
             except sqlite3.Error as error:
-                outcomes = self._failed(group, _translated(error, self._path))
+                outcomes = self._failed(group, translated(error, self._path))
             except OSError as error:
                 outcomes = self._failed(group, StoreUnavailable(f"{self._path}: {error}"))
             except Exception as error:
@@ -204,12 +211,12 @@ class Writer(threading.Thread):
             conn.execute("COMMIT")
         except sqlite3.Error as error:
             refused = getattr(error, "sqlite_errorcode", 0) in NOT_COMMITTED and self._rolled_back(conn)
-            raise _translated(error, self._path, unknown=not refused) from error
+            raise translated(error, self._path, unknown=not refused) from error
         self.commits += 1
         return outcomes
 
     def _connected(self) -> sqlite3.Connection:
-        conn = _connect(self._path, self.store_id, max_bytes=self._max_bytes())
+        conn = connect(self._path, self.store_id, max_bytes=self._max_bytes())
         self.store_id = self.store_id or operations.identity(conn)
         return conn
 
@@ -244,14 +251,14 @@ class Writer(threading.Thread):
                 conn.close()
 
 
-def reading(path: Path, store_id: str, read: Callable[[Connection], Reading[T]]) -> Reading[T]:
-    """`read` on a connection of its own: queries go on seeing what is committed meanwhile."""
+def reading(path: Path, connected: Connect, read: Callable[[Connection], Reading[T]]) -> Reading[T]:
+    """`read` on a connection of its own, so that other queries see what is committed meanwhile."""
     try:
-        with contextlib.closing(_connect(path, store_id)) as conn:
+        with contextlib.closing(connected()) as conn:
             conn.execute("BEGIN")
             yield from read(conn)
     except sqlite3.Error as error:
-        raise _translated(error, path) from error
+        raise translated(error, path) from error
     except OSError as error:
         raise StoreUnavailable(f"{path}: {error}") from error
 
@@ -262,7 +269,7 @@ def scrubbed(path: Path, store_id: str) -> bool:
     """
     turn = WriteTurn(path.parent)
     try:
-        with contextlib.closing(_connect(path, store_id)) as conn:
+        with contextlib.closing(connect(path, store_id)) as conn:
             conn.execute(f"PRAGMA busy_timeout = {SCRUB_BUSY_MS}")
             more = True
             while more:
@@ -274,7 +281,7 @@ def scrubbed(path: Path, store_id: str) -> bool:
                 ((busy, _, _),) = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             return not busy
     except sqlite3.Error as error:
-        raise _translated(error, path) from error
+        raise translated(error, path) from error
     except OSError as error:
         raise StoreUnavailable(f"{path}: {error}") from error
     finally:
@@ -291,9 +298,10 @@ def _size_bytes(item: object) -> int:
 class Reader:
     """The process's one reading thread, with a connection for queries beside those of readings."""
 
-    def __init__(self, path: Path, store_id: str) -> None:
+    def __init__(self, path: Path, store_id: str, connected: Connect | None = None) -> None:
         self._path = path
         self.store_id = store_id
+        self.connected = connected or functools.partial(connect, path, store_id)
         self._conn: sqlite3.Connection | None = None
         self._readings: set[Reading[Any]] = set()
         self._damage: dict[Reading[Any], StoreCorrupt] = {}  # found behind items that were given first
@@ -304,7 +312,7 @@ class Reader:
         """Run a query on one view of the database."""
         self._check_open()
         try:
-            conn = self._conn = self._conn or _connect(self._path, self.store_id)
+            conn = self._conn = self._conn or self.connected()
             conn.execute("BEGIN")
             try:
                 return query(conn)
@@ -313,7 +321,7 @@ class Reader:
                     conn.execute("ROLLBACK")  # also ends what was left half read
         except sqlite3.Error as error:
             self._disconnect()
-            raise _translated(error, self._path) from error
+            raise translated(error, self._path) from error
         except OSError as error:
             raise StoreUnavailable(f"{self._path}: {error}") from error
 
