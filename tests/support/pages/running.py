@@ -2,7 +2,8 @@
 
 `sh` blocks share a bash that stops at the first command that fails; a `python` block is one process of that
 shell. A page says `http://127.0.0.1:8080`, `lb_…` and `http://127.0.0.1:9000/hook` where a reader has a
-server, a key and a receiver of webhooks: each is replaced by the real one. What else a page may say is in
+server, a key and a receiver of webhooks: each is replaced by the real one, as are the ports of programs that a
+page starts itself. What else a page may say is in
 `tests.support.pages.reading`.
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.support.free_ports import free_port, free_redis_port
 from tests.support.pages.comparing import differences, last_json
 from tests.support.pages.reading import (
     ANSWER,
@@ -39,6 +41,8 @@ BLOCK_WITHIN_S = 120.0
 AGAIN_EVERY_S = 0.2
 HOUR_S, PAGE_WITHIN_S = 3600.0, 45.0  # a page's commands as a rule take less than that
 
+# Ports that a page's own programs listen on: others may use them on a machine that runs tests.
+OWN_PORT, OWN_REDIS_PORT = "9099", "6390"
 SHOWN_URL, SHOWN_HOOK, SHOWN_KEY = "http://127.0.0.1:8080", "http://127.0.0.1:9000/hook", "lb_…"
 
 _CURLRC = "silent\nshow-error\nfail-with-body\nmax-time = 60\n"
@@ -97,6 +101,7 @@ class _Run:
     def __init__(self, name: str, folder: Path, world: World) -> None:
         self.blocks = 0
         self._name = name
+        self._port, self._redis_port = free_port(), free_redis_port()
         self._world = world
         self._files = folder / "blocks"  # the blocks, and what they print
         self._home = folder / "home"
@@ -183,6 +188,8 @@ class _Run:
             text.replace(SHOWN_HOOK, self._world.hook)
             .replace(SHOWN_URL, self._world.url)
             .replace(SHOWN_KEY, key)
+            .replace(OWN_PORT, str(self._port))
+            .replace(OWN_REDIS_PORT, str(self._redis_port))
         )
 
     # The page -------------------------------------------------------------------------------------------
