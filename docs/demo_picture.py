@@ -25,6 +25,7 @@ from lbactors.demo.own_server import OwnServer  # noqa: E402
 from lbactors.demo.view import TOP, Picture, live_view  # noqa: E402
 
 WIDTH = 116  # columns: three boards side by side
+HEIGHT = 40
 PLAYERS, RATE = 3000, 3000
 SECONDS = 150.0  # over the end of a race: then places have changed against the one before
 LOOK_EVERY_S = 0.5
@@ -50,7 +51,7 @@ async def picture(seconds: float) -> Console:
             game.cancel()
             await asyncio.gather(game, return_exceptions=True)
         console.print(Text("$ ./run demo", style="bold green"))
-        console.print(live_view(seen, traffic))
+        console.print(live_view(seen, traffic, WIDTH, HEIGHT))
     return console
 
 

@@ -1,11 +1,20 @@
-"""Structured logs: one JSON object a line on stderr, from every process of the server."""
+"""Structured logs on stderr, from every process of the server: one JSON object a line; text on a terminal."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
+
+
+def _renderers() -> list[Any]:
+    if sys.stderr.isatty():
+        return [
+            structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)
+        ]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 
 def configure_logs(level: str) -> None:
@@ -15,8 +24,7 @@ def configure_logs(level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
+            *_renderers(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -49,7 +49,7 @@ def api_error(raised: Exception) -> ApiError:
     if isinstance(raised, ApiError):
         return raised
     if isinstance(raised, web.HTTPNotFound):
-        return ApiError("route_not_found", "there is no such route; see /openapi.json")
+        return ApiError("route_not_found", "there is no such route; see /docs")
     if isinstance(raised, web.HTTPMethodNotAllowed):
         return ApiError("method_not_allowed", f"this route does not take {raised.method[:32]!r}")
     if isinstance(raised, web.HTTPRequestEntityTooLarge):

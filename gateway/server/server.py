@@ -87,7 +87,8 @@ def _listen(settings: ServerSettings) -> socket.socket:
         except OSError as error:
             if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline_s:
                 where = f"{settings.host}:{settings.port}"
-                raise StartError(f"cannot listen on {where}: {error.strerror}") from None
+                hint = "; choose another --port" if error.errno == errno.EADDRINUSE else ""
+                raise StartError(f"cannot listen on {where}: {error.strerror}{hint}") from None
         time.sleep(ADDRESS_LOOK_S)
 
 

@@ -106,7 +106,7 @@ async def _started(service: Service, within_s: float, stopping: asyncio.Event) -
 
     def waits(why: str) -> None:
         because = f": {why.splitlines()[0]}" if why else ""
-        told = f"waiting for the supervisor, up to {within_s:g} s{because}"
+        told = f"still starting: waiting for the supervisor, up to {within_s:g} s{because}"
         print(told, file=sys.stderr, flush=True)
 
     starting = asyncio.create_task(service.start(within_s, waits))

@@ -50,12 +50,13 @@ STDIN = "-"
 @click.command(
     epilog=examples(
         "lbactors login",
-        "lbactors login --url https://scores.example.com --profile live",
+        "lbactors login https://scores.example.com --profile live",
         "lbactors login --key - < key.txt",
     )
 )
+@click.argument("address", metavar="[URL]", required=False)
 @connection_options
-def login() -> None:
+def login(address: str | None) -> None:
     """Save a server and its API key for later commands.
 
     Asks for the key, which is not shown while you type; --key - reads it from stdin. The key is checked with
@@ -70,7 +71,7 @@ def login() -> None:
     name = named or profiles.default or FIRST_NAME
     _check(name)
     before = profiles.by_name.get(name, Profile(DEFAULT_URL, None, None))
-    url, url_from = chosen(ctx, URL)
+    url, url_from = chosen(ctx, URL) if address is None else (address, "URL")
     tenant_id, _ = chosen(ctx, TENANT)
     if url is None:
         url, url_from = before.url, f"profile {name}"

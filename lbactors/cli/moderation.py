@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 from lbactors.cli.admin import players
 from lbactors.cli.connection import JSON, NUMBER, Server, examples, listing_options, talks_to_server
 from lbactors.cli.leaderboard_argument import leaderboard_argument
+from lbactors.client import ApiError
 from lbactors.tables import instant_text, print_table, text_of
 
 Json = dict[str, Any]
@@ -92,6 +94,10 @@ def hide(server: Server, player_id: str, **fields: str | None) -> None:
     until = answer.get("until")
     end = "" if until is None else f" until {instant_text(until)}"
     server.show(answer, lambda: click.echo(f"{player_id} is now hidden{end}"))
+    # Players need no profile, so a mistyped id is hidden as well.
+    with contextlib.suppress(ApiError):
+        if not server.client.player_entries(player_id)["items"]:
+            click.echo(f"Note: {player_id} has no entry on any leaderboard now.", err=True)
 
 
 @players.command(epilog=examples("lbactors players unhide maya --reason 'appeal granted'"))
@@ -111,7 +117,7 @@ def hidden(server: Server, **params: Any) -> None:
     """List the players that are hidden from rankings."""
     columns: dict[str, Callable[[Json], Any]] = {
         "player": lambda h: h["player_id"],
-        "until": lambda h: "further notice" if h["until"] is None else instant_text(h["until"]),
+        "until": lambda h: "for good" if h["until"] is None else instant_text(h["until"]),
         "since": lambda h: instant_text(h["since"]),
         "reason": lambda h: h["reason"],
     }

@@ -26,13 +26,14 @@ Page = Mapping[str, Any]
 @click.command(
     epilog=examples(
         "lbactors top xp",
-        "lbactors top xp --period previous --limit 100",
+        "lbactors top xp previous --limit 100",
         "lbactors top xp --window daily --around maya",
         "lbactors top xp --watch",
         "lbactors top xp --json | jq '.entries[].player_id'",
     )
 )
 @leaderboard_argument()
+@click.argument("period_argument", metavar="[PERIOD]", required=False)
 @period_options
 @click.option("--limit", type=click.IntRange(1, 1000), help="Number of entries to show. Default: 10.")
 @click.option("--offset", type=click.IntRange(0), help="Number of entries to skip at the top.")
@@ -46,6 +47,7 @@ Page = Mapping[str, Any]
 def top(
     server: Server,
     leaderboard_id: str,
+    period_argument: str | None,
     period: str | None,
     window: str | None,
     limit: int | None,
@@ -54,7 +56,13 @@ def top(
     watch: bool,
     interval: float,
 ) -> None:
-    """Show the ranking of a leaderboard, or a player and their neighbours."""
+    """Show the ranking of a leaderboard, or a player and their neighbours.
+
+    PERIOD: current (the default), previous, or a period key such as 2026-W47.
+    """
+    if None not in (period, period_argument):
+        raise click.UsageError("give the period once")
+    period = period_argument if period is None else period
     if around is not None and offset is not None:
         raise click.UsageError("--offset does not go with --around")
 

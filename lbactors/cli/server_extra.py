@@ -27,7 +27,7 @@ PACKAGES = (
     "pluggy",
 )
 NAMED = 3  # of the missing packages, in the message
-INSTALL = "pip install 'lbactors[server]'"
+INSTALL = "pip install 'lbactors[server]' (in a source tree: pip install '.[server]')"
 
 
 def missing_packages() -> list[str]:

@@ -14,6 +14,7 @@ from lbactors.client.routes import (
     segment,
     webhook_path,
 )
+from lbactors.client.transport import ApiError
 from lbactors.client.types import (
     ApprovedSubmission,
     AuditListing,
@@ -57,9 +58,20 @@ class Administration(Routes):
 
     # Leaderboards and periods ---------------------------------------------------------------------------
 
-    async def create_leaderboard(self, definition: Mapping[str, Any]) -> Leaderboard:
-        """`await client.create_leaderboard({"leaderboard_id": "xp", "timeframe": {"type": "weekly"}})`."""
-        return await self.transport.command("/v1/leaderboards", definition)
+    async def create_leaderboard(
+        self, definition: Mapping[str, Any], *, exist_ok: bool = False
+    ) -> Leaderboard:
+        """`await client.create_leaderboard({"leaderboard_id": "xp", "timeframe": "weekly"})`.
+
+        exist_ok: if there is one with this id, answer with that one, as it is, instead of ApiError
+        `leaderboard_exists`.
+        """
+        try:
+            return await self.transport.command("/v1/leaderboards", definition)
+        except ApiError as error:
+            if not exist_ok or error.code != "leaderboard_exists":
+                raise
+        return await self.leaderboard(str(definition["leaderboard_id"]))
 
     async def list_leaderboards(self, **params: Any) -> LeaderboardListing:
         """params: status, search, sort, limit, cursor."""

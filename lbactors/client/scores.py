@@ -189,6 +189,8 @@ class Scores(Routes):
         window: str | None = None,
     ) -> LookupAnswer:
         """A friends list: these players' entries in rank order, and `not_found`."""
+        if isinstance(player_ids, str):
+            raise TypeError("player_ids must be a list of player ids, not one id")
         path = f"{board_path(leaderboard_id)}/rankings/lookup"
         params = {"period": period, "window": window}
         return await self.transport.json("POST", path, params=params, body={"player_ids": list(player_ids)})

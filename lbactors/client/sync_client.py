@@ -226,9 +226,13 @@ class SyncClient(Blocking):
         """The player's entries in all leaderboards. params: window, period."""
         return self._run(self._client.player_entries(player_id, **params))
 
-    def create_leaderboard(self, definition: Mapping[str, Any]) -> Leaderboard:
-        """`client.create_leaderboard({"leaderboard_id": "xp", "timeframe": {"type": "weekly"}})`."""
-        return self._run(self._client.create_leaderboard(definition))
+    def create_leaderboard(self, definition: Mapping[str, Any], *, exist_ok: bool = False) -> Leaderboard:
+        """`client.create_leaderboard({"leaderboard_id": "xp", "timeframe": "weekly"})`.
+
+        exist_ok: if there is one with this id, answer with that one, as it is, instead of ApiError
+        `leaderboard_exists`.
+        """
+        return self._run(self._client.create_leaderboard(definition, exist_ok=exist_ok))
 
     def list_leaderboards(self, **params: Any) -> LeaderboardListing:
         """params: status, search, sort, limit, cursor."""

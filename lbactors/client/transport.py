@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import math
 import os
 import random
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -28,6 +30,8 @@ Answer = TypeVar("Answer")
 DEFAULT_URL = "http://127.0.0.1:8080"
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
+
+log = logging.getLogger("lbactors.client")
 
 RETRIED_STATUS = frozenset({429, 502, 503, 504})
 # Codes that pass by themselves and say that nothing was taken; also as codes of single items in a batch.
@@ -99,7 +103,7 @@ class Transport:
     tenant_id: for a key that is not of one tenant. timeout_s: longest wait for one answer. patience_s: how
     long, from the first try, a request may be tried again; 0 tries once. retry_refused: whether a refused
     connection is tried again too (a game server wants that while the server restarts; a person who mistyped
-    a port does not). ValueError for an address that is none.
+    a port does not). ValueError for a URL that is not one.
     """
 
     def __init__(
@@ -181,9 +185,10 @@ class Transport:
         sent = {**self.headers, **(headers or {})}
         content = None
         if body is not None:
-            content = orjson.dumps(body)
+            content = encoded(body)
             sent["Content-Type"] = "application/json"
         pauses = Pauses(self.patience_s)
+        is_told = False
         while True:
             failure: ApiError | Unreachable
             try:
@@ -200,6 +205,9 @@ class Transport:
             except aiohttp.ClientError as error:
                 again = False
                 failure = Unreachable(f"{self.url} does not speak HTTP: {reason(error)}")
+            if again and not is_told and isinstance(failure, Unreachable) and self.patience_s:
+                is_told = True  # else a person who waits for an answer sees nothing at all
+                log.warning("%s; trying again for up to %g s", failure, self.patience_s)
             if not again or not await pauses.wait(getattr(failure, "retry_after_s", None)):
                 raise failure
 
@@ -253,6 +261,31 @@ class Pauses:
         return True
 
 
+def encoded(body: Any) -> bytes:
+    """A body as JSON. ValueError for what it cannot hold: NaN, infinities, integers beyond 64 bits."""
+    try:
+        content = orjson.dumps(body)
+    except TypeError as error:
+        raise ValueError(f"the body cannot be written as JSON: {error}") from None
+    # orjson writes them as null; most bodies have none, so they cost nothing.
+    if b"null" in content and (place := _not_finite(body)) is not None:
+        raise ValueError(f"{place} must be a finite number")
+    return content
+
+
+def _not_finite(value: Any, place: str = "body") -> str | None:
+    """Where a NaN or an infinity is."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else place
+    if isinstance(value, Mapping):
+        items: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    else:
+        return None
+    return next((found for key, v in items if (found := _not_finite(v, f"{place}.{key}"))), None)
+
+
 def error_from(status: int, http_reason: str, headers: Mapping[str, str], content: bytes) -> ApiError:
     """The exception for an answer with an error status, also for answers that are not the API's."""
     try:
@@ -268,6 +301,8 @@ def error_from(status: int, http_reason: str, headers: Mapping[str, str], conten
 
 def reason(error: BaseException) -> str:
     """A transport failure in a few words, without aiohttp's repetition of host and port."""
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return "TLS failed; if the server speaks plain HTTP, write http:// instead of https://"
     if isinstance(error, aiohttp.ClientConnectorError):
         return os_reason(error.os_error)
     if isinstance(error, TimeoutError):

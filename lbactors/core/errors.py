@@ -54,6 +54,9 @@ ERROR_STATUS: dict[str, int] = {
 }
 
 
+PERIODS_NAMED = "a period is current, previous or a period key"  # the end of what is said of an unknown one
+
+
 class ApiError(Exception):
     """An answer other than success: one of the API's codes, a message for people, details by field.
 

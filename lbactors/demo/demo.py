@@ -129,4 +129,4 @@ async def _plain_lines(picture: Picture, traffic: Traffic) -> None:
 async def _live(console: Console, picture: Picture, traffic: Traffic) -> None:
     with Live(console=console, auto_refresh=False) as live:
         async for _ in ticks(LOOK_EVERY_S):
-            live.update(live_view(picture, traffic), refresh=True)
+            live.update(live_view(picture, traffic, *console.size), refresh=True)

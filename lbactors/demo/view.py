@@ -22,6 +22,8 @@ from lbactors.tables import duration_text, text_of
 Json = Mapping[str, Any]
 
 TOP = 10
+BOARD_WIDTH, BETWEEN = 36, 3  # of a table, and between two; in characters
+OTHER_LINES = 12  # of the view, beside the rows of the tables
 CHANGES = {"up": ("▲", "green"), "down": ("▼", "red"), "same": ("=", "dim")}  # against the period before
 MEDALS = ("bold yellow", "bold", "bold")
 
@@ -109,19 +111,27 @@ def plain_line(picture: Picture, traffic: Traffic, elapsed_s: int) -> str:
     return f"{elapsed_s} s: " + ", ".join(figures(picture, traffic) + leaders)
 
 
-def live_view(picture: Picture, traffic: Traffic) -> RenderableType:
-    """The figures, and the boards side by side as far as the terminal's width goes."""
+def live_view(picture: Picture, traffic: Traffic, width: int, height: int) -> RenderableType:
+    """The figures, and the boards side by side: as many as the terminal is wide for, as long as it is high.
+
+    width, height: of the terminal, in characters.
+    """
+    fitting = max(1, (width + BETWEEN) // (BOARD_WIDTH + BETWEEN))
+    rows = min(TOP, max(3, height - OTHER_LINES))
     tables = [
-        _board_table(str(board["name"]), picture.pages[board["leaderboard_id"]])
-        for board in BOARDS
+        _board_table(str(board["name"]), picture.pages[board["leaderboard_id"]], rows)
+        for board in BOARDS[:fitting]
         if board["leaderboard_id"] in picture.pages
     ]
+    hint = (
+        "Ctrl-C ends it." if fitting >= len(BOARDS) else "Ctrl-C ends it. A wider terminal shows all boards."
+    )
     line = Text("  ".join(figures(picture, traffic)), style="bold cyan")
     panel = Panel(line, title="traffic", title_align="left")
-    return Group(panel, Columns(tables, padding=(0, 3)), Text("Ctrl-C ends it.", "dim"))
+    return Group(panel, Columns(tables, padding=(0, BETWEEN)), Text(hint, "dim"))
 
 
-def _board_table(name: str, page: Json) -> Table:
+def _board_table(name: str, page: Json, count: int) -> Table:
     period = page["period"]
     title = f"{name}\n{period['period_key']}, {page['total']} players"
     table = Table(
@@ -131,11 +141,11 @@ def _board_table(name: str, page: Json) -> Table:
     table.add_column("player", width=19, no_wrap=True)
     table.add_column("score", justify="right", min_width=7)
     table.add_column("", width=1)
-    rows = page["entries"][:TOP]
+    rows = page["entries"][:count]
     for place, entry in enumerate(rows):
         change = Text(*CHANGES.get(entry.get("change", ""), ("", "")))
         cells = (Text(text_of(cell)) for cell in (entry["rank"], entry["player_id"], entry["score"]))
         table.add_row(*cells, change, style=MEDALS[place] if place < len(MEDALS) else "")
-    for _ in range(TOP - len(rows)):  # so that the view keeps its height when a race begins anew
+    for _ in range(count - len(rows)):  # so that the view keeps its height when a race begins anew
         table.add_row("", "", "", "")
     return table

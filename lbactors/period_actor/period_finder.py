@@ -7,7 +7,7 @@ all else is answered.
 
 from __future__ import annotations
 
-from lbactors.core.errors import ApiError
+from lbactors.core.errors import PERIODS_NAMED, ApiError
 from lbactors.core.model import PeriodRecord
 from lbactors.period_actor import reads
 from lbactors.period_actor.activation import READABLE, Activation
@@ -48,7 +48,8 @@ async def stored(chain: Chain, ref: str) -> PeriodRecord:
     else:
         chosen = [r for r in records if r.key == ref]
     if not chosen:
-        raise ApiError("period_not_found", f"no period '{ref}' in window {chain.spec.window}")
+        told = f"no period '{ref}' in window {chain.spec.window}; {PERIODS_NAMED}"
+        raise ApiError("period_not_found", told)
     return chosen[-1]
 
 

@@ -15,7 +15,7 @@ import msgpack
 import structlog
 
 from lbactors.clock import Clock
-from lbactors.core.errors import ApiError
+from lbactors.core.errors import PERIODS_NAMED, ApiError
 from lbactors.core.ids import in_chain
 from lbactors.core.lifecycle import state_of
 from lbactors.core.model import Board, Outcome, PeriodRecord, PeriodView, Reading, Row, Submission
@@ -135,8 +135,10 @@ class Service:
         lacks = self.catalogue.home(board.board_uid) is None
         # A window that was taken away can be read as long as its periods are kept.
         if lacks or (window not in board.windows and not await self._records(chain_id)):
+            has = ", ".join(board.windows)
             raise ApiError(
-                "period_not_found", f"leaderboard '{board.leaderboard_id}' has no period in window '{window}'"
+                "period_not_found",
+                f"leaderboard '{board.leaderboard_id}' has no window '{window}'; its windows: {has}",
             )
         return await self._router.read(chain_id, period, query)
 
@@ -282,7 +284,7 @@ class Service:
             if record is not None:
                 return await self._view(board, name, record, records)
         where = "" if window is None else f" in window '{window}'"
-        raise ApiError("period_not_found", f"no period '{period}'{where}")
+        raise ApiError("period_not_found", f"no period '{period}'{where}; {PERIODS_NAMED}")
 
     async def held(self, board: Board) -> list[Review]:
         """Submissions of the board that wait for review, oldest first."""

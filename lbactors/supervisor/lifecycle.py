@@ -49,6 +49,10 @@ STANDINGS_ROWS = 10  # final standings in an event; all of them are behind its l
 log = structlog.get_logger("supervisor")
 
 
+# The numbers of a period are in its record from its closing on; until then its actor alone knows them.
+NOT_COUNTED: dict[str, None] = {"entries": None, "submissions": None}
+
+
 class Lifecycle:
     """One for each supervisor; `carry_out` is called under the chain's lock."""
 
@@ -178,8 +182,9 @@ class Lifecycle:
         if kind is None or not self.outbox.wanted(board.tenant_id, board.leaderboard_id, kind, at_ms):
             return None
         view = view_of_record(record, chain.window, at_ms, chain.grace_ms, chain.next_starts_ms(record))
-        data: dict[str, Any] = {"period": {**period_json(view), "state": row.shows}}
+        data: dict[str, Any] = {"period": {**period_json(view), "state": row.shows, **NOT_COUNTED}}
         if row.to == Stage.CLOSED:
+            data["period"] |= {"entries": record.entries, "submissions": record.submissions}
             rows = await self._standings(chain, record)
             names = await self._names(board.tenant_id, rows)
             data["total"] = record.entries
@@ -196,7 +201,7 @@ class Lifecycle:
         board = chain.board
         view = view_of_record(record, chain.window, now_ms, chain.grace_ms, chain.next_starts_ms(record))
         made = event_id(chain.chain_id, record.serial, REOPENED, record.reopened)
-        data = {"period": period_json(view)}
+        data = {"period": {**period_json(view), **NOT_COUNTED}}
         return self.outbox.changes(
             [Event(made, REOPENED, now_ms, board.tenant_id, board.leaderboard_id, data)]
         )

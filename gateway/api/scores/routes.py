@@ -15,7 +15,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
     results = choice(
         "results",
         "What the answer to a batch contains for accepted items: nothing, their ranks, or their full "
-        "outcomes.",
+        "outcomes. A rank is the one at the moment its item was applied: later items may have changed it.",
         handlers.RESULTS,
         "none",
     )

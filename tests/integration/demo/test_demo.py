@@ -37,7 +37,8 @@ class Faked(own_server.OwnServer):
 
 with FakeApi(int(sys.argv[2])):
     demo.OwnServer = Faked
-    code = demo.run_demo(port=0, players=50, rate=200, seconds=float(sys.argv[3]) or None, plain=True)
+    seconds = float(sys.argv[3]) or None
+    code = demo.run_demo(port=0, players=50, rate=200, seconds=seconds, plain=True, program="lbactors")
 sys.exit(code)
 """
 

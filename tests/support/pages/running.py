@@ -2,9 +2,8 @@
 
 `sh` blocks share a bash that stops at the first command that fails; a `python` block is one process of that
 shell. A page says `http://127.0.0.1:8080`, `lb_…` and `http://127.0.0.1:9000/hook` where a reader has a
-server, a key and a receiver of webhooks: each is replaced by the real one, as are the ports of programs that a
-page starts itself. What else a page may say is in
-`tests.support.pages.reading`.
+server, a key and a receiver of webhooks: each is replaced by the real one, as are the ports of programs
+that a page starts itself. What else a page may say is in `tests.support.pages.reading`.
 """
 
 from __future__ import annotations

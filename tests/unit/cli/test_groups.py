@@ -40,3 +40,9 @@ def test_periods_and_reviews_of_a_leaderboard(api: FakeApi) -> None:
     assert "LEADERBOARD" in refused(2, "periods", "close")  # the command, not a leaderboard of that name
     assert "unexpected extra argument" in refused(2, "periods", "clsoe", "xp")
     assert api.requests == []
+
+
+def test_the_command_that_was_meant() -> None:
+    assert "Did you mean 'serve'?" in refused(2, "srve")
+    assert "Did you mean 'create'?" in refused(2, "webhooks", "creat", "http://x")
+    assert "Did you mean" not in refused(2, "xyzzy")

@@ -23,6 +23,13 @@ def test_top_shows_a_plain_table_where_there_is_no_terminal(scores: FakeApi) -> 
     assert scores.paths() == ["GET /v1/leaderboards/xp/rankings?limit=3"]
 
 
+def test_the_period_is_an_argument_or_an_option(scores: FakeApi) -> None:
+    for words in (("previous",), ("--period", "previous")):
+        run("top", "xp", *words)
+        assert scores.paths()[-1] == "GET /v1/leaderboards/xp/rankings?limit=10&period=previous"
+    assert "give the period once" in refused(2, "top", "xp", "previous", "--period", "current")
+
+
 def test_top_around_a_player(scores: FakeApi) -> None:
     output = ok("top", "xp", "--around", "p2", "--limit", "3", "--window", "daily", "--period", "previous")
     assert [line.split()[1] for line in output.splitlines()[2:]] == ["p3", "p2", "p1"]

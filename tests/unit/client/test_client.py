@@ -207,6 +207,44 @@ async def test_items_that_must_wait_are_sent_again(api: FakeApi, client: Client,
     assert len(waits) == 2
 
 
+async def test_what_json_cannot_hold_is_refused_here(api: FakeApi, client: Client) -> None:
+    sent = len(api.requests)
+    with pytest.raises(ValueError, match=r"body\.score must be a finite number"):
+        await client.submit("xp", "p1", float("nan"))
+    with pytest.raises(ValueError, match=r"body\.submissions\.1\.score must be a finite number"):
+        await client.submit_many(
+            "xp", [{"player_id": "p1", "score": 1}, {"player_id": "p2", "score": -1e999}]
+        )
+    with pytest.raises(ValueError, match="64-bit"):
+        await client.submit("xp", "p1", 10**20)
+    with pytest.raises(TypeError, match="list of player ids"):
+        await client.lookup("xp", "p1")
+    assert len(api.requests) == sent
+
+
+async def test_a_leaderboard_that_is_there_may_be_created(api: FakeApi, client: Client) -> None:
+    wanted = {"leaderboard_id": "xp", "timeframe": "weekly"}
+    with pytest.raises(ApiError, match="leaderboard_exists"):
+        await client.create_leaderboard(wanted)
+    assert (await client.create_leaderboard(wanted, exist_ok=True)) == await client.leaderboard("xp")
+    assert (await client.create_leaderboard({"leaderboard_id": "new"}, exist_ok=True))["version"] == 1
+
+
+async def test_tls_with_a_server_that_has_none(api: FakeApi) -> None:
+    async with Client(api.url.replace("http://", "https://"), KEY, patience_s=0) as client:
+        with pytest.raises(Unreachable, match="write http:// instead of https://"):
+            await client.health()
+
+
+async def test_who_waits_is_told(waits: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    async with Client(f"http://127.0.0.1:{free_port()}", KEY, patience_s=0.001) as client:
+        with pytest.raises(Unreachable):
+            await client.health()
+    assert [record.getMessage().partition(";")[2] for record in caplog.records] == [
+        " trying again for up to 0.001 s"
+    ]
+
+
 async def test_all_rankings_follows_the_cursors(client: Client) -> None:
     await client.submit_many("xp", [{"player_id": f"p{i}", "score": i} for i in range(7)])
     pages = [page async for page in client.all_rankings("xp", page=3)]

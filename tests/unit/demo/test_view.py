@@ -33,9 +33,14 @@ def test_the_views() -> None:
     assert "score 7.0 ms (p99 7.0)" in line and "batch 2.5 ms (p99 2.5)" in line
     assert "arena-best: maya 9" in line and "errors" not in line
     console = Console(width=160, height=40, record=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
-    console.print(live_view(picture, traffic))
+    console.print(live_view(picture, traffic, 160, 40))
     text = console.export_text()
     assert "maya" in text and "no?or" in text and "Best score" in text and "Lap times" in text and "▲" in text
+    small = Console(width=80, height=24, record=True, file=open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    small.print(live_view(picture, traffic, 80, 24))
+    lines = small.export_text().splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 80
+    assert "Best score" in "".join(lines) and "Ctrl-C" in lines[-1]
 
 
 def test_the_introduction_can_be_pasted() -> None:

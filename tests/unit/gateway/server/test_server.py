@@ -60,7 +60,7 @@ def test_a_start_without_a_supervisor_says_so_and_ends(
     monkeypatch.setattr("lbactors.service.catalogue.ANNOUNCED_AFTER_S", 0.0)
     assert run(settings) == 2
     waiting, ended = capsys.readouterr().err.splitlines()
-    assert waiting.startswith("waiting for the supervisor, up to 0.05 s")
+    assert waiting.startswith("still starting: waiting for the supervisor, up to 0.05 s")
     assert ended.startswith("error: the supervisor did not answer within 0.05 s: ") and told in ended
 
 
