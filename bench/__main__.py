@@ -1,8 +1,8 @@
 """All figures in one run: `python bench`.
 
 Starts beside Ray alone, the server over HTTP, boards with further windows, the engine beside Redis, the
-recovery of a large period, writes during snapshots, a rollover of hundreds of boards under load,
-and thousands of boards that sleep.
+recovery of a large period, writes during snapshots, a rollover of hundreds of boards under load, thousands
+of boards that sleep, and what their history costs.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def main() -> int:
         ["snapshots.py"],
         ["rollover.py"],
         ["many_boards.py"],
+        ["history.py"],
     ):
         code = subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=False).returncode
         if code:

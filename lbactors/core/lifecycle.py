@@ -36,15 +36,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, IntEnum, auto
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 from lbactors.core.definition import Definition, Rules
 from lbactors.core.model import PeriodRecord
+from lbactors.core.past_periods import PastPeriods
 
 LINGER_MS = 1_000  # after the grace, until sealing: for submissions that are on their way inside the server
 # Hundreds of leaderboards may end at the same instant, so each chain has its own place in this span.
 SEAL_SPREAD_MS = 20_000
 SEAL_SPREAD_PART = 20  # and at most this part of the period's length
+KEPT_WHOLE = 12  # closed periods of a window whose records stay in memory
+NO_PAST = PastPeriods()
 MOST_CLOSED = 1_000  # closed periods of a window that are kept at most, whatever their age
 DAY_MS = 24 * 3600 * 1000
 DELETE_SPREAD_MS = 3600 * 1000  # periods of many leaderboards reach their age at one instant, too
@@ -326,22 +330,36 @@ def owes_ids(record: PeriodRecord, now_ms: int) -> bool:
 
 
 def surplus(
-    records: Sequence[PeriodRecord], steps: Sequence[Step], retention: Retention, now_ms: int
+    records: Sequence[PeriodRecord],
+    steps: Sequence[Step],
+    retention: Retention,
+    now_ms: int,
+    past: PastPeriods = NO_PAST,
 ) -> tuple[list[int], int | None]:
     """Serials of the closed periods that are to be deleted, and when more will be by their age.
 
-    records: all of a chain, by serial. steps: those that are carried out before the deletion.
+    past, records: together all of a chain, by serial. steps: those that are carried out before the deletion.
     """
     complete = [(r.serial, r.ends_at_ms or 0) for r in records if is_complete(r)]
     # A period that is being closed must be so before it can go: it is deleted at the next look.
     closing = {step.serial for step in steps if step.stage >= Stage.CLOSED}
-    delete, due_ms = retention.expired(complete, len(complete) + len(closing), now_ms)
+    count = len(past) + len(complete) + len(closing)
+    delete, due_ms = retention.expired(chain(past.ends(), complete), count, now_ms)
     if delete and delete[-1] == records[-1].serial:
         delete.pop()  # the last one of a schedule stays: its standings are `current`
     owing = owing_ids(records)
     if owing is not None and owes_ids(owing, now_ms):
         delete = [serial for serial in delete if serial != owing.serial]
     return delete, due_ms
+
+
+def past_of(records: Sequence[PeriodRecord]) -> int:
+    """How many of a chain's records, from the oldest on, need to be known as `PastPeriods` only."""
+    complete = sum(map(is_complete, records))
+    past = 0
+    while past < complete - KEPT_WHOLE and is_complete(records[past]) and not records[past].ids_owed:
+        past += 1
+    return past
 
 
 def check_record(record: PeriodRecord) -> None:

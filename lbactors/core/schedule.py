@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from lbactors.core.lifecycle import Retention, Step, is_missed, steps_ahead, surplus
+from lbactors.core.lifecycle import NO_PAST, Retention, Step, is_missed, steps_ahead, surplus
 from lbactors.core.model import PeriodRecord
+from lbactors.core.past_periods import PastPeriods
 from lbactors.core.timeframe import Span, Timeframe, last_span, span_from
 
 LEAD_MS = 30_000  # a period is opened this long before it begins (or half the length of the one before)
@@ -46,22 +47,23 @@ def plan_chain(
     *,
     wanted: bool,
     spread: float = 0.0,
+    past: PastPeriods = NO_PAST,
 ) -> Plan:
     """What is to be opened, announced, sealed and deleted now.
 
-    records: all that are kept, in order of serial. wanted: new periods are (the leaderboard is not
+    past, records: all that are kept, in order of serial. wanted: new periods are (the leaderboard is not
     archived and the window not taken away). spread: the chain's place, in [0, 1), among those that share a
     boundary.
     """
     lead_ms = LEAD_MS + int(LEAD_SPREAD_MS * spread)
-    add = _to_add(timeframe, window, records, next_serial, now_ms, lead_ms) if wanted else []
+    add = _to_add(timeframe, window, records, next_serial, now_ms, lead_ms, past) if wanted else []
     grace_ms = timeframe.late_grace_seconds * 1000
     everything = [*records, *add]
     agenda = [step for record in everything for step in steps_ahead(record, grace_ms, spread)]
     agenda.sort(key=lambda step: (step.at_ms, step.serial, step.stage))
     steps = [step for step in agenda if step.at_ms <= now_ms][:STEPS_AT_ONCE]
     retention = Retention(timeframe.retain_periods, timeframe.retain_days, spread)
-    delete, delete_ms = surplus(everything, steps, retention, now_ms)
+    delete, delete_ms = surplus(everything, steps, retention, now_ms, past)
     due = [step.at_ms for step in agenda if step.at_ms > now_ms]
     if delete_ms is not None:
         due.append(delete_ms)
@@ -85,6 +87,7 @@ def _to_add(
     next_serial: int,
     now_ms: int,
     most_lead_ms: int,
+    past: PastPeriods,
 ) -> list[PeriodRecord]:
     """The periods that should exist by now and do not; missed ones are born sealed and empty."""
     if not records:
@@ -111,7 +114,9 @@ def _to_add(
         if ends_at_ms is not None:
             lead_ms = min(most_lead_ms, (ends_at_ms - starts_at_ms) // 2)
     added: list[PeriodRecord] = []
-    keys = TakenKeys(r.key for r in records)
+    if not spans:
+        return added
+    keys = TakenKeys([*past.keys(), *(r.key for r in records)])
     next_serial += max(len(spans) - MISSED_PERIODS, 0)
     for span, begins_ms in spans[-MISSED_PERIODS:]:
         record = new_record(span, next_serial, now_ms, keys, begins_ms)

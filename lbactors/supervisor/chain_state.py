@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from zlib import crc32
 
 from lbactors.core import lifecycle, schedule
 from lbactors.core.definition import Rules
 from lbactors.core.model import Board, PeriodRecord
+from lbactors.core.past_periods import PastPeriods
 from lbactors.core.timeframe import Span, next_span
 from lbactors.wire.chain_spec import ChainSpec
 
 
 class ChainState:
-    """A chain as the supervisor knows it. `records`: all that are kept, by serial. homes: of all
-    leaderboards, by `ids.board_uid`: a leaderboard is placed whole.
+    """A chain as the supervisor knows it. `past` and `records`: all periods that are kept, by serial; for
+    those in `past` nothing is to be done but their deletion. homes: of all leaderboards, by `ids.board_uid`:
+    a leaderboard is placed whole.
     """
 
     def __init__(self, board: Board, window: str, homes: Mapping[str, str]) -> None:
@@ -24,6 +26,7 @@ class ChainState:
         self.window = window
         self.chain_id = board.chain_id(window)
         self._homes = homes
+        self.past = PastPeriods()
         self.records: list[PeriodRecord] = []
         self.next_serial = 1
         self.version = 0
@@ -66,7 +69,29 @@ class ChainState:
             now_ms,
             wanted=self.wanted,
             spread=self.spread,
+            past=self.past,
         )
+
+    def let_pass(self) -> None:
+        """Know of old closed periods no more than is needed."""
+        count = lifecycle.past_of(self.records)
+        self.past.add(self.records[:count])
+        del self.records[:count]
+
+    def forget(self, serials: Collection[int]) -> None:
+        """Periods that were deleted."""
+        self.past.remove(serials)
+        self.records = [r for r in self.records if r.serial not in serials]
+
+    @property
+    def keys(self) -> list[str]:
+        """Of all periods that are kept."""
+        return [*self.past.keys(), *(r.key for r in self.records)]
+
+    @property
+    def names(self) -> list[tuple[int, str]]:
+        """Serial and key of all periods that are kept."""
+        return [*((p.serial, p.key) for p in self.past), *((r.serial, r.key) for r in self.records)]
 
     @property
     def grace_ms(self) -> int:
@@ -89,9 +114,10 @@ class ChainState:
     def check(self) -> None:
         """Assert every invariant; called throughout the tests. It holds whenever another task runs."""
         assert self.chain_id == self.board.chain_id(self.window)
-        serials = [r.serial for r in self.records]
+        serials = [serial for serial, _ in self.names]
         assert serials == sorted(set(serials)), f"{self.chain_id}: records out of order: {serials}"
-        assert len({r.key for r in self.records}) == len(serials), f"{self.chain_id}: a key stands twice"
+        assert len(set(self.keys)) == len(serials), f"{self.chain_id}: a key stands twice"
+        assert self.records or not self.past, f"{self.chain_id}: the last period is not past"
         assert self.next_serial > max(serials, default=0), f"{self.chain_id}: a serial would be used again"
         for record in self.records:
             lifecycle.check_record(record)
@@ -104,6 +130,12 @@ class ChainState:
     def is_dedicated(self) -> bool:
         """Whether the leaderboard is to have an actor of its own."""
         return self.board.definition.placement == "dedicated" and self.wanted
+
+    @property
+    def oldest_serial(self) -> int:
+        """Of all periods that are kept; 0 for none."""
+        serial, _ = next(self.past.ends(), (0, 0))
+        return serial or (self.records[0].serial if self.records else 0)
 
     def spec(self) -> ChainSpec:
         definition = self.board.definition
@@ -118,7 +150,7 @@ class ChainState:
             more,
             [r for r in self.records if not r.sealed],
             sealed[-1] if sealed else None,
-            self.records[0].serial if self.records else 0,
+            self.oldest_serial,
             {
                 r.serial: self.floors[r.serial]
                 for r in self.records

@@ -68,9 +68,9 @@ class Purging:
             for chain in chains_of(self.state.chains, board.board_uid):
                 chain_id = chain.chain_id
                 self._purged[chain_id] = self.state.chains.pop(chain_id)
-                mark = Mark(chain.records[0].serial if chain.records else 1, chain.next_serial)
+                mark = Mark(chain.oldest_serial or 1, chain.next_serial)
                 changes.append(Change(COLLECTION, chain_id, pack(list(mark))))
-                changes += [Change("periods", in_chain(chain_id, r.key), None) for r in chain.records]
+                changes += [Change("periods", in_chain(chain_id, key), None) for key in chain.keys]
                 changes += purge_changes([chain_id])
         return changes
 

@@ -31,7 +31,7 @@ from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.feed import Feed
 from lbactors.wire.catalogue_feed import FeedChange
-from persistence.store import WENT_BACK, Change, Fenced, Store, StoreError
+from persistence.store import WENT_BACK, Change, Fenced, Store, StoreError, scan_pages
 
 OWNER = "supervisor"
 PUBLISHED = ("tenants", "keys", "leaderboards", "homes")
@@ -73,15 +73,17 @@ class SupervisorState:
     async def _load_chains(self) -> None:
         """Chains from the documents: records, homes, the next serial."""
         by_uid = {f"{key}~{board.uid}": board for key, board in self.boards.items()}
-        for doc_id, body in await self.store.scan("periods"):
-            chain_id = chain_of(doc_id)
-            board = by_uid.get(board_of_chain(chain_id))
-            if board is None:
-                continue
-            chain = self.chains.get(chain_id)
-            if chain is None:
-                chain = self.new_chain(board, window_of_chain(chain_id))
-            chain.records.append(restored(msgpack.unpackb(body)))
+        chain: ChainState | None = None
+        async for page in scan_pages(self.store, "periods"):
+            for doc_id, body in page:
+                chain_id = chain_of(doc_id)
+                if chain is None or chain.chain_id != chain_id:  # documents of a chain follow one another
+                    _put_in_order(chain)
+                    board = by_uid.get(board_of_chain(chain_id))
+                    chain = None if board is None else self.new_chain(board, window_of_chain(chain_id))
+                if chain is not None:
+                    chain.records.append(restored(msgpack.unpackb(body)))
+        _put_in_order(chain)
         for board in self.boards.values():
             for window in board.windows:
                 if board.chain_id(window) not in self.chains:
@@ -89,8 +91,6 @@ class SupervisorState:
         for board_id, body in homes_by_board(self.documents["homes"]).items():
             self._homes[board_id] = body.decode()
         for chain in self.chains.values():
-            chain.records.sort(key=lambda r: r.serial)
-            chain.next_serial = chain.records[-1].serial + 1 if chain.records else 1
             chain.version = self.epoch << 20  # above whatever an earlier supervisor sent
             self.schedule(chain, 0)
 
@@ -218,6 +218,7 @@ class SupervisorState:
         """
         by_serial = {r.serial: r for r in chain.records} | {r.serial: r for r in records}
         chain.records = [by_serial[s] for s in sorted(by_serial)]
+        chain.let_pass()
         chain.forget_floors()
         chain.next_serial = max(chain.next_serial, chain.records[-1].serial + 1)
         chain.version += new_spec
@@ -240,6 +241,14 @@ class SupervisorState:
             if chain is not None and chain.due_ms == due_ms:
                 return chain
         return None
+
+
+def _put_in_order(chain: ChainState | None) -> None:
+    """A chain all of whose records were read."""
+    if chain is not None:
+        chain.records.sort(key=lambda r: r.serial)
+        chain.next_serial = chain.records[-1].serial + 1
+        chain.let_pass()
 
 
 def homes_by_board(homes: Mapping[str, bytes]) -> dict[str, bytes]:

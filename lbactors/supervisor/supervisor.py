@@ -173,13 +173,13 @@ class Supervisor:
 
     async def _delete_periods(self, chain: ChainState, serials: list[int]) -> None:
         """Memory lets go last: as long as it has them, the planner asks for what failed again."""
-        gone = [r for r in chain.records if r.serial in serials]
+        gone = [(serial, key) for serial, key in chain.names if serial in serials]
         # Journals first: were the records gone and the process died here, nobody would know of them.
-        await self.state.store.drop_periods([in_chain(chain.chain_id, r.serial) for r in gone])
+        await self.state.store.drop_periods([in_chain(chain.chain_id, serial) for serial, _ in gone])
         if not self.state.knows(chain):
             return  # purged meanwhile
-        await self.state.commit([Change("periods", in_chain(chain.chain_id, r.key), None) for r in gone])
-        chain.records = [r for r in chain.records if r.serial not in serials]
+        await self.state.commit([Change("periods", in_chain(chain.chain_id, key), None) for _, key in gone])
+        chain.forget(serials)
         chain.version += 1
         await self.hosting.host([chain], wait=False)
 

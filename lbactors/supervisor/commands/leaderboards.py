@@ -175,7 +175,8 @@ class LeaderboardCommands:
             raise _reorders()
         earlier = [r for r in chain.records if r.serial < record.serial]
         begins_ms = earlier[-1].ends_at_ms if earlier else None
-        bounds = schedule.new_record(span, record.serial, now_ms, [r.key for r in earlier], begins_ms)
+        keys = [*chain.past.keys(), *(r.key for r in earlier)]
+        bounds = schedule.new_record(span, record.serial, now_ms, keys, begins_ms)
         changes = await self.lifecycle.granting.reopen(chain, record)
         return Reopened(record, lifecycle.reopened(record, bounds, now_ms), changes)
 
@@ -207,6 +208,7 @@ class LeaderboardCommands:
             return kept
         # Of all that stay: the period before may be in its grace, or wait for its seal.
         keys = [r.key for r in chain.records if r.sealed or r.serial < current.serial]
+        keys += chain.past.keys()
         renewed = schedule.new_record(span, current.serial, now_ms, keys, None)
         renewed = renewed._replace(
             opened_at_ms=current.opened_at_ms,
@@ -261,13 +263,13 @@ class LeaderboardCommands:
             raise invalid("must be after starts_at", "body", "ends_at")
         chain = self.state.chains[board.chain_id("main")]
         async with chain.lock:
-            for other in chain.records:
+            for other in (*chain.past, *chain.records):
                 begins = other.starts_at_ms if other.starts_at_ms is not None else 0
                 if (other.ends_at_ms is None or starts_at < other.ends_at_ms) and (
                     body.ends_at is None or begins < body.ends_at
                 ):
                     raise ApiError("period_exists", f"period '{other.key}' covers some of that time")
-            keys = [r.key for r in chain.records]
+            keys = chain.keys
             if body.period_key in keys:
                 raise ApiError("period_exists", f"period '{body.period_key}' exists already")
             if chain.records and starts_at < (chain.records[-1].ends_at_ms or 0):
@@ -310,8 +312,7 @@ class LeaderboardCommands:
             following: PeriodRecord | None = None
             span = span_at(timeframe, command.window, now_ms) if chain.wanted else None
             if span is not None:
-                keys = [r.key for r in chain.records]
-                following = schedule.new_record(span, chain.next_serial, now_ms, keys, now_ms)
+                following = schedule.new_record(span, chain.next_serial, now_ms, chain.keys, now_ms)
                 self.state.take_records(chain, [following])
                 changes.append(self.state.record_change(chain, following))
 

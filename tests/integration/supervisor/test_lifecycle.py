@@ -11,7 +11,7 @@ import msgpack
 import pytest
 
 from lbactors.core.instants import format_instant
-from lbactors.core.lifecycle import Stage
+from lbactors.core.lifecycle import KEPT_WHOLE, Stage
 from tests.support.supervisor.local_supervisor import LocalServer
 
 HOUR_MS = 3_600_000
@@ -181,6 +181,37 @@ async def test_a_leaderboard_that_was_archived_over_a_boundary_knows_repeats(ser
     server.clock.move(HOUR_MS)
     await closed(server, 7)
     assert await repeats(server), "the next ones have it, too"
+
+
+async def test_old_periods_are_kept_by_their_age_over_restarts_and_go_when_it_is_over(
+    tmp_path: Path,
+) -> None:
+    """Of those beyond the newest dozen the supervisor knows little, and the store everything."""
+    async with LocalServer(tmp_path / "data") as server:
+        await create(server, "hourly", timeframe={"retain_periods": 2, "retain_days": 2})
+        server.clock.move(40 * HOUR_MS + HOUR_MS // 2)
+        await closed(server, 40)
+        await until(lambda: len(chain_of(server).past) == 40 - KEPT_WHOLE)
+        chain_of(server).check()
+        now_ms = server.clock.now_ms()
+        stored = await server.supervisor.state.store.scan("periods")
+        assert len(stored) == 41 == len(chain_of(server).names)
+        await server.command("close_period", leaderboard_id="xp", window="main")
+    again = LocalServer(tmp_path / "data")
+    again.clock.move(now_ms - again.clock.now_ms())
+    async with again as server:
+        chain = chain_of(server)
+        await until(lambda: len(chain.names) == 42)
+        assert len(chain.past) >= 40 - KEPT_WHOLE and len(set(chain.keys)) == 42
+        chain.check()
+        server.clock.move(9 * HOUR_MS + HOUR_MS // 2)
+        await until(lambda: chain.names[0][0] > 1)
+        server.clock.move(HOUR_MS)
+        await until(lambda: chain.names[0][0] >= 2)
+        await patch(server, timeframe={"retain_days": 0})
+        await until(lambda: len(chain.names) == 3)
+        chain.check()
+        assert len(await server.supervisor.state.store.scan("periods")) == 3 and not chain.past
 
 
 async def test_a_gap_in_the_schedule_loses_no_ids(server: LocalServer) -> None:

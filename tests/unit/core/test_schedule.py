@@ -15,8 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbactors.core import schedule
-from lbactors.core.lifecycle import LINGER_MS, SEAL_SPREAD_MS, Stage, Step, owing_ids, state_of
+from lbactors.core.lifecycle import (
+    KEPT_WHOLE,
+    LINGER_MS,
+    NO_PAST,
+    SEAL_SPREAD_MS,
+    Stage,
+    Step,
+    owing_ids,
+    past_of,
+    state_of,
+)
 from lbactors.core.model import PeriodRecord
+from lbactors.core.past_periods import PastPeriods
 from lbactors.core.schedule import (
     LEAD_MS,
     LEAD_SPREAD_MS,
@@ -189,6 +200,35 @@ def test_what_is_kept_by_age_goes_when_it_is_due_and_nothing_is_looked_at_before
         seen.append(before - len(line.records))
     assert seen == [1] * len(seen) and seen, "one at each look, and no look in vain"
     assert [r.key for r in line.records] == ["2026-11-11", "2026-11-12"]
+
+
+@pytest.mark.parametrize("days", [0, 30, 400])
+def test_a_plan_is_the_same_with_old_periods_in_the_past(days: int) -> None:
+    line = Timeline(frame(type="daily", retain_periods=20, retain_days=400), now_ms=at("2026-01-01T12:00:00"))
+    now_ms = at("2026-01-01T12:00:00")
+    for _ in range(60):
+        now_ms += DAY_MS
+        line.run(now_ms)
+    past, count = PastPeriods(), past_of(line.records)
+    past.add(line.records[:count])
+    assert count == 60 - KEPT_WHOLE
+    timeframe = frame(type="daily", retain_periods=20, retain_days=days)
+    for at_ms in (now_ms, now_ms + DAY_MS, now_ms + 40 * DAY_MS, now_ms + 500 * DAY_MS):
+        whole, short = (
+            plan_chain(timeframe, "main", records, line.next_serial, at_ms, wanted=True, past=before)
+            for records, before in ((line.records, NO_PAST), (line.records[count:], past))
+        )
+        assert whole == short
+    assert whole.delete, "the last one is late enough for all"
+
+
+def test_a_period_that_owes_ids_stays_a_record() -> None:
+    closed = [
+        PeriodRecord(n, f"p{n}", n, n + 1, True, 1, 1, 0, 1, stage=Stage.COMPLETE, ids_owed=n == 3)
+        for n in range(1, 31)
+    ]
+    assert past_of(closed) == 2
+    assert past_of(closed[3:]) == 27 - KEPT_WHOLE and past_of(closed[:12]) == 0
 
 
 # What was missed ------------------------------------------------------------------------------------------
