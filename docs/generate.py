@@ -44,6 +44,7 @@ LABELS = {
     "version": "the server's version",
 }
 CONNECTION = "#options-of-the-connection"
+KEPT = "\b\n"  # click's mark before lines that are not wrapped
 # Commands whose JSON is not an answer of the API.
 SAVED = "`profile`, `url`, `tenant`, `key` (only its end), `default`"
 SENT = "`accepted`, `repeated`, `rejected`, `errors`"
@@ -220,11 +221,18 @@ without `--json`. These commands have objects of their own:
 """
 
 
+def help_text(command: click.Command) -> str:
+    """A command's help; what the terminal shows line by line (after a backspace) is a block."""
+    paragraphs = cleandoc(command.help or "").split("\n\n")
+    shown = (f"```text\n{p.removeprefix(KEPT)}\n```" if p.startswith(KEPT) else p for p in paragraphs)
+    return "\n\n".join(shown)
+
+
 def command_text(context: click.Context, connection: list[list[str]]) -> str:
     """One command: help, usage, options, examples."""
     command, path = context.command, context.command_path
     usage = command.get_usage(context).removeprefix("Usage: ")
-    parts = [f"#{'#' * path.count(' ')} {path}", cleandoc(command.help or ""), f"```\n{usage}\n```"]
+    parts = [f"#{'#' * path.count(' ')} {path}", help_text(command), f"```\n{usage}\n```"]
     if isinstance(command, click.Group):
         links = [f"[{n}](#{path.replace(' ', '-')}-{n})" for n in command.list_commands(context)]
         parts.append(f"Commands: {', '.join(links)}.")

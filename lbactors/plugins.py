@@ -20,6 +20,7 @@ import importlib
 import importlib.metadata
 import inspect
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
@@ -141,18 +142,21 @@ class Plugins:
     def load(cls, names: str = "", group: str = GROUP) -> Plugins:
         """Find, import and check the plugins of the entry point group and those named. PluginError.
 
-        names: `module` or `module:object` each, between commas.
+        names: `module` or `module:object` each, between commas. One that is found twice is loaded once, under
+        the name by which it was found first: an installed plugin keeps that of its entry point.
         """
         manager = pluggy.PluginManager(GROUP)
         manager.add_hookspecs(HookSpecs)
-        found = []
+        found: list[Plugin] = []
+        loaded: list[Any] = []
         for name, version, source, get in (*_installed(group), *_named(names)):
             try:
                 plugin = get()
+                if any(_same(plugin, known) for known in loaded):
+                    continue
+                loaded.append(plugin)
                 if isinstance(plugin, type):
                     plugin = plugin()
-                if manager.is_registered(plugin):
-                    continue  # an installed one that the setting names, too
                 if "/" in name:
                     raise PluginError("its name must not contain '/'")
                 if manager.has_plugin(name):
@@ -196,6 +200,20 @@ def _named(names: str) -> Iterator[Source]:
         yield name, "", "setting plugins", get
 
 
+def _same(plugin: Any, loaded: Any) -> bool:
+    """Whether two that were found are one: the same module, class or object; or the one a class or an object
+    of the other, which is a module without hooks.
+    """
+    if plugin is loaded:
+        return True
+    home = getattr(loaded, "__module__", None)
+    return isinstance(plugin, ModuleType) and plugin.__name__ == home and not _has_hooks(plugin)
+
+
+def _has_hooks(plugin: Any) -> bool:
+    return any(hasattr(value, f"{GROUP}_impl") for value in vars(plugin).values())
+
+
 def _checked(manager: pluggy.PluginManager, plugin: Any) -> tuple[str, ...]:
     """Names of a plugin's hooks. PluginError if it has none, or one that cannot be called as it must be.
 
@@ -204,6 +222,13 @@ def _checked(manager: pluggy.PluginManager, plugin: Any) -> tuple[str, ...]:
     manager.check_pending()
     callers = manager.get_hookcallers(plugin) or []
     if not callers:
+        classes = [
+            f"{plugin.__name__}:{name}"
+            for name, value in (vars(plugin).items() if isinstance(plugin, ModuleType) else ())
+            if isinstance(value, type) and value.__module__ == plugin.__name__ and _has_hooks(value)
+        ]
+        if classes:
+            raise PluginError(f"the module has no hook of its own, but a class has: name {classes[0]}")
         raise PluginError("it has no hook; hooks are functions under @lbactors.plugins.hookimpl")
     for caller in callers:
         for impl in caller.get_hookimpls():

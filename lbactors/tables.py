@@ -69,7 +69,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
 
 def drawn_table(columns: Sequence[str], cells: Sequence[Sequence[str]], title: str = "") -> RenderableType:
     """The table as rich draws it. cells: texts that went through `text_of`."""
-    table = Table(box=box.SIMPLE_HEAD, title=Text(text_of(title)) if title else None, title_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD, title=Text(text_of(title)) if title else None, title_justify="left",
+        collapse_padding=True, pad_edge=False,
+    )  # fmt: skip
     for name, is_right in zip(columns, _numeric(columns, cells), strict=True):
         table.add_column(name, justify="right" if is_right else "left")
     for row in cells:

@@ -6,6 +6,7 @@ alone: aiohttp tries the routes of a prefix one after the other, so the hot ones
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Any
 
 from gateway.api import (
@@ -49,46 +50,23 @@ RESOURCES = (
 )
 
 TAGS = {
-    "Scores": "Submitting scores, one or many.",
-    "Rankings": "Reading pages, entries and distributions.",
-    "Leaderboards": "Definitions of leaderboards.",
-    "Periods": "The periods of a leaderboard's windows.",
-    "Rewards": "What players won when a period closed, and claims.",
-    "Players": "Profiles, and erasure.",
-    "Review": "Submissions that plugins held until somebody decides.",
-    "Webhooks": "Events of periods and rewards, sent to your servers.",
-    "Moderation": "Hidden players; entries edited and restored; the audit log.",
-    "Administration": "Tenants, keys and the state of the server.",
-    "Operations": "For load balancers, Prometheus and people.",
+    "Scores": "Submit scores, one or many.",
+    "Rankings": "Read rankings, single entries and statistics.",
+    "Leaderboards": "Create and change leaderboards and their reset schedules.",
+    "Periods": "The time between two resets: list, read, create and close periods.",
+    "Rewards": "What players won when a period closed, and claiming it.",
+    "Players": "Player profiles, and erasing a player.",
+    "Review": "The review queue: submissions that plugins held until you decide.",
+    "Webhooks": "Events about periods and rewards, sent to your servers.",
+    "Moderation": "Hide (ban) players, edit, restore and import entries, read the audit log.",
+    "Administration": "Tenants, keys and server status.",
+    "Operations": "Health checks, metrics and this reference.",
 }
 
 INFO: dict[str, Any] = {
     "title": "lbactors",
     "version": package_version(),
-    "description": """Leaderboards for games.
-
-**Bodies** are JSON, or MessagePack (`Content-Type` and `Accept: application/msgpack`), of the same
-shapes; requests may be gzip-compressed; a byte order mark before JSON is skipped. Names are `snake_case`. An
-unknown field or query parameter is an error; an empty query parameter counts as absent.
-
-**Times** come in as RFC 3339 with an offset or `Z`, and go out in UTC with milliseconds.
-
-**Numbers**: scores are doubles. Integers within ±2^53 are exact and stay integers; larger integers
-written as integers, NaN and infinities are refused.
-
-**Tenants**: the key decides. A platform key acts in `default`, or in the tenant that `X-Tenant-Id` names.
-
-**Errors** have one envelope, `{"error": {"code", "message", "status", "details"}}`, everywhere. After 429
-and 503 wait for `Retry-After`. A score answered with an error was not applied, except after
-`storage_unavailable` and a lost connection, where the outcome is unknown: send the same `submission_id`
-again.
-
-**Repeats**: scores have a `submission_id`. Other POSTs take `Idempotency-Key`: a repeat gets the first
-answer. On a score route `Idempotency-Key: K` stands for the ids `K:0`, `K:1`… of its items.
-
-**Browsers**: pages of other origins may call the API if the server's setting `--cors-origins` names them.
-
-**HEAD** works wherever GET does. Every answer carries `X-Request-Id`.""",
+    "description": (files("gateway") / "static" / "introduction.md").read_text(encoding="utf-8"),
 }
 
 

@@ -18,14 +18,14 @@ from gateway.http.shapes import (
 )
 
 PAGE_PERIOD: Schema = {
-    "period_key": said(STRING, "Such as `2026-W47`; unique in its window."),
+    "period_key": said(STRING, "For example `2026-W47`; unique in its window."),
     "window": WINDOW,
     "state": {"type": "string", "enum": ["pending", "active", "closing", "closed"]},
     "starts_at": or_null(INSTANT),
     "ends_at": or_null(INSTANT),
 }
 ENTRY: Schema = {
-    "rank": said(RANK, "Null below `min_score`."),
+    "rank": said(RANK, "Null for an entry below `min_score` and for a hidden player."),
     "player_id": STRING,
     "display_name": or_null(STRING),
     "score": NUMBER_SCHEMA,
@@ -36,14 +36,15 @@ ENTRY: Schema = {
     "updated_at": INSTANT,
     "change": said(
         or_null(CHANGE),
-        "The rank against the previous period of the same window. Null while that cannot be read.",
+        "How the rank compares with the previous period of the same window; null while that period cannot "
+        "be read.",
     ),
 }
 PAGE_HEAD: Schema = {
     "leaderboard_id": STRING,
     "period": ref("PagePeriod"),
-    "total": said(COUNT, "Ranked entries in the period."),
-    "as_of_seq": said(COUNT, "Everything up to this seq is in the answer."),
+    "total": said(COUNT, "Number of ranked entries in the period."),
+    "as_of_seq": said(COUNT, "The answer includes every change up to this sequence number of the period."),
 }
 
 

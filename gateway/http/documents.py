@@ -88,18 +88,25 @@ def _outcome_fields(outcome: Outcome) -> Document:
     }
 
 
-def outcome_document(outcomes: list[Outcome]) -> Document:
-    """The single answer: the main window's outcome; `windows` and `duplicate` only where they apply. A window
-    that passed the submission over has no more to say than why.
+def _window_document(outcome: Outcome) -> Document:
+    """Of a further window: one that passed the submission over has no more to say than why, and one that can
+    show nothing of a repeat no more than that it is one.
     """
+    document: Document = {"window": outcome.window, "applied": False}
+    if outcome.skipped:
+        return {**document, "skipped": outcome.skipped}
+    if outcome.period_key:
+        document |= _outcome_fields(outcome)
+    if outcome.duplicate:
+        document["duplicate"] = True
+    return document
+
+
+def outcome_document(outcomes: list[Outcome]) -> Document:
+    """The single answer: the main window's outcome; `windows` and `duplicate` only where they apply."""
     document = _outcome_fields(outcomes[0])
     if len(outcomes) > 1:
-        document["windows"] = [
-            {"window": outcome.window, "applied": False, "skipped": outcome.skipped}
-            if outcome.skipped
-            else {"window": outcome.window, **_outcome_fields(outcome)}
-            for outcome in outcomes[1:]
-        ]
+        document["windows"] = [_window_document(outcome) for outcome in outcomes[1:]]
     if outcomes[0].duplicate:
         document["duplicate"] = True
     return document

@@ -16,12 +16,14 @@ from aiohttp import web
 
 from gateway.http.access import READ_SCOPES, OwnPlayer
 from gateway.http.call import Call
+from gateway.http.code_samples import Request, code_samples
 from gateway.http.codec import JSON, MSGPACK
 from gateway.http.parameters import Parameter
 from gateway.http.settings import GatewaySettings
 from gateway.http.shapes import STRING, Schema, answer, closed, ref, said
 from gateway.http.shared_parameters import Shared
 from lbactors.core.errors import ERROR_STATUS
+from lbactors.core.ids import PATTERNS_IN_WORDS
 
 Endpoint = Callable[[Call], Awaitable[web.StreamResponse]]
 
@@ -34,14 +36,14 @@ _STATUS_TEXT = {
     400: "The request cannot be read.",
     401: "No valid key.",
     403: "The key may not do this.",
-    404: "There is no such thing.",
-    409: "The present state forbids it.",
-    412: "The version has changed.",
+    404: "Not found.",
+    409: "Not possible in the current state.",
+    412: "The version has changed since you read it.",
     413: "The body is too large.",
-    415: "The body's media type or coding is not taken.",
-    422: "A field or parameter is not valid; `details` names it.",
-    429: "Too much at once; nothing was taken. Try again after `Retry-After`.",
-    503: "Not at the moment; try again after `Retry-After`.",
+    415: "The body's media type or encoding is not supported.",
+    422: "A field or parameter is invalid; `details` names it.",
+    429: "The server is busy and took nothing. Try again after `Retry-After`.",
+    503: "Not available at the moment. Try again after `Retry-After`.",
 }
 
 
@@ -78,6 +80,8 @@ class Route:
     `own_player`: where the route names a player for whom a key that is bound to that player may call it;
     None: no bound key may, unless by a scope for reading (`access.Caller.check_bound`).
 
+    `python`, `sample_query`: for the example calls of the document (`gateway.http.code_samples.Request`).
+
     `logged`: an administrative act, logged at info. `etag`: the answer has an ETag, and If-None-Match gives
     304.
     """
@@ -95,6 +99,8 @@ class Route:
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
     codes: tuple[str, ...] = ()
+    python: str = ""
+    sample_query: Mapping[str, Any] = field(default_factory=dict)
     always: bool = False
     logged: bool = False
     etag: bool = False
@@ -136,8 +142,8 @@ def document(
     """The OpenAPI document. `schemas`: the components by name; `tags`: descriptions by name, in order."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
-    return {
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    found = {
         "openapi": "3.1.0",
         "info": dict(info),
         "servers": [{"url": "/"}],
@@ -156,11 +162,26 @@ def document(
                     "type": "apiKey",
                     "in": "header",
                     "name": "X-API-Key",
-                    "description": "The same key, for clients that keep `Authorization` for something else.",
+                    "description": "The same key, for clients that need `Authorization` for something else.",
                 },
             },
         },
     }
+    return {**found, **{part: _with_patterns_in_words(found[part]) for part in ("paths", "components")}}
+
+
+def _with_patterns_in_words(node: Any) -> Any:
+    """The same, where what a known pattern says stands in the description beside it."""
+    if isinstance(node, list):
+        return [_with_patterns_in_words(inner) for inner in node]
+    if not isinstance(node, dict):
+        return node
+    found = {name: _with_patterns_in_words(inner) for name, inner in node.items()}
+    words = PATTERNS_IN_WORDS.get(node["pattern"]) if isinstance(node.get("pattern"), str) else None
+    if words:
+        sentence = f"{words[0].upper()}{words[1:]}."
+        found["description"] = " ".join(filter(None, (node.get("description"), sentence)))
+    return found
 
 
 def common_shapes() -> dict[str, Schema]:
@@ -171,20 +192,20 @@ def common_shapes() -> dict[str, Schema]:
                 "error": answer(
                     {
                         "code": {"type": "string", "enum": list(ERROR_STATUS)},
-                        "message": said(STRING, "For people."),
+                        "message": said(STRING, "For people; it may change."),
                         "status": said({"type": "integer"}, "The HTTP status."),
                         "details": {"type": "array", "items": ref("ErrorDetail")},
                     }
                 )
             },
-            description="Every answer that is no success, also for unknown routes and crashes.",
+            description="Every error has this form, including unknown routes and internal errors.",
         ),
         "Empty": closed({}),
         "ErrorDetail": answer(
             {
                 "loc": said(
                     {"type": "array", "items": {"type": ["string", "integer"]}},
-                    "Path of the field, from `body`, `query`, `path` or `header` on.",
+                    "Path of the field, starting with `body`, `query`, `path` or `header`.",
                 ),
                 "msg": STRING,
             }
@@ -192,7 +213,7 @@ def common_shapes() -> dict[str, Schema]:
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route, schemas: Mapping[str, Schema]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.operation_id,
         "tags": [route.tag],
@@ -201,6 +222,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "security": [{"bearer": []}, {"apiKey": []}] if route.scopes else [],
         "parameters": [_parameter(p) for p in route.parameters],
         "responses": _responses(route),
+        "x-codeSamples": code_samples(_sample(route, schemas)),
     }
     if route.scopes:
         operation["x-scopes"] = list(route.scopes)
@@ -215,6 +237,25 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
+def _sample(route: Route, schemas: Mapping[str, Schema]) -> Request:
+    """An example of a request to the route."""
+    answer: Schema | None = None
+    if route.answer.media_type in (None, JSON):
+        answer = schemas[route.answer.schema] if isinstance(route.answer.schema, str) else route.answer.schema
+        for option in answer.get("anyOf", ())[:1]:
+            answer = schemas[option["$ref"].rpartition("/")[2]]
+    return Request(
+        route.method,
+        route.path,
+        bool(route.scopes),
+        {parameter.name: parameter.example for parameter in route.path_parameters},
+        route.sample_query,
+        route.body.example if route.body is not None and route.body.example != {} else None,
+        route.python,
+        answer,
+    )
+
+
 def _description(route: Route) -> str:
     needs = " or ".join(f"`{scope}`" for scope in route.scopes)
     parts = [route.description, f"Scope: {needs}.{_bound(route)}" if needs else "Needs no key."]
@@ -227,9 +268,9 @@ def _bound(route: Route) -> str:
     if len(reading) == len(route.scopes):
         return ""
     if route.own_player is None:
-        return " Not for keys that are bound to a player."
+        return " Not available to keys that are bound to a player."
     by_other = " without `rankings:read`" if reading else ""
-    return f" A key that is bound to a player{by_other}: for that player alone."
+    return f" A key that is bound to a player{by_other} works for that player only."
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
@@ -258,7 +299,7 @@ def _responses(route: Route) -> dict[str, Any]:
     responses: dict[str, Any] = {str(answer.status): found}
     if route.etag:
         responses["304"] = {
-            "description": "The client has this answer already (`If-None-Match`).",
+            "description": "Not modified: you have this answer already (`If-None-Match`).",
             "headers": _header_references(["X-Request-Id", "ETag"]),
         }
     by_status: dict[int, list[str]] = {}
@@ -302,11 +343,13 @@ def _header(description: str, schema: Schema, required: bool = True) -> dict[str
 
 _HEADERS: dict[str, Any] = {
     "X-Request-Id": _header(
-        "The request's id: taken from the request if that has one of 1 to 128 visible ASCII characters.",
+        "The request's id: yours, if you sent one of 1 to 128 visible ASCII characters.",
         {"type": "string", "minLength": 1, "maxLength": 128},
     ),
-    "ETag": _header("The tag of this answer, for `If-None-Match` or `If-Match`.", {"type": "string"}),
-    "Location": _header("Path of what was created.", {"type": "string"}),
+    "ETag": _header(
+        "Identifies this version of the answer; send it as `If-None-Match` or `If-Match`.", {"type": "string"}
+    ),
+    "Location": _header("Path of the new resource, or the path to go to.", {"type": "string"}),
     "Retry-After": _header("Seconds to wait.", {"type": "integer", "minimum": 0}),
     "WWW-Authenticate": _header("How to authenticate.", {"type": "string"}),
 }

@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from lbactors.core.definition import check_identifier
 from lbactors.core.errors import ApiError, invalid
+from lbactors.core.ids import NO_CONTROL_CHARACTERS
 from lbactors.core.instants import parse_instant
 from lbactors.core.numbers import check_number
 
@@ -130,6 +131,7 @@ def text(
     where: Where = "query",
     default: str | None = None,
     max_length: int | None = None,
+    example: str | None = None,
     **schema: Any,
 ) -> Parameter:
     """Any text (up to a length); what it means is judged by the handler. `schema` adds to the JSON schema."""
@@ -144,7 +146,7 @@ def text(
         properties["maxLength"] = max_length
     if default is not None:
         properties["default"] = default
-    return Parameter(name, where, description, properties, parse, default)
+    return Parameter(name, where, description, properties, parse, default, example)
 
 
 def instant(name: str, description: str) -> Parameter:
@@ -171,7 +173,7 @@ def identifier_schema(max_length: int) -> dict[str, Any]:
         "type": "string",
         "minLength": 1,
         "maxLength": max_length,
-        "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$",
+        "pattern": NO_CONTROL_CHARACTERS,
     }
 
 
@@ -205,7 +207,8 @@ def read_query(
         if parameter is None:
             if not pair:
                 continue
-            raise invalid("unknown query parameter", "query", name)
+            known = f"; this route takes {', '.join(declared)}" if declared else "; this route takes none"
+            raise invalid(f"unknown query parameter{known}", "query", name)
         if not value:
             continue
         if name in values:

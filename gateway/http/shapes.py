@@ -63,7 +63,9 @@ def listing(item: str) -> Schema:
     return answer(
         {
             "items": {"type": "array", "items": ref(item)},
-            "total": said(COUNT, "How many there are in all."),
-            "next_cursor": or_null(STRING, "For `cursor`; null on the last page."),
+            "total": said(COUNT, "Total number of items."),
+            "next_cursor": or_null(
+                STRING, "Send it as `cursor` to read the next page; null on the last page."
+            ),
         }
     )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from gateway.http.parameters import Parameter, choice, identifier, integer, text
 from gateway.http.settings import GatewaySettings
 from lbactors.core.definition import WINDOWS
+from lbactors.core.ids import IDEMPOTENCY_KEY
 from lbactors.core.numbers import MAX_EXACT_INTEGER
 
 BOARD = "/v1/leaderboards/{leaderboard_id}"
@@ -20,7 +21,7 @@ SUBMIT_CODES = (
 )
 WINDOW_NAMES = tuple(WINDOWS)
 STATUSES = ("active", "disabled")  # of tenants and of keys that are not deleted
-PERIOD_WORDS = "`current`, `previous` or a period key."
+PERIOD_WORDS = "`current`, `previous`, or a period key such as `2026-W47`."
 
 
 class Shared(NamedTuple):
@@ -43,20 +44,29 @@ def shared_parameters(settings: GatewaySettings) -> Shared:
     """The shared parameters under the limits of the settings."""
     most = settings.page_limit
     return Shared(
-        board=text("leaderboard_id", "Id of a leaderboard.", "path"),
+        board=text("leaderboard_id", "Id of a leaderboard.", "path", example="xp-weekly-global"),
         player=identifier("player_id", "Id of a player.", settings.id_length),
-        window=choice("window", "The window.", WINDOW_NAMES, "main"),
-        any_window=choice("window", "Only this window; default: all.", WINDOW_NAMES, None),
+        window=choice(
+            "window", "The window; `main` is the leaderboard's own timeframe.", WINDOW_NAMES, "main"
+        ),
+        any_window=choice("window", "Only this window; all windows by default.", WINDOW_NAMES, None),
         period=text("period", PERIOD_WORDS, default="current", max_length=160),
-        limit=integer("limit", "Most items of the answer.", 1, most, min(20, most)),
-        offset=integer("offset", "Items to skip; not with `cursor`.", 0, MAX_EXACT_INTEGER, 0),
-        cursor=text("cursor", "Where an earlier answer said to go on.", format="cursor"),
+        limit=integer("limit", "Maximum number of items in the answer.", 1, most, min(20, most)),
+        offset=integer(
+            "offset", "Number of items to skip; cannot be combined with `cursor`.", 0, MAX_EXACT_INTEGER, 0
+        ),
+        cursor=text("cursor", "`next_cursor` or `prev_cursor` of an earlier answer.", format="cursor"),
         idempotency_key=text(
             "Idempotency-Key",
-            "A repeat with the same key gets the first answer; the same key with another body is a 409.",
+            "Makes the request safe to repeat: the same key gets the first answer again; with another body "
+            "it is a 409.",
             "header",
-            pattern="^[!-~]{1,120}$",
+            pattern=IDEMPOTENCY_KEY,
         ),
-        if_none_match=text("If-None-Match", "Tags of answers that the client has.", "header"),
+        if_none_match=text(
+            "If-None-Match",
+            "The `ETag` of an answer that you have; if it is still current, the answer is 304.",
+            "header",
+        ),
         settings=settings,
     )

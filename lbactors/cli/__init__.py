@@ -53,7 +53,7 @@ COMMANDS: dict[str, _Place] = {
     "tenants": _Place("lbactors.cli.admin", "tenants", "Manage tenants."),
     "audit": _Place("lbactors.cli.moderation", "audit", "Show who changed what, and when."),
     "webhooks": _Place("lbactors.cli.webhooks", "webhooks", "Send events to your servers."),
-    "status": _Place("lbactors.cli.admin", "status", "Show health, actors, periods, load and memory."),
+    "status": _Place("lbactors.cli.status", "status", "Show health, memory, load and leaderboards."),
     "plugins": _Place("lbactors.cli.plugins", "plugins", "List plugins and their hooks."),
     "backup": _Place("lbactors.cli.backup", "backup", "Back up the SQLite store."),
     "restore": _Place("lbactors.cli.backup", "restore", "Restore a backup."),

@@ -1,9 +1,9 @@
-"""The commands `players`, `keys`, `tenants` and `status`: people, access and the state of the server."""
+"""The commands `players`, `keys` and `tenants`: people and access."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
@@ -18,8 +18,7 @@ from lbactors.cli.connection import (
 )
 from lbactors.cli.groups import CommandGroup
 from lbactors.cli.switches import add_switches
-from lbactors.client import ApiError
-from lbactors.tables import bytes_text, duration_text, instant_text, print_fields, print_table
+from lbactors.tables import instant_text, print_fields, print_table
 
 Json = dict[str, Any]
 
@@ -214,115 +213,3 @@ def delete_tenant(server: Server, tenant_id: str, yes: bool) -> None:
     confirm(f"Delete tenant {tenant_id} and everything in it?", yes)
     answer = server.client.delete_tenant(tenant_id)
     server.show(answer, lambda: click.echo(f"Deleted {tenant_id}"))
-
-
-@click.command(
-    epilog=examples(
-        "lbactors status", "lbactors status --periods", "lbactors status --json | jq .ready.ready"
-    )
-)
-@click.option("--periods", "with_periods", is_flag=True, help="List the periods that are in memory, too.")
-@talks_to_server
-def status(server: Server, with_periods: bool) -> None:
-    """Show health, readiness, actors with their periods, load and memory.
-
-    chains: windows of leaderboards that live in an actor; awake: those whose open periods are in memory.
-    dormant: nobody used any of its chains for a while, so the actor does not run before somebody does.
-    load/s: submissions and reads of the last seconds. reserved: the actor is kept for its one chain, which
-    is dedicated or busy. Exit code 1 if the server is not ready. Without a key that may
-    see them, actors are left out.
-    """
-    answer: Json = {"health": server.client.health(), "ready": server.client.ready()}
-    try:
-        answer["status"] = server.client.status()
-    except ApiError as error:
-        if error.status not in (401, 403) and answer["ready"].get("ready"):
-            raise
-        answer["status"] = None
-
-    def render() -> None:
-        found = answer["status"] or {}
-        rest = {name: value for name, value in found.items() if name not in TOLD_ELSEWHERE}
-        print_fields({"health": answer["health"], "ready": _readiness(answer["ready"]), **rest})
-        if found.get("actors"):
-            click.echo()
-            print_table(ACTOR_COLUMNS, [_actor_row(actor, found.get("at")) for actor in found["actors"]])
-            if with_periods:
-                click.echo()
-                print_table(PERIOD_COLUMNS, [row for actor in found["actors"] for row in _period_rows(actor)])
-
-    server.show(answer, render)
-    if not answer["ready"].get("ready"):
-        raise click.exceptions.Exit(1)
-
-
-TOLD_ELSEWHERE = ("actors", "at", "ready", "storage", "periods")  # in the table, and by readiness
-ACTOR_COLUMNS = (
-    "actor", "pid", "memory", "up", "chains", "awake", "loading", "entries", "waiting", "load/s", "inputs",
-    "reads", "reserved",
-)  # fmt: skip
-
-
-PERIOD_COLUMNS = ("actor", "chain", "period", "state", "entries", "waiting", "seq")
-
-
-class _Period(NamedTuple):
-    """An open period, as the server's status has it."""
-
-    key: str
-    state: str
-    epoch: int
-    entries: int
-    waiting: int
-    serial: int
-    seq: int
-
-
-def _open_periods(actor: Json) -> list[tuple[str, _Period]]:
-    """With the names of their chains. actor["chains"]: name -> [version, [period…], closed periods that are
-    loaded, submissions and reads so far].
-    """
-    return [
-        (chain_id, _Period(*period))
-        for chain_id, (_, periods, *_) in sorted(actor.get("chains", {}).items())
-        for period in periods
-    ]
-
-
-def _period_rows(actor: Json) -> list[list[Any]]:
-    """The open periods of an actor that are in memory."""
-    return [
-        [actor["name"], chain_id, p.key, p.state, p.entries, p.waiting, p.seq]
-        for chain_id, p in _open_periods(actor)
-        if p.state != "asleep"
-    ]
-
-
-def _actor_row(actor: Json, at_s: float | None) -> list[Any]:
-    """One period actor. An actor that has not reported yet has a name and nothing else."""
-    open_periods = [period for _, period in _open_periods(actor)]
-    up_s = at_s - actor["started_at"] if at_s is not None and "started_at" in actor else None
-    return [
-        actor["name"],
-        actor.get("pid"),
-        None if "resident_bytes" not in actor else bytes_text(actor["resident_bytes"]),
-        "dormant" if actor.get("dormant") else None if up_s is None else duration_text(max(0, int(up_s))),
-        actor.get("placed"),
-        actor.get("awake"),
-        sum(1 for period in open_periods if period.state not in ("serving", "asleep")),
-        sum(period.entries for period in open_periods),
-        sum(period.waiting for period in open_periods),
-        actor.get("rate_per_s"),
-        actor.get("inputs"),
-        actor.get("reads"),
-        "yes" if actor.get("reserved") else None,
-    ]
-
-
-def _readiness(ready: Json) -> Json:
-    """Readiness as fields, also where it is an error: `{"ready": False, "storage": "…"}`."""
-    if "error" not in ready:
-        return ready
-    error = ready["error"]
-    found = {".".join(map(str, item["loc"])): item["msg"] for item in error.get("details", [])}
-    return {"ready": False, "why": error["message"], **found}

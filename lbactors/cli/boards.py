@@ -86,6 +86,12 @@ FIELDS = (
         "Number of closed periods to keep.",
     ),
     _Field(
+        "--retain-days",
+        ("timeframe", "retain_days"),
+        click.IntRange(0, 3650),
+        "Days to keep closed periods beyond that number.",
+    ),
+    _Field(
         "--late-submissions",
         ("timeframe", "late_submissions"),
         ("refuse", "arrival"),

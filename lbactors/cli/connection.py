@@ -126,8 +126,7 @@ def chosen_target() -> Target:
 def explained(error: ApiError | Unreachable, target: Target) -> str:
     """An error of the client on one line, with what to do about it where that is the same for everyone."""
     if isinstance(error, Unreachable):
-        refused = str(error).startswith("cannot connect")
-        return f"{error}. {OTHER_SERVER}" if refused else str(error)
+        return f"{error}. {OTHER_SERVER}" if error.is_refused else str(error)
     if error.status != 401:
         return str(error)
     if target.key is None:

@@ -39,7 +39,7 @@ from lbactors.cli.shared_options import (
 )
 from lbactors.cli.target import Target, chosen
 from lbactors.client import ApiError, SyncClient, Unreachable
-from lbactors.tables import print_table
+from lbactors.tables import print_table, text_of
 
 Json = dict[str, Any]
 
@@ -82,7 +82,7 @@ def login() -> None:
         key, key_from = _asked_key(url), "the prompt"
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise Refusal(f"the key from {key_from} is not an API key: it has other characters than a key has")
-    _check_with_server(Target(url, key, tenant_id, url_from, key_from))
+    remark = _check_with_server(Target(url, key, tenant_id, url_from, key_from))
     default = profiles.default or name
     saved = Profile(url, key, tenant_id)
     _write(path, Profiles(default, {**profiles.by_name, name: saved}))
@@ -90,6 +90,8 @@ def login() -> None:
         click.echo(json_text({**_shown(name, saved, default), "file": str(path)}))
         return
     click.echo(f"Saved {url} as profile {name} in {path}")
+    if remark:
+        click.echo(f"The server knows the key, but it may not list leaderboards: {text_of(remark)}", err=True)
     if name != default:
         click.echo(f"Use it with --profile {name}, or make it the default: lbactors profiles use {name}")
 
@@ -103,8 +105,10 @@ def _asked_key(url: str) -> str:
     return str(click.prompt(f"API key for {url}", hide_input=True, err=True)).strip()
 
 
-def _check_with_server(target: Target) -> None:
-    """Failure unless the server accepts the key, with whatever scopes it has."""
+def _check_with_server(target: Target) -> str:
+    """Failure unless the server knows the key. What it says if the key may not list leaderboards: many keys
+    may not, so that is no reason to refuse one.
+    """
     try:
         client = SyncClient(
             target.url, target.key, tenant_id=target.tenant_id, patience_s=PATIENCE_S, retry_refused=False
@@ -114,11 +118,12 @@ def _check_with_server(target: Target) -> None:
     try:
         client.list_leaderboards(limit=1)
     except (ApiError, Unreachable) as error:
-        lacks_scope = isinstance(error, ApiError) and error.status == 403 and "scope" in error.message
-        if not lacks_scope:
-            raise Failure(f"nothing was saved: {explained(error, target)}") from None
+        if isinstance(error, ApiError) and error.code == "forbidden":
+            return error.message
+        raise Failure(f"nothing was saved: {explained(error, target)}") from None
     finally:
         client.close()
+    return ""
 
 
 @click.command(epilog=examples("lbactors logout", "lbactors logout --profile live"))

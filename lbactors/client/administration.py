@@ -334,6 +334,10 @@ class Administration(Routes):
     async def list_keys(self, **params: Any) -> KeyListing:
         return await self.transport.json("GET", "/v1/keys", params=params)
 
+    async def key(self, key_id: str) -> Key:
+        """One, without the key itself."""
+        return await self.transport.json("GET", f"/v1/keys/{segment(key_id)}")
+
     async def create_key(self, key: Mapping[str, Any]) -> NewKey:
         """`{"name", "scopes", "tenant_id"?, "expires_at"?, "player_id"?}`; the answer alone holds the key."""
         return await self.transport.command("/v1/keys", key)

@@ -460,6 +460,10 @@ class SyncClient(Blocking):
 
         return self._run(self._client.list_keys(**params))
 
+    def key(self, key_id: str) -> Key:
+        """One, without the key itself."""
+        return self._run(self._client.key(key_id))
+
     def create_key(self, key: Mapping[str, Any]) -> NewKey:
         """`{"name", "scopes", "tenant_id"?, "expires_at"?, "player_id"?}`; the answer alone holds the key."""
         return self._run(self._client.create_key(key))

@@ -68,8 +68,12 @@ class Unreachable(ConnectionError):
     """No answer: connection refused, broken or silent, for as long as the client was ready to try.
 
     What became of a write is unknown. Send it again with the same `submission_id`: it is applied if it was
-    not, and recognised if it was.
+    not, and recognised if it was. is_refused: there was not even a connection, so nothing was sent.
     """
+
+    def __init__(self, message: str, *, is_refused: bool = False) -> None:
+        super().__init__(message)
+        self.is_refused = is_refused
 
 
 def checked(answer: Any) -> Any:
@@ -189,7 +193,7 @@ class Transport:
                 failure = error
             except aiohttp.ClientConnectorError as error:
                 again = self._retry_refused
-                failure = Unreachable(f"cannot connect to {self.url}: {reason(error)}")
+                failure = Unreachable(f"cannot connect to {self.url}: {reason(error)}", is_refused=True)
             except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError) as error:
                 again = repeatable
                 failure = Unreachable(f"no answer from {self.url}: {reason(error)}")

@@ -22,7 +22,8 @@ class OutcomeWindow(TypedDict):
     rank: NotRequired[int | None]
     previous_rank: NotRequired[int | None]
     seq: NotRequired[int]
-    skipped: NotRequired[Literal["period_closed", "period_not_open", "period_loading"]]
+    duplicate: NotRequired[Literal[True]]
+    skipped: NotRequired[Literal["period_closed", "period_not_open"]]
 
 
 @final
@@ -42,7 +43,7 @@ class Outcome(TypedDict):
 
 @final
 class HeldOutcome(TypedDict):
-    """The submission is kept for review, and nothing of it is applied until then."""
+    """The submission is in the review queue; nothing is applied until it is approved."""
 
     period_key: None
     player_id: str
@@ -274,7 +275,7 @@ class Imported(TypedDict):
 
 @final
 class Timeframe(TypedDict):
-    """The rule that generates periods."""
+    """The reset schedule: when periods begin and end."""
 
     type: Literal[
         "permanent", "hourly", "daily", "weekly", "monthly", "yearly", "cron", "every", "range", "manual"
@@ -289,12 +290,13 @@ class Timeframe(TypedDict):
     ends_at: str | None
     late_grace_seconds: int
     retain_periods: int
+    retain_days: int
     late_submissions: Literal["refuse", "arrival"]
 
 
 @final
 class Scoring(TypedDict):
-    """How submissions become an entry's score."""
+    """How submissions become a player's score."""
 
     source: Literal["scores"]
     aggregation: Literal["best", "latest", "sum", "min", "max", "count"]
@@ -304,7 +306,7 @@ class Scoring(TypedDict):
 
 @final
 class Ranking(TypedDict):
-    """How entries are ordered, ranked and kept."""
+    """How entries are ordered and ranked, and how many are kept."""
 
     order: Literal["desc", "asc"]
     subscore_order: Literal["desc", "asc"]
@@ -316,8 +318,8 @@ class Ranking(TypedDict):
 
 @final
 class RewardTier(TypedDict):
-    """Exactly one condition: ranks, `top_percent` or `score_threshold`. By the rank that is shown, so
-    equals win alike."""
+    """Needs exactly one condition: a range of ranks, `top_percent` or `score_threshold`. The displayed
+    rank counts, so players with equal ranks win alike."""
 
     name: str
     rank_from: int | None
@@ -329,7 +331,7 @@ class RewardTier(TypedDict):
 
 @final
 class RewardRules(TypedDict):
-    """What the players of each closed period win."""
+    """What players win when a period closes."""
 
     tiers: list[RewardTier]
     grant: Literal["first", "every"]
@@ -721,12 +723,104 @@ class NewKey(TypedDict):
 
 
 @final
+class StatusGateway(TypedDict):
+    pid: int
+    resident_bytes: int
+
+
+@final
+class StatusSupervisor(TypedDict):
+    pid: int
+    epoch: int
+    started_at: str
+    resident_bytes: int
+    trouble: str
+
+
+@final
+class StatusPeriods(TypedDict):
+    serving: int
+    loading: int
+    asleep: int
+
+
+@final
+class StatusEvents(TypedDict):
+    webhooks: int
+    pending: int
+    receivers_down: int
+    attempts: int
+    delivered: int
+    failed: int
+
+
+@final
+class StatusPeriod(TypedDict):
+    period_key: str
+    state: Literal["asleep", "loading", "serving", "draining", "suspended", "sealed", "gone"]
+    epoch: int
+    entries: int
+    serial: int
+    seq: int
+
+
+@final
+class StatusWindow(TypedDict):
+    window: Literal["main", "all_time", "yearly", "monthly", "weekly", "daily", "hourly"]
+    awake: bool
+    closed_loaded: int
+    operations: int
+    periods: list[StatusPeriod]
+
+
+@final
+class StatusLeaderboard(TypedDict):
+    tenant_id: str
+    leaderboard_id: str
+    uid: str
+    waiting: int
+    windows: list[StatusWindow]
+
+
+@final
+class StatusActor(TypedDict):
+    """A period actor: a process that has leaderboards in memory."""
+
+    name: str
+    dormant: bool
+    pid: int | None
+    started_at: str | None
+    resident_bytes: int | None
+    submissions: int | None
+    reads: int | None
+    trouble: list[str]
+    reserved: bool
+    load_per_second: float
+    leaderboards: list[StatusLeaderboard]
+
+
+@final
+class Status(TypedDict):
+    ready: bool
+    storage: str
+    at: str
+    gateway: StatusGateway
+    supervisor: StatusSupervisor
+    leaderboards: int
+    periods: StatusPeriods
+    events: StatusEvents
+    actors: list[StatusActor]
+
+
+@final
 class Health(TypedDict):
     status: Literal["ok"]
 
 
 @final
 class Readiness(TypedDict):
-    """And what was looked at, by name."""
-
     ready: Literal[True]
+    storage: str
+    supervisor: Literal["ok", "away"]
+    actors: int
+    periods: StatusPeriods

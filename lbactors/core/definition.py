@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from lbactors.core.ids import LEADERBOARD_ID as LEADERBOARD_ID
+from lbactors.core.ids import TENANT_ID as TENANT_ID
 from lbactors.core.numbers import NumberField
 from lbactors.core.reward_rules import RewardRules, check_windows
-from lbactors.core.timeframe import Timeframe
+from lbactors.core.timeframe import Timeframe, spelled_out
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -31,10 +33,6 @@ def check_identifier(value: object, max_length: int) -> str:
 
 
 WINDOWS = ("main", "all_time", "yearly", "monthly", "weekly", "daily", "hourly")
-LEADERBOARD_ID = (
-    r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"  # for re: use fullmatch, `$` allows a final newline there
-)
-TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Scope = Literal[
     "scores:write",
     "rankings:read",
@@ -62,11 +60,14 @@ class Scoring(Strict):
         default="scores", json_schema_extra={"enum": ["scores"]}
     )
     aggregation: Aggregation = Field(
-        default="best", description="Cannot change while a period holds entries."
+        default="best",
+        description="How several scores of a player become one: `best` (by the leaderboard's order), "
+        "`latest`, `sum`, `min`, `max`, or `count` (of submissions). It cannot change while a period has "
+        "entries.",
     )
-    score_min: NumberField | None = Field(default=None, description="A submission below is refused.")
+    score_min: NumberField | None = Field(default=None, description="Lower scores are refused.")
     score_max: NumberField | None = Field(
-        default=None, description="A submission above is refused; not below `score_min`."
+        default=None, description="Higher scores are refused. Not below `score_min`."
     )
 
     @field_validator("source")
@@ -89,14 +90,20 @@ class RankingRules(Strict):
     order: Order = "desc"
     subscore_order: Order = "desc"
     tie_breaking: TieBreaking = Field(
-        default="first", description="Who leads among equals: who reached it first, or last."
+        default="first",
+        description="Which of two players with equal score and subscore ranks higher: the one who reached "
+        "it `first`, or `last`.",
     )
-    rank_style: RankStyle = Field(default="ordinal", description="1,2,3 · 1,1,3 · 1,1,2")
+    rank_style: RankStyle = Field(
+        default="ordinal",
+        description="How equal scores rank: `ordinal` 1, 2, 3; `competition` 1, 1, 3; `dense` 1, 1, 2.",
+    )
     max_entries: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
-        default=None, description="The worst drops out."
+        default=None,
+        description="Maximum number of entries in a period; beyond it the worst entry is dropped.",
     )
     min_score: NumberField | None = Field(
-        default=None, description="Below it an entry is kept, but neither ranked nor counted."
+        default=None, description="Entries with a lower score are kept, but not ranked or counted."
     )
 
 
@@ -104,31 +111,32 @@ class Definition(Strict):
     """A leaderboard as a client writes it (`POST /v1/leaderboards`)."""
 
     leaderboard_id: Annotated[str, Field(pattern=LEADERBOARD_ID)] = Field(
-        description="Unique in the tenant, immutable."
+        description="Unique in the tenant; cannot be changed."
     )
     name: Annotated[str, Field(min_length=1, max_length=200)] = Field(
-        default="", description="Default: the id."
+        default="", description="Defaults to the id."
     )
     description: Annotated[str, Field(max_length=2000)] = ""
     status: Literal["active", "inactive", "archived"] = Field(
-        default="active", description="`inactive` and `archived` refuse writes and serve reads."
+        default="active", description="`inactive` and `archived` leaderboards can be read but take no scores."
     )
     timeframe: Timeframe = Timeframe()
     windows: tuple[Literal["all_time", "yearly", "monthly", "weekly", "daily", "hourly"], ...] = Field(
         default=(),
-        description="Further views, each its own chain of periods fed by the same submissions; not the main "
-        "type.",
+        description="Further schedules over the same scores, each with its own periods and rankings. The "
+        "main timeframe's own type is not allowed.",
         json_schema_extra={"uniqueItems": True},
     )
     scoring: Scoring = Scoring()
     ranking: RankingRules = RankingRules()
     placement: Literal["auto", "dedicated"] = Field(
         default="auto",
-        description="`dedicated`: it has a period actor of its own, whatever else runs.",
+        description="`dedicated` gives the leaderboard an actor (a process) of its own; with `auto` it may "
+        "share one.",
     )
     rewards: RewardRules | None = Field(
         default=None,
-        description="What the players of a closed period win; null for nothing. PATCH replaces it.",
+        description="What players win when a period closes; null for no rewards. PATCH replaces it.",
     )
     metadata: dict[str, Any] = Field(
         default_factory=dict,
@@ -142,6 +150,19 @@ class Definition(Strict):
             return {**data, "name": data["leaderboard_id"]}
         return data
 
+    @field_validator("timeframe", mode="before")
+    @classmethod
+    def _timeframe_spelled_out(cls, value: Any) -> Any:
+        return spelled_out(value)
+
+    @field_validator("scoring", "ranking", mode="before")
+    @classmethod
+    def _objects(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, BaseModel | dict):
+            example = '{"aggregation": "sum"}' if info.field_name == "scoring" else '{"order": "asc"}'
+            raise ValueError(f"must be an object such as {example}")
+        return value
+
     @field_validator("rewards")
     @classmethod
     def _rewards_windows(cls, value: RewardRules | None, info: ValidationInfo) -> RewardRules | None:
@@ -150,7 +171,9 @@ class Definition(Strict):
     @field_validator("windows", mode="before")
     @classmethod
     def _windows_list(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
+        if not isinstance(value, list | tuple):
+            raise ValueError('must be a list such as ["daily", "all_time"]')
+        return tuple(value)
 
     @field_validator("windows")
     @classmethod

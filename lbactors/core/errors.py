@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from lbactors.core.findings import text_of
 
 # One row an error code: the HTTP status it travels with.
 ERROR_STATUS: dict[str, int] = {
@@ -95,11 +98,22 @@ def detail(message: str, *loc: str | int) -> dict[str, Any]:
     return {"loc": list(loc), "msg": message}
 
 
-def invalid_from(error: ValidationError, *prefix: str | int) -> ApiError:
-    """A 422 from pydantic's findings, at most 20 of them, each with its path after `prefix`."""
-    details = [
-        detail(e["msg"].removeprefix("Value error, "), *prefix, *e["loc"])
-        for e in error.errors(include_url=False, include_context=False, include_input=False)[:20]
-    ]
+def invalid_from(
+    error: ValidationError, *prefix: str | int, model: type[BaseModel] | None = None
+) -> ApiError:
+    """A 422 from pydantic's findings, at most 20 of them, each with its path after `prefix`. model: what was
+    validated, so that an unknown field's message can name the one that was meant.
+    """
+    found = error.errors(include_url=False)
+    found = [e for e in found if not _follows_from_others(e, found)][:20]
+    details = [detail(text_of(e, model), *prefix, *e["loc"]) for e in found]
     first = details[0]
     return ApiError("validation_failed", f"{'.'.join(map(str, first['loc']))}: {first['msg']}", details)
+
+
+def _follows_from_others(finding: ErrorDetails, found: list[ErrorDetails]) -> bool:
+    """Whether a list counts as too short only because of what is wrong with its items."""
+    loc = finding["loc"]
+    return finding["type"] == "too_short" and any(
+        e["loc"][: len(loc)] == loc and e is not finding for e in found
+    )

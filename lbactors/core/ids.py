@@ -13,6 +13,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+# As JSON Schema has them; for re use fullmatch, where `$` allows a final newline.
+LEADERBOARD_ID = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+TIER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$"
+NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+IDEMPOTENCY_KEY = r"^[!-~]{1,120}$"
+# For messages, and for the API's document, which shows them wherever a pattern is.
+PATTERNS_IN_WORDS = {
+    LEADERBOARD_ID: "1 to 128 letters (A-Z, a-z), digits, '_', '.', ':' and '-', the first a letter or digit",
+    TENANT_ID: "1 to 63 lower-case letters (a-z), digits, '_' and '-', the first a letter or digit",
+    TIER_NAME: "1 to 64 letters (A-Z, a-z), digits, '_', '.', ':' and '-', the first a letter or digit",
+    NO_CONTROL_CHARACTERS: "text without control characters",
+    IDEMPOTENCY_KEY: "1 to 120 visible ASCII characters",
+}
+
 
 class ChainName(NamedTuple):
     """A chain id, taken apart."""
@@ -36,6 +51,12 @@ def parse_chain(chain_id: str) -> ChainName:
     tenant_id, board, window = chain_id.split("/")
     leaderboard_id, _, uid = board.rpartition("~")
     return ChainName(tenant_id, leaderboard_id, uid, window)
+
+
+def in_words(chain_id: str) -> str:
+    """A chain as operators read it."""
+    name = parse_chain(chain_id)
+    return f"leaderboard '{name.leaderboard_id}' of tenant '{name.tenant_id}', window '{name.window}'"
 
 
 def board_of_chain(chain_id: str) -> str:

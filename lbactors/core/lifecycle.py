@@ -17,9 +17,9 @@ bottom, with what a period goes through that is no stage of its own:
     ids       when there is a period after  its actor has the new one      the record without `ids_owed`
     handed    one that was closed without   take the ids over
     on        a next one
-    deleted   when it is COMPLETE, beyond   its journal and snapshot are   the record goes
-              `retain_periods`, and owes    dropped
-              no ids
+    deleted   when it is COMPLETE, is not   its journal and snapshot are   the record goes
+              retained (`Retention`), and   dropped
+              owes no ids
 
 OPENED and CLOSING are kept only if an event tells of them: where nobody listens, repeating them tells nobody
 again. What comes before in time is committed before anything that has to be done first (`Work`).
@@ -34,7 +34,7 @@ the end back: then the period is `reopened`, sealed or not, and goes through the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, IntEnum, auto
 from typing import Any, Literal, NamedTuple
 
@@ -45,6 +45,9 @@ LINGER_MS = 1_000  # after the grace, until sealing: for submissions that are on
 # Hundreds of leaderboards may end at the same instant, so each chain has its own place in this span.
 SEAL_SPREAD_MS = 20_000
 SEAL_SPREAD_PART = 20  # and at most this part of the period's length
+MOST_CLOSED = 1_000  # closed periods of a window that are kept at most, whatever their age
+DAY_MS = 24 * 3600 * 1000
+DELETE_SPREAD_MS = 3600 * 1000  # periods of many leaderboards reach their age at one instant, too
 # Submission ids are known for a day, and a period takes them until a day's grace after its end is over.
 IDS_OWED_MS = 48 * 3600 * 1000
 
@@ -75,6 +78,38 @@ class Step(NamedTuple):
     at_ms: int
     stage: Stage
     serial: int
+
+
+class Retention(NamedTuple):
+    """Which closed periods a window keeps: the newest `periods`, and those that ended less than `days` ago,
+    but no more than MOST_CLOSED. spread: the chain's place in [0, 1) among those that share a boundary.
+    """
+
+    periods: int
+    days: int
+    spread: float = 0.0
+
+    def until_ms(self, ends_at_ms: int) -> int:
+        """How long a period beyond `periods` is kept, where `days` is not 0."""
+        return ends_at_ms + self.days * DAY_MS + int(DELETE_SPREAD_MS * self.spread)
+
+    def expired(
+        self, closed: Iterable[tuple[int, int]], count: int, now_ms: int
+    ) -> tuple[list[int], int | None]:
+        """Serials of the periods that are not kept, and when the next one will not be (None: not before more
+        are closed). closed: serial and end of each, oldest first; looked at as far as needed. count: how many
+        there are.
+        """
+        serials: list[int] = []
+        for serial, ends_at_ms in closed:
+            beyond = count - len(serials)  # those that are left, this one included
+            if beyond <= self.periods:
+                break
+            until_ms = self.until_ms(ends_at_ms)
+            if self.days and beyond <= MOST_CLOSED and now_ms < until_ms:
+                return serials, until_ms
+            serials.append(serial)
+        return serials, None
 
 
 class Transition(NamedTuple):
@@ -291,22 +326,22 @@ def owes_ids(record: PeriodRecord, now_ms: int) -> bool:
 
 
 def surplus(
-    records: Sequence[PeriodRecord], steps: Sequence[Step], retain_periods: int, now_ms: int
-) -> list[int]:
-    """Serials of the closed periods that are to be deleted: the oldest beyond `retain_periods`.
+    records: Sequence[PeriodRecord], steps: Sequence[Step], retention: Retention, now_ms: int
+) -> tuple[list[int], int | None]:
+    """Serials of the closed periods that are to be deleted, and when more will be by their age.
 
     records: all of a chain, by serial. steps: those that are carried out before the deletion.
     """
-    complete = [r.serial for r in records if is_complete(r)]
+    complete = [(r.serial, r.ends_at_ms or 0) for r in records if is_complete(r)]
     # A period that is being closed must be so before it can go: it is deleted at the next look.
     closing = {step.serial for step in steps if step.stage >= Stage.CLOSED}
-    delete = complete[: max(len(complete) + len(closing) - retain_periods, 0)]
+    delete, due_ms = retention.expired(complete, len(complete) + len(closing), now_ms)
     if delete and delete[-1] == records[-1].serial:
         delete.pop()  # the last one of a schedule stays: its standings are `current`
     owing = owing_ids(records)
     if owing is not None and owes_ids(owing, now_ms):
         delete = [serial for serial in delete if serial != owing.serial]
-    return delete
+    return delete, due_ms
 
 
 def check_record(record: PeriodRecord) -> None:

@@ -190,3 +190,8 @@ class Outcome(NamedTuple):
     def passed_over(cls, window: str, player_id: str, why: str) -> Outcome:
         """Of a further window whose period is over or not open."""
         return cls(window, "", player_id, False, None, None, None, None, None, 0, False, why)
+
+    @classmethod
+    def unseen_repeat(cls, window: str, player_id: str) -> Outcome:
+        """Of a repeat, in a further window that can show no period now."""
+        return cls(window, "", player_id, False, None, None, None, None, None, 0, True)

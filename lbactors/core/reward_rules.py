@@ -24,6 +24,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from lbactors.core.ids import TIER_NAME
 from lbactors.core.numbers import NumberField
 
 TIERS = 100
@@ -44,23 +45,25 @@ class Tier(_Strict):
     `score_threshold`: for boards in falling order at least this score, in rising order at most.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")]
+    name: Annotated[str, Field(pattern=TIER_NAME)]
     rank_from: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
-        default=None, description="First rank that wins; with `rank_to`."
+        default=None, description="First rank that wins; needs `rank_to`."
     )
     rank_to: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
-        default=None, description="Last rank that wins, not before `rank_from`."
+        default=None, description="Last rank that wins; not before `rank_from`."
     )
     top_percent: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = Field(
-        default=None, description="Ranks up to ceil(total × top_percent / 100) win."
+        default=None,
+        description="This share of the ranked players wins: ranks up to ceil(total × top_percent / 100).",
     )
     score_threshold: NumberField | None = Field(
         default=None,
-        description="Scores at or beyond it win: from it up (order desc), from it down (asc).",
+        description="Scores of at least this win; where low scores lead (`asc`), scores of at most this.",
     )
     payload: dict[str, Any] = Field(
         default_factory=dict,
-        description="What the game makes of it: any JSON object whose integers fit in 64 bits; at most "
+        description="The reward, in your game's own terms: any JSON object whose integers fit in 64 bits; "
+        "at most "
         f"{PAYLOAD_BYTES} bytes as compact JSON.",
     )
 
@@ -97,22 +100,23 @@ class RewardRules(_Strict):
     """
 
     tiers: Annotated[tuple[Tier, ...], Field(min_length=1, max_length=TIERS)] = Field(
-        description="Names are unique. All payloads together: at most "
+        description="Tier names must be unique. All payloads together: at most "
         f"{PAYLOADS_BYTES} bytes as compact JSON."
     )
     grant: Literal["first", "every"] = Field(
         default="first",
-        description="A player wins the first tier that matches, in the order given, or every one.",
+        description="Whether a player wins only the first tier that matches, in the order given, or every "
+        "tier that matches.",
     )
     windows: Annotated[tuple[RewardWindow, ...], Field(min_length=1, max_length=7)] = Field(
         default=("main",),
-        description="Windows of the leaderboard whose periods have rewards.",
+        description="The leaderboard's windows whose periods have rewards.",
         json_schema_extra={"uniqueItems": True},
     )
     retain_days: Annotated[int, Field(ge=1, le=3650)] = Field(
         default=90,
-        description="How long after a closing rewards are kept and can be claimed, whatever becomes of the "
-        "period.",
+        description="How many days after a period closes its rewards are kept and can be claimed, even if "
+        "the period itself is deleted.",
     )
 
     @field_validator("tiers", "windows", mode="before")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from lbactors.core.lifecycle import Step, is_missed, steps_ahead, surplus
+from lbactors.core.lifecycle import Retention, Step, is_missed, steps_ahead, surplus
 from lbactors.core.model import PeriodRecord
 from lbactors.core.timeframe import Span, Timeframe, last_span, span_from
 
@@ -60,8 +60,11 @@ def plan_chain(
     agenda = [step for record in everything for step in steps_ahead(record, grace_ms, spread)]
     agenda.sort(key=lambda step: (step.at_ms, step.serial, step.stage))
     steps = [step for step in agenda if step.at_ms <= now_ms][:STEPS_AT_ONCE]
-    delete = surplus(everything, steps, timeframe.retain_periods, now_ms)
+    retention = Retention(timeframe.retain_periods, timeframe.retain_days, spread)
+    delete, delete_ms = surplus(everything, steps, retention, now_ms)
     due = [step.at_ms for step in agenda if step.at_ms > now_ms]
+    if delete_ms is not None:
+        due.append(delete_ms)
     if wanted and everything:
         last = everything[-1]
         if last.ends_at_ms is not None and span_from(timeframe, window, last.ends_at_ms) is not None:

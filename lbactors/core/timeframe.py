@@ -47,13 +47,22 @@ from pydantic import (
     field_validator,
 )
 
+from lbactors.core.findings import did_you_mean
 from lbactors.core.instants import EPOCH, HORIZON_MS, Instant, format_instant
 
 TimeframeType = Literal[
     "permanent", "hourly", "daily", "weekly", "monthly", "yearly", "cron", "every", "range", "manual"
 ]
+# Of types that need more fields than the type itself, one that is complete.
+NEEDS_MORE: Final = {
+    "cron": '{"type": "cron", "cron": "0 6 * * 1"}',
+    "every": '{"type": "every", "every_seconds": 259200}',
+    "range": '{"type": "range", "starts_at": "2026-06-01T00:00:00Z", "ends_at": "2026-09-01T00:00:00Z"}',
+}
+SHORT_FORMS: Final = tuple(name for name in get_args(TimeframeType) if name not in NEEDS_MORE)
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
+_EXAMPLE: Final = '{"type": "weekly", "timezone": "Europe/Rome"}'
 _HOUR_SECONDS: Final = 3600
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
@@ -142,18 +151,28 @@ class Timeframe(BaseModel):
     type: TimeframeType = "permanent"
     timezone: Annotated[str, AfterValidator(_validated_timezone)] = Field(
         default="UTC",
-        description="IANA name; boundaries are wall-clock times in it, across clock changes.",
+        description="IANA name, such as `Europe/Rome`. Resets happen at local time in this zone, also "
+        "across clock changes.",
         json_schema_extra={"format": "time-zone"},
     )
     reset_time: Annotated[str, AfterValidator(_validated_reset_time)] = Field(
-        default="00:00", json_schema_extra={"pattern": f"^{_RESET_TIME_PATTERN}$"}
+        default="00:00",
+        description="Time of day of the reset, `HH:MM` or `HH:MM:SS`.",
+        json_schema_extra={"pattern": f"^{_RESET_TIME_PATTERN}$"},
     )
     reset_day: Weekday = "monday"
-    reset_date: int = Field(default=1, ge=1, le=31, description="Clamped to the month's last day.")
+    reset_date: int = Field(
+        default=1,
+        ge=1,
+        le=31,
+        description="Day of the month for monthly resets, of January for yearly ones; in a shorter month, "
+        "its last day.",
+    )
     cron: Annotated[str, AfterValidator(_validated_cron)] | None = Field(
         default=None,
         validate_default=True,
-        description="Five fields, in the zone. Required for type `cron`, only there.",
+        description="Five-field cron expression, in the time zone. Required for type `cron`, not allowed "
+        "otherwise.",
         json_schema_extra={"format": "cron", "maxLength": _MAX_CRON_CHARACTERS},
     )
     every_seconds: int | None = Field(
@@ -161,18 +180,19 @@ class Timeframe(BaseModel):
         ge=1,
         le=315_360_000,
         validate_default=True,
-        description="Required for type `every`, only there; anchored on `starts_at`, else on 1970.",
+        description="Length of a period. Required for type `every`, not allowed otherwise. Counted from "
+        "`starts_at`, or from 1970 without it.",
     )
     starts_at: Instant | None = Field(
         default=None,
         validate_default=True,
-        description="Begin of the whole schedule. Required for type `range`.",
+        description="Start of the whole schedule. Required for type `range` (a season).",
     )
     ends_at: Instant | None = Field(
         default=None,
         validate_default=True,
-        description="End of the whole schedule, after `starts_at`. Required for type `range`. Moved later "
-        "after it has passed: the last period goes on, with its entries.",
+        description="End of the whole schedule, after `starts_at`. Required for type `range` (a season). "
+        "If you move it later after it has passed, the last period continues with its entries.",
     )
     late_grace_seconds: int = Field(
         default=5,
@@ -180,7 +200,19 @@ class Timeframe(BaseModel):
         le=86_400,
         description="How long after its end a period takes submissions that occurred inside it.",
     )
-    retain_periods: int = Field(default=10, ge=0, le=1000, description="Closed periods kept.")
+    retain_periods: int = Field(
+        default=10,
+        ge=0,
+        le=1000,
+        description="Closed periods kept in each window, whatever their age.",
+    )
+    retain_days: int = Field(
+        default=400,
+        ge=0,
+        le=3650,
+        description="Closed periods beyond `retain_periods` are kept until so many days after their end. A "
+        "window keeps at most its last 1000 closed periods.",
+    )
     late_submissions: Literal["refuse", "arrival"] = Field(
         default="refuse",
         description="What becomes of a submission that occurred in a closed period: 409 (`refuse`), or it "
@@ -211,6 +243,26 @@ class Timeframe(BaseModel):
             if starts_at is not None and value <= starts_at:
                 raise ValueError("must be after starts_at")
         return value
+
+
+def spelled_out(written: object) -> object:
+    """A timeframe as clients write it: a string is short for an object with that type and nothing else.
+    ValueError for a string that is no such type, and for what is neither string nor object.
+    """
+    if isinstance(written, Timeframe | dict):
+        return written
+    if not isinstance(written, str):
+        raise ValueError(f'must be a type such as "weekly", or an object such as {_EXAMPLE}')
+    if written in SHORT_FORMS:
+        return {"type": written}
+    meant = did_you_mean(written, get_args(TimeframeType))
+    if written in NEEDS_MORE:
+        raise ValueError(f"'{written}' needs more than its type: write {NEEDS_MORE[written]}")
+    known = ", ".join(f"'{name}'" for name in SHORT_FORMS)
+    raise ValueError(
+        f"unknown type {written[:64]!r}: must be {known}, or an object such as {_EXAMPLE} "
+        f"('cron', 'every' and 'range' need one){meant}"
+    )
 
 
 # The zone's clock ---------------------------------------------------------------------------------------

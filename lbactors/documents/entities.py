@@ -210,7 +210,7 @@ InstantText = Annotated[Any, WithJsonSchema({"type": "string", "format": "date-t
 
 class TenantBody(Written):
     tenant_id: Annotated[str, Field(pattern=TENANT_ID)]
-    name: Name = Field(default="", description="Default: the id.")
+    name: Name = Field(default="", description="Defaults to the id.")
     hmac_secret: Secret | None = Field(default=None, description="Never shown again.")
 
 
@@ -222,12 +222,12 @@ class TenantPatch(Written):
 
 class KeyBody(Written):
     tenant_id: Annotated[str, Field(pattern=TENANT_ID)] | None = Field(
-        default=None, description="Default: the tenant acted in."
+        default=None, description="Defaults to your tenant."
     )
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(SCOPES))]
     expires_at: InstantText | None = None
-    player_id: str | None = Field(default=None, description="Binds the key to a player.")
+    player_id: str | None = Field(default=None, description="Binds the key to this player.")
 
     @field_validator("expires_at")
     @classmethod
@@ -247,13 +247,13 @@ class KeyPatch(Written):
 
 class PeriodBody(Written):
     period_key: Annotated[str, Field(pattern=LEADERBOARD_ID)] | None = Field(
-        default=None, description="Default: the start instant. Not `current` or `previous`."
+        default=None, description="Defaults to the start time. Not `current` or `previous`."
     )
     starts_at: InstantText = Field(
-        default=None, description="Default: now. Not before the end of the last period."
+        default=None, description="Defaults to now. Not before the end of the last period."
     )
     ends_at: InstantText | None = Field(
-        default=None, description="After `starts_at`; null: until it is closed."
+        default=None, description="After `starts_at`. Null: the period lasts until you close it."
     )
 
     @field_validator("starts_at", "ends_at")
@@ -289,7 +289,7 @@ class ProfileBody(Written):
     roles: Annotated[list[Label], Field(max_length=64)] = Field(default_factory=list)
     tags: Annotated[list[Label], Field(max_length=64)] = Field(default_factory=list)
     hidden_until: InstantText | None = Field(
-        default=None, description="Hides the player until then; null: not hidden; absent: as it is."
+        default=None, description="Hides the player until this time. Null: not hidden. Absent: no change."
     )
 
     @field_validator("hidden_until")

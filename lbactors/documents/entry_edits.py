@@ -13,18 +13,22 @@ from lbactors.documents.hidden_players import Reason
 
 class EditBody(Written):
     score: NumberField
-    subscore: NumberField | None = Field(default=None, description="Absent or null: it stays.")
-    metadata: dict[str, Any] | None = Field(default=None, description="Absent: it stays; null: none.")
+    subscore: NumberField | None = Field(default=None, description="Stays as it is if absent or null.")
+    metadata: dict[str, Any] | None = Field(
+        default=None, description="Stays as it is if absent; null removes it."
+    )
     reason: Reason
 
 
 class ImportBody(Written):
-    entries: list[Any] = Field(description="In the order in which equals are to stand.")
+    entries: list[Any] = Field(description="Equal scores rank in the order of this list.")
     period_key: str | None = Field(
-        default=None, description="The current period must be this one, else 409 `period_closed`."
+        default=None,
+        description="If given, the current period must be this one; otherwise 409 `period_closed`.",
     )
     replace: bool = Field(
-        default=False, description="Also where the player has another entry, or one that was removed."
+        default=False,
+        description="Write the entry even if the player has a different one, or one that was removed.",
     )
 
 
@@ -38,12 +42,12 @@ class EntryBody(Written):
     submissions: int = Field(default=1, ge=1, le=MAX_EXACT_INTEGER)
     first_at: Annotated[Any, AfterValidator(written_instant)] = Field(
         default=None,
-        description="Default: `updated_at`. Not after it.",
+        description="Defaults to `updated_at`; not after it.",
         json_schema_extra={"type": ["string", "null"], "format": "date-time"},
     )
     updated_at: Annotated[Any, AfterValidator(written_instant)] = Field(
         default=None,
-        description="Default: now. At most 60 s ahead of the server.",
+        description="Defaults to now; at most 60 s ahead of the server's clock.",
         json_schema_extra={"type": ["string", "null"], "format": "date-time"},
     )
 

@@ -46,7 +46,7 @@ Reason = Annotated[str, Field(min_length=1, max_length=500, description="For the
 class HideBody(Written):
     until: Annotated[Any, AfterValidator(written_instant)] = Field(
         default=None,
-        description="When the player is shown again; null or absent: never.",
+        description="When the player is shown again; null or absent means never.",
         json_schema_extra={"type": ["string", "null"], "format": "date-time"},
     )
     reason: Reason | None = None

@@ -253,5 +253,5 @@ class ClaimBody(Written):
 
     claim_id: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
         default=None,
-        description="The claimant's own word for this claim, such as the id of a transaction.",
+        description="Your own id for this claim, such as the id of a transaction.",
     )

@@ -198,7 +198,7 @@ Url = Annotated[
     Field(
         min_length=1,
         max_length=LONGEST_URL,
-        description="http or https, without user, password and fragment. Redirects are not followed.",
+        description="An http or https URL without user, password and fragment. Redirects are not followed.",
         json_schema_extra={"format": "webhook-url"},
     ),
 ]
@@ -207,8 +207,8 @@ BoardId = Annotated[str, Field(pattern=LEADERBOARD_ID)]
 Boards = Annotated[list[BoardId], Field(min_length=1, max_length=MOST_BOARDS)]
 Description = Annotated[str, Field(max_length=2000)]
 Status = Literal["active", "disabled"]
-ALL_EVENTS = "Types of events; null: all."
-ALL_BOARDS = "Leaderboards, existing or not; null: all."
+ALL_EVENTS = "The types of events to send; null means all."
+ALL_BOARDS = "The leaderboards to send events of, existing or not; null means all."
 
 
 class WebhookBody(Written):
@@ -248,5 +248,5 @@ PREVIOUS_S = 86_400  # how long the secret before signs too: time to take the ne
 
 class RotateBody(Written):
     previous_valid_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = Field(
-        default=PREVIOUS_S, description="How long the secret before signs too."
+        default=PREVIOUS_S, description="How long requests are signed with the previous secret too."
     )

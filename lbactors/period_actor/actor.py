@@ -25,7 +25,6 @@ import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -34,15 +33,17 @@ import structlog
 from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
-from lbactors.core.ids import board_of_chain, tenant_of
+from lbactors.core.ids import board_of_chain, chain_of, in_words, tenant_of
 from lbactors.core.packing import pack
 from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.logs import configure_logs
+from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.chain import Chain, Limits
 from lbactors.period_actor.chain_reads import is_warm, read
 from lbactors.period_actor.entry_edits import change_entry, erase, import_entries
 from lbactors.period_actor.hidden_players import HiddenPlayers
 from lbactors.period_actor.leaderboard import Leaderboard
+from lbactors.process_memory import resident_bytes
 from lbactors.wire.chain_spec import ChainSpec, HostedDigest
 from lbactors.wire.ping import ChainPing, PeriodPing, Ping
 from lbactors.wire.reads import ReadOp
@@ -166,14 +167,14 @@ class PeriodActor:
             name=self.name,
             incarnation=self.incarnation,
             pid=os.getpid(),
-            resident_bytes=_resident_bytes(),
+            resident_bytes=resident_bytes(),
             started_at=self.started_at,
             inputs=self.inputs,
             reads=self.reads,
             hosted=HostedDigest.of((i, c.spec.version) for i, c in self.chains.items()),
             chains=chains,
-            trouble=[f"{a.period_id}: {a.reason}" for a in troubled[:TROUBLES_TOLD]],
-            went_back=next((f"{a.period_id}: {a.reason}" for a in troubled if a.went_back), ""),
+            trouble=[_trouble_of(a) for a in troubled[:TROUBLES_TOLD]],
+            went_back=next((_trouble_of(a) for a in troubled if a.went_back), ""),
         )
         return pack(ping.to_wire())
 
@@ -499,5 +500,6 @@ def _pack_all(replies: Sequence[Reply]) -> bytes:
     return pack([reply.to_wire() for reply in replies])
 
 
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def _trouble_of(activation: Activation) -> str:
+    where = in_words(chain_of(activation.period_id))
+    return f"{where}, period '{activation.record.key}': {activation.reason}"

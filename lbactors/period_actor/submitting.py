@@ -4,7 +4,8 @@ The main window decides: what it refuses is taken nowhere. A further window whos
 is passed over, and the answer says so; anything else that keeps a window from taking a submission (it loads,
 a sum would not be finite there) refuses it everywhere. What the main window knows already is a repeat and
 changes nothing; what it does not know goes to every window that does not know it either, so a repeat
-completes what a death between two appends left.
+completes what a death between two appends left. Every window calls a repeat by the same word, whatever it
+made of the submission when that came first: passed over, or added since.
 
 All of that is settled in `place`, on a state in which everything before is applied, before anything is
 journaled (`lbactors.period_actor.journaling`).
@@ -25,6 +26,7 @@ from lbactors.period_actor.chain import OUTSIDE, Chain
 from lbactors.period_actor.journaling import Append, Waiting
 from lbactors.wire.replies import ASLEEP, NOT_HERE
 from lbactors.wire.writes import (
+    DUPLICATE,
     SubmissionRow,
     TakenBy,
     Verdict,
@@ -47,7 +49,7 @@ class NotTaken(ApiError):
 class _Placed(NamedTuple):
     """What one window makes of a submission (or of all): journaled as the result at `start` of an
     activation's part; known there (`repeats`, and `is_pending` if it is in this very append); or passed over,
-    and why.
+    and why (DUPLICATE: a repeat, of which no period can show anything now).
     """
 
     chain: Chain
@@ -180,12 +182,12 @@ class Submissions(Waiting):
             if taken is not None:
                 if contradict(taken.tag, tag):
                     raise _conflict(submission_id)
-                return self._repeated(taken, submission_id, occurred_at_ms)
+                return self._repeated(taken, submission_id)
             known = self._knowing(main, submission_id)
             if known is not None:
                 if known.period.ids.contradicts(submission_id, tag):
                     raise _conflict(submission_id)
-                others = [self._shown(chain, submission_id, occurred_at_ms, tag) for chain in further]
+                others = [self._shown(chain, submission_id, tag) for chain in further]
                 return [_Placed(main, repeats=known), *others]
         windows = [_Placed(main, main.taking(occurred_at_ms, self._at_ms))]
         windows += [self._found(chain, submission_id, occurred_at_ms, tag) for chain in further]
@@ -223,23 +225,25 @@ class Submissions(Waiting):
             raise self._unknown[chain]
         return chain.knowing(submission_id)
 
-    def _repeated(self, taken: _Taken, submission_id: str, occurred_at_ms: int | None) -> list[_Placed]:
+    def _repeated(self, taken: _Taken, submission_id: str) -> list[_Placed]:
         """The same submission again in one append, perhaps from a gateway that knows other windows."""
-        there = {window.chain: window for window in taken.windows}
+        there = {window.chain: window for window in taken.windows if not window.skipped}
         return [
-            self._repeat(there[chain])
-            if chain in there
-            else self._shown(chain, submission_id, occurred_at_ms, taken.tag)
+            self._repeat(there[chain]) if chain in there else self._shown(chain, submission_id, taken.tag)
             for chain in self._chains
         ]
 
-    def _shown(self, chain: Chain, submission_id: str, occurred_at_ms: int | None, tag: int) -> _Placed:
-        """What a further window shows of a submission that the main one knows: nothing changes there."""
+    def _shown(self, chain: Chain, submission_id: str, tag: int) -> _Placed:
+        """What a further window shows of a submission that the main one knows: the entry in the period that
+        has it, else in the present one. Nothing changes there.
+        """
         try:
-            found = self._found(chain, submission_id, occurred_at_ms, tag)
+            found = self._found(chain, submission_id, None, tag)
         except ApiError:  # its period cannot be asked now: the repeat is one all the same
-            return _Placed(chain, skipped="period_loading")
-        return found if found.activation is None else _Placed(chain, repeats=found.activation)
+            return _Placed(chain, skipped=DUPLICATE)
+        if found.skipped:
+            return _Placed(chain, skipped=DUPLICATE)
+        return _Placed(chain, repeats=found.activation or found.repeats)
 
     def _found(
         self, chain: Chain, submission_id: str | None, occurred_at_ms: int | None, tag: int

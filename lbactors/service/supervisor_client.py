@@ -16,6 +16,7 @@ import msgpack
 from lbactors.core.errors import ApiError
 from lbactors.core.packing import pack
 from lbactors.documents.audit import Who
+from lbactors.process_memory import resident_bytes
 from lbactors.service.catalogue import Catalogue
 from lbactors.wire.actors import ActorGone, Caller
 from lbactors.wire.commands import Command, CommandCall, CommandReply, ErasePlayer, Idempotency
@@ -125,5 +126,6 @@ class SupervisorClient:
         except (ActorGone, TimeoutError) as error:
             why = str(error) or "no answer in time"
             raise ApiError("storage_unavailable", f"the supervisor is away: {why}") from error
-        self._last_status = {**msgpack.unpackb(reply), "gateway": {"pid": os.getpid()}}
+        gateway = {"pid": os.getpid(), "resident_bytes": resident_bytes()}
+        self._last_status = {**msgpack.unpackb(reply), "gateway": gateway}
         return self._last_status

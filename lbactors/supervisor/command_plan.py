@@ -47,4 +47,4 @@ def parse(model: type[M], data: Any) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise invalid_from(error, "body") from None
+        raise invalid_from(error, "body", model=model) from None

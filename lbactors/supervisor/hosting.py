@@ -31,7 +31,7 @@ from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.actors import Actor, ActorGone, Actors, Unanswered
 from lbactors.wire.catalogue_feed import INCARNATIONS, FeedChange
 from lbactors.wire.chain_spec import HostedDigest
-from lbactors.wire.ping import ChainPing, Ping
+from lbactors.wire.ping import NOT_RUNNING, ChainPing, Ping, leaderboards_shown
 from lbactors.wire.reads import Query, ReadAnswer, ReadOp
 from lbactors.wire.replies import NOT_HERE, VALUE, Reply
 from lbactors.wire.requests import Host, Release
@@ -366,8 +366,8 @@ class Hosting:
         return [*sorted(self.actors), *sorted(self.dormant)]
 
     def described(self) -> list[dict[str, Any]]:
-        """Actors for operators: the last ping, how busy each is, and its chains, those that sleep too. Homes
-        whose actor does not run are listed last, as dormant.
+        """Actors for operators: the last ping, how busy each is, and its leaderboards, those that sleep too.
+        Homes whose actor does not run are listed last, as dormant.
         """
         found = []
         for name in self.names():
@@ -377,14 +377,14 @@ class Hosting:
             awake = ping.chains if ping is not None else {}
             found.append(
                 {
-                    **(ping.shown() if ping is not None else {}),
                     "name": name,
                     "dormant": actor is None,
-                    "placed": len(chains),
-                    "awake": sum(c.awake for c in chains) if actor is not None else 0,
-                    "rate_per_s": round(sum(c.rate_per_s for c in chains), 1),
+                    **(ping.shown() if ping is not None else NOT_RUNNING),
                     "reserved": placement.is_reserved(self._loads(self.chains_of(name))),
-                    "chains": {c.chain_id: awake.get(c.chain_id, ChainPing(c.version)) for c in chains},
+                    "load_per_second": round(sum(c.rate_per_s for c in chains), 1),
+                    "leaderboards": leaderboards_shown(
+                        {c.chain_id: awake.get(c.chain_id, ChainPing(c.version)) for c in chains}
+                    ),
                 }
             )
         return found

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,9 @@ import structlog
 
 from lbactors.actor_settings import ActorSettings
 from lbactors.core.errors import ApiError
-from lbactors.core.ids import in_chain
+from lbactors.core.ids import in_chain, in_words
+from lbactors.core.instants import format_instant
+from lbactors.process_memory import resident_bytes
 from lbactors.supervisor.audit import Audit
 from lbactors.supervisor.chain_state import ChainState, chains_of
 from lbactors.supervisor.events.deliverer import Deliverer
@@ -76,6 +77,7 @@ class Supervisor:
         self.lifecycle = Lifecycle(state, self.hosting, self.outbox, self.granting)
         self.purging = Purging(state, self.hosting, self.reviews, self.reward_retention)
         plugin_listeners.register(self.outbox)
+        self._started_at_ms = state.clock.now_ms()
         self.reconciled = False
         self.trouble = ""
         self.readiness = KeptAnswer(self._readiness, state.clock.now_ms)
@@ -142,7 +144,7 @@ class Supervisor:
                     return  # purged meanwhile
                 if not isinstance(error, ApiError | StoreError | TimeoutError):
                     log.exception("chain not advanced", chain=chain.chain_id)
-                self.trouble = f"{chain.chain_id}: {error}"
+                self.trouble = f"{in_words(chain.chain_id)}: {error}"
                 self.state.schedule(chain, self.state.clock.now_ms() + 500)
 
     async def advance(self, chain: ChainState) -> None:
@@ -196,9 +198,14 @@ class Supervisor:
             log.warning("chains stay dormant", home=name, error=str(error))
 
     async def status(self) -> dict[str, Any]:
-        """For operators: readiness and why not, actors with their chains and periods."""
+        """`GET /v1/status`, JSON-ready, without the gateway's own part: readiness and why not, actors with
+        their leaderboards and periods.
+        """
+        found = await self.readiness_now()
+        process = {"resident_bytes": resident_bytes(), "started_at": format_instant(self._started_at_ms)}
         return {
-            **await self.readiness_now(),
+            **found,
+            "supervisor": {**found["supervisor"], **process},
             "leaderboards": len(self.state.boards),
             "events": {**self.outbox.status(), **self.deliverer.status()},
             "actors": self.hosting.described(),
@@ -237,7 +244,7 @@ class Supervisor:
                 "asleep": max(known - serving - loading, 0),
             },
             "actors": self.hosting.names(),
-            "at": time.time(),
+            "at": format_instant(self.state.clock.now_ms()),
         }
 
     async def stop(self) -> None:

@@ -16,11 +16,13 @@ Documents are read some hundreds at a time, periods one at a time: memory is bou
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
 from lbactors.core.ids import board_of_chain, board_uid, chain_of
+from lbactors.core.lifecycle import Retention
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.period import Period
 from lbactors.documents.entities import COLLECTIONS
@@ -285,9 +287,12 @@ def epoch_findings(examined: Examined) -> list[str]:
 
 
 def _surplus(board: Board, records: list[PeriodRecord]) -> set[int]:
-    """Serials of closed periods beyond those that the leaderboard keeps."""
-    closed = [record.serial for record in records if record.sealed]
-    return set(closed[: max(len(closed) - board.definition.timeframe.retain_periods, 0)])
+    """Serials of closed periods beyond those that the leaderboard keeps now."""
+    timeframe = board.definition.timeframe
+    closed = [(record.serial, record.ends_at_ms or 0) for record in records if record.sealed]
+    retention = Retention(timeframe.retain_periods, timeframe.retain_days)
+    serials, _ = retention.expired(closed, len(closed), time.time_ns() // 1_000_000)
+    return set(serials)
 
 
 def _some(words: Iterable[str], limit: int = 5) -> str:

@@ -1,4 +1,6 @@
-"""What a period actor says of itself when it is pinged."""
+"""What a period actor says of itself when it is pinged: rows on the wire, objects with names for operators
+(`shown`, `GET /v1/status`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
+from lbactors.core.ids import board_of_chain, parse_chain
+from lbactors.core.instants import format_instant
 from lbactors.wire.chain_spec import HostedDigest
 
 
@@ -19,6 +23,17 @@ class PeriodPing(NamedTuple):
     waiting: int
     serial: int
     seq: int
+
+    def shown(self) -> dict[str, Any]:
+        """For operators. What waits is the leaderboard's: `leaderboards_shown`."""
+        return {
+            "period_key": self.key,
+            "state": self.state,
+            "epoch": self.epoch,
+            "entries": self.entries,
+            "serial": self.serial,
+            "seq": self.seq,
+        }
 
 
 class ChainPing(NamedTuple):
@@ -35,6 +50,16 @@ class ChainPing(NamedTuple):
     def from_wire(cls, wire: Sequence[Any]) -> ChainPing:
         version, periods, *rest = wire
         return cls(version, [PeriodPing(*row) for row in periods], *rest)
+
+    def shown(self, window: str) -> dict[str, Any]:
+        """For operators."""
+        return {
+            "window": window,
+            "awake": any(period.state != "asleep" for period in self.periods),
+            "closed_loaded": self.closed,
+            "operations": self.work,
+            "periods": [period.shown() for period in self.periods],
+        }
 
 
 @dataclass(slots=True, frozen=True)
@@ -70,7 +95,45 @@ class Ping:
         )
 
     def shown(self) -> dict[str, Any]:
-        """For operators."""
-        found = self.to_wire()
-        del found["went_back"]
-        return found
+        """The process, for operators."""
+        return {
+            "pid": self.pid,
+            "started_at": format_instant(int(self.started_at * 1000)),
+            "resident_bytes": self.resident_bytes,
+            "submissions": self.inputs,
+            "reads": self.reads,
+            "trouble": list(self.trouble),
+        }
+
+
+NOT_RUNNING: dict[str, Any] = {
+    "pid": None,
+    "started_at": None,
+    "resident_bytes": None,
+    "submissions": None,
+    "reads": None,
+    "trouble": [],
+}
+"""`Ping.shown` of an actor that does not run, or has not answered yet."""
+
+
+def leaderboards_shown(chains: Mapping[str, ChainPing]) -> list[dict[str, Any]]:
+    """Chains of one actor by leaderboard, for operators, in the order of their names. `waiting`: the windows
+    of a leaderboard share one queue.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for chain_id, ping in sorted(chains.items()):
+        tenant_id, leaderboard_id, uid, window = parse_chain(chain_id)
+        board = found.setdefault(
+            board_of_chain(chain_id),
+            {
+                "tenant_id": tenant_id,
+                "leaderboard_id": leaderboard_id,
+                "uid": uid,
+                "waiting": 0,
+                "windows": [],
+            },
+        )
+        board["waiting"] = max(board["waiting"], *(p.waiting for p in ping.periods), 0)
+        board["windows"].append(ping.shown(window))
+    return list(found.values())

@@ -24,7 +24,8 @@ occurred_at_ms_of = itemgetter(Submission._fields.index("occurred_at_ms"))
 aggregation_of = itemgetter(Submission._fields.index("aggregation"))
 
 # What one window says to a submission: the key of the period that has it, and the result; or the code of why
-# it was passed over.
+# it was passed over, or DUPLICATE of a repeat that no period of the window can show anything of now.
+DUPLICATE = "duplicate"
 TakenBy = tuple[str, Applied] | str
 # What a leaderboard says: why it was refused; what each window says, in their order; or nothing more than
 # that it was taken, where nothing more was asked.
@@ -60,7 +61,7 @@ class WriteCall(NamedTuple):
 class Submitted:
     """What became of the submissions of one operation. `rows`, as they travel: where no ranks were wanted,
     [index, error] of each that was refused; else for each [error], or [None, a row for each window]: the
-    fields of `Outcome` but the window and the player, or [why it was passed over].
+    fields of `Outcome` but the window and the player, or [why it was passed over, or DUPLICATE].
     """
 
     __slots__ = ("_want", "rows")
@@ -125,4 +126,8 @@ def _row(taken: TakenBy) -> list[Any]:
 
 def _outcome(window: str, player_id: str, row: Sequence[Any]) -> Outcome:
     key, *rest = row
-    return Outcome(window, key, player_id, *rest) if rest else Outcome.passed_over(window, player_id, key)
+    if rest:
+        return Outcome(window, key, player_id, *rest)
+    if key == DUPLICATE:
+        return Outcome.unseen_repeat(window, player_id)
+    return Outcome.passed_over(window, player_id, key)

@@ -21,6 +21,7 @@ EXAMPLE: dict[str, Any] = {
         "reset_time": "00:00",
         "late_grace_seconds": 5,
         "retain_periods": 10,
+        "retain_days": 30,
     },
     "windows": ["daily", "all_time"],
     "scoring": {"source": "scores", "aggregation": "best", "score_min": 0, "score_max": 1000000},
@@ -66,7 +67,7 @@ def test_defaults(api: Api) -> None:
         "leaderboard_id": leaderboard_id,
         "name": leaderboard_id,
         "status": "active",
-        "timeframe": {"type": "permanent", "timezone": "UTC", "late_grace_seconds": 5, "retain_periods": 10},
+        "timeframe": {"type": "permanent", "timezone": "UTC", "late_grace_seconds": 5, "retain_days": 400},
         "windows": [],
         "scoring": {"source": "scores", "aggregation": "best"},
         "ranking": {"order": "desc", "tie_breaking": "first", "rank_style": "ordinal"},
@@ -87,6 +88,16 @@ def test_defaults_of_a_reset(make_board: MakeBoard) -> None:
     monthly = make_board(timeframe={"type": "monthly"}).definition()["timeframe"]
     assert (weekly["reset_time"], weekly["reset_day"]) == ("00:00", "monday")
     assert (monthly["reset_time"], monthly["reset_date"]) == ("00:00", 1)
+
+
+def test_a_timeframe_may_be_its_type_alone(api: Api) -> None:
+    short, long = unique("short"), unique("long")
+    made = api.ok("POST", "/v1/leaderboards", {"leaderboard_id": short, "timeframe": "weekly"}, status=201)
+    zone = {"type": "weekly", "timezone": "Asia/Tokyo"}
+    full = api.ok("POST", "/v1/leaderboards", {"leaderboard_id": long, "timeframe": zone}, status=201)
+    assert made["timeframe"] == full["timeframe"] | {"timezone": "UTC"}
+    patched = api.ok("PATCH", f"/v1/leaderboards/{long}", {"timeframe": "daily"})
+    assert patched["timeframe"] == full["timeframe"] | {"type": "daily"}
 
 
 def test_a_definition_carries_version_and_etag(api: Api, make_board: MakeBoard) -> None:
@@ -129,6 +140,9 @@ def test_a_leaderboard_exists_once(api: Api, make_board: MakeBoard) -> None:
         ("windows", ["main"]),
         ("windows", ["fortnightly"]),
         ("windows", "daily"),
+        ("timeframe", "fortnightly"),
+        ("timeframe", "cron"),
+        ("timeframe", None),
         ("timeframe", {"type": "fortnightly"}),
         ("timeframe", {"type": "daily", "timezone": "Europe/Atlantis"}),
         ("timeframe", {"type": "daily", "timezone": "../UTC"}),
@@ -155,6 +169,8 @@ def test_a_leaderboard_exists_once(api: Api, make_board: MakeBoard) -> None:
         ("timeframe", {"type": "daily", "late_grace_seconds": 86401}),
         ("timeframe", {"type": "daily", "retain_periods": -1}),
         ("timeframe", {"type": "daily", "retain_periods": 1001}),
+        ("timeframe", {"type": "daily", "retain_days": -1}),
+        ("timeframe", {"type": "daily", "retain_days": 3651}),
         ("scoring", {"source": "rumours"}),
         ("scoring", {"aggregation": "median"}),
         ("scoring", {"score_min": "low"}),
@@ -186,7 +202,7 @@ def test_values_that_are_refused(api: Api, untouched: Board, part: str, value: A
         ("timeframe", {"type": "daily", "reset_time": "06:30:15"}),
         ("timeframe", {"type": "monthly", "reset_date": 31}),
         ("timeframe", {"type": "daily", "late_grace_seconds": 86400, "retain_periods": 1000}),
-        ("timeframe", {"type": "daily", "late_grace_seconds": 0, "retain_periods": 0}),
+        ("timeframe", {"type": "daily", "late_grace_seconds": 0, "retain_periods": 0, "retain_days": 0}),
         ("timeframe", {"type": "cron", "cron": "*/5 2-4 1,15 * mon"}),
         ("scoring", {"score_min": -1.5, "score_max": 1e300}),
         ("ranking", {"max_entries": 1}),

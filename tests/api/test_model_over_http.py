@@ -141,7 +141,9 @@ class Walk:
         hour, year = got["windows"]
         assert [hour["window"], year["window"]] == list(WINDOWS), where
         assert year["applied"] is got["applied"] is expected.applied, where
+        assert [window.get("duplicate", False) for window in (hour, year)] == [expected.duplicate] * 2, where
         if expected.duplicate:
+            assert "skipped" not in hour, where
             return
         assert hour.get("skipped") == ("period_closed" if "occurred_at" in item else None), where
         assert got["applied"] is expected.applied, where

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from jsonschema.validators import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.api.boards import MakeBoard, unique
@@ -111,6 +112,38 @@ def test_references_of_the_document_resolve(document: dict[str, Any]) -> None:
                 walk(value)
 
     walk(document)
+
+
+def test_the_bare_address_leads_to_the_docs(api: Api) -> None:
+    for method in ("GET", "HEAD"):
+        reply = api.call(method, "/", key=None)
+        assert reply.status in (302, 307) and reply.headers["location"] == "/docs", method
+
+
+@pytest.mark.parametrize(("path", "component"), [("/v1/status", "Status"), ("/readyz", "Readiness")])
+def test_the_state_of_the_server_conforms(
+    api: Api, make_board: MakeBoard, document: dict[str, Any], path: str, component: str
+) -> None:
+    """Of a real server, with real actors: objects with names, integers where there are numbers."""
+    make_board(windows=["daily"]).submit("p1", 1)
+    shape = {"components": document["components"], "$ref": f"#/components/schemas/{component}"}
+    Draft202012Validator(shape).validate(api.get(path))
+
+
+def test_status_names_leaderboards_and_windows(api: Api, make_board: MakeBoard) -> None:
+    board = make_board(windows=["daily"])
+    board.submit("p1", 1)
+    status = api.get("/v1/status")
+    assert status["gateway"]["resident_bytes"] > 2**24 < status["supervisor"]["resident_bytes"]
+    assert type(status["supervisor"]["epoch"]) is int and "~" not in str(status)
+    (actor,) = [a for a in status["actors"] if board.id in {b["leaderboard_id"] for b in a["leaderboards"]}]
+    (shown,) = [b for b in actor["leaderboards"] if b["leaderboard_id"] == board.id]
+    assert shown["tenant_id"] == "default"
+    for window in shown["windows"]:
+        (period,) = window["periods"]
+        assert (window["awake"], period["entries"], period["seq"]) == (True, 1, 1), window
+        assert type(period["epoch"]) is int and period["epoch"] >= 1
+    assert {w["window"] for w in shown["windows"]} == {"main", "daily"}
 
 
 def test_docs_load_nothing_from_elsewhere(api: Api) -> None:

@@ -220,7 +220,9 @@ def test_what_a_player_won_everywhere(
 
 
 def test_rewards_outlive_their_period(api: Api, make_board: MakeBoard) -> None:
-    board = make_board(timeframe={"type": "permanent", "retain_periods": 1}, rewards={"tiers": TIERS})
+    board = make_board(
+        timeframe={"type": "permanent", "retain_periods": 1, "retain_days": 0}, rewards={"tiers": TIERS}
+    )
     first = closed(board, {"a": 3})
     granted(board, first)
     closed(board, {"b": 3})

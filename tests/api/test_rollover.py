@@ -119,7 +119,7 @@ def test_change_against_the_previous_period(make_board: MakeBoard) -> None:
 
 
 def test_closed_periods_are_retained_up_to_a_number(api: Api, make_board: MakeBoard) -> None:
-    board = make_board(timeframe={"type": "permanent", "retain_periods": 2})
+    board = make_board(timeframe={"type": "permanent", "retain_periods": 2, "retain_days": 0})
     for turn in range(5):
         board.submit("p1", turn)
         board.force_close()

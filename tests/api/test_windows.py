@@ -58,16 +58,56 @@ def test_a_window_whose_period_is_over_is_passed_over(make_board: MakeBoard, res
     board = make_board(windows=["hourly"], scoring={"aggregation": "sum"})
     late = {**item(), "occurred_at": ahead(-3 * 3600)}
     passed = {"window": "hourly", "applied": False, "skipped": "period_closed"}
-    for turn in range(2):
-        answer = board.submit(**late)
-        assert (answer.get("duplicate", False), answer["score"]) == (turn > 0, 7)
-        assert answer["windows"] == [passed]
+    assert board.submit(**late)["windows"] == [passed]
     answer = board.batch([late, {**late, "submission_id": "s2"}], results=results)
     assert (answer["accepted"], answer["errors"]) == (2, [])
     if results == "full":
-        assert [result["windows"] for result in answer["results"]] == [[passed]] * 2
+        repeat, first = answer["results"]
+        assert (repeat["duplicate"], repeat["score"], first["windows"]) == (True, 14, [passed])
     assert board.standings() == [(1, "p1", 14)]
     assert board.standings(window="hourly") == []
+
+
+WORDS = ("applied", "duplicate", "skipped")
+
+
+def words(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """What each window says became of a submission."""
+    outcomes = [answer, *answer["windows"]]
+    return [{name: outcome[name] for name in WORDS if name in outcome} for outcome in outcomes]
+
+
+def test_every_window_calls_a_repeat_by_the_same_word(api: Api, make_board: MakeBoard) -> None:
+    """Also one that passed the submission over, one whose period has changed, and one that was added since;
+    alone, in a batch, beside its first, and routed.
+    """
+    board = make_board(
+        timeframe={"type": "weekly"}, windows=["hourly", "all_time"], scoring={"aggregation": "sum"}
+    )
+    late = {**item("late"), "occurred_at": ahead(-3 * 3600)}
+    taken, passed = {"applied": True}, {"applied": False, "skipped": "period_closed"}
+    repeated = {"applied": False, "duplicate": True}
+    assert words(board.submit(**late)) == [taken, passed, taken]
+    assert words(board.submit(**item("s1"))) == [taken] * 3
+    answer = board.batch([item("s2"), item("s2"), {**late, "submission_id": "l2"}], results="full")
+    assert [words(result) for result in answer["results"]] == [
+        [taken] * 3,
+        [repeated] * 3,
+        [taken, passed, taken],
+    ]
+    both = [{**late, "submission_id": "l3"}] * 2
+    answer = board.batch(both, results="full")
+    assert [words(result) for result in answer["results"]] == [[taken, passed, taken], [repeated] * 3]
+    board.patch(windows=["hourly", "all_time", "yearly"])
+    board.force_close()
+    for again in (late, item("late"), item("s1")):
+        answer = board.submit(**again)
+        assert words(answer) == [repeated] * 4, again
+        assert [w["score"] for w in answer["windows"]] == [14, 35, None], "the entries as they are now"
+        routed = {**again, "leaderboard_id": board.id}
+        batch = api.ok("POST", "/v1/scores", [routed], params={"results": "full"})
+        assert words(batch["results"][0]) == [repeated] * 4, again
+    assert board.standings() == []
 
 
 def test_a_sum_that_would_not_be_finite_in_any_window_is_refused(api: Api, board: Board) -> None:

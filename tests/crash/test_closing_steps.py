@@ -233,7 +233,7 @@ async def test_a_death_at_a_step_of_a_closing(site: Site, rng: random.Random, st
 @pytest.mark.parametrize("step", of(DELETION, DELETION[1:2]), ids=str)
 async def test_a_death_while_an_old_period_is_deleted(site: Site, rng: random.Random, step: Step) -> None:
     """It is gone, the one that is kept is complete, and what it won can still be looked up."""
-    ledger = await open_board(site, rng, retain_periods=1)
+    ledger = await open_board(site, rng, retain_periods=1, retain_days=0)
     site.clock.move((ENDS_IN_S + SEALED_AFTER_S) * 1000)
     closed = {"period.closed": 1, "reward.granted": CHUNKS}
     await until_told(site.receiver, ledger.board_id, closed, DONE_WITHIN_S)

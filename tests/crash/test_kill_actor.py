@@ -20,10 +20,11 @@ async def homes_of(api: Api, ledger: Ledger) -> dict[str, int]:
     """Process id of the actor that hosts each window of a board."""
     status = await api.status()
     return {
-        chain_id.rpartition("/")[2]: actor["pid"]
+        window["window"]: actor["pid"]
         for actor in status["actors"]
-        for chain_id in actor.get("chains") or ()
-        if f"/{ledger.board_id}~" in chain_id
+        for board in actor["leaderboards"]
+        if board["leaderboard_id"] == ledger.board_id
+        for window in board["windows"]
     }
 
 

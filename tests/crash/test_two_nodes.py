@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import psutil
 
+from lbactors.core.ids import chain_id
 from tests.support.crash.direct import DirectApi
 from tests.support.crash.nodes import HEARD_WITHIN_S, Nodes
 from tests.support.crash.readers import Reader, compare, live_reader, standings_of
@@ -48,9 +49,10 @@ async def home_of(api: Api, ledger: Ledger) -> Home:
     await ledger.post(ledger.make(20), single=False)
     status = await api.status()
     for actor in status["actors"]:
-        for chain_id in actor["chains"] or ():
-            if f"/{ledger.board_id}~" in chain_id:
-                return Home(chain_id, actor["name"], psutil.Process(actor["pid"]))
+        for board in actor["leaderboards"]:
+            if board["leaderboard_id"] == ledger.board_id:
+                main = chain_id(board["tenant_id"], ledger.board_id, board["uid"], "main")
+                return Home(main, actor["name"], psutil.Process(actor["pid"]))
     raise AssertionError(f"{ledger.board_id} is nowhere: {status}")
 
 

@@ -97,6 +97,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "put_player": (("maya", {"display_name": "Maya"}), {}, "PUT /v1/players/maya"),
     "erase_player": (("maya",), {}, "DELETE /v1/players/maya"),
     "list_keys": ((), {"limit": 5}, "GET /v1/keys?limit=5"),
+    "key": (("k_1",), {}, "GET /v1/keys/k_1"),
     "create_key": (({"name": "k", "scopes": ["platform"]},), {}, "POST /v1/keys"),
     "update_key": (("k_1", {"status": "disabled"}), {}, "PATCH /v1/keys/k_1"),
     "delete_key": (("k_1",), {}, "DELETE /v1/keys/k_1"),

@@ -422,19 +422,7 @@ class FakeApi:
             items = [{**record, "key_name": "root", "reason": "bug", "details": told} for told in self.audit]
             return answer({"items": items, "total": len(items), "next_cursor": None})
         if request.path == "/v1/status":
-            chains = {
-                "default/xp~1/main": [
-                    4, [["a", "serving", 1, 30, 2, 1, 90], ["b", "loading", 1, 4, 0, 2, 0]], 7, 520
-                ],
-                "default/xp~1/daily": [4, [["c", "asleep", 0, 0, 0, 1, 0]], 1, 3],
-            }  # fmt: skip
-            actors = [
-                {"name": "period-1", "pid": 7, "resident_bytes": 64 * 2**20, "started_at": 1000.0,
-                 "inputs": 500, "reads": 20, "chains": chains, "placed": 2, "awake": 1, "rate_per_s": 5.2,
-                 "reserved": True},
-                {"name": "period-2", "chains": {}},
-            ]  # fmt: skip
-            return answer({"ready": self.ready, "actors": actors, "supervisor": {"epoch": 4}, "at": 1100.0})
+            return answer(self.status_answer())
         if request.method == "GET":
             return answer({"items": [], "total": 0, "next_cursor": None})
         if "/players/" in request.path and request.path.startswith("/v1/leaderboards/"):
@@ -442,6 +430,51 @@ class FakeApi:
             return answer({name: [entry] for name in ("removed", "restored", "before", "after")})
         return answer({**(request[BODY] or {}), "key_id": "k_1", "key": "lb_new", **PERIOD, "entries": 0,
                        "submissions": 0}, 201 if request.method == "POST" else 200)  # fmt: skip
+
+    def status_answer(self) -> Json:
+        """Two actors: one with a leaderboard of two windows, one that does not run."""
+
+        def period(key: str, state: str, entries: int, seq: int) -> Json:
+            return {
+                "period_key": key,
+                "state": state,
+                "epoch": 1,
+                "entries": entries,
+                "serial": 1,
+                "seq": seq,
+            }
+
+        def window(name: str, *periods: Json) -> Json:
+            awake = any(period["state"] != "asleep" for period in periods)
+            return {
+                "window": name,
+                "awake": awake,
+                "closed_loaded": 1,
+                "operations": 3,
+                "periods": [*periods],
+            }
+
+        main = window("main", period("a", "serving", 30, 90), period("b", "loading", 4, 0))
+        board = {"tenant_id": "default", "leaderboard_id": "xp", "uid": "1", "waiting": 2,
+                 "windows": [main, window("daily", period("c", "asleep", 0, 0))]}  # fmt: skip
+        unknown = dict.fromkeys(("pid", "started_at", "resident_bytes", "submissions", "reads"))
+        first = {"name": "period-1", "dormant": False, "pid": 7, "started_at": "2026-11-18T12:00:00.000Z",
+                 "resident_bytes": 64 * 2**20, "submissions": 500, "reads": 20, "trouble": ["bad record"],
+                 "reserved": True, "load_per_second": 5.2, "leaderboards": [board]}  # fmt: skip
+        second = {"name": "period-2", "dormant": True, **unknown, "trouble": [], "reserved": False,
+                  "load_per_second": 0, "leaderboards": []}  # fmt: skip
+        process = {"pid": 5, "resident_bytes": 90 * 2**20}
+        return {
+            "ready": self.ready,
+            "storage": "ok",
+            "at": "2026-11-18T12:01:40.000Z",
+            "gateway": process,
+            "supervisor": {**process, "epoch": 4, "started_at": "2026-11-18T12:00:00.000Z", "trouble": ""},
+            "leaderboards": 1,
+            "periods": {"serving": 1, "loading": 1, "asleep": 1},
+            "events": dict.fromkeys(("webhooks", "pending", "receivers_down", "delivered"), 0),
+            "actors": [first, second],
+        }
 
 
 def answer(body: Json, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

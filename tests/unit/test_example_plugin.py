@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tests.support.repository import REPOSITORY
 
 PACKAGE = REPOSITORY / "examples" / "plugin-plausible-scores"
 PROJECT: dict[str, Any] = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
+((NAME, TARGET),) = PROJECT["entry-points"]["lbactors"].items()
 RULES = {"usual": 100, "hold_times": 5, "refuse_times": 50}
 RATE = {"points_per_second": 10}
 
@@ -26,8 +28,8 @@ RATE = {"points_per_second": 10}
 def plugins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Plugins]:
     monkeypatch.syspath_prepend(PACKAGE)
     monkeypatch.setenv("PLAUSIBLE_SCORES_LOG", str(tmp_path / "closings.jsonl"))
-    yield Plugins.load(PROJECT["entry-points"]["lbactors"]["plausible-scores"])
-    sys.modules.pop("plausible_scores", None)
+    yield Plugins.load(TARGET)
+    sys.modules.pop(TARGET, None)
 
 
 def verdict(plugins: Plugins, rules: Any, score: Any, metadata: Any = None, order: str = "desc") -> str:
@@ -43,7 +45,31 @@ def verdict(plugins: Plugins, rules: Any, score: Any, metadata: Any = None, orde
 
 def test_its_hooks(plugins: Plugins) -> None:
     (plugin,) = plugins.found
-    assert plugin.hooks == ("on_period_closed", VALIDATE)
+    assert (plugin.name, plugin.hooks) == (NAME, ("on_period_closed", VALIDATE))
+
+
+def test_installed_and_named_at_once(
+    plugins: Plugins, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is loaded once, and has the name that it has when it is only named."""
+    info = tmp_path / f"{PROJECT['name'].replace('-', '_')}-{PROJECT['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {PROJECT['name']}\nVersion: {PROJECT['version']}\n"
+    )
+    (info / "entry_points.txt").write_text(f"[lbactors]\n{NAME} = {TARGET}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    (plugin,) = Plugins.load(TARGET).found
+    assert plugin.source == f"entry point of {PROJECT['name']} {PROJECT['version']}"
+    assert [plugin.name] == [named.name for named in plugins.found]
+
+
+def test_its_names_are_not_those_of_the_tour() -> None:
+    """Whoever tries it beside the README's server mixes nothing up."""
+    tour = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    taken = set(re.findall(r'"(?:leaderboard_id|player_id)": "(\w+)"', tour)) | {"8080"}
+    assert len(taken) > 3
+    assert not taken & set(re.findall(r"\w+", (PACKAGE / "README.md").read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,53 @@ def test_installed_ones(write: Write, tmp_path: Path) -> None:
     assert plugins.found == (("fair-play", "1.2", "entry point of fair-play 1.2", (VALIDATE,)),)
 
 
+CLASS = """
+class Rules:
+    @hookimpl
+    def validate_submission(self, submission): return None
+
+rules = Rules()
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        ("judging", "judging"),
+        ("judging:Rules", "judging:Rules"),
+        ("judging:Rules", "judging"),
+        ("judging:rules", "judging:rules"),
+        ("judging:rules", "judging"),
+    ],
+)
+def test_an_installed_one_that_the_setting_names_too(
+    tmp_path: Path, write: Write, target: str, names: str
+) -> None:
+    """It is there once, under its entry point's name: that of its metrics and of its queue of events."""
+    write(JUDGE if target == "judging" else CLASS, "judging")
+    install(tmp_path, "fair-play", target)
+    plugins = Plugins.load(names)
+    assert plugins.found == (("fair-play", "1.2", "entry point of fair-play 1.2", (VALIDATE,)),)
+    assert [owner for owner, _ in plugins.hooks(VALIDATE)] == ["fair-play"]
+
+
+def test_one_that_the_setting_names_twice(write: Write) -> None:
+    name = write(CLASS)
+    assert [plugin.name for plugin in Plugins.load(f"{name}:Rules,{name}:Rules").found] == [f"{name}:Rules"]
+
+
+def test_a_module_with_hooks_of_its_own_beside_an_installed_class(tmp_path: Path, write: Write) -> None:
+    write(CLASS + JUDGE, "judging")
+    install(tmp_path, "fair-play", "judging:Rules")
+    assert [plugin.name for plugin in Plugins.load("judging").found] == ["fair-play", "judging"]
+
+
+def test_a_module_whose_class_has_the_hooks(write: Write) -> None:
+    name = write(CLASS)
+    with pytest.raises(PluginError, match=f"no hook of its own, but a class has: name {name}:Rules"):
+        Plugins.load(name)
+
+
 def test_an_installed_one_that_is_broken(tmp_path: Path, write: Write) -> None:
     install(tmp_path, "fair-play", write("1 / 0"))
     with pytest.raises(PluginError, match=r"plugin 'fair-play' \(entry point of fair-play 1.2\): cannot be"):

@@ -11,7 +11,7 @@ from gateway.http.shared_parameters import Shared
 
 def routes(s: Shared) -> tuple[Route, ...]:
     """Who did what."""
-    player = identifier("player_id", "Only what concerns this player.", s.settings.id_length, "query")
+    player = identifier("player_id", "Only records about this player.", s.settings.id_length, "query")
     return (
         Route(
             "GET",
@@ -21,22 +21,29 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Moderation",
             "Search the audit log, newest first",
             Answer(200, "A page of records.", "AuditListing", example.AUDIT),
-            "Every act that changed something in the tenant acted in: who, when, what, why. Kept "
-            "for `--audit-retain-days`. A record of an entry that was removed, edited or restored says in "
-            "`details.outcome` what came of it; one without that was interrupted.",
+            "Every change in the tenant: who made it, when, what, and why. Records are kept for "
+            "`--audit-retain-days`. The record of a removed, edited or restored entry has the result in "
+            "`details.outcome`; without it, the change was interrupted.",
             scopes=("leaderboards:write", "keys:write", "platform"),
             parameters=(
                 text(
                     "act",
-                    "Only these acts: `leaderboard.update`, or `leaderboard` for all of that kind.",
+                    "Only this kind of change: `leaderboard.update`, or `leaderboard` for everything about "
+                    "leaderboards.",
                     max_length=64,
                 ),
-                text("target", "Only with this target (the id of a leaderboard, key…).", max_length=200),
+                text(
+                    "target",
+                    "Only changes to this target (the id of a leaderboard, a key, …).",
+                    max_length=200,
+                ),
                 player,
-                instant("since", "Only from this instant on."),
-                instant("until", "Only before this instant."),
+                instant("since", "Only at or after this time."),
+                instant("until", "Only before this time."),
                 s.limit,
                 s.cursor,
             ),
+            python="audit(player_id=, limit=)",
+            sample_query={"player_id": "p1", "limit": 10},
         ),
     )

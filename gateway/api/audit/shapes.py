@@ -13,14 +13,16 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
             {
                 "audit_id": said(STRING, "Sorts by time."),
                 "at": INSTANT,
-                "act": said(STRING, "Such as `leaderboard.update`, `player.hide`, `entry.edit`."),
-                "target": said(STRING, "Id of the leaderboard, key, tenant… that was acted on."),
-                "player_id": or_null(STRING, "The player concerned; an anonymous id after an erasure."),
-                "reason": or_null(STRING, "Why, as the caller said."),
-                "key_id": or_null(STRING, "The key that was used; null: the server itself."),
+                "act": said(STRING, "For example `leaderboard.update`, `player.hide`, `entry.edit`."),
+                "target": said(STRING, "Id of what was changed: a leaderboard, a key, a tenant, …"),
+                "player_id": or_null(
+                    STRING, "The player the change is about; an anonymous id after an erasure."
+                ),
+                "reason": or_null(STRING, "The reason that the caller gave."),
+                "key_id": or_null(STRING, "The key that was used; null for a change by the server itself."),
                 "key_name": or_null(STRING),
                 "request_id": or_null(STRING, "The `X-Request-Id` of the request."),
-                "details": said(OBJECT, "What else is known; never a secret."),
+                "details": said(OBJECT, "Further details; never a secret."),
             }
         ),
         "AuditListing": listing("AuditRecord"),

@@ -24,7 +24,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
             "subscore": NUMBER_SCHEMA,
         },
     )
-    any_item = said({}, "Should be an entry. A bad one rejects itself alone.")
+    any_item = said({}, "An entry. An invalid one is rejected without affecting the others.")
     return {
         "EntryEdit": model_shape(EditBody, replaced={"score": NUMBER_SCHEMA}),
         "EditedEntries": answer({"before": entries, "after": entries}),
@@ -35,16 +35,16 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                     "type": "array",
                     "maxItems": settings.batch_items,
                     "items": {"anyOf": [imported, any_item]},
-                    "description": "In the order in which equals are to stand.",
+                    "description": "Equal scores rank in the order of this list.",
                 }
             },
         ),
         "Imported": answer(
             {
-                "period_key": or_null(STRING, "null: nothing was fit to be imported."),
+                "period_key": or_null(STRING, "Null if no entry was valid."),
                 "imported": COUNT,
-                "unchanged": said(COUNT, "Stood there as they are told."),
-                "dropped": said(COUNT, "Fell outside `max_entries` at once."),
+                "unchanged": said(COUNT, "Entries that were already there, identical."),
+                "dropped": said(COUNT, "Entries that fell outside `max_entries` at once."),
                 "rejected": COUNT,
                 "errors": {"type": "array", "items": ref("ItemError")},
             }

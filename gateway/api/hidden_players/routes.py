@@ -23,6 +23,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             scopes=scopes,
             parameters=(s.limit, s.offset, s.cursor, s.if_none_match),
             etag=True,
+            python="hidden_players(limit=)",
+            sample_query={"limit": 10},
         ),
         Route(
             "POST",
@@ -30,17 +32,19 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.hide,
             "moderation_hide",
             "Moderation",
-            "Hide a player",
-            Answer(200, "Until when the player is hidden.", "HiddenPlayer", example.HIDDEN),
-            "In all leaderboards, until an instant or for good. Entries are kept and take scores, but are on "
-            "no page, in no total and in no rank; the player's own entry reads with `rank: null`. When the "
-            "time is over (within a second) they are back at their places. Closed periods stay as they are. "
-            "At most 10 000 players of a tenant.",
+            "Hide (ban) a player",
+            Answer(200, "The player is hidden.", "HiddenPlayer", example.HIDDEN),
+            "Hides the player in all leaderboards, until a given time or permanently (a shadow ban). The "
+            "player's entries are kept and still take scores, but appear on no page and count in no total "
+            "or rank; the player's own entry has `rank: null`. When the time is over, the entries return "
+            "to their ranks within a second. Closed periods do not change. A tenant can have at most 10 "
+            "000 hidden players.",
             scopes=scopes,
             parameters=(s.player, s.idempotency_key),
             body=Body("HideInput", example.HIDE, required=False),
             codes=("idempotency_conflict",),
             logged=True,
+            python="hide_player(player_id, until=, reason=)",
         ),
         Route(
             "POST",
@@ -48,13 +52,16 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.unhide,
             "moderation_unhide",
             "Moderation",
-            "Show a hidden player again",
-            Answer(200, "The player is not hidden.", "HiddenPlayer", {**example.HIDDEN, **example.SHOWN}),
-            "Whatever hid the player. The profile's `hidden_until` is the same record.",
+            "Unhide a player",
+            Answer(
+                200, "The player is no longer hidden.", "HiddenPlayer", {**example.HIDDEN, **example.SHOWN}
+            ),
+            "Ends the hiding, however it began: it is the same record as `hidden_until` in the profile.",
             scopes=scopes,
             parameters=(s.player, s.idempotency_key),
             body=Body("UnhideInput", {"reason": "appeal granted"}, required=False),
             codes=("idempotency_conflict",),
             logged=True,
+            python="unhide_player(player_id, reason=)",
         ),
     )

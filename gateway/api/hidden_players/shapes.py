@@ -17,9 +17,9 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
             {
                 "player_id": STRING,
                 "hidden": BOOLEAN,
-                "until": or_null(INSTANT, "null: for good, or not hidden."),
+                "until": or_null(INSTANT, "Null if the player is hidden permanently or not at all."),
                 "reason": or_null(STRING),
-                "since": or_null(INSTANT, "null: not known, or not hidden."),
+                "since": or_null(INSTANT, "Null if the player is not hidden or the time is unknown."),
             }
         ),
         "HiddenListing": listing("HiddenPlayer"),

@@ -25,7 +25,9 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "scopes": scopes,
         "status": {"type": "string", "enum": ["active", "disabled", "deleted"]},
         "expires_at": or_null(INSTANT),
-        "player_id": or_null(STRING, "The player whose scores this key may write, and no others."),
+        "player_id": or_null(
+            STRING, "The only player that this key may write for; null for a key that is not bound."
+        ),
         "created_at": INSTANT,
     }
     return {
@@ -33,14 +35,18 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
             KeyBody,
             replaced={
                 "player_id": or_null(
-                    identifier_schema(min(settings.id_length, 128)), "Binds the key to a player."
+                    identifier_schema(min(settings.id_length, 128)),
+                    "Binds the key to this player: it can then write for this player only.",
                 )
             },
         ),
         "KeyPatch": model_shape(KeyPatch, not_null=("name", "status")),
         "Key": answer(key),
         "NewKey": answer(
-            {**key, "key": said(STRING, "The key itself; shown this once, only its hash is kept.")}
+            {
+                **key,
+                "key": said(STRING, "The key itself. It is shown only here; the server keeps only its hash."),
+            }
         ),
         "KeyListing": listing("Key"),
     }

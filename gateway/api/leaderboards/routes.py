@@ -27,10 +27,15 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body(
                 "Definition",
                 example.DEFINITION,
-                more_examples={"least": {"leaderboard_id": "xp"}, "rewards": example.DEFINITION_WITH_REWARDS},
+                more_examples={
+                    "least": {"leaderboard_id": "xp"},
+                    "short": {"leaderboard_id": "xp", "timeframe": "weekly"},
+                    "rewards": example.DEFINITION_WITH_REWARDS,
+                },
             ),
             codes=("leaderboard_exists", "idempotency_conflict"),
             logged=True,
+            python="create_leaderboard(body)",
         ),
         Route(
             "GET",
@@ -43,14 +48,25 @@ def routes(s: Shared) -> tuple[Route, ...]:
             scopes=("leaderboards:read",),
             parameters=(
                 choice("status", "Only with this status.", handlers.STATUSES, None),
-                text("search", "Only with this text in id or name, in any case.", max_length=200),
-                choice("sort", "Field to sort by; `-` reverses.", handlers.sort_values(), "leaderboard_id"),
+                text(
+                    "search",
+                    "Only leaderboards with this text in the id or name; upper and lower case do not matter.",
+                    max_length=200,
+                ),
+                choice(
+                    "sort",
+                    "Field to sort by; a leading `-` reverses the order.",
+                    handlers.sort_values(),
+                    "leaderboard_id",
+                ),
                 s.limit,
                 s.offset,
                 s.cursor,
                 s.if_none_match,
             ),
             etag=True,
+            python="list_leaderboards(status=, limit=)",
+            sample_query={"status": "active", "limit": 10},
         ),
         Route(
             "GET",
@@ -58,12 +74,13 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.get,
             "leaderboards_get",
             "Leaderboards",
-            "Read a definition",
+            "Read a leaderboard",
             document,
             scopes=("leaderboards:read",),
             parameters=(s.board, s.if_none_match),
             codes=("leaderboard_not_found",),
             etag=True,
+            python="leaderboard(leaderboard_id)",
         ),
         Route(
             "PATCH",
@@ -71,19 +88,25 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.patch,
             "leaderboards_patch",
             "Leaderboards",
-            "Change a definition",
+            "Change a leaderboard",
             document,
-            "A change of timeframe takes effect at once; a schedule that is extended after its end goes on "
-            "with its last period and its entries. What is closed stays so. Order, aggregation and tie "
-            "rules cannot change while a period holds entries, nor may one go on under others.",
+            "Fields that you leave out keep their values. A new timeframe takes effect at once. If you "
+            "extend a schedule after its end, its last period continues with its entries; other closed "
+            "periods stay closed. Order, aggregation and tie rules cannot change while a period has "
+            "entries, nor can a period continue under different ones.",
             scopes=write,
             parameters=(
                 s.board,
-                text("If-Match", "The ETag of the version to change.", "header"),
+                text(
+                    "If-Match",
+                    "The `ETag` that you read; if the leaderboard has changed since, the answer is 412.",
+                    "header",
+                ),
             ),
             body=Body("DefinitionPatch", example.DEFINITION_PATCH),
             codes=("leaderboard_not_found", "version_mismatch"),
             logged=True,
+            python="update_leaderboard(leaderboard_id, body)",
         ),
         Route(
             "DELETE",
@@ -92,11 +115,13 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "leaderboards_delete",
             "Leaderboards",
             "Archive or purge a leaderboard",
-            Answer(200, "The definition as it was left.", "Leaderboard"),
-            "Archived: reads go on, writes stop. Purged: definition, periods and entries are gone.",
+            Answer(200, "The leaderboard's last definition.", "Leaderboard"),
+            "By default the leaderboard is archived: it can still be read, but takes no more scores. With "
+            "`purge=true` its definition, periods and entries are removed for good.",
             scopes=write,
-            parameters=(s.board, boolean("purge", "Remove everything.", False)),
+            parameters=(s.board, boolean("purge", "Remove the leaderboard and all its data.", False)),
             codes=("leaderboard_not_found",),
             logged=True,
+            python="archive_leaderboard(leaderboard_id)",
         ),
     )

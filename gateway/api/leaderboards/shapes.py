@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from gateway.http.model_shapes import model_shape
 from gateway.http.settings import GatewaySettings
-from gateway.http.shapes import INSTANT, STRING, Schema, answer, closed, listing, said
+from gateway.http.shapes import INSTANT, STRING, Schema, answer, closed, listing, ref, said
 from lbactors.core.definition import Definition, RankingRules, Scoring
-from lbactors.core.timeframe import Timeframe
+from lbactors.core.timeframe import SHORT_FORMS, Timeframe
 
 
 def _where(type_: str) -> Schema:
@@ -24,21 +24,30 @@ def _only_for(type_: str, field: str) -> Schema:
 
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     """Of a leaderboard."""
-    definition = model_shape(Definition)
+    written_timeframe = said(
+        {"anyOf": [ref("Timeframe"), {"type": "string", "enum": list(SHORT_FORMS)}]},
+        'A string is short for an object: `"weekly"` for `{"type": "weekly"}`. Answers have the object.',
+    )
+    definition = model_shape(Definition, replaced={"timeframe": written_timeframe})
     fields = definition["properties"]
-    own_id = said(fields["leaderboard_id"], "Must be the leaderboard's own.")
+    own_id = said(fields["leaderboard_id"], "If given, it must be the leaderboard's own id.")
     return {
         "Definition": definition,
         "DefinitionPatch": closed(
             {**fields, "leaderboard_id": own_id},
-            description="What is absent stays. `timeframe`, `scoring` and `ranking` are merged by field, "
-            "`windows`, `rewards` and `metadata` are replaced.",
+            description="Fields that you leave out keep their values. `timeframe`, `scoring` and `ranking` "
+            "are merged by field, "
+            "`windows`, `rewards` and `metadata` are replaced. A new `timeframe.type`, also one written as a "
+            "string, keeps the other fields (the time zone, the bounds) except `cron` and `every_seconds`.",
         ),
         "Leaderboard": answer(
             {
                 **fields,
+                "timeframe": ref("Timeframe"),
                 "tenant_id": STRING,
-                "version": said({"type": "integer", "minimum": 1}, "Rises with every change; the ETag."),
+                "version": said(
+                    {"type": "integer", "minimum": 1}, "Increases with every change; also the `ETag`."
+                ),
                 "created_at": INSTANT,
                 "updated_at": INSTANT,
             }
@@ -46,7 +55,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "LeaderboardListing": listing("Leaderboard"),
         "Timeframe": model_shape(
             Timeframe,
-            "The rule that generates periods.",
+            "The reset schedule: when periods begin and end.",
             allOf=[
                 _only_for("cron", "cron"),
                 _only_for("every", "every_seconds"),
@@ -59,6 +68,6 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 },
             ],
         ),
-        "Scoring": model_shape(Scoring, "How submissions become an entry's score."),
-        "Ranking": model_shape(RankingRules, "How entries are ordered, ranked and kept."),
+        "Scoring": model_shape(Scoring, "How submissions become a player's score."),
+        "Ranking": model_shape(RankingRules, "How entries are ordered and ranked, and how many are kept."),
     }

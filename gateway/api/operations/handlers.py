@@ -52,6 +52,16 @@ async def openapi(call: Call) -> web.Response:
     return call.request.app[REFERENCE].description(call)
 
 
+async def home(call: Call) -> web.Response:
+    """`GET /`: people who open the server's address in a browser want the page."""
+    return web.Response(
+        text='<a href="/docs">API reference</a>\n',
+        status=302,
+        headers={"Location": "/docs", "Cache-Control": "no-cache"},
+        content_type="text/html",
+    )
+
+
 async def docs(call: Call) -> web.Response:
     """`GET /docs`: one page that loads nothing from elsewhere."""
     return call.request.app[REFERENCE].page()

@@ -3,7 +3,32 @@
 from __future__ import annotations
 
 from gateway.http.settings import GatewaySettings
-from gateway.http.shapes import OBJECT, Schema, answer, said
+from gateway.http.shapes import (
+    BOOLEAN,
+    COUNT,
+    INSTANT,
+    OBJECT,
+    STRING,
+    WINDOW,
+    Schema,
+    answer,
+    or_null,
+    ref,
+    said,
+)
+
+STATES = ("asleep", "loading", "serving", "draining", "suspended", "sealed", "gone")
+EPOCH: Schema = {"type": "integer", "minimum": 0}
+STORAGE = said(STRING, "`ok`, or what is wrong with the store.")
+PERIODS = answer(
+    {
+        "serving": said(COUNT, "In memory."),
+        "loading": said(COUNT, "On their way into memory, or unable to get there."),
+        "asleep": said(COUNT, "Open and not in memory: the first use loads them."),
+    },
+    description="How many open periods there are.",
+)
+RESIDENT = said(COUNT, "Memory of the process, shared pages included.")
 
 
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:
@@ -11,8 +36,120 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     return {
         "Health": answer({"status": {"type": "string", "const": "ok"}}),
         "Readiness": answer(
-            {"ready": {"type": "boolean", "const": True}}, description="And what was looked at, by name."
+            {
+                "ready": {"type": "boolean", "const": True},
+                "storage": STORAGE,
+                "supervisor": said(
+                    {"type": "string", "enum": ["ok", "away"]},
+                    "`away`: scores and reads go on, changes of definitions and of periods wait.",
+                ),
+                "actors": said(COUNT, "Period actors, those that do not run included."),
+                "periods": PERIODS,
+            }
         ),
-        "Status": said(OBJECT, "Actors, their periods and load; supervisor; store."),
+        "Status": answer(
+            {
+                "ready": BOOLEAN,
+                "storage": STORAGE,
+                "at": INSTANT,
+                "gateway": answer(
+                    {"pid": COUNT, "resident_bytes": RESIDENT}, description="The process that answers."
+                ),
+                "supervisor": answer(
+                    {
+                        "pid": COUNT,
+                        "epoch": said(EPOCH, "Rises each time that a supervisor takes over."),
+                        "started_at": INSTANT,
+                        "resident_bytes": RESIDENT,
+                        "trouble": said(STRING, "What it could not do last; empty if all went well."),
+                    }
+                ),
+                "leaderboards": said(COUNT, "In all tenants."),
+                "periods": PERIODS,
+                "events": answer(
+                    {
+                        "webhooks": said(COUNT, "Registered."),
+                        "pending": said(COUNT, "Deliveries that wait, retries included."),
+                        "receivers_down": said(COUNT, "Receivers whose last delivery failed."),
+                        "attempts": COUNT,
+                        "delivered": COUNT,
+                        "failed": COUNT,
+                    },
+                    description="Deliveries to webhooks and plugins. `attempts`, `delivered` and `failed` "
+                    "count since the supervisor started.",
+                ),
+                "actors": {"type": "array", "items": ref("StatusActor")},
+            }
+        ),
+        "StatusActor": answer(
+            {
+                "name": STRING,
+                "dormant": said(
+                    BOOLEAN,
+                    "It does not run, because nobody used its leaderboards for a while; the first use starts "
+                    "one for them.",
+                ),
+                "pid": or_null(COUNT, "This and what follows is null of an actor that has not answered yet."),
+                "started_at": or_null(INSTANT),
+                "resident_bytes": or_null(RESIDENT),
+                "submissions": or_null(COUNT, "Since it started."),
+                "reads": or_null(COUNT, "Since it started."),
+                "trouble": {
+                    "type": "array",
+                    "items": said(STRING, "Why a period is not served."),
+                },
+                "reserved": said(
+                    BOOLEAN, "It is kept for one leaderboard, which is busy or has `placement: dedicated`."
+                ),
+                "load_per_second": said(
+                    {"type": "number", "minimum": 0}, "Submissions and reads, averaged over about 10 seconds."
+                ),
+                "leaderboards": {"type": "array", "items": ref("StatusLeaderboard")},
+            },
+            description="A period actor: a process that has leaderboards in memory.",
+        ),
+        "StatusLeaderboard": answer(
+            {
+                "tenant_id": STRING,
+                "leaderboard_id": STRING,
+                "uid": said(
+                    STRING,
+                    "Tells apart leaderboards that had the same id. The log, `lbactors verify` and `lbactors "
+                    "repair` name a period `<tenant_id>/<leaderboard_id>~<uid>/<window>/<serial>`.",
+                ),
+                "waiting": said(COUNT, "Submissions that wait for the journal."),
+                "windows": {"type": "array", "items": ref("StatusWindow")},
+            }
+        ),
+        "StatusWindow": answer(
+            {
+                "window": WINDOW,
+                "awake": said(BOOLEAN, "Whether its open periods are in memory."),
+                "closed_loaded": said(COUNT, "Closed periods in memory, for reads."),
+                "operations": said(
+                    COUNT,
+                    "Submissions and reads since it came to this actor. The main window counts a submission "
+                    "for all.",
+                ),
+                "periods": {
+                    "type": "array",
+                    "items": ref("StatusPeriod"),
+                    "description": "Its open periods; empty while none of them is in memory.",
+                },
+            }
+        ),
+        "StatusPeriod": answer(
+            {
+                "period_key": STRING,
+                "state": said(
+                    {"type": "string", "enum": list(STATES)},
+                    "Of the period in this process; `state` elsewhere goes by the clock.",
+                ),
+                "epoch": said(EPOCH, "Rises each time that the period is loaded for writing."),
+                "entries": COUNT,
+                "serial": said(COUNT, "Counts the window's periods from 1."),
+                "seq": said(COUNT, "How far its journal is applied."),
+            }
+        ),
         "OpenApi": said(OBJECT, "An OpenAPI 3.1 document."),
     }

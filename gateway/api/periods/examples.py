@@ -14,6 +14,6 @@ PERIOD: dict[str, Any] = {
 }
 PERIOD_INPUT = {
     "period_key": "cup-final",
-    "starts_at": "2026-12-01T18:00:00Z",
-    "ends_at": "2026-12-01T20:00:00Z",
+    "starts_at": "2030-06-01T18:00:00Z",
+    "ends_at": "2030-06-01T20:00:00Z",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.api.periods import examples as example
 from gateway.api.periods import handlers
 from gateway.http.openapi import Answer, Body, Route
@@ -19,8 +21,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.list_periods,
             "leaderboards_list_periods",
             "Periods",
-            "List periods, newest first",
-            Answer(200, "A page of periods.", "PeriodListing"),
+            "List periods",
+            Answer(200, "A page of periods, newest first.", "PeriodListing"),
             scopes=("rankings:read",),
             parameters=(
                 s.board,
@@ -33,6 +35,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             ),
             codes=READ_CODES,
             etag=True,
+            python="list_periods(leaderboard_id, limit=)",
+            sample_query={"limit": 10},
         ),
         Route(
             "GET",
@@ -45,12 +49,13 @@ def routes(s: Shared) -> tuple[Route, ...]:
             scopes=("rankings:read",),
             parameters=(
                 s.board,
-                text("period_key", PERIOD_WORDS, "path"),
-                s.any_window.described("The window; default: whichever has a period of this key."),
+                text("period_key", PERIOD_WORDS, "path", example="current"),
+                s.any_window.described("The window; by default any window that has a period with this key."),
                 s.if_none_match,
             ),
             codes=READ_CODES,
             etag=True,
+            python="period(leaderboard_id, period_key)",
         ),
         Route(
             "POST",
@@ -58,14 +63,16 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.create_period,
             "leaderboards_create_period",
             "Periods",
-            "Create a period (timeframe `manual`)",
+            "Create a period",
             Answer(201, "Created.", "Period", example.PERIOD),
-            "Without `starts_at` it begins now, without `ends_at` it lasts until it is closed.",
+            "Only for leaderboards with timeframe `manual`. Without `starts_at` the period begins now; "
+            "without `ends_at` it lasts until you close it.",
             scopes=write,
-            parameters=(s.board, s.idempotency_key),
+            parameters=(replace(s.board, example="cup"), s.idempotency_key),
             body=Body("PeriodInput", example.PERIOD_INPUT, required=False),
             codes=("leaderboard_not_found", "leaderboard_inactive", "period_exists", "idempotency_conflict"),
             logged=True,
+            python="create_period(leaderboard_id, body)",
         ),
         Route(
             "POST",
@@ -73,10 +80,10 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.close_period,
             "leaderboards_close_period",
             "Periods",
-            "Close the current period now",
+            "Close the current period (reset now)",
             Answer(
                 200,
-                "The period that ended, and the one that began.",
+                "The period that ended and the one that began.",
                 "ClosedPeriod",
                 {"closed": {**example.PERIOD, "state": "closed"}, "current": None},
             ),
@@ -92,5 +99,6 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 "idempotency_conflict",
             ),
             logged=True,
+            python="close_period(leaderboard_id)",
         ),
     )

@@ -9,7 +9,11 @@ from gateway.http.parameters import text
 from gateway.http.shared_parameters import Shared
 from lbactors.service.supervisor_client import ERASURE_TIMEOUT_S
 
-IF_MATCH = text("If-Match", "The ETag of the profile to change.", "header")
+IF_MATCH = text(
+    "If-Match",
+    "The `ETag` of the profile that you read; if the profile has changed since, the answer is 412.",
+    "header",
+)
 
 
 def routes(s: Shared) -> tuple[Route, ...]:
@@ -22,14 +26,15 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.get,
             "players_get",
             "Players",
-            "Read a profile",
+            "Read a player's profile",
             document,
-            "A key that is bound to another player sees `hidden_until: null`.",
+            "A key that is bound to another player always sees `hidden_until: null`.",
             scopes=("rankings:read", "players:write"),
             own_player="path",
             parameters=(s.player, s.if_none_match),
             codes=("player_not_found",),
             etag=True,
+            python="player(player_id)",
         ),
         Route(
             "PUT",
@@ -37,17 +42,18 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.put,
             "players_put",
             "Players",
-            "Write a profile",
+            "Replace a player's profile",
             document,
-            "All fields but `hidden_until` are replaced. Hiding is one record, whichever way it is written: "
-            "an instant hides the player until then as `POST .../hide` does, null (or one that has passed) "
-            "shows the player again as `POST .../unhide` does, and without the field nothing of it changes. "
-            "A key that is bound to a player may not change it.",
+            "Replaces all fields except `hidden_until`. A time in `hidden_until` hides the player until "
+            "then, like `POST .../hide`; null or a time in the past unhides the player, like `POST "
+            ".../unhide`; without the field nothing changes about it. A key that is bound to a player "
+            "cannot change it.",
             scopes=("players:write",),
             own_player="path",
             parameters=(s.player, IF_MATCH),
             body=Body("Profile", example.PROFILE),
             codes=("version_mismatch",),
+            python="put_player(player_id, body)",
         ),
         Route(
             "PATCH",
@@ -55,16 +61,17 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.patch,
             "players_patch",
             "Players",
-            "Change a profile",
+            "Change a player's profile",
             document,
-            "What is absent stays. `attributes` are merged member by member (RFC 7396), lists are replaced; "
-            "null gives a field its default, takes a member of `attributes` away, and shows a hidden player "
-            "again. A player without a profile gets one.",
+            "Fields that you leave out keep their values. `attributes` are merged field by field (RFC "
+            "7396); lists are replaced. Null resets a field to its default, removes a field of "
+            "`attributes`, and unhides a hidden player. A player without a profile gets one.",
             scopes=("players:write",),
             own_player="path",
             parameters=(s.player, IF_MATCH),
             body=Body("ProfilePatch", example.PROFILE_PATCH),
             codes=("version_mismatch",),
+            python="update_player(player_id, body)",
         ),
         Route(
             "DELETE",
@@ -74,12 +81,14 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Players",
             "Erase a player",
             Answer(200, "What was erased.", "Erased", {"player_id": "p1", "erased_entries": 3}),
-            "Profile, entries, journals and archives. Closed periods keep an anonymous entry.",
+            "Removes the profile, the entries, and every trace in journals and archives. Closed periods "
+            "keep the entry under an anonymous id.",
             scopes=("players:write",),
             own_player="path",
             parameters=(s.player,),
             codes=("player_not_found", "overloaded"),
             logged=True,
             within_s=ERASURE_TIMEOUT_S,
+            python="erase_player(player_id)",
         ),
     )

@@ -26,14 +26,15 @@ def _nullable(field: Schema) -> Schema:
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     """Of profiles."""
     profile = model_shape(
-        ProfileBody, "Replaces the profile; without `hidden_until` the hiding stays as it is."
+        ProfileBody, "Replaces the profile; without `hidden_until`, a hidden player stays hidden."
     )
     fields = profile["properties"]
     return {
         "Profile": profile,
         "ProfilePatch": closed(
             {name: _nullable(field) for name, field in fields.items()},
-            description="What is absent stays. `attributes` are merged, all else is replaced.",
+            description="Fields that you leave out keep their values. `attributes` are merged, everything "
+            "else is replaced.",
         ),
         "PlayerProfile": answer(
             {
@@ -41,11 +42,11 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 **fields,
                 "hidden_until": or_null(
                     INSTANT,
-                    "When the player is shown again, whatever hid it; 2999-12-31T23:59:59.999Z: never; "
-                    "null: it is not hidden.",
+                    "When the player is shown again, however the hiding began; 2999-12-31T23:59:59.999Z "
+                    "means never. Null if the player is not hidden.",
                 ),
                 "updated_at": INSTANT,
-                "version": said(STRING, "Differs where anything in the profile does; the ETag."),
+                "version": said(STRING, "Changes whenever the profile changes; also the `ETag`."),
             }
         ),
         "Erased": answer({"player_id": STRING, "erased_entries": COUNT}),

@@ -13,9 +13,15 @@ from gateway.http.shared_parameters import BOARD, PERIOD_WORDS, READ_CODES, WIND
 def routes(s: Shared) -> tuple[Route, ...]:
     """Reading."""
     read = ("rankings:read",)
-    neighbours = integer("limit", "Entries in all.", 1, s.settings.page_limit, min(11, s.settings.page_limit))
+    neighbours = integer(
+        "limit",
+        "Total number of entries in the answer.",
+        1,
+        s.settings.page_limit,
+        min(11, s.settings.page_limit),
+    )
     here = (s.board, s.window, s.period)
-    page = Answer(200, "A page.", "RankingsPage", example.PAGE, headers=())
+    page = Answer(200, "A page of entries, best first.", "RankingsPage", example.PAGE, headers=())
     return (
         Route(
             "GET",
@@ -23,16 +29,23 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.page,
             "rankings_page",
             "Rankings",
-            "Read a page",
+            "Read the rankings",
             page,
-            "A cursor stays in its period after a rollover, and goes on after a standing: whoever does not "
-            "move meanwhile is met once, in either direction. `offset` jumps, and shifts when others move. "
-            "Inside a score range ranks and `total` are global, and `matched` counts the range.",
+            "A cursor stays in its period after a reset and continues after the last entry you saw: "
+            "players who do not move in the meantime appear exactly once, in either direction. `offset` "
+            "jumps to a position, which shifts when players move. With `score_min` or `score_max`, ranks "
+            "and `total` still count all entries, and `matched` counts those in the range.",
             scopes=read,
             parameters=(
                 s.board,
-                choice("window", "The window; default `main`, or the cursor's.", WINDOW_NAMES, None),
-                text("period", f"{PERIOD_WORDS} Default `current`, or the cursor's.", max_length=160),
+                choice(
+                    "window", "The window; defaults to `main`, or to the cursor's window.", WINDOW_NAMES, None
+                ),
+                text(
+                    "period",
+                    f"{PERIOD_WORDS} Defaults to `current`, or to the cursor's period.",
+                    max_length=160,
+                ),
                 s.limit,
                 s.offset,
                 s.cursor,
@@ -42,6 +55,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             ),
             codes=READ_CODES,
             etag=True,
+            python="rankings(leaderboard_id, limit=)",
+            sample_query={"limit": 10},
         ),
         Route(
             "GET",
@@ -55,6 +70,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(s.board, s.player, s.window, s.period, s.if_none_match),
             codes=(*READ_CODES, "entry_not_found"),
             etag=True,
+            python="entry(leaderboard_id, player_id)",
         ),
         Route(
             "GET",
@@ -62,10 +78,11 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.around,
             "rankings_around",
             "Rankings",
-            "Read the entries around a player",
+            "Read the neighbours of a player",
             page,
-            "An even `limit` has one more below the player. The cursors lead on from the page's edges. A "
-            "player who is not ranked (below `min_score`, hidden) is alone, without cursors.",
+            "With an even `limit` there is one more entry below the player than above. The cursors "
+            "continue from the edges of the page. A player without a rank (below `min_score`, or hidden) "
+            "is returned alone, without cursors.",
             scopes=read,
             parameters=(
                 s.board,
@@ -73,11 +90,17 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 s.window,
                 s.period,
                 neighbours,
-                boolean("fill", "Shift the page at the edges so that it stays full.", True),
+                boolean(
+                    "fill",
+                    "At the top and bottom of the rankings, shift the page so that it stays full.",
+                    True,
+                ),
                 s.if_none_match,
             ),
             codes=(*READ_CODES, "entry_not_found"),
             etag=True,
+            python="around(leaderboard_id, player_id, limit=)",
+            sample_query={"limit": 5},
         ),
         Route(
             "POST",
@@ -87,11 +110,12 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Rankings",
             "Look up several players",
             Answer(200, "Their entries in rank order.", "LookupAnswer", example.LOOKUP_ANSWER),
-            "A friends' list. `position` counts from 1 within the answer.",
+            "For a friends list. `position` counts from 1 within the answer.",
             scopes=read,
             parameters=here,
             body=Body("Lookup", example.LOOKUP),
             codes=READ_CODES,
+            python="lookup(leaderboard_id, player_ids)",
         ),
         Route(
             "GET",
@@ -99,10 +123,10 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.rank_at,
             "rankings_rank_at",
             "Rankings",
-            "Which rank a score would take",
+            "Read the rank of a score",
             Answer(
                 200,
-                "The rank that a new player would take.",
+                "The rank that a new player with this score would get.",
                 "RankAt",
                 {"rank": 12, "total": 1250, "period": PAGE_PERIOD},
             ),
@@ -115,6 +139,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             ),
             codes=READ_CODES,
             etag=True,
+            python="rank_at(leaderboard_id, score)",
         ),
         Route(
             "GET",
@@ -122,13 +147,20 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.distribution,
             "rankings_distribution",
             "Rankings",
-            "How the scores are spread",
-            Answer(200, "Figures and a histogram.", "Distribution", example.DISTRIBUTION),
-            "Buckets are equally wide; fewer than asked for where the scores are close together.",
+            "Read the distribution of scores",
+            Answer(200, "Statistics and a histogram.", "Distribution", example.DISTRIBUTION),
+            "All buckets have the same width; there may be fewer of them than you ask for if the scores "
+            "are close together.",
             scopes=read,
-            parameters=(*here, integer("buckets", "Most buckets.", 1, 1000, 20), s.if_none_match),
+            parameters=(
+                *here,
+                integer("buckets", "Maximum number of buckets.", 1, 1000, 20),
+                s.if_none_match,
+            ),
             codes=READ_CODES,
             etag=True,
+            python="distribution(leaderboard_id, buckets=)",
+            sample_query={"buckets": 10},
         ),
         Route(
             "GET",
@@ -136,11 +168,12 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.player_entries,
             "rankings_player_entries",
             "Rankings",
-            "Read a player's entries everywhere",
+            "Read a player's entries on all leaderboards",
             Answer(200, "Entries by leaderboard and window.", "PlayerEntries"),
             scopes=read,
             parameters=(s.player, s.any_window, s.period, s.if_none_match),
             codes=("overloaded", "period_not_found"),
             etag=True,
+            python="player_entries(player_id)",
         ),
     )

@@ -26,7 +26,8 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     """What is read."""
     percentile = said(
         {"type": ["number", "null"], "minimum": 0, "maximum": 100},
-        "round((total − rank) / total × 100, 1); null for an unranked entry.",
+        "The percentage of ranked players who rank below: (total − rank) / total × 100, rounded to one "
+        "decimal. Null for an unranked entry.",
     )
     cursor = or_null(STRING)
     return {
@@ -34,7 +35,9 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
             {
                 **PAGE_HEAD,
                 "entries": {"type": "array", "items": ref("Entry")},
-                "matched": said(COUNT, "Entries inside the score range; there only if one was asked for."),
+                "matched": said(
+                    COUNT, "Number of entries in the score range; only present if you asked for one."
+                ),
                 "next_cursor": cursor,
                 "prev_cursor": cursor,
             },
@@ -49,7 +52,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                         "maxItems": settings.lookup_players,
                         "items": identifier_schema(settings.id_length),
                     },
-                    "A repeated id counts once.",
+                    "Repeated ids count once.",
                 )
             },
             ("player_ids",),
@@ -66,7 +69,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         ),
         "RankAt": answer(
             {
-                "rank": said(RANK, "Null below `min_score`."),
+                "rank": said(RANK, "Null for a score below `min_score`."),
                 "total": COUNT,
                 "period": ref("PagePeriod"),
             }
@@ -74,7 +77,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "Distribution": answer(
             {
                 "total": COUNT,
-                "min": or_null(NUMBER_SCHEMA, "Null without entries, as are the other figures."),
+                "min": or_null(NUMBER_SCHEMA, "Null if there are no entries, like the other statistics."),
                 "max": or_null(NUMBER_SCHEMA),
                 "mean": or_null(NUMBER_SCHEMA),
                 "quantiles": answer({name: or_null(NUMBER_SCHEMA) for name in ("p50", "p90", "p99")}),

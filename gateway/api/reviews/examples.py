@@ -16,7 +16,7 @@ HELD: dict[str, Any] = {
     "occurred_at": None,
     "aggregation": None,
     "arrived_at": "2026-11-18T12:00:00.000Z",
-    "plugin": "plausible-scores",
+    "plugin": "plausible_scores",
     "reason": "83250 points a second",
     "key_id": "k_0123456789abcdef",
     "note": None,

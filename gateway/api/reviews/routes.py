@@ -13,7 +13,13 @@ from gateway.http.shared_parameters import BOARD, SUBMIT_CODES, Shared
 def routes(s: Shared) -> tuple[Route, ...]:
     """Listing and deciding."""
     write = ("leaderboards:write",)
-    held_id = text("held_id", "Id of a held submission.", "path", max_length=64)
+    held_id = text(
+        "held_id",
+        "Id of a held submission.",
+        "path",
+        max_length=64,
+        example="h_5f0c2a1b9d8e7f6a5b4c3d2e",
+    )
     decided = ("held_submission_not_found", "held_submission_decided")
     return (
         Route(
@@ -22,12 +28,12 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.list_reviews,
             "held_list_held",
             "Review",
-            "List submissions that wait for review, oldest first",
-            Answer(200, "A page of held submissions.", "HeldListing"),
+            "List the review queue",
+            Answer(200, "A page of held submissions, oldest first.", "HeldListing"),
             scopes=write,
             parameters=(
                 s.board,
-                identifier("player_id", "Only of this player.", s.settings.id_length, "query"),
+                identifier("player_id", "Only submissions of this player.", s.settings.id_length, "query"),
                 s.limit,
                 s.offset,
                 s.cursor,
@@ -35,6 +41,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             ),
             codes=("leaderboard_not_found",),
             etag=True,
+            python="list_held(leaderboard_id, limit=)",
+            sample_query={"limit": 10},
         ),
         Route(
             "POST",
@@ -45,18 +53,19 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Approve a held submission",
             Answer(
                 200,
-                "It was submitted; what became of it.",
+                "The submission, and its outcome.",
                 "ApprovedSubmission",
                 {"held": {**example.HELD, "state": "approved"}, "outcome": OUTCOME},
             ),
-            "It is submitted under its own id for the time at which it came. Where the period of that time "
-            "is closed, the answer is 409 and it stays held. Repeats, also after a 503, apply it once; when "
-            "it is approved they get the first answer.",
+            "Submits it under its own id, as of the time it arrived. If the period of that time is closed, "
+            "the answer is 409 and the submission stays held. It is applied once, however often you repeat "
+            "the approval, also after a 503; repeats get the first answer.",
             scopes=write,
             parameters=(s.board, held_id),
             body=Body("Empty", {}, required=False),
             codes=(*SUBMIT_CODES, *decided),
             logged=True,
+            python="approve_held(leaderboard_id, held_id)",
         ),
         Route(
             "POST",
@@ -65,13 +74,20 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "held_reject",
             "Review",
             "Reject a held submission",
-            Answer(200, "It will not be applied.", "HeldSubmission", {**example.HELD, "state": "rejected"}),
-            "Sent again within a day it is refused with the reason. One whose approval had an unknown "
-            "outcome can be rejected a minute later; what was applied then stays.",
+            Answer(
+                200,
+                "The submission; it will not be applied.",
+                "HeldSubmission",
+                {**example.HELD, "state": "rejected"},
+            ),
+            "If the same submission is sent again within a day, it is refused with this reason. A "
+            "submission whose approval has an unknown outcome can be rejected after a minute; if it had "
+            "been applied, it stays applied.",
             scopes=write,
             parameters=(s.board, held_id),
             body=Body("Rejection", {"reason": "impossible on this level"}, required=False),
             codes=("leaderboard_not_found", *decided),
             logged=True,
+            python="reject_held(leaderboard_id, held_id, reason=)",
         ),
     )

@@ -21,20 +21,20 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "leaderboard_id": STRING,
         "state": said(
             {"type": "string", "enum": ["held", "approving", "approved", "rejected"]},
-            "`approving`: begun, and its outcome is not known; approve it again.",
+            "`approving`: the approval has begun and its outcome is unknown; approve it again.",
         ),
         "player_id": STRING,
         "score": or_null(NUMBER_SCHEMA),
         "subscore": NUMBER_SCHEMA,
         "metadata": or_null(OBJECT),
-        "submission_id": said(STRING, "Its own, or one made of the held_id."),
-        "occurred_at": or_null(INSTANT, "As it was submitted; null: it counts for its arrival."),
+        "submission_id": said(STRING, "Its own, or one derived from the `held_id`."),
+        "occurred_at": or_null(INSTANT, "As submitted; null if it counts for the time it arrived."),
         "aggregation": or_null({"type": "string", "enum": list(AGGREGATIONS)}),
         "arrived_at": INSTANT,
         "plugin": said(STRING, "The plugin that held it."),
-        "reason": said(STRING, "Why; its sender does not see this."),
+        "reason": said(STRING, "Why the plugin held it; the sender does not see this."),
         "key_id": said(STRING, "The key that submitted it."),
-        "note": or_null(STRING, "The reason of a rejection."),
+        "note": or_null(STRING, "The reason of the rejection, if any."),
     }
     return {
         "HeldOutcome": answer(
@@ -51,7 +51,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 "held": {"type": "boolean", "const": True},
                 "held_id": STRING,
             },
-            description="The submission is kept for review, and nothing of it is applied until then.",
+            description="The submission is in the review queue; nothing is applied until it is approved.",
         ),
         "HeldSubmission": answer(fields),
         "HeldListing": listing("HeldSubmission"),
@@ -59,7 +59,8 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "Rejection": closed(
             {
                 "reason": or_null(
-                    {"type": "string", "minLength": 1, "maxLength": LONGEST_NOTE}, "For whom it concerns."
+                    {"type": "string", "minLength": 1, "maxLength": LONGEST_NOTE},
+                    "Shown to the sender if the submission is sent again.",
                 )
             }
         ),

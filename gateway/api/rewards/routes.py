@@ -11,16 +11,16 @@ from gateway.http.parameters import boolean, text
 from gateway.http.shared_parameters import BOARD, PERIOD_WORDS, READ_CODES, Shared
 
 STATES = (
-    "`state`: `pending` (the period is not closed; `tiers` says what can be won now), `granting` (closed, "
-    "winners are still being added), `granted`, or `none` (nothing to win, or nobody took part)."
+    "`state` is `pending` (the period is not closed; `tiers` shows what can be won), `granting` (closed; "
+    "winners are still being added), `granted`, or `none` (there was nothing to win, or nobody took part)."
 )
 
 
 def routes(s: Shared) -> tuple[Route, ...]:
     """Rewards of a period, of a player, and a claim."""
-    period = text("period_key", PERIOD_WORDS, "path")
+    period = text("period_key", PERIOD_WORDS, "path", example="previous")
     claimed = replace(
-        boolean("claimed", "Only those that were, or were not, claimed.", False),
+        boolean("claimed", "Only rewards that were claimed (`true`), or not (`false`).", False),
         schema={"type": "boolean"},
         default=None,
     )
@@ -32,9 +32,9 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.of_period,
             "rewards_of_period",
             "Rewards",
-            "List what players won, best rank first",
-            Answer(200, "A page of winners.", "RewardPage", example.REWARD_PAGE),
-            f"{STATES} A filtered page may be shorter than `limit`; `next_cursor` leads on.",
+            "List a period's rewards",
+            Answer(200, "A page of winners, best rank first.", "RewardPage", example.REWARD_PAGE),
+            f"{STATES} With a filter, a page may be shorter than `limit` and still have a `next_cursor`.",
             scopes=("rankings:read",),
             parameters=(
                 s.board,
@@ -49,6 +49,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             ),
             codes=READ_CODES,
             etag=True,
+            python="rewards(leaderboard_id, period_key, limit=)",
+            sample_query={"limit": 10},
         ),
         Route(
             "GET",
@@ -56,12 +58,13 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.of_period_and_player,
             "rewards_of_period_and_player",
             "Rewards",
-            "Read what a player won",
+            "Read a player's reward",
             Answer(200, "The reward.", "Reward", example.REWARD),
             scopes=("rankings:read",),
             parameters=(s.board, period, s.player, s.window, s.if_none_match),
             codes=(*READ_CODES, "reward_not_found", "rewards_pending"),
             etag=True,
+            python="reward(leaderboard_id, period_key, player_id)",
         ),
         Route(
             "POST",
@@ -69,15 +72,16 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.claim,
             "rewards_claim",
             "Rewards",
-            "Claim what a player won",
-            Answer(200, "The reward, claimed; a repeat gets the same.", "Reward", example.REWARD),
-            "The first claim decides: `claimed_at` and `claim_id` of the answer are its own for ever. Of two "
-            "claimants with ids of their own, the one that finds its `claim_id` in the answer was first.",
+            "Claim a reward",
+            Answer(200, "The claimed reward; a repeat gets the same answer.", "Reward", example.REWARD),
+            "The first claim decides: every later answer has its `claimed_at` and `claim_id`. If two "
+            "servers claim at once with different ids, the one that gets its own `claim_id` back was first.",
             scopes=("scores:write", "players:write"),
             own_player="path",
             parameters=(s.board, period, s.player, s.window, s.idempotency_key),
             body=Body("ClaimInput", example.CLAIM, required=False),
             codes=(*READ_CODES, "reward_not_found", "rewards_pending", "idempotency_conflict"),
+            python="claim_reward(leaderboard_id, period_key, player_id, claim_id=)",
         ),
         Route(
             "GET",
@@ -85,10 +89,12 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.of_player,
             "rewards_of_player",
             "Rewards",
-            "List what a player won on all leaderboards, newest first",
-            Answer(200, "A page of rewards.", "RewardListing"),
+            "List a player's rewards",
+            Answer(200, "A page of rewards on all leaderboards, newest first.", "RewardListing"),
             scopes=("rankings:read",),
             parameters=(s.player, claimed, s.limit, s.offset, s.cursor, s.if_none_match),
             etag=True,
+            python="player_rewards(player_id, claimed=)",
+            sample_query={"claimed": False},
         ),
     )

@@ -30,44 +30,46 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "score": NUMBER_SCHEMA,
         "rewards": said(
             {"type": "array", "items": answer({"tier": STRING, "payload": OBJECT})},
-            "Tiers that the player won, in the order of the rules.",
+            "The tiers that the player won, in the order of the rules.",
         ),
         "claimed": BOOLEAN,
         "claimed_at": or_null(INSTANT),
-        "claim_id": or_null(STRING, "What the first claim gave."),
+        "claim_id": or_null(STRING, "The `claim_id` of the first claim."),
     }
     head: Schema = {"leaderboard_id": STRING, "period": ref("PagePeriod")}
     times: Schema = {
-        "granted_at": or_null(INSTANT, "When the period was closed and its rewards were promised."),
-        "expires_at": or_null(INSTANT, "Until when rewards are kept and can be claimed."),
+        "granted_at": or_null(INSTANT, "When the period closed and its rewards were fixed."),
+        "expires_at": or_null(INSTANT, "Until when the rewards are kept and can be claimed."),
     }
     rule = model_shape(
         Tier,
-        "Exactly one condition: ranks, `top_percent` or `score_threshold`. By the rank that is shown, so "
-        "equals win alike.",
+        "Needs exactly one condition: a range of ranks, `top_percent` or `score_threshold`. The displayed "
+        "rank counts, so players with equal ranks win alike.",
     )
     tier = answer({**rule["properties"], "winners": COUNT, "claimed": COUNT})
     return {
-        "RewardRules": model_shape(RewardRules, "What the players of each closed period win."),
+        "RewardRules": model_shape(RewardRules, "What players win when a period closes."),
         "RewardTier": rule,
         "RewardPage": answer(
             {
                 **head,
                 "state": {"type": "string", "enum": ["pending", "granting", "granted", "none"]},
-                "grant": or_null({"type": "string", "enum": ["first", "every"]}, "Null for state `none`."),
+                "grant": or_null({"type": "string", "enum": ["first", "every"]}, "Null in state `none`."),
                 "tiers": said(
                     {"type": "array", "items": tier},
-                    "As they were when the period closed; while it is `pending`, as they are now.",
+                    "The tiers as of the period's closing; while the state is `pending`, the current ones.",
                 ),
-                "winners": said(COUNT, "Players with rewards, so far."),
-                "claimed": said(COUNT, "Of them, those that have claimed."),
+                "winners": said(COUNT, "Number of players with rewards so far."),
+                "claimed": said(COUNT, "How many of them have claimed."),
                 **times,
                 "items": {
                     "type": "array",
                     "items": answer({**won, "display_name": or_null(STRING)}),
                 },
-                "total": said(COUNT, "How many there are in all under this filter."),
-                "next_cursor": or_null(STRING, "For `cursor`; null on the last page."),
+                "total": said(COUNT, "Total number of items that match the filter."),
+                "next_cursor": or_null(
+                    STRING, "Send it as `cursor` to read the next page; null on the last page."
+                ),
             }
         ),
         "Reward": answer({**head, **won, **times}),

@@ -12,9 +12,19 @@ from gateway.http.shared_parameters import BOARD, SUBMIT_CODES, Shared
 
 def routes(s: Shared) -> tuple[Route, ...]:
     """Submitting."""
-    results = choice("results", "What a batch tells of its accepted items.", handlers.RESULTS, "none")
-    key = s.idempotency_key.described("`K` stands for the submission ids `K:0`, `K:1`… of items without one.")
-    batch = Answer(200, "The verdicts.", "BatchOutcome", example.BATCH_OUTCOME)
+    results = choice(
+        "results",
+        "What the answer to a batch contains for accepted items: nothing, their ranks, or their full "
+        "outcomes.",
+        handlers.RESULTS,
+        "none",
+    )
+    key = s.idempotency_key.described(
+        "A key `K` stands for the submission ids `K:0`, `K:1`, … of items without an id of their own."
+    )
+    batch = Answer(
+        200, "How many items were accepted and rejected, and why.", "BatchOutcome", example.BATCH_OUTCOME
+    )
     return (
         Route(
             "POST",
@@ -23,9 +33,15 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "scores_submit",
             "Scores",
             "Submit one score or many",
-            Answer(200, "One: its outcome. Many: the verdicts.", "SubmissionsAnswer", OUTCOME),
-            'A single object is one submission. An array, or `{"submissions": […]}`, is a batch: a bad item '
-            "rejects itself alone, and the answer is 200 unless all items failed for one passing reason.",
+            Answer(
+                200,
+                "For one submission, its outcome; for a batch, how many items were accepted and rejected.",
+                "SubmissionsAnswer",
+                OUTCOME,
+            ),
+            'A single object is one submission. An array, or `{"submissions": […]}`, is a batch. An invalid '
+            "item is rejected without affecting the others, and the answer is 200, unless all items failed "
+            "for the same temporary reason.",
             scopes=("scores:write",),
             own_player="items",
             parameters=(s.board, results, key),
@@ -35,6 +51,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 more_examples={"many": example.SUBMISSIONS, "object": example.SUBMISSIONS_OBJECT},
             ),
             codes=(*SUBMIT_CODES, "submission_refused"),
+            python="submit(leaderboard_id, player_id, score, subscore=, metadata=, submission_id=)",
         ),
         Route(
             "POST",
@@ -44,11 +61,13 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Scores",
             "Submit scores to several leaderboards",
             batch,
-            "As a batch; each item has a `leaderboard_id`. Items of a leaderboard are applied in order.",
+            "A batch in which each item names its `leaderboard_id`. Items of the same leaderboard are "
+            "applied in order.",
             scopes=("scores:write",),
             own_player="items",
             parameters=(results, key),
             body=Body("SubmissionsToBoards", example.SUBMISSIONS_TO_BOARDS),
             codes=("overloaded",),
+            python="submit_across(body)",
         ),
     )

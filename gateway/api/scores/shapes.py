@@ -31,8 +31,8 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     identifier = identifier_schema(settings.id_length)
     fields: Schema = {
         "player_id": identifier,
-        "score": or_null(NUMBER_SCHEMA, "Required unless the aggregation is `count`."),
-        "subscore": or_null(NUMBER_SCHEMA, "Default 0."),
+        "score": or_null(NUMBER_SCHEMA, "Required, unless the aggregation is `count`."),
+        "subscore": or_null(NUMBER_SCHEMA, "Decides between equal scores. Defaults to 0."),
         "metadata": {
             "type": ["object", "null"],
             "description": "Any JSON object whose integers fit in 64 bits; as compact JSON at most "
@@ -40,28 +40,41 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         },
         "submission_id": or_null(
             identifier,
-            "Unique in the leaderboard: a repeat within a day changes nothing and counts as accepted.",
+            "Makes the submission safe to repeat: an id that the leaderboard has seen within 24 hours "
+            "changes nothing and counts as accepted.",
         ),
         "occurred_at": or_null(
             INSTANT,
-            "At most 60 s ahead of the server's clock: then it counts as now. Default: the arrival.",
+            "When the score was achieved; it counts for the period of that time. Defaults to now. Up to 60 "
+            "s ahead of the server's clock counts as now; more is refused.",
         ),
         "aggregation": or_null(
             {"type": "string", "enum": list(AGGREGATIONS)},
-            "Overrides the leaderboard's for this submission; needs the scope `leaderboards:write`.",
+            "Overrides the leaderboard's aggregation for this submission; needs the scope "
+            "`leaderboards:write`.",
         ),
     }
     outcome: Schema = {
         "period_key": STRING,
         "player_id": STRING,
-        "applied": said(BOOLEAN, "False where the leaderboard's rule keeps the entry as it was."),
-        "score": or_null(NUMBER_SCHEMA, "The entry's, after the submission."),
+        "applied": said(
+            BOOLEAN, "False if the entry did not change, for example because the new score is not better."
+        ),
+        "score": or_null(NUMBER_SCHEMA, "The entry's score after the submission."),
         "subscore": or_null(NUMBER_SCHEMA),
         "previous_score": or_null(NUMBER_SCHEMA, "Null for a new entry."),
         "rank": said(RANK, "Null for an unranked entry."),
         "previous_rank": RANK,
-        "seq": said(COUNT, "Position in the period's journal."),
+        "seq": said(
+            COUNT,
+            "Position in the period's journal; of a repeat, the one under which its id is known there.",
+        ),
     }
+    duplicate = said(
+        {"type": "boolean", "const": True},
+        "There only for a repeated `submission_id`: nothing changed, and the other fields show the entry as "
+        "it is now.",
+    )
     windows = said(
         {
             "type": "array",
@@ -69,20 +82,25 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 {
                     "window": FURTHER_WINDOW,
                     **outcome,
+                    "duplicate": said(
+                        duplicate,
+                        "Of a repeat every window says so, and none says `skipped`. The other fields show "
+                        "the player's entry in the window's present period (`seq` is 0 where the window "
+                        "never took the submission); while that cannot be read, only `window` and "
+                        "`applied` stand beside it.",
+                    ),
                     "skipped": said(
-                        {"type": "string", "enum": ["period_closed", "period_not_open", "period_loading"]},
-                        "Why the window passed the submission over: its own period is over, or not open; "
-                        "`period_loading`: of a repeat, which changes nothing, its period shows nothing now. "
-                        "Beside it stand `window` and `applied` alone.",
+                        {"type": "string", "enum": ["period_closed", "period_not_open"]},
+                        "Why the window passed the submission over: its own period is over, or not open. "
+                        "Only `window` and `applied` stand beside it.",
                     ),
                 },
-                (*(name for name in outcome if name != "applied"), "skipped"),
+                (*(name for name in outcome if name != "applied"), "duplicate", "skipped"),
             ),
         },
-        "One item for each further window; there only if the leaderboard has some.",
+        "One item for each further window; only present if the leaderboard has any.",
     )
-    duplicate = said({"type": "boolean", "const": True}, "There only for a repeated `submission_id`.")
-    any_item = said({}, "Should be a submission. A bad item rejects itself alone.")
+    any_item = said({}, "A submission. An invalid one is rejected without affecting the others.")
 
     def batch(item: str) -> Schema:
         items = {"anyOf": [ref(item), any_item]}
@@ -110,8 +128,8 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 "rejected": COUNT,
                 "held": said(
                     {"type": "integer", "minimum": 1},
-                    "Of the accepted ones, those held for review, not applied yet; there only if there "
-                    "are some.",
+                    "How many of the accepted items are in the review queue and not applied yet; only "
+                    "present if there are any.",
                 ),
                 "errors": {"type": "array", "items": ref("ItemError")},
                 "results": said(
@@ -127,7 +145,10 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                                 },
                                 "windows": windows,
                                 "duplicate": duplicate,
-                                "held": said({"type": "boolean", "const": True}, "There only if it is held."),
+                                "held": said(
+                                    {"type": "boolean", "const": True},
+                                    "Only present if the item is held for review.",
+                                ),
                                 "held_id": STRING,
                             },
                             (
@@ -139,7 +160,8 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                             ),
                         ),
                     },
-                    "Of the accepted items: empty for `none`, index and rank for `ranks`, all for `full`.",
+                    "The accepted items: empty with `results=none`, `index` and `rank` with `ranks`, all "
+                    "fields with `full`.",
                 ),
             },
             ("held",),

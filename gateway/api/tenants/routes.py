@@ -12,7 +12,7 @@ from gateway.http.shared_parameters import STATUSES, Shared
 def routes(s: Shared) -> tuple[Route, ...]:
     """Tenants."""
     platform = ("platform",)
-    tenant = text("tenant_id", "Id of a tenant.", "path")
+    tenant = text("tenant_id", "Id of a tenant.", "path", example="studio-a")
     status = choice("status", "Only with this status.", STATUSES, None)
     paging = (s.limit, s.offset, s.cursor, s.if_none_match)
     return (
@@ -27,6 +27,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             scopes=platform,
             parameters=(status, *paging),
             etag=True,
+            python="list_tenants(limit=)",
+            sample_query={"limit": 10},
         ),
         Route(
             "POST",
@@ -41,6 +43,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             body=Body("TenantInput", example.TENANT),
             codes=("tenant_exists", "idempotency_conflict"),
             logged=True,
+            python="create_tenant(body)",
         ),
         Route(
             "GET",
@@ -53,6 +56,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             scopes=platform,
             parameters=(tenant, s.if_none_match),
             etag=True,
+            python="tenant(tenant_id)",
         ),
         Route(
             "PATCH",
@@ -66,6 +70,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(tenant,),
             body=Body("TenantPatch", example.TENANT_PATCH),
             logged=True,
+            python="update_tenant(tenant_id, body)",
         ),
         Route(
             "DELETE",
@@ -73,11 +78,13 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.delete_tenant,
             "admin_delete_tenant",
             "Administration",
-            "Delete a tenant with all that is its own",
-            Answer(200, "The tenant as it was.", "Tenant"),
-            "Not `default`.",
+            "Delete a tenant",
+            Answer(200, "The deleted tenant.", "Tenant"),
+            "Deletes the tenant with its leaderboards, players, keys and webhooks. The tenant `default` "
+            "cannot be deleted.",
             scopes=platform,
             parameters=(tenant,),
             logged=True,
+            python="delete_tenant(tenant_id)",
         ),
     )

@@ -15,8 +15,8 @@ ONE = "/v1/webhooks/{webhook_id}"
 def routes(s: Shared) -> tuple[Route, ...]:
     """Webhooks, deliveries."""
     write, missing = ("leaderboards:write",), ("webhook_not_found",)
-    own = text("webhook_id", "Id of a webhook.", "path")
-    delivery = text("delivery_id", "Id of a delivery.", "path")
+    own = text("webhook_id", "Id of a webhook.", "path", example="wh_5f0c2b9a41d7e836")
+    delivery = text("delivery_id", "Id of a delivery.", "path", example="dlv_00000100000007")
     paging = (s.limit, s.offset, s.cursor, s.if_none_match)
     again = ("webhook_not_found", "overloaded", "idempotency_conflict")
     return (
@@ -27,14 +27,17 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "webhooks_create",
             "Webhooks",
             "Create a webhook",
-            Answer(201, "Created. The secret is shown here.", "NewWebhook", headers=("Location",)),
-            "Events from now on are sent to its URL, signed with its secret, until each is confirmed with a "
-            "2xx. At most 20 in a tenant.",
+            Answer(
+                201, "Created. The secret is shown only in this answer.", "NewWebhook", headers=("Location",)
+            ),
+            "From now on, events are sent to the URL, signed with the secret, until your server confirms "
+            "each with a 2xx. A tenant can have at most 20 webhooks.",
             scopes=write,
             parameters=(s.idempotency_key,),
             body=Body("WebhookInput", example.WEBHOOK),
             codes=("webhook_limit", "idempotency_conflict"),
             logged=True,
+            python="create_webhook(body)",
         ),
         Route(
             "GET",
@@ -47,6 +50,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             scopes=write,
             parameters=paging,
             etag=True,
+            python="list_webhooks()",
         ),
         Route(
             "GET",
@@ -60,6 +64,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(own, s.if_none_match),
             codes=missing,
             etag=True,
+            python="webhook(webhook_id)",
         ),
         Route(
             "PATCH",
@@ -67,14 +72,15 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.patch,
             "webhooks_patch",
             "Webhooks",
-            "Change, disable or enable a webhook",
+            "Change a webhook",
             Answer(200, "The webhook.", "Webhook"),
-            "Where URL or status changed, what is pending is tried at once.",
+            "If the URL or the status changes, pending deliveries are tried at once.",
             scopes=write,
             parameters=(own,),
             body=Body("WebhookPatch", example.WEBHOOK_PATCH),
             codes=missing,
             logged=True,
+            python="update_webhook(webhook_id, body)",
         ),
         Route(
             "DELETE",
@@ -83,12 +89,13 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "webhooks_delete",
             "Webhooks",
             "Delete a webhook",
-            Answer(200, "The webhook as it was.", "Webhook"),
-            "Its deliveries go with it.",
+            Answer(200, "The deleted webhook.", "Webhook"),
+            "Its deliveries are deleted too.",
             scopes=write,
             parameters=(own,),
             codes=missing,
             logged=True,
+            python="delete_webhook(webhook_id)",
         ),
         Route(
             "POST",
@@ -96,14 +103,16 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.rotate,
             "webhooks_rotate",
             "Webhooks",
-            "Give a webhook a new secret",
+            "Rotate a webhook's secret",
             Answer(200, "The webhook, with the new secret.", "NewWebhook"),
-            "For a while the secret before signs too, so that a receiver has time to take the new one.",
+            "For a while, requests are signed with the previous secret too, so that you have time to "
+            "switch your receivers.",
             scopes=write,
             parameters=(own, s.idempotency_key),
             body=Body("SecretRotation", {"previous_valid_seconds": 3600}, required=False),
             codes=("webhook_not_found", "idempotency_conflict"),
             logged=True,
+            python="rotate_webhook_secret(webhook_id, previous_valid_seconds=)",
         ),
         Route(
             "POST",
@@ -113,12 +122,13 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Webhooks",
             "Send a test event",
             Answer(202, "The delivery, which is on its way.", "Delivery"),
-            "Of the type `webhook.test`, whatever events the webhook asks for.",
+            "Sends an event of type `webhook.test`, whichever events the webhook subscribes to.",
             scopes=write,
             parameters=(own, s.idempotency_key),
             body=Body("Empty", {}, required=False),
             codes=("webhook_disabled", *again),
             logged=True,
+            python="test_webhook(webhook_id)",
         ),
         Route(
             "GET",
@@ -128,12 +138,14 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Webhooks",
             "List deliveries",
             Answer(200, "A page of deliveries, newest first, without bodies.", "DeliveryListing"),
-            "Confirmed and failed ones are kept for `--webhook-keep-seconds`, of the confirmed ones at most "
-            "the last 10 000.",
+            "Finished deliveries are kept for `--webhook-keep-seconds`; of the confirmed ones, at most the "
+            "last 10 000.",
             scopes=write,
             parameters=(own, choice("state", "Only in this state.", tuple(STATES), None), *paging),
             codes=missing,
             etag=True,
+            python="list_deliveries(webhook_id, state=)",
+            sample_query={"state": "failed"},
         ),
         Route(
             "GET",
@@ -147,6 +159,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             parameters=(own, delivery, s.if_none_match),
             codes=("webhook_not_found", "delivery_not_found"),
             etag=True,
+            python="delivery(webhook_id, delivery_id)",
         ),
         Route(
             "POST",
@@ -154,14 +167,15 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.replay_deliveries,
             "webhooks_replay_deliveries",
             "Webhooks",
-            "Send failed deliveries again",
-            Answer(202, "How many.", "Replayed", {"replayed": 12, "remaining": 0}),
-            "In their order, each under the event id that it had, as many as may be pending.",
+            "Replay failed deliveries",
+            Answer(202, "How many deliveries are sent again.", "Replayed", {"replayed": 12, "remaining": 0}),
+            "Sends them in order, under the event ids that they had, as many as may be pending.",
             scopes=write,
             parameters=(own, s.idempotency_key),
             body=Body("ReplayInput", {"state": "failed"}),
             codes=("webhook_not_found", "idempotency_conflict"),
             logged=True,
+            python="replay_failed_deliveries(webhook_id)",
         ),
         Route(
             "POST",
@@ -169,13 +183,15 @@ def routes(s: Shared) -> tuple[Route, ...]:
             handlers.replay_delivery,
             "webhooks_replay_delivery",
             "Webhooks",
-            "Send a delivery again",
+            "Replay a delivery",
             Answer(202, "The delivery, which is on its way.", "Delivery"),
-            "Of any state, under the event id that it had. One that is pending is tried at once.",
+            "Sends a delivery in any state again, under the event id that it had. A pending one is tried "
+            "at once.",
             scopes=write,
             parameters=(own, delivery, s.idempotency_key),
             body=Body("Empty", {}, required=False),
             codes=("delivery_not_found", *again),
             logged=True,
+            python="replay_delivery(webhook_id, delivery_id)",
         ),
     )

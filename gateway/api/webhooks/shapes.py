@@ -28,32 +28,36 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "webhook_id": STRING,
         "tenant_id": STRING,
         "url": STRING,
-        "events": or_null(types, "null: all."),
-        "leaderboard_ids": or_null(boards, "null: all."),
+        "events": or_null(types, "Null means all."),
+        "leaderboard_ids": or_null(boards, "Null means all."),
         "description": STRING,
         "status": {"type": "string", "enum": ["active", "disabled"]},
-        "disabled_reason": or_null(STRING, "Why the server disabled it, if it did."),
-        "created_at": said(INSTANT, "Events from then on are sent."),
+        "disabled_reason": or_null(STRING, "Why the server disabled the webhook, if it did."),
+        "created_at": said(INSTANT, "Events from this time on are sent."),
         "updated_at": INSTANT,
     }
     delivery: Schema = {
         "delivery_id": said(STRING, "Deliveries of a leaderboard are sent in the order of their ids."),
-        "event_id": said(STRING, "The same at every attempt, and in the header `webhook-id`."),
+        "event_id": said(STRING, "The same for every attempt, and in the header `webhook-id`."),
         "type": {"type": "string", "enum": [*TYPES, TEST]},
         "leaderboard_id": or_null(STRING),
         "state": {"type": "string", "enum": list(STATES)},
         "occurred_at": INSTANT,
-        "queued_at": said(INSTANT, "Since when it has been tried; anew at a replay."),
+        "queued_at": said(INSTANT, "When it was queued, or last replayed."),
         "attempts": COUNT,
-        "next_attempt_at": or_null(INSTANT, "Not before; null: as soon as its turn comes."),
+        "next_attempt_at": or_null(
+            INSTANT, "The earliest time of the next attempt; null: as soon as it is its turn."
+        ),
         "finished_at": or_null(INSTANT, "When it was confirmed or given up."),
         "last_answer": {
             "anyOf": [
                 answer(
                     {
                         "at": INSTANT,
-                        "status": or_null({"type": "integer"}, "Of HTTP; null without an answer."),
-                        "error": or_null(STRING, "Why it is no confirmation; null for one."),
+                        "status": or_null(
+                            {"type": "integer"}, "The HTTP status; null if there was no response."
+                        ),
+                        "error": or_null(STRING, "Why the attempt failed; null if it was confirmed."),
                         "duration_ms": COUNT,
                     }
                 ),
@@ -66,15 +70,20 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "WebhookPatch": model_shape(WebhookPatch, not_null=("url", "description", "status")),
         "Webhook": answer(shown),
         "NewWebhook": answer(
-            {**shown, "secret": said(STRING, "`whsec_` and base64; what bodies are signed with.")}
+            {
+                **shown,
+                "secret": said(STRING, "The key that requests are signed with: `whsec_` followed by base64."),
+            }
         ),
         "WebhookListing": listing("Webhook"),
         "SecretRotation": model_shape(RotateBody),
         "Delivery": answer(delivery),
-        "DeliveryWithBody": answer({**delivery, "body": said(OBJECT, "What is sent; docs/webhooks.md.")}),
+        "DeliveryWithBody": answer(
+            {**delivery, "body": said(OBJECT, "The body that is sent (docs/webhooks.md).")}
+        ),
         "DeliveryListing": listing("Delivery"),
         "ReplayInput": model_shape(ReplayBody),
         "Replayed": answer(
-            {"replayed": COUNT, "remaining": said(COUNT, "For which there is no room among the pending.")}
+            {"replayed": COUNT, "remaining": said(COUNT, "How many more could not be queued yet.")}
         ),
     }

@@ -18,7 +18,7 @@ from lbactors.core.errors import ApiError, invalid
 from lbactors.core.ids import in_chain, in_tenant
 from lbactors.core.instants import format_instant
 from lbactors.core.model import Board, PeriodRecord
-from lbactors.core.timeframe import Span, last_span, span_at, span_from
+from lbactors.core.timeframe import SHORT_FORMS, Span, last_span, span_at, span_from
 from lbactors.documents.audit import NOT_AN_ACT
 from lbactors.documents.entities import (
     METADATA_BYTES,
@@ -370,6 +370,8 @@ def merged(definition: Definition, patch: Any) -> Definition:
     new = {**base, **patch}
     for part in ("timeframe", "scoring", "ranking"):
         change = patch.get(part)
+        if part == "timeframe" and change in SHORT_FORMS:
+            change = {"type": change}
         if isinstance(change, dict):
             new[part] = {**base[part], **change}
             if part == "timeframe" and change.get("type", base[part]["type"]) != base[part]["type"]:

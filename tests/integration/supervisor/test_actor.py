@@ -70,7 +70,7 @@ async def server(tmp_path: Path) -> AsyncIterator[LocalServer]:
 
 
 async def make(server: LocalServer, name: str = "xp", *, retain: int = 100, **fields: Any) -> None:
-    timeframe = {"type": "hourly", "late_grace_seconds": 0, "retain_periods": retain}
+    timeframe = {"type": "hourly", "late_grace_seconds": 0, "retain_periods": retain, "retain_days": 0}
     await server.command(
         "create_leaderboard", definition={"leaderboard_id": name, "timeframe": timeframe, **fields}
     )

@@ -116,7 +116,7 @@ async def test_a_manual_period_that_is_made_later_knows_what_the_one_before_took
 ) -> None:
     server = LocalServer(tmp_path / "data")
     async with server:
-        await create(server, "manual", timeframe={"retain_periods": retained})
+        await create(server, "manual", timeframe={"retain_periods": retained, "retain_days": 0})
         await make_period(server)
         assert not await repeats(server)
         server.clock.move(HOUR_MS + MINUTE_MS)
@@ -168,7 +168,7 @@ async def _nothing(_: Any) -> bool:
 
 
 async def test_a_leaderboard_that_was_archived_over_a_boundary_knows_repeats(server: LocalServer) -> None:
-    await create(server, "hourly", timeframe={"retain_periods": 2})
+    await create(server, "hourly", timeframe={"retain_periods": 2, "retain_days": 0})
     assert not await repeats(server)
     await patch(server, status="archived")
     server.clock.move(HOUR_MS + MINUTE_MS)

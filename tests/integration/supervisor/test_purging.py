@@ -100,7 +100,7 @@ async def test_a_period_whose_deletion_failed_is_deleted_by_the_next_try(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, about: str, when: str
 ) -> None:
     async with LocalServer(tmp_path / "data") as server:
-        await create(server, "xp", retain_periods=1)
+        await create(server, "xp", retain_periods=1, retain_days=0)
         await server.submit("xp", "maya", 5)
         failed = fail_once(monkeypatch, server, method, when, about)
 

@@ -98,8 +98,11 @@ async def test_what_nobody_uses_ends_and_comes_back_with_the_first_who_asks(boar
     await everything_dormant(boards)
     status = await boards.server.service.status()
     homes = (boards.home("a"), boards.home("b"))
-    found = {a["name"]: (a["dormant"], a["awake"]) for a in status["actors"]}
-    assert found == dict.fromkeys(homes, (True, 0))
+    found = {a["name"]: (a["dormant"], a["pid"]) for a in status["actors"]}
+    assert found == dict.fromkeys(homes, (True, None))
+    placed = {b["leaderboard_id"]: b["windows"] for a in status["actors"] for b in a["leaderboards"]}
+    assert placed.keys() == {"a", "b", "c"}
+    assert not any(window["awake"] for windows in placed.values() for window in windows)
     assert status["ready"] and status["periods"] == {"serving": 0, "loading": 0, "asleep": 3}
     await asyncio.gather(*(boards.submit(name) for name in "abc"), boards.score("a"))
     await boards.check()

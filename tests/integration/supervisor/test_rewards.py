@@ -220,7 +220,7 @@ async def test_of_many_claims_at_once_one_is_the_first(life: Life) -> None:
 
 
 async def test_rewards_outlive_their_period_and_end_in_their_time(life: Life) -> None:
-    board = await life.board(timeframe={"retain_periods": 1})
+    board = await life.board(timeframe={"retain_periods": 1, "retain_days": 0})
     await life.field(3)
     key = (life.record(board, 1) or pytest.fail("no period")).key
     life.server.clock.move(HOUR_MS + 60_000)
@@ -250,7 +250,7 @@ async def test_a_period_is_not_deleted_before_its_rewards_are_granted(
     for module in (granting, reward_reader):
         monkeypatch.setattr(module, "CHUNK_WINNERS", 2)
     monkeypatch.setattr(granting, "CHUNKS_AT_ONCE", 1)
-    board = await life.board(timeframe={"retain_periods": 0})
+    board = await life.board(timeframe={"retain_periods": 0, "retain_days": 0})
     await life.field(7)
     key = (life.record(board, 1) or pytest.fail("no period")).key
     life.server.clock.move(HOUR_MS + 60_000)
@@ -263,7 +263,9 @@ async def test_a_period_is_not_deleted_before_its_rewards_are_granted(
 
 
 async def test_an_erasure_finds_rewards_whose_period_is_gone(life: Life) -> None:
-    board = await life.board(timeframe={"retain_periods": 1}, windows=[], rewards=RULES_MAIN)
+    board = await life.board(
+        timeframe={"retain_periods": 1, "retain_days": 0}, windows=[], rewards=RULES_MAIN
+    )
     for n in range(3):
         await life.server.submit("xp", f"maya-{n}", 1000 - n)
     key = (life.record(board, 1) or pytest.fail("no period")).key

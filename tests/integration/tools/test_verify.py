@@ -253,7 +253,7 @@ async def _no_data(where: Place, store: Store) -> None:
 async def _being_deleted(where: Place, store: Store) -> None:
     """Beyond what the leaderboard keeps: the data go first, then the document."""
     board = board_of(XP, "best", ["daily"])
-    timeframe = board.definition.timeframe.model_copy(update={"retain_periods": 0})
+    timeframe = board.definition.timeframe.model_copy(update={"retain_periods": 0, "retain_days": 0})
     board = board._replace(definition=board.definition.model_copy(update={"timeframe": timeframe}))
     await commit(store, Change("leaderboards", "default/xp", pack_board(board)))
     await store.drop_periods([f"{XP}/main/1"])

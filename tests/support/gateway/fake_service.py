@@ -11,10 +11,10 @@ import secrets
 from hashlib import sha256
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from lbactors.core.definition import SCOPES, Definition
-from lbactors.core.errors import ApiError, invalid, invalid_from
+from lbactors.core.errors import ApiError, invalid
 from lbactors.core.instants import format_instant
 from lbactors.core.model import Board, Key, Outcome, PeriodView, Reading, Row, Submission, Tenant
 from lbactors.core.packing import pack
@@ -37,7 +37,11 @@ from lbactors.documents.hidden_players import SHOWN, Hidden, HideBody, UnhideBod
 from lbactors.documents.profiles import merged_profile, profile_json
 from lbactors.documents.reviews import Review, read_reviews
 from lbactors.service.service import AdminAnswer, ChangedEntry, Idempotency
+from lbactors.supervisor.command_plan import parse
+from lbactors.supervisor.commands.leaderboards import merged
+from lbactors.wire.chain_spec import HostedDigest
 from lbactors.wire.commands import Command, EditEntry, EntryCommand, RemoveEntry, RestoreEntry
+from lbactors.wire.ping import NOT_RUNNING, ChainPing, PeriodPing, Ping, leaderboards_shown
 from tests.support.gateway.fake_rewards import FakeRewards
 from tests.support.gateway.fake_webhooks import FakeWebhooks
 from tests.support.supervisor.held_memory import HeldMemory
@@ -105,7 +109,13 @@ class FakeService:
         self.hidden: dict[tuple[str, str], dict[str, Any]] = {}
         self.removed: dict[str, Row] = {}
         self.answers: dict[str, tuple[str, AdminAnswer]] = {}
-        self.readiness: dict[str, Any] = {"ready": True, "storage": "ok", "supervisor": "ok", "actors": 1}
+        self.readiness: dict[str, Any] = {
+            "ready": True,
+            "storage": "ok",
+            "supervisor": "ok",
+            "actors": 1,
+            "periods": {"serving": 1, "loading": 0, "asleep": 0},
+        }
         self.reads = 0
         self.at_ms = NOW_MS
         self.readiness_made = 0
@@ -213,12 +223,7 @@ class FakeService:
         board = self._board_of(tenant_id, leaderboard_id)
         if if_match not in (None, board.version):
             raise ApiError("version_mismatch", f"version is {board.version}")
-        old = board.definition.model_dump(mode="json")
-        merged = {**old, **patch}
-        for part in ("timeframe", "scoring", "ranking"):
-            if isinstance(patch.get(part), dict):
-                merged[part] = {**old[part], **patch[part]}
-        return self._redefine(board, parse(Definition, merged))
+        return self._redefine(board, merged(board.definition, patch))
 
     def _redefine(self, board: Board, definition: Definition) -> AdminAnswer:
         board = board._replace(definition=definition, version=board.version + 1)
@@ -591,7 +596,30 @@ class FakeService:
         return self.readiness
 
     async def status(self) -> dict[str, Any]:
-        return {**self.readiness, "leaderboards": len(self.catalogue.all_boards)}
+        """A period actor without load, and one that does not run."""
+        chains = {
+            board.chain_id(window): ChainPing(1, [PeriodPing(PERIOD_KEY, "serving", 1, 0, 0, 1, 0)])
+            for board in self.catalogue.all_boards.values()
+            for window in board.windows
+        }
+        ping = Ping("period-1", "i", 7, 2**26, NOW_MS / 1000, 0, 0, HostedDigest(0, 0), chains, [])
+        rest = {"reserved": False, "load_per_second": 0}
+        boards = leaderboards_shown(chains)
+        process = {"pid": 5, "resident_bytes": 2**26}
+        counts = ("webhooks", "pending", "receivers_down", "attempts", "delivered", "failed")
+        at = format_instant(NOW_MS)
+        return {
+            **self.readiness,
+            "at": at,
+            "gateway": process,
+            "supervisor": {**process, "epoch": 1, "started_at": at, "trouble": ""},
+            "leaderboards": len(self.catalogue.all_boards),
+            "events": dict.fromkeys(counts, 0),
+            "actors": [
+                {"name": "period-1", "dormant": False, **ping.shown(), **rest, "leaderboards": boards},
+                {"name": "period-2", "dormant": True, **NOT_RUNNING, **rest, "leaderboards": []},
+            ],
+        }
 
 
 def changes(model: type[BaseModel], patch: Any, *never_null: str) -> dict[str, Any]:
@@ -601,11 +629,3 @@ def changes(model: type[BaseModel], patch: Any, *never_null: str) -> dict[str, A
         if name in fields and fields[name] is None:
             raise invalid("must not be null", "body", name)
     return fields
-
-
-def parse(model: type[BaseModel], data: Any) -> Any:
-    """A body as its model, or the supervisor's 422."""
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise invalid_from(error, "body") from None

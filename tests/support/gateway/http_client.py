@@ -72,7 +72,7 @@ class Http:
         url = URL(path, encoded=True)
         if params:
             url = url.with_query(params)
-        async with self.client.request(method, url, headers=sent, **extra) as response:
+        async with self.client.request(method, url, headers=sent, allow_redirects=False, **extra) as response:
             return Answer(response, await response.read())
 
     async def get(self, path: str, headers: dict[str, str] | None = None, **query: Any) -> Answer:

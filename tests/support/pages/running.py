@@ -2,7 +2,8 @@
 
 `sh` blocks share a bash that stops at the first command that fails; a `python` block is one process of that
 shell. A page says `http://127.0.0.1:8080`, `lb_…` and `http://127.0.0.1:9000/hook` where a reader has a
-server, a key and a receiver of webhooks: each is replaced by the real one. What else a page may say is in
+server, a key and a receiver of webhooks: each is replaced by the real one, as are the ports of programs that a
+page starts itself. What else a page may say is in
 `tests.support.pages.reading`.
 """
 
@@ -16,10 +17,12 @@ import shlex
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.support.free_ports import free_port, free_redis_port
 from tests.support.pages.comparing import differences, last_json
 from tests.support.pages.reading import (
     ANSWER,
@@ -36,7 +39,10 @@ from tests.support.server_process import environment
 SOON_S = 60.0  # a busy test machine is slow; only a failure takes so long
 BLOCK_WITHIN_S = 120.0
 AGAIN_EVERY_S = 0.2
+HOUR_S, PAGE_WITHIN_S = 3600.0, 45.0  # a page's commands as a rule take less than that
 
+# Ports that a page's own programs listen on: others may use them on a machine that runs tests.
+OWN_PORT, OWN_REDIS_PORT = "9099", "6390"
 SHOWN_URL, SHOWN_HOOK, SHOWN_KEY = "http://127.0.0.1:8080", "http://127.0.0.1:9000/hook", "lb_…"
 
 _CURLRC = "silent\nshow-error\nfail-with-body\nmax-time = 60\n"
@@ -71,6 +77,13 @@ class _Ran(NamedTuple):
     failed: str  # "LINE COMMAND" of the command that failed, empty if none did
 
 
+async def hour_to_come() -> None:
+    """Waits for the next hour if this one is nearly over: no period of a page ends while the page is run."""
+    left_s = HOUR_S - time.time() % HOUR_S
+    if left_s < PAGE_WITHIN_S:
+        await asyncio.sleep(left_s)
+
+
 async def run_page(page: Path, folder: Path, world: World, name: str = "") -> int:
     """Run a page in an empty folder; the number of blocks that were run. PageFailed names what went wrong."""
     run = _Run(name or page.name, folder, world)
@@ -88,6 +101,7 @@ class _Run:
     def __init__(self, name: str, folder: Path, world: World) -> None:
         self.blocks = 0
         self._name = name
+        self._port, self._redis_port = free_port(), free_redis_port()
         self._world = world
         self._files = folder / "blocks"  # the blocks, and what they print
         self._home = folder / "home"
@@ -174,6 +188,8 @@ class _Run:
             text.replace(SHOWN_HOOK, self._world.hook)
             .replace(SHOWN_URL, self._world.url)
             .replace(SHOWN_KEY, key)
+            .replace(OWN_PORT, str(self._port))
+            .replace(OWN_REDIS_PORT, str(self._redis_port))
         )
 
     # The page -------------------------------------------------------------------------------------------

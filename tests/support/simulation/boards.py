@@ -19,7 +19,7 @@ def board(
 ) -> dict[str, Any]:
     return {
         "leaderboard_id": name,
-        "timeframe": {"type": kind, "timezone": zone, **frame},
+        "timeframe": {"type": kind, "timezone": zone, "retain_days": 0, **frame},
         "windows": windows.split(),
         "scoring": {"aggregation": aggregation},
     }
@@ -34,7 +34,7 @@ BOARDS = [
     board("chatham", "hourly", "Pacific/Chatham", "daily", "count", retain_periods=2),
     board("lord-howe", "hourly", "Australia/Lord_Howe", "daily weekly", reset_time="00:30"),
     board("lord-howe-sharp", "daily", "Australia/Lord_Howe", "hourly", "latest", reset_time="02:00"),
-    board("santiago", "daily", "America/Santiago", "monthly", late_grace_seconds=600),
+    board("santiago", "daily", "America/Santiago", "monthly", late_grace_seconds=600, retain_days=30),
     board("tehran", "weekly", "Asia/Tehran", "daily", reset_day="saturday", retain_periods=0),
     board("casablanca", "daily", "Africa/Casablanca", "yearly", "min", reset_time="02:30"),
     board("sao-paulo", "daily", "America/Sao_Paulo", "weekly", late_grace_seconds=86_400),

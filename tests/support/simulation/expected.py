@@ -16,6 +16,8 @@ from tests.support.simulation.counted_time import Span, containing, spans
 REPEATS_KNOWN_MS = 24 * 3_600_000  # so long at least a repeat is recognised
 
 GRACE_DEFAULT_S, RETAIN_DEFAULT = 5, 10
+DAY_MS = 24 * 3_600_000
+DELETED_WITHIN_MS = 3_700_000  # after a period has reached its age
 
 
 class Taken(NamedTuple):
@@ -46,6 +48,7 @@ class ExpectedChain:
         self.window = window
         self.grace_ms = frame.get("late_grace_seconds", GRACE_DEFAULT_S) * 1000
         self.retain = frame.get("retain_periods", RETAIN_DEFAULT)
+        self.retain_ms = frame["retain_days"] * DAY_MS
         self.late_arrival = frame.get("late_submissions") == "arrival"
         everything = spans(frame, window)
         self.spans = [s for s in everything if s.ends_at_ms is None or s.ends_at_ms > created_ms]
@@ -62,6 +65,14 @@ class ExpectedChain:
         if span.ends_at_ms is None or now_ms < span.ends_at_ms:
             return "active"
         return "closing" if now_ms < self.closed_from_ms(span) else "closed"
+
+    def kept_by_age(self, span: Span, now_ms: int) -> bool | None:
+        """Whether a closed period is too young to be deleted; None: just not any more."""
+        assert span.ends_at_ms is not None
+        if now_ms < span.ends_at_ms + self.retain_ms:
+            return True
+        spread_ms = DELETED_WITHIN_MS if self.retain_ms else 0
+        return None if now_ms < span.ends_at_ms + self.retain_ms + spread_ms else False
 
     def closed_from_ms(self, span: Span) -> int:
         assert span.ends_at_ms is not None

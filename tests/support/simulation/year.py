@@ -404,9 +404,15 @@ class Year:
             where = f"{expected.id}/{window} at {told(now_ms)}"
             shown = {view.key: view for view in views}
             listed = [v.key for v in reversed(views) if v.state == "closed"]
-            kept = surely[-chain.retain :] if chain.retain else []
+            newest = surely[-chain.retain :] if chain.retain else []
+            by_age = {s.key: chain.kept_by_age(s, now_ms) for s in surely}
+            kept = [
+                s
+                for s in surely
+                if s in newest or by_age[s.key] or (by_age[s.key] is None and s.key in listed)
+            ]
             if surely and surely[-1] == chain.spans[-1]:  # the last of a schedule stays
-                kept = surely[-max(chain.retain, 1) :]
+                kept = kept or surely[-1:]
             if surely == closed:
                 assert listed == [s.key for s in kept], (
                     f"{where}: {listed} are kept, not {[s.key for s in kept]}"

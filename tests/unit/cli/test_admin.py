@@ -1,10 +1,10 @@
-"""The commands of players, keys, tenants and the status, against the fake server."""
+"""The commands of players, keys and tenants, against the fake server."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.support.command import ok, ok_json, run
+from tests.support.command import ok
 from tests.support.fake_api import FakeApi
 
 
@@ -31,22 +31,3 @@ def test_players_keys_tenants_reach_their_routes(api: FakeApi) -> None:
         ok(*arguments)
         assert (api.paths()[-1], api.requests[-1][3]) == (path, body)
     assert "lb_new" in ok("keys", "create", "k", "--scope", "platform")
-
-
-def test_status(api: FakeApi) -> None:
-    output = ok("status")
-    assert "ready.ready yes" in " ".join(output.split())
-    assert "supervisor.epoch 4" in " ".join(output.split())
-    table = [" ".join(line.split()) for line in output.splitlines()[-2:]]
-    assert table[0] == "period-1 7 64.0 MiB 1 min 40 s 2 1 1 34 2 5.2 500 20 yes"
-    assert table[1] == "period-2 - - - - - 0 0 0 - - - -"
-    lines = [" ".join(line.split()) for line in ok("status", "--periods").splitlines()[-2:]]
-    assert lines == [
-        "period-1 default/xp~1/main a serving 30 2 90",
-        "period-1 default/xp~1/main b loading 4 0 0",
-    ]
-    assert set(ok_json("status")) == {"health", "ready", "status"}
-    assert ok_json("status", "--key", "lb_wrong")["status"] is None
-    api.ready = False
-    result = run("status")
-    assert result.exit_code == 1 and "disk full" in result.stdout

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 
 from lbactors.core.definition import Definition, Rules
 from lbactors.core.lifecycle import (
+    DAY_MS,
+    DELETE_SPREAD_MS,
     IDS_OWED_MS,
     LINGER_MS,
     SEAL_SPREAD_MS,
     TRANSITIONS,
     EndTerms,
+    Retention,
     Stage,
     Step,
     Work,
@@ -406,7 +409,7 @@ def test_what_is_deleted(closed: list[Kept], has_open: bool, retain: int, now_ms
     ]
     if has_open:
         records.append(PeriodRecord(9, "open", 9, None, False, 0, 0, 0))
-    deleted = surplus(records, [], retain, now_ms)
+    deleted, _ = surplus(records, [], Retention(retain, 0), now_ms)
     complete = [r.serial for r in records if r.stage == Stage.COMPLETE]
     assert set(deleted) <= set(complete) and deleted == sorted(deleted)
     assert records[-1].serial not in deleted
@@ -427,6 +430,44 @@ def test_what_is_closed_in_this_plan_counts_already_and_goes_at_the_next() -> No
         return PeriodRecord(serial, f"p{serial}", serial, serial + 1, sealed, 0, 0, 0, stage=stage, **fields)
 
     records = [record(1, Stage.COMPLETE), record(2, Stage.CLOSING), record(3, Stage.OPENED)]
-    assert surplus(records, [Step(5, Stage.CLOSED, 2)], 1, 5) == [1]
-    assert surplus(records, [Step(5, Stage.CLOSED, 2)], 0, 5) == [1], "not what is only being closed"
-    assert surplus(records, [Step(5, Stage.CLOSING, 2)], 1, 5) == []
+
+    def deleted(stage: Stage, retain: int) -> list[int]:
+        return surplus(records, [Step(5, stage, 2)], Retention(retain, 0), 5)[0]
+
+    assert deleted(Stage.CLOSED, 1) == [1]
+    assert deleted(Stage.CLOSED, 0) == [1], "not what is only being closed"
+    assert deleted(Stage.CLOSING, 1) == []
+
+
+@given(
+    st.integers(0, 30).map(lambda n: [(serial, serial * DAY_MS) for serial in range(1, n + 1)]),
+    st.integers(0, 10),
+    st.integers(0, 20),
+    st.integers(0, 60 * DAY_MS),
+)
+def test_what_is_kept_by_number_and_by_age(
+    closed: list[tuple[int, int]], periods: int, days: int, now_ms: int
+) -> None:
+    """Against the rule, word by word; and the next instant is the first at which more go."""
+
+    def gone(at_ms: int) -> list[int]:
+        older = closed[: max(len(closed) - periods, 0)]
+        return [serial for serial, ends_ms in older if at_ms >= ends_ms + days * DAY_MS or not days]
+
+    serials, due_ms = Retention(periods, days).expired(closed, len(closed), now_ms)
+    assert serials == gone(now_ms)
+    if due_ms is None:
+        assert gone(2**62) == serials
+    else:
+        assert now_ms < due_ms and gone(due_ms - 1) == serials and len(gone(due_ms)) == len(serials) + 1
+
+
+def test_no_more_than_a_thousand_are_kept_whatever_their_age() -> None:
+    closed = [(serial, serial) for serial in range(1, 1004)]
+    serials, due_ms = Retention(10, 400).expired(closed, len(closed), 2000)
+    assert serials == [1, 2, 3] and due_ms == 4 + 400 * DAY_MS
+
+
+def test_what_reaches_its_age_at_one_instant_goes_at_many() -> None:
+    untils = [Retention(10, 1, spread).until_ms(5) - 5 - DAY_MS for spread in (0.0, 0.5, 0.999)]
+    assert untils == [0, DELETE_SPREAD_MS // 2, int(DELETE_SPREAD_MS * 0.999)]

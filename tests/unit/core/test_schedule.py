@@ -162,21 +162,40 @@ def test_a_period_is_sealed_once_its_grace_is_over(grace_s: int) -> None:
 
 @pytest.mark.parametrize("retain", [0, 1, 3])
 def test_as_many_closed_periods_are_kept_as_asked_for(retain: int) -> None:
-    line = Timeline(frame(type="daily", retain_periods=retain), now_ms=at("2026-11-01T12:00:00"))
+    line = Timeline(
+        frame(type="daily", retain_periods=retain, retain_days=0), now_ms=at("2026-11-01T12:00:00")
+    )
     for day in range(1, 9):
         line.run(at("2026-11-01T12:00:00") + day * DAY_MS)
         assert [r.serial for r in line.records] == list(range(max(day + 1 - retain, 1), day + 2))
         assert [r.sealed for r in line.records] == [True] * min(day, retain) + [False]
-    line.timeframe = frame(type="daily", retain_periods=0)
+    line.timeframe = frame(type="daily", retain_periods=0, retain_days=0)
     line.run(at("2026-11-09T12:00:00"))
     assert line.open_keys() == [r.key for r in line.records] == ["2026-11-09"]
+
+
+def test_what_is_kept_by_age_goes_when_it_is_due_and_nothing_is_looked_at_before() -> None:
+    timeframe = frame(type="daily", retain_periods=2, retain_days=5)
+    line = Timeline(timeframe, now_ms=at("2026-11-01T12:00:00"))
+    for day in range(1, 12):
+        line.run(at("2026-11-01T12:00:00") + day * DAY_MS)
+    assert [r.key for r in line.records if r.sealed] == [f"2026-11-{day:02d}" for day in range(7, 12)]
+    line.timeframe = frame(type="daily", retain_periods=2, retain_days=5, ends_at="2026-11-13T00:00:00Z")
+    line.run(at("2026-11-13T00:01:00"))
+    seen = []
+    while line.due_ms is not None:
+        before = len(line.records)
+        line.run(line.due_ms)
+        seen.append(before - len(line.records))
+    assert seen == [1] * len(seen) and seen, "one at each look, and no look in vain"
+    assert [r.key for r in line.records] == ["2026-11-11", "2026-11-12"]
 
 
 # What was missed ------------------------------------------------------------------------------------------
 
 
 def test_a_closed_period_stays_until_its_submission_ids_are_handed_on() -> None:
-    manual = frame(type="manual", retain_periods=0)
+    manual = frame(type="manual", retain_periods=0, retain_days=0)
     first = PeriodRecord(1, "one", 0, HOUR_MS, True, 3, 4, 0, last_seq=4, stage=Stage.COMPLETE)
     unused = PeriodRecord(2, "two", HOUR_MS, 2 * HOUR_MS, True, 0, 0, 0, stage=Stage.COMPLETE)
     third = PeriodRecord(3, "three", 3 * HOUR_MS, 4 * HOUR_MS, False, 0, 0, 0)
@@ -196,7 +215,7 @@ def test_a_closed_period_stays_until_its_submission_ids_are_handed_on() -> None:
 @pytest.mark.parametrize(("retain", "missed"), [(10, 0), (10, 1), (10, 5), (3, 400), (0, 50)])
 def test_what_was_missed_is_caught_up_in_order_and_once(retain: int, missed: int) -> None:
     start_ms = at("2026-11-18T12:30:00")
-    line = Timeline(frame(type="hourly", retain_periods=retain), now_ms=start_ms)
+    line = Timeline(frame(type="hourly", retain_periods=retain, retain_days=0), now_ms=start_ms)
     now_ms = start_ms + (missed + 1) * HOUR_MS
     add = line.plan(now_ms).add
     assert len(add) == missed + 1
@@ -223,7 +242,7 @@ def test_a_missed_period_still_in_its_grace_is_open() -> None:
 def test_a_gap_too_long_to_walk_through_is_skipped(monkeypatch: pytest.MonkeyPatch, part_ms: int) -> None:
     """Beyond CATCH_UP_SPANS the schedule is entered anew, in whatever part of a period the server starts."""
     start_ms = at("2026-11-18T12:00:00")
-    line = Timeline(frame(type="every", every_seconds=1, retain_periods=2), now_ms=start_ms)
+    line = Timeline(frame(type="every", every_seconds=1, retain_periods=2, retain_days=0), now_ms=start_ms)
     monkeypatch.setattr(schedule, "CATCH_UP_SPANS", 20)
     now_ms = start_ms + 1000 * SECOND_MS + part_ms
     line.run(now_ms)
@@ -252,7 +271,7 @@ def test_a_forced_close_takes_nothing_late_and_goes_on_under_a_new_key() -> None
 
 
 def test_a_key_is_not_used_again_when_its_first_bearer_is_gone() -> None:
-    line = Timeline(frame(type="permanent", retain_periods=2), now_ms=at("2026-11-18"))
+    line = Timeline(frame(type="permanent", retain_periods=2, retain_days=0), now_ms=at("2026-11-18"))
     keys = []
     for hour in range(1, 8):
         line.force_close(at("2026-11-18") + hour * HOUR_MS)
@@ -308,13 +327,18 @@ def test_a_season() -> None:
 
 @pytest.mark.parametrize("retain", [0, 1, 10])
 def test_a_season_that_is_over_already_comes_to_rest(retain: int) -> None:
-    line = Timeline(season(retain_periods=retain), now_ms=at("2027-01-01"))
+    line = Timeline(season(retain_periods=retain, retain_days=0), now_ms=at("2027-01-01"))
     assert all(r.sealed for r in line.records) and line.next_serial <= 3
     assert line.run(at("2027-01-02")) == []
 
 
 def test_a_schedule_with_an_end_keeps_its_last_period() -> None:
-    fields = {"starts_at": "2026-12-01T00:00:00Z", "ends_at": "2026-12-01T03:30:00Z", "retain_periods": 1}
+    fields = {
+        "starts_at": "2026-12-01T00:00:00Z",
+        "ends_at": "2026-12-01T03:30:00Z",
+        "retain_periods": 1,
+        "retain_days": 0,
+    }
     line = Timeline(frame(type="hourly", **fields), now_ms=at("2026-11-30"))
     while line.due_ms is not None:
         line.run(line.due_ms)
@@ -361,7 +385,7 @@ def test_a_manual_board_opens_nothing_by_itself_but_seals() -> None:
 
 
 def test_an_archived_board_lets_its_period_run_out() -> None:
-    line = Timeline(frame(type="daily"), now_ms=at("2026-11-18T12:00:00"))
+    line = Timeline(frame(type="daily", retain_days=0), now_ms=at("2026-11-18T12:00:00"))
     line.wanted = False
     assert line.plan(at("2026-11-18T12:00:00")).due_ms == at("2026-11-19")
     line.run(at("2026-12-24T12:00:00"))
@@ -395,7 +419,7 @@ def test_a_year_is_covered_without_gap_or_overlap(zone: str, kind: str) -> None:
     """The clock stops at every due time; now and then the server is down for up to 36 hours."""
     rng = random.Random(zone + kind)
     cron = {"cron": "30 2 * * 1,4"} if kind == "cron" else {}
-    timeframe = frame(type=kind, timezone=zone, reset_time="02:30", retain_periods=40, **cron)
+    timeframe = frame(type=kind, timezone=zone, reset_time="02:30", retain_periods=40, retain_days=0, **cron)
     now_ms, end_ms = at("2026-01-01T05:00:00"), at("2027-01-01T05:00:00")
     if kind == "hourly" and not is_long():  # the weeks in which both of its zones change their clocks
         now_ms, end_ms = at("2026-03-20T05:00:00"), at("2026-04-12T05:00:00")
@@ -423,7 +447,9 @@ def test_a_year_is_covered_without_gap_or_overlap(zone: str, kind: str) -> None:
 )
 def test_however_the_clock_moves(every_s: int, grace_s: int, steps: list[tuple[int, bool]]) -> None:
     now_ms = at("2026-11-18T12:00:00")
-    timeframe = frame(type="every", every_seconds=every_s, late_grace_seconds=grace_s, retain_periods=1000)
+    timeframe = frame(
+        type="every", every_seconds=every_s, late_grace_seconds=grace_s, retain_periods=1000, retain_days=0
+    )
     line = Timeline(timeframe, now_ms=now_ms)
     for step_ms, forced in steps:
         now_ms += step_ms

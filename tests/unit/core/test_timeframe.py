@@ -273,6 +273,7 @@ BAD: list[tuple[str, dict[str, Any], list[Any]]] = [
     ("ends_at", {"starts_at": SEASON["starts_at"]}, ["2026-06-01T01:00:00+01:00", "2026-06-01", 7]),
     ("late_grace_seconds", {}, [-1, 86_401, "5", 5.0, True, None]),
     ("retain_periods", {}, [-1, 1001, "10", 1.5, False, None]),
+    ("retain_days", {}, [-1, 3651, "10", 1.5, False, None]),
     ("colour", {}, [1]),
 ]
 
@@ -317,6 +318,7 @@ def test_defaults() -> None:
         "ends_at": None,
         "late_grace_seconds": 5,
         "retain_periods": 10,
+        "retain_days": 400,
         "late_submissions": "refuse",
     }
     with pytest.raises(ValidationError):
@@ -333,6 +335,7 @@ FIELDS = st.fixed_dictionaries(
         "starts_at": INSTANTS,
         "late_grace_seconds": st.integers(0, 86_400),
         "retain_periods": st.integers(0, 1000),
+        "retain_days": st.integers(0, 3650),
     },
 )
 

@@ -28,7 +28,16 @@ async def test_request_id_is_returned_on_success_and_failure(http: Http) -> None
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/", "/v2/leaderboards", "/v1/events", "/v1/leaderboards/", "/v1/metrics/kills"]
+    "path",
+    [
+        "/index.html",
+        "/v1",
+        "/v1/",
+        "/v2/leaderboards",
+        "/v1/events",
+        "/v1/leaderboards/",
+        "/v1/metrics/kills",
+    ],
 )
 async def test_unknown_routes(http: Http, path: str) -> None:
     answer = await http.with_key(None).get(path)

@@ -157,7 +157,11 @@ async def test_a_repeat_is_one_also_while_a_further_window_loads(world: World) -
     await board.submit([main, daily], [item("p", 5, "x")], now_ms, FULL)
     daily.open[0]._turn("lost")  # its journal's end is being read again
     (verdict,) = await board.submit([main, daily], [item("p", 5, "x")], now_ms, FULL)
-    assert said(verdict)[0] == "duplicate"
+    assert said(verdict) == ["duplicate"] * 2
+    (answered,) = Submitted(Submitted.to_wire([verdict], FULL), FULL).answers(
+        [Submission(*item("p", 5, "x"))], BOTH
+    )
+    assert isinstance(answered, list) and [(o.duplicate, o.skipped) for o in answered] == [(True, None)] * 2
     (verdict,) = await board.submit([main, daily], [item("p", 5, "y")], now_ms, FULL)
     assert said(verdict) in ("storage_unavailable", "period_loading"), "no window takes what another cannot"
     assert await standings(main) == {"p": (1, 5)}

@@ -20,6 +20,7 @@ from gateway.http import openapi
 from gateway.http.settings import GatewaySettings
 from lbactors.core.definition import SCOPES, Definition, RankingRules, Scoring
 from lbactors.core.errors import ERROR_STATUS
+from lbactors.core.ids import PATTERNS_IN_WORDS
 from lbactors.core.model import Row, Submission
 from lbactors.core.reward_rules import RewardRules, Tier
 from lbactors.core.timeframe import Timeframe
@@ -118,6 +119,24 @@ def test_references_resolve_and_all_components_are_used(document: dict[str, Any]
 def test_schemas_are_schemas() -> None:
     for schema in COMPONENTS.values():
         Draft202012Validator.check_schema(schema)
+
+
+def patterns(node: Any) -> Iterator[dict[str, Any]]:
+    """Schemas with a pattern."""
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from patterns(child)
+    if isinstance(node, dict) and isinstance(node.get("pattern"), str):
+        yield node
+
+
+def test_every_pattern_is_described_in_words(document: dict[str, Any]) -> None:
+    found = list(patterns([document["paths"], document["components"]]))
+    assert len(found) > 20
+    for schema in found:
+        assert schema["description"], schema
+        words = PATTERNS_IN_WORDS.get(schema["pattern"])
+        assert words is None or words[1:] in schema["description"], schema
+    assert {schema["pattern"] for schema in found} >= set(PATTERNS_IN_WORDS)
 
 
 def test_examples_conform(document: dict[str, Any]) -> None:

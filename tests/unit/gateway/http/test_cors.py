@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from gateway.api.table import routes
+from gateway.api.table import components, routes
 from gateway.app import GATEWAY, ROUTES, build_app
 from gateway.http import openapi
 from gateway.http.cors import EXPOSED_HEADERS
@@ -103,7 +103,8 @@ async def test_every_header_that_a_route_takes_is_allowed(opened: Opened) -> Non
 
 def test_every_header_that_is_described_is_exposed(service: FakeService) -> None:
     app = build_app(service, GatewaySettings())  # type: ignore[arg-type]
-    described = openapi.document(app[ROUTES], {}, {}, {})["components"]["headers"]
+    document = openapi.document(app[ROUTES], components(GatewaySettings()), {}, {})
+    described = document["components"]["headers"]
     assert set(described) <= set(EXPOSED_HEADERS)
 
 

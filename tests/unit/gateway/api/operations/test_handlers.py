@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.support.gateway.fake_service import FakeService
 from tests.support.gateway.http_client import Http
 
@@ -22,6 +24,18 @@ async def test_operations_need_no_key(http: Http) -> None:
     assert (await anyone.get("/openapi.json")).body["openapi"] == "3.1.0"
     docs = await anyone.get("/docs")
     assert docs.media_type == "text/html" and "default-src 'none'" in docs.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_the_bare_address_leads_to_the_reference(http: Http, service: FakeService, method: str) -> None:
+    anyone = http.with_key(None)
+    answer = await anyone.send(method, "/")
+    assert (answer.status, answer.headers["Location"]) == (302, "/docs")
+    assert (await anyone.get(answer.headers["Location"])).media_type == "text/html"
+    metrics = (await anyone.get("/metrics")).raw.decode()
+    assert f'lbactors_http_requests_total{{method="{method}",route="/",status="302"}} 1.0' in metrics
+    assert "unmatched" not in metrics
+    assert (await anyone.post("/", {})).code == "method_not_allowed"
 
 
 async def test_not_ready(http: Http, service: FakeService) -> None:
