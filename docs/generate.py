@@ -67,6 +67,10 @@ JSON_FIELDS = {
     "reviews reject": "`items`, the API's answer for each",
     "status": "`health`, `ready`, `status`, the API's three answers; the last is null without a platform key",
     "submit --file": SENT,
+    "backup": "`file`, `store`, `store_id`, `taken_at`, `size_bytes`, `verified`, `documents`, `periods`, "
+    "`entries`, `findings`",
+    "restore": "`file`, `store`, `store_id`, `replaced`, `size_bytes`, `verified`, `documents`, `periods`, "
+    "`entries`, `findings`",
     "verify": "`store`, `sound`, `errors`, `cautions`, `documents`, `periods`, `entries`, `findings`",
 }
 

@@ -13,7 +13,6 @@ from lbactors.cli.shared_options import json_option, wants_json
 from lbactors.cli.store_tools import (
     StoreCommand,
     contents,
-    holdings,
     print_findings,
     progress_bar,
     run_tool,
@@ -85,17 +84,19 @@ def _backup_json(file: Path, place: str, made: BackedUp) -> dict[str, Any]:
         "store_id": made.store_id,
         "taken_at": format_instant(made.taken_at_ms),
         "size_bytes": made.size_bytes,
-        "documents": made.documents,
-        "periods": made.periods,
         **_checked_json(made.verified),
     }
 
 
 def _checked_json(verified: Verified | None) -> dict[str, Any]:
-    if verified is None:
-        return {"verified": False}
-    findings = [finding._asdict() for finding in verified.findings]
-    return {"entries": verified.entries, "verified": True, "findings": findings}
+    """What a store was found to hold; null for all that if it was not verified."""
+    return {
+        "verified": verified is not None,
+        "documents": sum(verified.documents.values()) if verified else None,
+        "periods": verified.periods if verified else None,
+        "entries": verified.entries if verified else None,
+        "findings": [finding._asdict() for finding in verified.findings] if verified else None,
+    }
 
 
 def _show_backup(file: Path, place: str, made: BackedUp) -> None:
@@ -103,7 +104,7 @@ def _show_backup(file: Path, place: str, made: BackedUp) -> None:
 
     when, size = format_instant(made.taken_at_ms), bytes_text(made.size_bytes)
     if made.verified is None:
-        held = f"{holdings(made.documents, made.periods)}; not verified"
+        held = "not verified"
     else:
         print_findings(made.verified)
         held = f"{contents(made.verified)}; verified, sound"
@@ -168,8 +169,6 @@ def _restored_json(file: Path, directory: Path, made: Restored) -> dict[str, Any
         "store_id": made.store_id,
         "size_bytes": made.size_bytes,
         "replaced": str(made.replaced) if made.replaced else None,
-        "documents": sum(made.verified.documents.values()),
-        "periods": made.verified.periods,
         **_checked_json(made.verified),
     }
 

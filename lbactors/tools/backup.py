@@ -22,13 +22,12 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from lbactors.core.instants import format_instant
-from lbactors.documents.entities import COLLECTIONS
 from lbactors.tools.progress import Progress
 from lbactors.tools.verify import Verified, verify
 from persistence import back_up as copy_store
 from persistence import can_back_up, has_store, masked, new_store, open_backup, put_in_place, store_address
 from persistence.data_dir import FILE_MODE, REPLACED, is_ours, lock_data_dir
-from persistence.store import Store, StoreError, StoreUnavailable, scan_pages
+from persistence.store import Store, StoreError, StoreUnavailable
 
 PARTIAL_SUFFIX = ".partial"
 SUPERVISOR = "supervisor"  # the owner whose epoch `server.json` keeps
@@ -53,8 +52,6 @@ class BackedUp(NamedTuple):
     store_id: str
     taken_at_ms: int
     size_bytes: int
-    documents: int
-    periods: int
     verified: Verified | None
 
 
@@ -97,14 +94,7 @@ async def back_up(
             verified = await verify(store, seen_ids_limit, progress) if check else None
             if verified is not None and not verified.sound:
                 raise NotSound(verified)
-            made = BackedUp(
-                await store.identity(),
-                taken_at_ms,
-                draft.stat().st_size,
-                await _count_documents(store) if verified is None else sum(verified.documents.values()),
-                len(await store.list_periods()) if verified is None else verified.periods,
-                verified,
-            )
+            made = BackedUp(await store.identity(), taken_at_ms, draft.stat().st_size, verified)
     return made
 
 
@@ -188,10 +178,6 @@ def publish(draft: Path, file: Path, *, force: bool) -> None:
 
 def _exists(file: Path) -> StoreError:
     return StoreError(f"{file} exists; --force overwrites it")
-
-
-async def _count_documents(store: Store) -> int:
-    return sum([len(rows) for name in COLLECTIONS async for rows in scan_pages(store, name)])
 
 
 # Restore -------------------------------------------------------------------------------------------------
