@@ -254,9 +254,14 @@ class Cluster:
 
 
 def _initialised(address: str, **options: Any) -> Any:
-    """`ray.init`. ConnectionError, in one line, for whatever keeps it from that."""
+    """`ray.init`. ConnectionError, in one line, for whatever keeps it from that.
+
+    Actors would import modules from the directory that this process is in, before the installed ones: what
+    somebody left there, or another version's source. There is nothing to import in the root directory.
+    """
     try:
-        return ray.init(address, **options)
+        with contextlib.chdir("/"):
+            return ray.init(address, **options)
     except Exception as error:  # a node that is not up in time, say, is a plain Exception
         what = str(error).strip().splitlines() or [repr(error)]
         raise ConnectionError(what[0]) from error

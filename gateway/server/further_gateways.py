@@ -57,7 +57,9 @@ async def further_gateway(
         nonlocal process
         while True:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "lbactors", "serve", env=environment, pass_fds=[listener.fileno()]
+                *(sys.executable, "-P", "-m", "lbactors", "serve"),
+                env=environment,
+                pass_fds=[listener.fileno()],
             )
             code = await process.wait()
             log.warning("gateway process ended; starting another", code=code)

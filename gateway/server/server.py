@@ -13,14 +13,18 @@ import asyncio
 import contextlib
 import errno
 import hashlib
+import os
 import secrets
+import site
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+import lbactors
 from gateway.server.further_gateways import further_gateway, is_further, run_further
 from gateway.server.known_store import KnownStores
 from gateway.server.serving import BACKLOG, StartError, new_loop, one_line, plugins_of, serving, stop_event
@@ -59,6 +63,7 @@ def actor_settings(settings: ServerSettings, root_key_hash: str | None, claim: S
 def run(settings: ServerSettings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit code."""
     configure_logs(settings.log_level)
+    _share_source()
     try:
         if is_further():
             return run_further(settings)
@@ -72,6 +77,16 @@ def run(settings: ServerSettings) -> int:
         own = getattr(error, "cause", error)  # of what an actor raised, without the story how
         print(f"error: {one_line(own)}", file=sys.stderr, flush=True)
         return 2
+
+
+def _share_source() -> None:
+    """Have the processes that this one starts import the same source: they import nothing from the directory
+    that they are started in, which is how a source tree that is not installed is found here.
+    """
+    source = Path(lbactors.__file__).parents[1]
+    if str(source) not in [*site.getsitepackages(), site.getusersitepackages()]:
+        paths = [str(source), os.environ.get("PYTHONPATH", "")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
 def _listen(settings: ServerSettings) -> socket.socket:

@@ -21,6 +21,7 @@ from tests.support.crash.writers import DISCONNECTED, OK, Api, Ledger, Load
 from tests.support.figures import Note
 from tests.support.free_ports import free_port
 from tests.support.redis_server import RedisServer
+from tests.support.repository import python_path
 from tests.support.server_process import (
     ROOT_KEY,
     MakeServer,
@@ -53,6 +54,19 @@ async def test_a_data_directory_in_use(candidate: Server, server: Server, api: A
     line = await asyncio.to_thread(refusal, candidate)
     assert str(server.data_dir) in line and str(server.pid) in line
     answer = await api.ok("POST", "/v1/leaderboards/unharmed/scores", {"player_id": "p", "score": 1})
+    assert answer["rank"] == 1
+
+
+async def test_no_process_imports_from_the_directory_of_the_start(candidate: Server, tmp_path: Path) -> None:
+    """Where another version's source may lie, or what anybody left there."""
+    for name in ("lbactors", "gateway", "persistence", "msgpack"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the directory of the start')")
+    candidate.cwd = tmp_path
+    candidate.variables["PYTHONPATH"] = python_path()
+    await candidate.start()
+    async with Api(candidate.url, candidate.key) as api:
+        await api.ok("POST", "/v1/leaderboards", {"leaderboard_id": "xp"})
+        answer = await api.ok("POST", "/v1/leaderboards/xp/scores", {"player_id": "p", "score": 1})
     assert answer["rank"] == 1
 
 

@@ -52,6 +52,7 @@ class Server:
         self.ready_at_s = 0.0  # on the monotonic clock, when the line was read
         self.lines: list[str] = []  # stdout of the last start
         self.variables: dict[str, str] = {}  # of its environment, besides the key
+        self.cwd = REPOSITORY
         self._own_key = key is None
         self._options = options
         self._stderr = self.folder / "stderr.log"
@@ -61,7 +62,7 @@ class Server:
     @property
     def command(self) -> list[str]:
         where = ["--port", str(self.port), "--data-dir", str(self.data_dir)]
-        return [sys.executable, "-m", "lbactors", "serve", *where, *self._options]
+        return [sys.executable, "-P", "-m", "lbactors", "serve", *where, *self._options]
 
     @property
     def pid(self) -> int:
@@ -98,7 +99,7 @@ class Server:
         with self._stderr.open("a") as stderr:
             return subprocess.Popen(
                 self.command,
-                cwd=REPOSITORY,
+                cwd=self.cwd,
                 env=environment(**variables),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -149,7 +150,7 @@ class Server:
 
     def further_gateways(self) -> list[int]:
         """Those that the server started beside itself."""
-        command = self.command[:4]
+        command = self.command[:5]
         return [pid for pid in self.pids(" ".join(command)) if command_line(pid) == command]
 
     # Looking for processes takes a while, in which the load must go on: so in threads.
