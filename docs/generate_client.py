@@ -193,6 +193,9 @@ class Types:
             return f"list[{self.annotation(schema['items'], singular(name))}]"
         if kind != "object":
             return PLAIN.get(kind or "", "Any")
+        values = schema.get("additionalProperties")
+        if "properties" not in schema and isinstance(values, dict):
+            return f"dict[str, {self.annotation(values, name)}]"
         return self._unnamed(schema, name) if "properties" in schema else "Json"
 
     def _named(self, name: str) -> None:
@@ -215,8 +218,10 @@ class Types:
             found = self._schemas[part["$ref"].rpartition("/")[2]] if "$ref" in part else part
             for key, value in found.get("properties", {}).items():
                 annotation = self.annotation(value, name + camel(key))
-                # Schemas that are closed are also those of what is sent. Answers have all of their fields.
-                present = key in found.get("required", ()) or found.get("additionalProperties") is False
+                # Schemas that are closed are also those of what is sent. Answers have all of their fields,
+                # unless they have those that were sent and no others.
+                whole = found.get("additionalProperties") is False and not found.get("x-as-written")
+                present = whole or key in found.get("required", ())
                 fields[key] = annotation if present else f"NotRequired[{annotation}]"
         return fields
 

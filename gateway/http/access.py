@@ -12,7 +12,7 @@ costs about 2 µs.
 A key that is bound to a player reads rankings and definitions, as far as its scopes go. Else it reaches only
 the routes that say where they name a player (`Route.own_player`), and there its own player alone
 (`check_bound`): whatever scopes it has and whatever routes are added, it neither administrates nor sees how
-others are moderated.
+others are moderated. A leaderboard that is not public does not exist for it (`sees`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from cachetools import LRUCache
 
 from lbactors.core.errors import ApiError
-from lbactors.core.model import Key, Tenant
+from lbactors.core.model import Board, Key, Tenant
 
 if TYPE_CHECKING:
     from lbactors.service.service import Service
@@ -62,6 +62,12 @@ class Caller(NamedTuple):
     @property
     def platform(self) -> bool:
         return PLATFORM in self.scopes
+
+    def sees(self, board: Board) -> bool:
+        """Whether a leaderboard of the tenant exists for this caller: the one rule, for whoever looks one up
+        or lists them (`Call.board_of`, `Call.boards`).
+        """
+        return self.player_id is None or board.definition.public
 
     def check_bound(
         self, scopes: tuple[str, ...], own_player: OwnPlayer | None, path: Mapping[str, Any]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import blake2b, sha256
 from typing import TYPE_CHECKING, Any
 
@@ -170,14 +170,30 @@ class Call:
 
     async def board_of(self, leaderboard_id: str) -> Board:
         """A leaderboard of the tenant by id; asks the supervisor before saying that there is none."""
-        catalogue = self.service.catalogue
-        board = catalogue.board(self.caller.tenant_id, leaderboard_id)
+        board = self._known(leaderboard_id)
         if board is None:
-            await catalogue.sync()
-            board = catalogue.board(self.caller.tenant_id, leaderboard_id)
+            await self.service.catalogue.sync()
+            board = self._known(leaderboard_id)
             if board is None:
-                raise ApiError("leaderboard_not_found", f"no leaderboard {leaderboard_id[:128]!r}")
+                raise _no_leaderboard(leaderboard_id)
         return board
+
+    async def boards_of(self, leaderboard_ids: Collection[str]) -> dict[str, Board | ApiError]:
+        """The same for several, or why there is none; the supervisor is asked once for all that are not
+        known.
+        """
+        if any(self._known(name) is None for name in leaderboard_ids):
+            await self.service.catalogue.sync()
+        return {name: self._known(name) or _no_leaderboard(name) for name in leaderboard_ids}
+
+    def _known(self, leaderboard_id: str) -> Board | None:
+        """A leaderboard of the tenant, if there is one for this caller."""
+        board = self.service.catalogue.board(self.caller.tenant_id, leaderboard_id)
+        return board if board is not None and self.caller.sees(board) else None
+
+    def boards(self) -> list[Board]:
+        """The leaderboards of the tenant that there are for this caller, by id."""
+        return [board for board in self.service.catalogue.boards(self.tenant_id) if self.caller.sees(board)]
 
     async def raw_body(self) -> bytes:
         """The body, inflated; empty if there is none. ApiError, ClientGone."""
@@ -322,6 +338,10 @@ class Call:
             return False
         tags = _tags(header)
         return "*" in tags or etag.strip('"') in tags
+
+
+def _no_leaderboard(leaderboard_id: str) -> ApiError:
+    return ApiError("leaderboard_not_found", f"no leaderboard {leaderboard_id[:128]!r}")
 
 
 def inactive(board: Board) -> ApiError | None:

@@ -25,7 +25,11 @@ PAGE_PERIOD: Schema = {
     "ends_at": or_null(INSTANT),
 }
 ENTRY: Schema = {
-    "rank": said(RANK, "Null for an entry below `min_score` and for a hidden player."),
+    "rank": said(
+        RANK,
+        "Null for an entry that is not ranked (below `min_score`, not above 0 with `positive_only`, or of a "
+        "hidden player), and beyond `top_only`.",
+    ),
     "player_id": STRING,
     "display_name": or_null(STRING),
     "score": NUMBER_SCHEMA,
@@ -37,7 +41,7 @@ ENTRY: Schema = {
     "change": said(
         or_null(CHANGE),
         "How the rank compares with the previous period of the same window; null while that period cannot "
-        "be read.",
+        "be read, and beyond `top_only`.",
     ),
 }
 PAGE_HEAD: Schema = {

@@ -134,6 +134,18 @@ FIELDS = (
         "Keep entries with a lower score, but do not rank them.",
     ),
     _Field(
+        "--positive-only/--no-positive-only",
+        ("ranking", "positive_only"),
+        bool,
+        "Rank only scores above 0; keep the others.",
+    ),
+    _Field(
+        "--top-only",
+        ("ranking", "top_only"),
+        click.IntRange(1, 100_000_000),
+        "Show nobody a rank beyond this one.",
+    ),
+    _Field(
         "--placement",
         ("placement",),
         ("auto", "dedicated"),
@@ -146,6 +158,28 @@ FIELDS = (
         "What players win when a period closes: a JSON object (docs/rewards.md).",
     ),
     _Field("--metadata", ("metadata",), JSON, "Your own data: a JSON object."),
+    _Field("--display", ("display",), JSON, "Hints for whoever draws the leaderboard: a JSON object."),
+    _Field(
+        "--translations",
+        ("translations",),
+        JSON,
+        'Names by language: a JSON object such as \'{"it": {"name": "Settimana"}}\'.',
+    ),
+    _Field(
+        "--display-order",
+        ("display_order",),
+        int,
+        "Place in listings: the lowest comes first.",
+    ),
+    _Field(
+        "--public/--private",
+        ("public",),
+        bool,
+        "private: keys bound to a player get 404, as if there were no such leaderboard.",
+    ),
+    _Field("--preview/--no-preview", ("preview",), bool, "Mark it as not yet for everybody."),
+    _Field("--widget", ("widget",), JSON, "Settings of an embedded widget: a JSON object."),
+    _Field("--external", ("external",), JSON, "A document of another system: a JSON object."),
 )
 
 
@@ -179,7 +213,8 @@ def definition_options(command: Command) -> Command:
     )(wrapped)  # fmt: skip
     for field in reversed(FIELDS):
         values = click.Choice(field.values) if isinstance(field.values, tuple) else field.values
-        wrapped = click.option(field.option, "_".join(field.path), type=values, help=field.help)(wrapped)
+        name = "_".join(field.path)
+        wrapped = click.option(field.option, name, type=values, default=None, help=field.help)(wrapped)
     return click.option(
         "--file",
         type=click.File("rb"),
@@ -206,6 +241,9 @@ def _place(changes: Json, field: _Field, value: Any) -> None:
     inner[field.path[-1]] = value
 
 
+lang_option = click.option("--lang", help="Show names and labels in this language, e.g. it or pt-BR.")
+
+
 @click.group(
     cls=CommandGroup,
     epilog=examples(
@@ -222,12 +260,17 @@ def leaderboards() -> None:
 @leaderboards.command(
     "list",
     epilog=examples(
-        "lbactors leaderboards list", "lbactors leaderboards list --status active --search weekly"
+        "lbactors leaderboards list",
+        "lbactors leaderboards list --status active --search weekly",
+        "lbactors leaderboards list --lang it",
     ),
 )
 @click.option("--status", type=click.Choice(("active", "inactive", "archived")), help="Only in this state.")
 @click.option("--search", help="Only with this text in the id or name.")
-@click.option("--sort", help="Field to sort by, as in the API; a leading - reverses the order.")
+@click.option(
+    "--sort", help="Field to sort by, as in the API; a leading - reverses it. Default: display_order."
+)
+@lang_option
 @listing_options
 @talks_to_server
 def list_leaderboards(server: Server, **params: Any) -> None:
@@ -274,13 +317,14 @@ def create(server: Server, leaderboard_id: str | None, changes: Json, windows: l
 
 
 @leaderboards.command(
-    epilog=examples("lbactors leaderboards show xp", "lbactors leaderboards show xp --json")
+    epilog=examples("lbactors leaderboards show xp", "lbactors leaderboards show xp --lang it --json")
 )
 @leaderboard_argument()
+@lang_option
 @talks_to_server
-def show(server: Server, leaderboard_id: str) -> None:
+def show(server: Server, leaderboard_id: str, lang: str | None) -> None:
     """Show the definition of a leaderboard."""
-    definition = server.client.leaderboard(leaderboard_id)
+    definition = server.client.leaderboard(leaderboard_id, lang=lang)
     server.show(definition, lambda: print_fields(definition))
 
 
@@ -289,6 +333,7 @@ def show(server: Server, leaderboard_id: str) -> None:
         "lbactors leaderboards update xp --name 'Experience' --max-entries 100000",
         "lbactors leaderboards update xp --status inactive --if-version 3",
         "lbactors leaderboards update xp --window daily --remove-window hourly",
+        "lbactors leaderboards update xp --private --top-only 100",
     )
 )
 @leaderboard_argument()

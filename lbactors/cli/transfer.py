@@ -274,7 +274,7 @@ def export(server: Server, leaderboard_id: str, period: str | None, window: str 
     The first line is a header: leaderboard, rules, window, period and time. Each other line is an entry as in
     the API, with a submission_id. A closed period is exported exactly; while a period is active, an entry
     that moves between two pages can be missed or appear twice. Export each window by itself. Entries that
-    are hidden or below min_score are left out.
+    are hidden or not ranked (min_score, positive_only) are left out.
 
     With --json and --output, prints a summary.
     """

@@ -74,11 +74,12 @@ class Administration(Routes):
         return await self.leaderboard(str(definition["leaderboard_id"]))
 
     async def list_leaderboards(self, **params: Any) -> LeaderboardListing:
-        """params: status, search, sort, limit, cursor."""
+        """params: status, search, sort, lang, limit, cursor."""
         return await self.transport.json("GET", "/v1/leaderboards", params=params)
 
-    async def leaderboard(self, leaderboard_id: str) -> Leaderboard:
-        return await self.transport.json("GET", board_path(leaderboard_id))
+    async def leaderboard(self, leaderboard_id: str, *, lang: str | None = None) -> Leaderboard:
+        """lang: with the names of this language, as far as the leaderboard's `translations` have it."""
+        return await self.transport.json("GET", board_path(leaderboard_id), params={"lang": lang})
 
     async def update_leaderboard(
         self, leaderboard_id: str, changes: Mapping[str, Any], *, if_version: int | None = None

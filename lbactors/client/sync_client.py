@@ -235,12 +235,12 @@ class SyncClient(Blocking):
         return self._run(self._client.create_leaderboard(definition, exist_ok=exist_ok))
 
     def list_leaderboards(self, **params: Any) -> LeaderboardListing:
-        """params: status, search, sort, limit, cursor."""
+        """params: status, search, sort, lang, limit, cursor."""
         return self._run(self._client.list_leaderboards(**params))
 
-    def leaderboard(self, leaderboard_id: str) -> Leaderboard:
-
-        return self._run(self._client.leaderboard(leaderboard_id))
+    def leaderboard(self, leaderboard_id: str, *, lang: str | None = None) -> Leaderboard:
+        """lang: with the names of this language, as far as the leaderboard's `translations` have it."""
+        return self._run(self._client.leaderboard(leaderboard_id, lang=lang))
 
     def update_leaderboard(
         self, leaderboard_id: str, changes: Mapping[str, Any], *, if_version: int | None = None

@@ -314,6 +314,8 @@ class Ranking(TypedDict):
     rank_style: Literal["ordinal", "competition", "dense"]
     max_entries: int | None
     min_score: float | None
+    positive_only: bool
+    top_only: int | None
 
 
 @final
@@ -340,6 +342,47 @@ class RewardRules(TypedDict):
 
 
 @final
+class DisplayColumn(TypedDict):
+    column: str
+    visible: NotRequired[bool | None]
+    order: NotRequired[int | None]
+
+
+@final
+class Display(TypedDict):
+    """How to draw the leaderboard."""
+
+    columns: NotRequired[list[DisplayColumn] | None]
+    score_label: NotRequired[str | None]
+    top_n: NotRequired[int | None]
+    show_rank: NotRequired[bool | None]
+    show_score: NotRequired[bool | None]
+    icon_url: NotRequired[str | None]
+    image_url: NotRequired[str | None]
+    color: NotRequired[str | None]
+
+
+@final
+class Translation(TypedDict):
+    """Texts in one language."""
+
+    name: NotRequired[str | None]
+    description: NotRequired[str | None]
+    score_label: NotRequired[str | None]
+
+
+@final
+class Widget(TypedDict):
+    """Settings of an embedded widget."""
+
+    enabled: NotRequired[bool | None]
+    whitelisted_domains: NotRequired[list[str] | None]
+    theme: NotRequired[Json | None]
+    size: NotRequired[Json | None]
+    button: NotRequired[Json | None]
+
+
+@final
 class Leaderboard(TypedDict):
     leaderboard_id: str
     name: str
@@ -352,6 +395,13 @@ class Leaderboard(TypedDict):
     placement: Literal["auto", "dedicated"]
     rewards: RewardRules | None
     metadata: Json
+    display: Display
+    translations: dict[str, Translation]
+    display_order: int
+    public: bool
+    preview: bool
+    widget: Widget
+    external: Json
     tenant_id: str
     version: int
     created_at: str

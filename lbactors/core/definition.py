@@ -4,6 +4,7 @@ follows.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
@@ -12,7 +13,18 @@ from pydantic_core import PydanticCustomError
 
 from lbactors.core.ids import LEADERBOARD_ID as LEADERBOARD_ID
 from lbactors.core.ids import TENANT_ID as TENANT_ID
-from lbactors.core.numbers import NumberField
+from lbactors.core.numbers import MAX_EXACT_INTEGER, NumberField
+from lbactors.core.presentation import (
+    EXTERNAL_BYTES,
+    LANGUAGES,
+    TRANSLATIONS_BYTES,
+    Display,
+    Translation,
+    Widget,
+    at_most,
+    check_translations,
+    languages,
+)
 from lbactors.core.reward_rules import RewardRules, check_windows
 from lbactors.core.timeframe import Timeframe, spelled_out
 
@@ -47,6 +59,7 @@ Aggregation = Literal["best", "latest", "sum", "min", "max", "count"]
 Order = Literal["desc", "asc"]
 TieBreaking = Literal["first", "last"]
 RankStyle = Literal["ordinal", "competition", "dense"]
+LEAST_POSITIVE = math.nextafter(0, 1)
 
 
 class Strict(BaseModel):
@@ -105,6 +118,23 @@ class RankingRules(Strict):
     min_score: NumberField | None = Field(
         default=None, description="Entries with a lower score are kept, but not ranked or counted."
     )
+    positive_only: bool = Field(
+        default=False,
+        description="Entries with a score of 0 or less are kept, but not ranked or counted.",
+    )
+    top_only: Annotated[int, Field(ge=1, le=100_000_000)] | None = Field(
+        default=None,
+        description="Ranks beyond this one read null, and so do `change` and `percentile` of these entries. "
+        "The entries themselves are still listed and counted. Rewards go by the true rank.",
+    )
+
+    @property
+    def lowest_ranked(self) -> int | float | None:
+        """The lowest score that is ranked; None: any. "Above 0" is "at least the smallest double above 0"."""
+        if not self.positive_only:
+            found: int | float | None = self.min_score
+            return found
+        return LEAST_POSITIVE if self.min_score is None else max(self.min_score, LEAST_POSITIVE)
 
 
 class Definition(Strict):
@@ -142,6 +172,35 @@ class Definition(Strict):
         default_factory=dict,
         description="Any JSON object whose integers fit in 64 bits; at most 4096 bytes as compact JSON.",
     )
+    # How it is shown, and to whom (`lbactors.core.presentation`).
+    display: Display = Field(
+        default=Display(), description="Hints for whoever draws the leaderboard, returned as you wrote them."
+    )
+    translations: dict[str, Translation] = Field(
+        default_factory=dict,
+        description="Texts by language tag (`it`, `pt-BR`), which `?lang=` puts in place of the definition's "
+        f"own. At most {LANGUAGES} languages and {TRANSLATIONS_BYTES} bytes as compact JSON.",
+    )
+    display_order: Annotated[int, Field(ge=-MAX_EXACT_INTEGER, le=MAX_EXACT_INTEGER)] = Field(
+        default=0, description="Listings begin with the lowest; equals follow in the order of their creation."
+    )
+    public: bool = Field(
+        default=True,
+        description="If false, the leaderboard does not exist for keys that are bound to a player: they get "
+        "404 for every read and every write, and no listing shows it to them.",
+    )
+    preview: bool = Field(
+        default=False,
+        description="For your own consoles: not yet for everybody. The server does nothing with it.",
+    )
+    widget: Widget = Field(
+        default=Widget(), description="Settings of an embedded widget, returned as you wrote them."
+    )
+    external: dict[str, Any] = Field(
+        default_factory=dict,
+        description="A document of another system, returned as you wrote it: any JSON object whose integers "
+        f"fit in 64 bits, at most {EXTERNAL_BYTES} bytes as compact JSON.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -168,6 +227,16 @@ class Definition(Strict):
     def _rewards_windows(cls, value: RewardRules | None, info: ValidationInfo) -> RewardRules | None:
         return check_windows(value, info)
 
+    @field_validator("translations", mode="before")
+    @classmethod
+    def _translations(cls, value: Any) -> Any:
+        return check_translations(value)
+
+    @field_validator("external")
+    @classmethod
+    def _external_small(cls, value: dict[str, Any]) -> dict[str, Any]:
+        return at_most(EXTERNAL_BYTES, value)
+
     @field_validator("windows", mode="before")
     @classmethod
     def _windows_list(cls, value: Any) -> Any:
@@ -187,9 +256,22 @@ class Definition(Strict):
             raise PydanticCustomError("windows", "'{main}' is the main timeframe already", {"main": main})
         return value
 
+    def in_language(self, lang: str) -> Definition:
+        """The definition with the texts of a language in place of its own, each as far as there is one."""
+        changes: dict[str, Any] = {}
+        for tag in reversed(languages(self.translations, lang)):  # the closest last
+            translation = self.translations[tag]
+            changes |= {name: text for name, text in translation if text is not None}
+        if (label := changes.pop("score_label", None)) is not None:
+            changes["display"] = self.display.model_copy(update={"score_label": label})
+        return self.model_copy(update=changes) if changes else self
+
 
 class Rules(NamedTuple):
-    """The part of a definition that a period's state depends on; journaled, so replay is deterministic."""
+    """The part of a definition that a period's state depends on; journaled, so replay is deterministic.
+
+    min_score: `RankingRules.lowest_ranked`.
+    """
 
     aggregation: Aggregation
     order: Order
@@ -209,7 +291,7 @@ class Rules(NamedTuple):
             r.tie_breaking,
             r.rank_style,
             r.max_entries,
-            r.min_score,
+            r.lowest_ranked,
         )
 
     def reorders(self, other: Rules) -> bool:

@@ -19,6 +19,7 @@ TENANT_ID = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 TIER_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$"
 NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 IDEMPOTENCY_KEY = r"^[!-~]{1,120}$"
+LANGUAGE_TAG = r"^[A-Za-z]{1,8}([-_][A-Za-z0-9]{1,8})*$"
 # For messages, and for the API's document, which shows them wherever a pattern is.
 PATTERNS_IN_WORDS = {
     LEADERBOARD_ID: "1 to 128 letters (A-Z, a-z), digits, '_', '.', ':' and '-', the first a letter or digit",
@@ -26,6 +27,7 @@ PATTERNS_IN_WORDS = {
     TIER_NAME: "1 to 64 letters (A-Z, a-z), digits, '_', '.', ':' and '-', the first a letter or digit",
     NO_CONTROL_CHARACTERS: "text without control characters",
     IDEMPOTENCY_KEY: "1 to 120 visible ASCII characters",
+    LANGUAGE_TAG: "a language tag such as `it` or `pt-BR`",
 }
 
 

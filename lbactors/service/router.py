@@ -21,6 +21,7 @@ from lbactors.core.errors import ApiError
 from lbactors.core.ids import board_of_chain
 from lbactors.core.model import Reading
 from lbactors.core.packing import pack
+from lbactors.core.shown_ranks import shown_reading
 from lbactors.service.catalogue import Catalogue
 from lbactors.settings import ServerSettings
 from lbactors.wire.actors import Actor, ActorFinder, ActorGone
@@ -227,18 +228,20 @@ class Router:
         self._report(name, None)
         await self._catalogue.home_changed(board_id, name, MOVED_LOOK_S)
 
-    async def read(self, chain_id: str, ref: str, query: Query) -> Reading:
-        """A read's answer, which must not be changed: equal reads that wait share it. ApiError."""
+    async def read(self, chain_id: str, ref: str, query: Query, top_only: int | None = None) -> Reading:
+        """A read's answer, which must not be changed: equal reads that wait share it. top_only: see
+        `lbactors.core.shown_ranks`. ApiError.
+        """
         board_id = board_of_chain(chain_id)
         name = await self._live_home(board_id)
         op = ReadOp.of(chain_id, ref, query)
-        key = object() if isinstance(query, Lookup) else op
+        key = object() if isinstance(query, Lookup) else (op, top_only)
 
         def convert(reply: Reply) -> Any:
             if reply.status == NOT_HERE:
                 return ELSEWHERE
             value = self._value(reply, name or "")
-            return COLD if value is None else ReadAnswer.from_wire(value)
+            return COLD if value is None else shown_reading(ReadAnswer.from_wire(value), top_only)
 
         deadline_s = time.monotonic() + FOUND_WITHIN_S
         while name is not None:
@@ -246,7 +249,7 @@ class Router:
             if found is COLD:
                 reply = await self._load(name, op)
                 if reply.status != NOT_HERE:
-                    return ReadAnswer.from_wire(self._value(reply, name))
+                    return shown_reading(ReadAnswer.from_wire(self._value(reply, name)), top_only)
             elif found is not ELSEWHERE:
                 return cast("Reading", found)
             if time.monotonic() >= deadline_s:

@@ -8,7 +8,7 @@ are ms since the epoch. Limits of requests (lengths, numbers of items) are check
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgpack
@@ -21,6 +21,7 @@ from lbactors.core.lifecycle import state_of
 from lbactors.core.model import Board, Outcome, PeriodRecord, PeriodView, Reading, Row, Submission
 from lbactors.core.rank_keys import Standing
 from lbactors.core.schedule import has_next_period
+from lbactors.core.shown_ranks import shown_outcome, shown_rank, shown_row
 from lbactors.documents import audit
 from lbactors.documents.entities import view_of_record
 from lbactors.documents.hidden_players import hidden_of
@@ -107,8 +108,15 @@ class Service:
     async def submit(
         self, board: Board, submissions: list[Submission], at_ms: int, results: str, tag: int = 0
     ) -> list[list[Outcome] | ApiError]:
-        """Journal and apply submissions, see `Submitter.submit`."""
-        return await self._submitter.submit(board, submissions, at_ms, results, tag)
+        """Journal and apply submissions, see `Submitter.submit`. Ranks are those that are shown."""
+        found = await self._submitter.submit(board, submissions, at_ms, results, tag)
+        top_only = board.definition.ranking.top_only
+        if top_only is None or results == "none":
+            return found
+        return [
+            one if isinstance(one, ApiError) else [shown_outcome(outcome, top_only) for outcome in one]
+            for one in found
+        ]
 
     async def change_entry(
         self,
@@ -121,8 +129,14 @@ class Service:
         (`lbactors.supervisor.commands.entry_edits`).
         """
         answer = await self.admin(command, tenant_id, idempotency, who)
+        board = self.catalogue.board(tenant_id, command.leaderboard_id)
+        top_only = None if board is None else board.definition.ranking.top_only
+
+        def shown(row: Row | None) -> Row | None:
+            return None if row is None else shown_row(row, top_only)
+
         found = ((window, EntryChange.from_wire(wire)) for window, *wire in answer.body["changed"])
-        return [ChangedEntry(window, *change) for window, change in found]
+        return [ChangedEntry(w, key, shown(before), shown(after)) for w, (key, before, after) in found]
 
     async def hidden_players(self, tenant_id: str) -> list[dict[str, Any]]:
         """The players of a tenant that are hidden now, by id (JSON-ready)."""
@@ -140,7 +154,7 @@ class Service:
                 "period_not_found",
                 f"leaderboard '{board.leaderboard_id}' has no window '{window}'; its windows: {has}",
             )
-        return await self._router.read(chain_id, period, query)
+        return await self._router.read(chain_id, period, query, board.definition.ranking.top_only)
 
     async def page(
         self,
@@ -189,9 +203,11 @@ class Service:
     async def rank_at(
         self, board: Board, window: str, period: str, score: float, subscore: float
     ) -> tuple[int | None, Reading]:
-        """The rank that a new player with this score would take; None below the board's min_score."""
+        """The rank that a new player with this score would take; None where it would not be ranked, or its
+        rank not be shown.
+        """
         reading = await self._read(board, window, period, RankAt(score, subscore))
-        return reading.matched, reading
+        return shown_rank(reading.matched, board.definition.ranking.top_only), reading
 
     async def distribution(
         self, board: Board, window: str, period: str, buckets: int
@@ -201,9 +217,9 @@ class Service:
         return reading.spread or {}, reading
 
     async def player_entries(
-        self, tenant_id: str, player_id: str, window: str | None, period: str
+        self, boards: Sequence[Board], player_id: str, window: str | None, period: str
     ) -> list[tuple[Board, Reading]]:
-        """The player's entry in every board and window of the tenant; one-row readings, boards by id."""
+        """The player's entry in each window of these boards, in their order; one-row readings."""
 
         async def one(board: Board, window: str) -> tuple[Board, Reading] | None:
             try:
@@ -213,12 +229,7 @@ class Service:
                     return None
                 raise
 
-        wanted = [
-            one(board, w)
-            for board in self.catalogue.boards(tenant_id)
-            for w in board.windows
-            if window is None or w == window
-        ]
+        wanted = [one(board, w) for board in boards for w in board.windows if window is None or w == window]
         return [r for r in await asyncio.gather(*wanted) if r is not None]
 
     # Periods --------------------------------------------------------------------------------------------

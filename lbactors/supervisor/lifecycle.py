@@ -31,6 +31,7 @@ from lbactors.core.lifecycle import (
     work_of,
 )
 from lbactors.core.model import PeriodRecord, Row
+from lbactors.core.shown_ranks import shown_row
 from lbactors.documents.entities import entry_json, period_json, view_of_record
 from lbactors.documents.events import Event, event_id
 from lbactors.supervisor.chain_state import ChainState
@@ -185,7 +186,8 @@ class Lifecycle:
         data: dict[str, Any] = {"period": {**period_json(view), "state": row.shows, **NOT_COUNTED}}
         if row.to == Stage.CLOSED:
             data["period"] |= {"entries": record.entries, "submissions": record.submissions}
-            rows = await self._standings(chain, record)
+            top_only = board.definition.ranking.top_only
+            rows = [shown_row(row, top_only) for row in await self._standings(chain, record)]
             names = await self._names(board.tenant_id, rows)
             data["total"] = record.entries
             data["standings"] = [entry_json(row, names.get(row.player_id)) for row in rows]

@@ -5,8 +5,8 @@ again), and after each burst the whole ranking, ranks, neighbours, lookups, rank
 compared. Each board has two further windows: the year's must show what the main one shows; an hour that is
 over passes late submissions over. The seed is printed and can be set with LBACTORS_TEST_SEED.
 
-Not combined: `max_entries` with `min_score` on an ascending board, where the description leaves open which
-entry is the worst.
+Not combined: `max_entries` with `min_score` or `positive_only` on an ascending board, where the description
+leaves open which entry is the worst.
 """
 
 from __future__ import annotations
@@ -48,8 +48,9 @@ def all_rules() -> list[Rules]:
             number = len(rules)
             max_entries = (None, 15, None, 30)[number % 4]
             min_score = (None, None, 2, None, 3, 2.5)[number % 6]
+            positive_only = number % 5 == 2
             if max_entries and order == "asc":
-                min_score = None
+                min_score, positive_only = None, False
             rules.append(
                 Rules(
                     aggregation,
@@ -59,6 +60,7 @@ def all_rules() -> list[Rules]:
                     ("ordinal", "competition", "dense")[number % 3],
                     max_entries,
                     min_score,
+                    positive_only,
                 )
             )
     return rules
@@ -210,7 +212,7 @@ class Walk:
             return  # the rank of a score that would drop out at once is not told
         for _ in range(4):
             score, subscore = self.dice.choice((*SCORES, 20)), self.dice.choice((-1, 0, 1, 1.25))
-            if self.rules.min_score is not None and score < self.rules.min_score:
+            if not self.model.ranks(score):
                 continue
             answer = self.board.api.get(f"{self.board.rankings}/at/{score}", subscore=subscore)
             rank = self.model.rank_at(score, subscore)
@@ -275,6 +277,8 @@ def test_every_value_of_every_rule_walks() -> None:
     assert len({(rule.order, rule.subscore_order) for rule in rules}) == 4
     assert len({(rule.rank_style, rule.tie_breaking) for rule in rules}) == 6
     assert len({(rule.max_entries is None, rule.min_score is None) for rule in rules}) == 4
+    assert len({(rule.positive_only, rule.order) for rule in rules}) == 4
+    assert len({(rule.positive_only, rule.min_score is None) for rule in rules}) == 4
 
 
 def test_the_model_and_a_walk_of_two_boards_in_one_request(api: Api, make_board: MakeBoard) -> None:

@@ -281,6 +281,20 @@ def test_a_forced_close_is_told_in_order(tenant: Api, receiver: Receiver, make_b
     assert tenant.listing(f"{path_of(other)}/deliveries") == []
 
 
+def test_standings_show_the_ranks_that_the_rankings_show(
+    tenant: Api, receiver: Receiver, make_board: MakeBoard
+) -> None:
+    create(tenant, url=receiver.url, events=["period.closed"])
+    board = make_board(tenant, ranking={"top_only": 1})
+    board.submit_all({"a": 2, "b": 1})
+    board.force_close()
+    data = receiver.next().body["data"]
+    shown = [(entry["rank"], entry["player_id"]) for entry in data["standings"]]
+    assert (data["total"], shown) == (2, [(1, "a"), (None, "b")])
+    page = tenant.get(data["standings_url"])
+    assert [(entry["rank"], entry["player_id"]) for entry in page["entries"]] == shown
+
+
 def test_a_deleted_tenant_takes_its_webhooks_along(
     api: Api, tenant: Api, receiver: Receiver, make_board: MakeBoard
 ) -> None:

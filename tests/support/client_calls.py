@@ -51,7 +51,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "audit": ((), {"act": "key", "limit": 5}, "GET /v1/audit?act=key&limit=5"),
     "create_leaderboard": (({"leaderboard_id": "new"},), {}, "POST /v1/leaderboards"),
     "list_leaderboards": ((), {"status": "active"}, "GET /v1/leaderboards?status=active"),
-    "leaderboard": (("xp",), {}, "GET /v1/leaderboards/xp"),
+    "leaderboard": (("xp",), {"lang": "it"}, "GET /v1/leaderboards/xp?lang=it"),
     "update_leaderboard": (("xp", {"name": "X"}), {"if_version": 1}, "PATCH /v1/leaderboards/xp"),
     "archive_leaderboard": (("xp",), {}, "DELETE /v1/leaderboards/xp"),
     "purge_leaderboard": (("xp",), {}, "DELETE /v1/leaderboards/xp?purge=true"),

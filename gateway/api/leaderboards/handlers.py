@@ -12,14 +12,16 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway.http.call import Call
+from gateway.http.cursors import SortKey
 from gateway.http.listings import listing_of
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board
+from lbactors.core.presentation import languages
 from lbactors.documents.entities import board_json
 from lbactors.service.service import AdminAnswer
 from lbactors.wire.commands import ArchiveLeaderboard, CreateLeaderboard, PatchLeaderboard, PurgeLeaderboard
 
-SORTS = ("leaderboard_id", "name", "created_at", "updated_at")
+SORTS = ("display_order", "leaderboard_id", "name", "created_at", "updated_at")
 STATUSES = ("active", "inactive", "archived")
 
 
@@ -41,46 +43,64 @@ async def create(call: Call) -> web.Response:
 async def list_all(call: Call) -> web.Response:
     """`GET /v1/leaderboards`."""
     status, search, sort = call.query["status"], call.query["search"], call.query["sort"]
-    boards = call.service.catalogue.boards(call.tenant_id)
+    lang = call.query["lang"]
+    boards = call.boards()
     if status is not None:
         boards = [board for board in boards if board.definition.status == status]
     if search:
         needle = search.casefold()
-        boards = [board for board in boards if _matches(board, needle)]
+        boards = [board for board in boards if _matches(board, needle, lang)]
+    if lang is not None:
+        boards = [_in_language(board, lang) for board in boards]
     field = sort.removeprefix("-")
     falling = sort.startswith("-")
-    # The id decides between equals, in rising order both ways: two stable sorts.
-    boards = sorted(boards, key=lambda board: board.leaderboard_id)
-    boards.sort(key=lambda board: _sort_key(board, field), reverse=falling)
+    # What decides between equals is in rising order both ways: two stable sorts.
+    boards.sort(key=lambda board: _sort_key(board, field)[1:])
+    boards.sort(key=lambda board: _sort_key(board, field)[0], reverse=falling)
     return listing_of(
         call,
         boards,
         board_json,
-        lambda board: (_sort_key(board, field), board.leaderboard_id),
+        lambda board: _sort_key(board, field),
         "leaderboards",
         status,
         search,
         sort,
+        *(() if lang is None else (lang,)),
         falling=falling,
     )
 
 
-def _matches(board: Board, needle: str) -> bool:
-    return needle in board.leaderboard_id.casefold() or needle in board.definition.name.casefold()
+def _matches(board: Board, needle: str, lang: str | None) -> bool:
+    """Whether a text is in the id or the name, be it the leaderboard's own or that in a language."""
+    names = [board.leaderboard_id, board.definition.name]
+    if lang is not None:
+        names.append(board.definition.in_language(lang).name)
+    return any(needle in name.casefold() for name in names)
 
 
-def _sort_key(board: Board, field: str) -> int | str:
+def _in_language(board: Board, lang: str) -> Board:
+    return board._replace(definition=board.definition.in_language(lang))
+
+
+def _sort_key(board: Board, field: str) -> SortKey:
+    leaderboard_id = board.leaderboard_id
+    if field == "display_order":
+        return board.definition.display_order, board.created_at_ms, leaderboard_id
     if field == "name":
-        return board.definition.name.casefold()
+        return board.definition.name.casefold(), leaderboard_id
     if field == "created_at":
-        return board.created_at_ms
-    return board.updated_at_ms if field == "updated_at" else board.leaderboard_id
+        return board.created_at_ms, leaderboard_id
+    return (board.updated_at_ms, leaderboard_id) if field == "updated_at" else (leaderboard_id,)
 
 
 async def get(call: Call) -> web.Response:
     """`GET /v1/leaderboards/{leaderboard_id}`."""
-    board = await call.board()
+    board, lang = await call.board(), call.query["lang"]
     etag = f'"{board.version}"'
+    if lang is not None and (served_by := languages(board.definition.translations, lang)):
+        # The closest tag decides on the others, and with the version on the whole answer.
+        board, etag = _in_language(board, lang), f'"{board.version}-{served_by[0]}"'
     if call.not_modified(etag):
         return web.Response(status=304, headers={"ETag": etag})
     return call.answer(board_json(board), headers={"ETag": etag})
@@ -115,12 +135,14 @@ def _version(call: Call, board: Board) -> int | None:
     """The version that `If-Match` asks for; None for any. A header that names no possible version is a 412.
 
     Of several versions only the present one can match; if it is not among them, the supervisor, which may
-    know a newer one than the catalogue here, is left to judge the first.
+    know a newer one than the catalogue here, is left to judge the first. The tag of a translated answer
+    (`3-it`) names its version, too.
     """
     tags = call.if_match()
     if tags is None or "*" in tags:
         return None
-    versions = [int(tag) for tag in tags if tag.isascii() and tag.isdigit() and len(tag) < 16]
+    named = (tag.partition("-")[0] for tag in tags)
+    versions = [int(tag) for tag in named if tag.isascii() and tag.isdigit() and len(tag) < 16]
     if not versions:
         raise ApiError("version_mismatch", "If-Match names no version of a leaderboard")
     return board.version if board.version in versions else versions[0]

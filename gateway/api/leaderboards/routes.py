@@ -7,12 +7,20 @@ from gateway.api.leaderboards import handlers
 from gateway.http.openapi import Answer, Body, Route
 from gateway.http.parameters import boolean, choice, text
 from gateway.http.shared_parameters import BOARD, Shared
+from lbactors.core.presentation import LANGUAGE_CHARACTERS
 
 
 def routes(s: Shared) -> tuple[Route, ...]:
     """Definitions."""
     write = ("leaderboards:write",)
     document = Answer(200, "The definition.", "Leaderboard", headers=("ETag",))
+    lang = text(
+        "lang",
+        "Language tag, such as `it` or `pt-BR`: shows `name`, `description` and `display.score_label` as "
+        "`translations` has them in this language, else in the more general one (`pt`), else the "
+        "leaderboard's own. A language that is unknown is no error.",
+        max_length=LANGUAGE_CHARACTERS,
+    )
     return (
         Route(
             "POST",
@@ -50,15 +58,18 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 choice("status", "Only with this status.", handlers.STATUSES, None),
                 text(
                     "search",
-                    "Only leaderboards with this text in the id or name; upper and lower case do not matter.",
+                    "Only leaderboards with this text in the id or name, with `lang` also in the translated "
+                    "name; upper and lower case do not matter.",
                     max_length=200,
                 ),
                 choice(
                     "sort",
-                    "Field to sort by; a leading `-` reverses the order.",
+                    "Field to sort by; a leading `-` reverses the order. Of leaderboards with the same "
+                    "`display_order`, the oldest comes first.",
                     handlers.sort_values(),
-                    "leaderboard_id",
+                    "display_order",
                 ),
+                lang,
                 s.limit,
                 s.offset,
                 s.cursor,
@@ -77,7 +88,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Read a leaderboard",
             document,
             scopes=("leaderboards:read",),
-            parameters=(s.board, s.if_none_match),
+            parameters=(s.board, lang, s.if_none_match),
             codes=("leaderboard_not_found",),
             etag=True,
             python="leaderboard(leaderboard_id)",

@@ -211,7 +211,7 @@ async def player_entries(call: Call) -> web.Response:
     """`GET /v1/players/{player_id}/entries`: the player's standings everywhere in the tenant."""
     player_id = call.path["player_id"]
     found = await call.service.player_entries(
-        call.tenant_id, player_id, call.query["window"], call.query["period"]
+        call.boards(), player_id, call.query["window"], call.query["period"]
     )
     (name,) = await call.service.names(call.tenant_id, [player_id]) if found else (None,)
     metadata = documents.metadata_reader(call.packed)

@@ -81,7 +81,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Read the neighbours of a player",
             page,
             "With an even `limit` there is one more entry below the player than above. The cursors "
-            "continue from the edges of the page. A player without a rank (below `min_score`, or hidden) "
+            "continue from the edges of the page. A player who is not ranked (below `min_score`, or hidden) "
             "is returned alone, without cursors.",
             scopes=read,
             parameters=(

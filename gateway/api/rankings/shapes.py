@@ -27,7 +27,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     percentile = said(
         {"type": ["number", "null"], "minimum": 0, "maximum": 100},
         "The percentage of ranked players who rank below: (total − rank) / total × 100, rounded to one "
-        "decimal. Null for an unranked entry.",
+        "decimal. Null for an entry whose `rank` is null.",
     )
     cursor = or_null(STRING)
     return {
@@ -69,7 +69,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         ),
         "RankAt": answer(
             {
-                "rank": said(RANK, "Null for a score below `min_score`."),
+                "rank": said(RANK, "Null for a score that is not ranked, and beyond `top_only`."),
                 "total": COUNT,
                 "period": ref("PagePeriod"),
             }

@@ -85,7 +85,7 @@ async def of_player(call: Call) -> web.Response:
     """`GET /v1/players/{player_id}/rewards`: everything that a player won in the tenant, newest first."""
     player_id, claimed = call.path["player_id"], call.query["claimed"]
     reader = call.service.rewards
-    boards = call.service.catalogue.boards(call.tenant_id)
+    boards = call.boards()
     filters = ("player-rewards", player_id, claimed)
     wanted = asked(call, (int, str, int), *filters)
     found = await reader.of_player(call.tenant_id, player_id, boards, claimed)

@@ -61,7 +61,7 @@ async def submit_to_several(call: Call) -> web.Response:
     for index, item in enumerate(items):
         if verdicts[index] is None:
             groups.setdefault(item["leaderboard_id"], []).append(index)
-    boards = await _boards(call, list(groups))
+    boards = await call.boards_of(groups)
 
     async def submit_group(leaderboard_id: str, indexes: list[int]) -> None:
         found = boards[leaderboard_id]
@@ -154,20 +154,6 @@ def _items(call: Call, body: Any) -> tuple[list[Any], Loc]:
     if len(body) > call.settings.batch_items:
         raise invalid(f"must have at most {call.settings.batch_items} items", *loc)
     return body, loc
-
-
-async def _boards(call: Call, leaderboard_ids: list[str]) -> dict[str, Board | ApiError]:
-    """Leaderboards by id; the supervisor is asked once for all that are not known."""
-    catalogue = call.service.catalogue
-    found = {name: catalogue.board(call.tenant_id, name) for name in leaderboard_ids}
-    if None in found.values():
-        await catalogue.sync()
-    return {
-        name: board
-        or catalogue.board(call.tenant_id, name)
-        or ApiError("leaderboard_not_found", f"no leaderboard {name[:128]!r}")
-        for name, board in found.items()
-    }
 
 
 # Answers --------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "score": or_null(NUMBER_SCHEMA, "The entry's score after the submission."),
         "subscore": or_null(NUMBER_SCHEMA),
         "previous_score": or_null(NUMBER_SCHEMA, "Null for a new entry."),
-        "rank": said(RANK, "Null for an unranked entry."),
+        "rank": said(RANK, "Null for an entry that is not ranked, and beyond `top_only`."),
         "previous_rank": RANK,
         "seq": said(
             COUNT,

@@ -379,7 +379,32 @@ def merged(definition: Definition, patch: Any) -> Definition:
                 for field in ("cron", "every_seconds"):  # they belong to the type that goes
                     if field not in change:
                         new[part][field] = None
-    return parse(Definition, new)
+    return parse(Definition, {**new, **_merged_presentation(base, patch)})
+
+
+def _merged_presentation(base: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """Of the fields of `lbactors.core.presentation`. They may be empty, so null empties them. Translations
+    are merged language by language, and null takes one away.
+    """
+    found: dict[str, Any] = {
+        part: {}
+        for part in ("display", "widget", "translations", "external")
+        if patch.get(part, part) is None
+    }
+    for part in ("display", "widget"):
+        if isinstance(patch.get(part), dict):
+            found[part] = {**base[part], **patch[part]}
+    changes = patch.get("translations")
+    if isinstance(changes, dict):
+        languages = dict(base["translations"])
+        for tag, change in changes.items():
+            if change is None:
+                languages.pop(tag, None)
+            else:
+                whole = not isinstance(change, dict)
+                languages[tag] = change if whole else {**languages.get(tag, {}), **change}
+        found["translations"] = languages
+    return found
 
 
 def check_metadata(definition: Definition) -> None:

@@ -1,8 +1,8 @@
 """A naive model of a leaderboard's current period, the oracle of `test_model_over_http.py`.
 
 It keeps a dictionary of standings and sorts it anew for every question. It covers what section 2 of the API
-says on aggregations, orders, ties, rank styles, `max_entries` and `min_score`, and what section 5 says on
-ranks; it knows no clock, no windows and no periods.
+says on aggregations, orders, ties, rank styles, `max_entries` and `min_score`, what section 5 says on ranks,
+and `positive_only` of section 10; it knows no clock, no windows and no periods.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Rules:
     rank_style: str = "ordinal"
     max_entries: int | None = None
     min_score: float | None = None
+    positive_only: bool = False
 
     def definition(self) -> dict[str, Any]:
         ranking: dict[str, Any] = {
@@ -35,6 +36,8 @@ class Rules:
             ranking["max_entries"] = self.max_entries
         if self.min_score is not None:
             ranking["min_score"] = self.min_score
+        if self.positive_only:
+            ranking["positive_only"] = True
         return {"scoring": {"aggregation": self.aggregation}, "ranking": ranking}
 
 
@@ -133,8 +136,14 @@ class Model:
             ),
         )
 
+    def ranks(self, score: float) -> bool:
+        """Whether an entry with this score is ranked."""
+        if self.rules.positive_only and score <= 0:
+            return False
+        return self.rules.min_score is None or score >= self.rules.min_score
+
     def _ranks(self, standing: Standing) -> bool:
-        return self.rules.min_score is None or standing.score >= self.rules.min_score
+        return self.ranks(standing.score)
 
     def page(self) -> list[tuple[int, str]]:
         """(rank, player) of all ranked entries in order."""

@@ -8,6 +8,7 @@ that the supervisor uses, so that documents and errors have their real shapes.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -556,11 +557,11 @@ class FakeService:
         return nothing, self._reading(board, window, period, [], 0)
 
     async def player_entries(
-        self, tenant_id: str, player_id: str, window: str | None, period: str
+        self, boards: Sequence[Board], player_id: str, window: str | None, period: str
     ) -> list[tuple[Board, Reading]]:
         return [
             (board, await self.entry(board, name, "current", player_id))
-            for board in self.catalogue.boards(tenant_id)
+            for board in boards
             for name in board.windows
             if player_id in self._rows(board) and window in (None, name)
         ]

@@ -54,6 +54,34 @@ def test_create_from_a_file(api: FakeApi, tmp_path: Path) -> None:
     )
 
 
+def test_options_of_presentation(api: FakeApi) -> None:
+    ok(
+        "leaderboards", "create", "w", "--display", '{"top_n": 3}', "--translations", '{"it": {"name": "S"}}',
+        "--display-order", "-2", "--private", "--preview", "--widget", "{}", "--external", '{"a": 1}',
+        "--top-only", "10", "--positive-only",
+    )  # fmt: skip
+    assert api.requests[-1][3] == {
+        "leaderboard_id": "w",
+        "ranking": {"positive_only": True, "top_only": 10},
+        "display": {"top_n": 3},
+        "translations": {"it": {"name": "S"}},
+        "display_order": -2,
+        "public": False,
+        "preview": True,
+        "widget": {},
+        "external": {"a": 1},
+    }
+    ok("leaderboards", "update", "w", "--public", "--no-positive-only")
+    assert api.requests[-1][3] == {"public": True, "ranking": {"positive_only": False}}
+    ok("leaderboards", "update", "w", "--name", "W")
+    assert api.requests[-1][3] == {"name": "W"}
+    ok("leaderboards", "show", "w", "--lang", "it")
+    ok("leaderboards", "list", "--lang", "pt-BR")
+    assert [path.partition("?")[2] for path in api.paths()[-2:]] == ["lang=it", "lang=pt-BR&limit=100"]
+    refused(2, "leaderboards", "update", "w", "--top-only", "0")
+    refused(2, "leaderboards", "update", "w", "--display", "{")
+
+
 def test_leaderboards_list_show_update_archive_purge(api: FakeApi) -> None:
     output = ok("leaderboards", "list")
     assert output.splitlines()[1].split() == ["xp", "xp", "active", "permanent", "UTC", "-", "best", "desc"]

@@ -1,13 +1,16 @@
-"""A definition as clients write it: the short form of a timeframe, and patches."""
+"""A definition as clients write it: the short form of a timeframe, patches, and which scores are ranked."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from lbactors.core.definition import Definition
+from lbactors.core.definition import LEAST_POSITIVE, Definition, Rules
 from lbactors.core.errors import ApiError
+from lbactors.core.numbers import MAX_EXACT_INTEGER, normal
 from lbactors.core.timeframe import NEEDS_MORE, SHORT_FORMS, Timeframe
 from lbactors.supervisor.command_plan import parse
 from lbactors.supervisor.commands.leaderboards import merged
@@ -80,3 +83,29 @@ def test_a_patch_with_a_string_is_one_with_that_type() -> None:
     )
     assert kept.starts_at == before.timeframe.starts_at
     assert merged(after, {"timeframe": "daily"}) == after
+
+
+# Which scores are ranked ----------------------------------------------------------------------------------
+
+NUMBERS = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False).map(normal),
+    st.integers(-MAX_EXACT_INTEGER, MAX_EXACT_INTEGER),
+    st.sampled_from([0, -0.0, LEAST_POSITIVE, -LEAST_POSITIVE, 1, -1]),
+)
+
+
+@given(score=NUMBERS, min_score=st.none() | NUMBERS, positive_only=st.booleans())
+@example(score=0, min_score=None, positive_only=True)
+@example(score=LEAST_POSITIVE, min_score=None, positive_only=True)
+@example(score=LEAST_POSITIVE, min_score=0, positive_only=True)
+@example(score=-0.0, min_score=-1, positive_only=True)
+def test_the_lowest_score_that_is_ranked(score: float, min_score: float | None, positive_only: bool) -> None:
+    rules = Rules.of(definition(ranking={"min_score": min_score, "positive_only": positive_only}))
+    ranked = (min_score is None or score >= min_score) and (not positive_only or score > 0)
+    assert (rules.min_score is None or score >= rules.min_score) == ranked
+
+
+def test_the_rules_of_a_period_have_the_form_that_they_always_had() -> None:
+    """Journals and snapshots of older releases hold these fields, and theirs read ours."""
+    made = definition(ranking={"min_score": 3, "top_only": 10})
+    assert list(Rules.of(made)) == ["best", "desc", "desc", "first", "ordinal", None, 3]

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from lbactors.core import period as period_module
 from lbactors.core import period_moderation as moderating_module
 from lbactors.core import seen_ids as seen_ids_module
-from lbactors.core.definition import Rules
+from lbactors.core.definition import LEAST_POSITIVE, Rules
 from lbactors.core.inputs import (
     CONFIGURE,
     EDIT,
@@ -172,7 +172,7 @@ def test_every_combination_of_options(aggregation: str, style: str) -> None:
 players = st.sampled_from(PLAYERS)
 scores = st.sampled_from(SCORES)
 limits = st.none() | st.integers(1, 8)
-floors = st.none() | st.sampled_from([0, 1, 2.5])
+floors = st.none() | st.sampled_from([0, LEAST_POSITIVE, 1, 2.5])
 option_sets = st.builds(
     Options, *map(st.sampled_from, (AGGREGATIONS, ORDERS, ORDERS, TIES, STYLES)), limits, floors
 )

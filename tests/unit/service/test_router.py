@@ -18,6 +18,7 @@ import pytest
 import uvloop
 
 from lbactors.core.errors import ApiError
+from lbactors.core.model import PeriodView, Row
 from lbactors.service.router import Router
 from lbactors.settings import ServerSettings
 from lbactors.wire.actors import ActorGone
@@ -126,6 +127,38 @@ async def code_of(asked: Awaitable[Any]) -> str:
         async with asyncio.timeout(WITHIN_S):
             await asked
     return raised.value.code
+
+
+# Ranks that are not shown -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_ranks_beyond_the_top_are_not_shown(loaded: bool) -> None:
+    """Also where readers with another limit wait for the same rows, and where a period is loaded first."""
+    view = PeriodView(1, "all_time", "main", "active", None, None, None, 3, 3)
+    rows = [Row(rank, f"p{rank}", 5, 0, None, 1, 0, 0, "same") for rank in (1, 2, 3)]
+    wire = [VALUE, [view, 3, 7, rows, 0, None, [], []]]
+    calls = 0
+
+    async def answers(packed: bytes) -> bytes:
+        nonlocal calls
+        calls += 1
+        ops = msgpack.unpackb(packed)
+        return bytes(msgpack.packb([wire if loaded else [VALUE, None]] * len(ops)))
+
+    async def load(_: bytes) -> bytes:
+        return bytes(msgpack.packb(wire))
+
+    router = await router_of(read=answers, load=load)
+    limits = (None, 2, 1, 2)
+    reads = (router.read(CHAIN, "current", Page(0, 10), top_only) for top_only in limits)
+    found = await asyncio.gather(*reads)
+    shown = [[(row.rank, row.change) for row in reading.rows] for reading in found]
+    ranked = [(rank, "same") for rank in (1, 2, 3)]
+    assert shown == [ranked[:top_only] + [(None, None)] * (3 - (top_only or 3)) for top_only in limits]
+    assert all(len(reading.rows) == reading.total == 3 for reading in found)
+    if loaded:
+        assert found[1] is found[3], "equal reads share an answer"
 
 
 # What nobody took ---------------------------------------------------------------------------------------

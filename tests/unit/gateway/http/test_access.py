@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
+from gateway.api.table import routes
 from gateway.http import access
-from gateway.http.access import Access, Caller, key_text
+from gateway.http.access import READ_SCOPES, Access, Caller, key_text
+from gateway.http.openapi import Route
+from gateway.http.settings import GatewaySettings
+from lbactors.core.definition import SCOPES
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Tenant
 from tests.support.gateway.fake_service import NOW_MS, ROOT_KEY, FakeService
-from tests.support.gateway.http_client import Http
+from tests.support.gateway.http_client import Answer, Http
 
 READ = ("rankings:read",)
 
@@ -179,6 +183,61 @@ async def test_other_tenants_are_invisible(http: Http, service: FakeService) -> 
     answer = await other.post("/v1/scores", [{"leaderboard_id": "xp", **body}])
     assert answer.body["errors"][0]["code"] == "leaderboard_not_found"
     assert service.submitted == []
+
+
+# Leaderboards that are not public ---------------------------------------------------------------------------
+
+OPEN_TO_BOUND_KEYS = [
+    route
+    for route in routes(GatewaySettings())
+    if "{leaderboard_id}" in route.path
+    and (route.own_player is not None or not READ_SCOPES.isdisjoint(route.scopes))
+]
+
+
+@pytest.mark.parametrize("route", OPEN_TO_BOUND_KEYS, ids=lambda route: route.operation_id)
+async def test_what_is_not_public_does_not_exist_for_bound_keys(
+    http: Http, service: FakeService, route: Route
+) -> None:
+    """Whatever the route: what it answers is what it answers for a leaderboard that is not there."""
+    service.add_key("bound", *SCOPES, player_id="me")
+    names = {"player_id": "me", "period_key": "current", "score": "1"}
+
+    async def asked(leaderboard_id: str) -> Answer:
+        path = route.path.format(leaderboard_id=leaderboard_id, **names)
+        body = None if route.body is None else route.body.example
+        return await http.with_key("bound").send(route.method, path, body)
+
+    absent = await asked("xp")
+    service.add_board("xp", public=False)
+    private = await asked("xp")
+    assert (private.status, private.body) == (404, absent.body)
+    assert private.code == "leaderboard_not_found"
+    service.add_board("xp")
+    assert (await asked("xp")).body != absent.body
+
+
+async def test_lists_of_bound_keys_leave_out_what_is_not_public(http: Http, service: FakeService) -> None:
+    service.add_key("bound", "leaderboards:read", "rankings:read", "scores:write", player_id="me")
+    service.add_key("reader", "leaderboards:read", "rankings:read")
+    for name, public in (("open", True), ("private", False)):
+        service.add_scores(service.add_board(name, public=public), {"me": 1})
+
+    async def seen(key: str) -> list[list[str]]:
+        reader = http.with_key(key)
+        answers = [await reader.get("/v1/leaderboards"), await reader.get("/v1/players/me/entries")]
+        assert answers[0].body["total"] == len(answers[0].body["items"])
+        return [[item["leaderboard_id"] for item in answer.body["items"]] for answer in answers]
+
+    assert await seen("bound") == [["open"], ["open"]]
+    assert await seen("reader") == [["open", "private"]] * 2
+    items = [{"leaderboard_id": name, "player_id": "me", "score": 5} for name in ("open", "private", "none")]
+    answer = await http.with_key("bound").post("/v1/scores", items)
+    assert [(e["index"], e["code"]) for e in answer.body["errors"]] == [
+        (1, "leaderboard_not_found"),
+        (2, "leaderboard_not_found"),
+    ]
+    assert len(service.submitted) == 1
 
 
 async def test_the_least_used_key_is_forgotten_first(

@@ -124,6 +124,87 @@ async def test_listing(http: Http, service: FakeService) -> None:
     assert (await http.get(BOARDS, sort="size")).loc == ["query", "sort"]
 
 
+async def test_listings_go_by_display_order_then_age(http: Http, service: FakeService) -> None:
+    boards = service.catalogue.all_boards
+    for name, order, made_ms in (("a", 2, 0), ("b", 0, 30), ("c", -1, 40), ("d", 0, 20), ("e", 0, 20)):
+        board = service.add_board(name, display_order=order)
+        boards["default", name] = board._replace(created_at_ms=made_ms)
+
+    async def walked(**query: Any) -> str:
+        found, cursor = "", ""
+        while cursor is not None:
+            body = (await http.get(BOARDS, limit=2, cursor=cursor, **query)).body
+            found += "".join(item["leaderboard_id"] for item in body["items"])
+            cursor = body["next_cursor"]
+        return found
+
+    assert await walked() == await walked(sort="display_order") == "cdeba"
+    assert await walked(sort="-display_order") == "adebc"
+    assert await walked(sort="leaderboard_id") == "abcde"
+
+
+TRANSLATED: dict[str, Any] = {
+    "name": "Week",
+    "description": "Seven days",
+    "display": {"score_label": "Points"},
+    "translations": {
+        "it": {"name": "Settimana", "score_label": "Punti"},
+        "it-CH": {"description": "Sette giorni"},
+    },
+}
+
+
+async def test_one_in_a_language(http: Http, service: FakeService) -> None:
+    service.add_board("xp", **TRANSLATED)
+
+    async def shown(**query: Any) -> tuple[str, str, str, str]:
+        answer = await http.get(f"{BOARDS}/xp", **query)
+        body = answer.body
+        assert body["translations"] == TRANSLATED["translations"]
+        return answer.headers["ETag"], body["name"], body["description"], body["display"]["score_label"]
+
+    own = ('"1"', "Week", "Seven days", "Points")
+    assert await shown() == await shown(lang="") == await shown(lang="de") == await shown(lang="?") == own
+    assert (
+        await shown(lang="it-IT") == await shown(lang="IT") == ('"1-it"', "Settimana", "Seven days", "Punti")
+    )
+    assert await shown(lang="it_CH") == ('"1-it-CH"', "Settimana", "Sette giorni", "Punti")
+    assert (await http.get(f"{BOARDS}/xp", lang="x" * 36)).loc == ["query", "lang"]
+
+
+async def test_the_tag_of_a_language(http: Http, service: FakeService) -> None:
+    """It is not that of another language, and a change may be bound to it."""
+    service.add_board("xp", **TRANSLATED)
+    path, tag = f"{BOARDS}/xp", {"If-None-Match": '"1-it"'}
+    assert (await http.get(path, tag, lang="it")).status == 304
+    for query in ({}, {"lang": "it-CH"}, {"lang": "de"}):
+        assert (await http.get(path, tag, **query)).status == 200, query
+    patched = await http.send("PATCH", path, {"name": "New"}, {"If-Match": '"1-it"'})
+    assert (patched.status, patched.headers["ETag"], patched.body["name"]) == (200, '"2"', "New")
+    assert (await http.get(path, tag, lang="it")).status == 200
+    assert (await http.send("PATCH", path, {}, {"If-Match": '"1-it"'})).code == "version_mismatch"
+
+
+async def test_a_listing_in_a_language(http: Http, service: FakeService) -> None:
+    service.add_board("a", **TRANSLATED)
+    service.add_board("b", name="Tag", translations={"de": {"name": "Anders"}})
+
+    async def listed(**query: Any) -> list[str]:
+        return [item["name"] for item in (await http.get(BOARDS, **query)).body["items"]]
+
+    assert await listed() == await listed(lang="fr") == ["Week", "Tag"]
+    assert await listed(lang="it") == ["Settimana", "Tag"]
+    assert await listed(lang="it", sort="name") == ["Settimana", "Tag"]
+    assert await listed(lang="de", sort="name") == ["Anders", "Week"]
+    assert await listed(search="settim") == []
+    assert await listed(search="settim", lang="it") == await listed(search="week", lang="it") == ["Settimana"]
+    plain, italian = await http.get(BOARDS), await http.get(BOARDS, lang="it")
+    assert plain.headers["ETag"] != italian.headers["ETag"]
+    cursor = (await http.get(BOARDS, limit=1, lang="it")).body["next_cursor"]
+    assert (await http.get(BOARDS, limit=1, lang="de", cursor=cursor)).loc == ["query", "cursor"]
+    assert [i["name"] for i in (await http.get(BOARDS, lang="it", cursor=cursor)).body["items"]] == ["Tag"]
+
+
 async def test_listing_by_cursor(http: Http, service: FakeService) -> None:
     for number in range(7):
         service.add_board(f"b{number}")
