@@ -29,7 +29,13 @@ from tests.support.repository import REPOSITORY as ROOT
 
 DOCS = ROOT / "docs"
 EXAMPLES = sorted((ROOT / "examples").rglob("*.md"))
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md")), *EXAMPLES]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted(DOCS.rglob("*.md")),
+    *EXAMPLES,
+]
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
 PACKAGES = ("lbactors", "gateway", "persistence")
 
