@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.http.model_shapes import model_shape
 from gateway.http.settings import GatewaySettings
 from gateway.http.shapes import INSTANT, STRING, Schema, answer, closed, listing, ref, said
+from lbactors.core.audience import Audience, AudienceList
 from lbactors.core.definition import Definition, RankingRules, Scoring
 from lbactors.core.timeframe import SHORT_FORMS, Timeframe
 
@@ -35,10 +36,10 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         "Definition": definition,
         "DefinitionPatch": closed(
             {**fields, "leaderboard_id": own_id},
-            description="Fields that you leave out keep their values. `timeframe`, `scoring` and `ranking` "
-            "are merged by field, "
-            "`windows`, `rewards` and `metadata` are replaced. A new `timeframe.type`, also one written as a "
-            "string, keeps the other fields (the time zone, the bounds) except `cron` and `every_seconds`.",
+            description="Fields that you leave out keep their values. `timeframe`, `scoring`, `ranking` and "
+            "`audience` (`rank` and `view` too) are merged by field, `windows`, `rewards` and `metadata` are "
+            "replaced. A new `timeframe.type`, also one written as a string, keeps the other fields (zone, "
+            "bounds) except `cron` and `every_seconds`.",
         ),
         "Leaderboard": answer(
             {
@@ -68,6 +69,8 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 },
             ],
         ),
+        "Audience": model_shape(Audience, "Who is ranked, and who may read the rankings."),
+        "AudienceList": model_shape(AudienceList, "Players by id, role or tag. Any of the three will do."),
         "Scoring": model_shape(Scoring, "How submissions become a player's score."),
         "Ranking": model_shape(RankingRules, "How entries are ordered and ranked, and how many are kept."),
     }

@@ -368,12 +368,16 @@ def merged(definition: Definition, patch: Any) -> Definition:
         raise invalid("cannot change", "body", "leaderboard_id")
     base = definition.model_dump(mode="json")
     new = {**base, **patch}
-    for part in ("timeframe", "scoring", "ranking"):
+    for part in ("timeframe", "scoring", "ranking", "audience"):
         change = patch.get(part)
         if part == "timeframe" and change in SHORT_FORMS:
             change = {"type": change}
         if isinstance(change, dict):
             new[part] = {**base[part], **change}
+            if part == "audience":
+                for name in ("rank", "view"):
+                    if isinstance(change.get(name), dict):
+                        new[part][name] = {**base[part][name], **change[name]}
             if part == "timeframe" and change.get("type", base[part]["type"]) != base[part]["type"]:
                 for field in ("cron", "every_seconds"):  # they belong to the type that goes
                     if field not in change:
