@@ -25,7 +25,7 @@ PAGE_PERIOD: Schema = {
     "ends_at": or_null(INSTANT),
 }
 ENTRY: Schema = {
-    "rank": said(RANK, "Null for an entry below `min_score` and for a hidden player."),
+    "rank": said(RANK, "Null for an entry below `min_score`, outside the audience, or of a hidden player."),
     "player_id": STRING,
     "display_name": or_null(STRING),
     "score": NUMBER_SCHEMA,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from zlib import crc32
 
 from lbactors.core import lifecycle, schedule
+from lbactors.core.audience import RankAudience
 from lbactors.core.definition import Rules
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.timeframe import Span, next_span
@@ -127,6 +128,7 @@ class ChainState:
             self.awake,
             definition.timeframe.late_submissions == "arrival",
             lifecycle.owing_ids(self.records),
+            RankAudience.of(definition.audience),
         )
 
 

@@ -90,13 +90,14 @@ class Erasure:
         await self.purging.drop()  # of what was purged since
         doc_id = in_tenant(tenant_id, player_id)
         (profile,) = await self.state.store.get("profiles", [doc_id])
+        stored = None if profile is None else msgpack.unpackb(profile)
         hidden = self.hidden_players.hidden(tenant_id, player_id)
         changes = await self.granting.erase(tenant_id, player_id, anonymous_id)
         changes += await self.reviews.erase(tenant_id, player_id)
         changes += await self._documents(tenant_id, player_id, anonymous_id)
         if profile is not None:
             changes.append(Change("profiles", doc_id, None))
-            changes += index_changes(tenant_id, player_id, msgpack.unpackb(profile), None)
+            changes += index_changes(tenant_id, player_id, stored, None)
         if hidden != SHOWN:
             changes.append(Change("hidden", doc_id, None))
         renamed, chains = self._audiences(tenant_id, player_id, anonymous_id)
@@ -108,6 +109,7 @@ class Erasure:
 
         async def act() -> None:
             self.hidden_players.apply(tenant_id, player_id, [c for c in changes if c.doc_id == doc_id])
+            self.hidden_players.labels.apply(tenant_id, player_id, stored, None)
             await self.hosting.tell_all_who_is_hidden()
             await self.hosting.host(chains, wait=False)
             if not await self._scrubbed():

@@ -82,8 +82,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Read the neighbours of a player",
             page,
             "With an even `limit` there is one more entry below the player than above. The cursors "
-            "continue from the edges of the page. A player without a rank (below `min_score`, or hidden) "
-            "is returned alone, without cursors.",
+            "continue from the edges of the page. A player without a rank (below `min_score`, hidden, or "
+            "outside the audience) is returned alone, without cursors.",
             scopes=read,
             parameters=(
                 s.board,

@@ -108,6 +108,8 @@ class ProfileCommands:
             assert known.shown is not None
             return CommandPlan(200, known.shown, [])
         stored = {"player_id": player_id, **fields, "updated_at": format_instant(now_ms)}
+        labels = self.hidden_players.labels
+        labels.check_limit(tenant_id, known.stored, stored)
         shown = profile_json(stored, hidden, now_ms)
         details = {"player_id": player_id, "fields": sorted(changed)}
         if hiding:
@@ -119,7 +121,9 @@ class ProfileCommands:
 
         async def act() -> None:
             self.hidden_players.apply(tenant_id, player_id, hiding)
+            labels.apply(tenant_id, player_id, known.stored, stored)
             await self.hosting.tell_all_who_is_hidden()
 
         audited = Audited("player.update", player_id, details)
-        return CommandPlan(200, shown, changes, act if hiding else None, audited=audited)
+        tells = hiding or labels.concern(tenant_id, known.stored, stored)
+        return CommandPlan(200, shown, changes, act if tells else None, audited=audited)
