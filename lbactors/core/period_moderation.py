@@ -11,13 +11,14 @@ What is **removed** is kept, the newest REMOVED_KEPT of a period, so that it can
 
 All are one part of a snapshot, `m:0`: MessagePack [[player ids hidden, until_ms of each], [player ids
 removed, rows], [player ids outside]], the last only where there are any. It is small beside the entries (100
-000 ids take 3 ms), so it is packed as a whole when a snapshot begins, and not at all where nobody was ever
+000 ids take 10 ms), so it is packed as a whole when a snapshot begins, and not at all where nobody was ever
 hidden, removed or outside; a snapshot without it is one of those, or of an older version.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import msgpack
 
@@ -29,8 +30,9 @@ REMOVED_KEPT = 1000
 
 class Moderation:
     """`hidden`: player id -> until_ms (None: for good), for those who read a clock: nothing expires here.
-    `removed`: player id -> the entry that was taken out, oldest first. Both stay the same dictionaries.
-    `outside`: the players outside the audience that have an entry, hidden ones too; the same set as well.
+    `removed`: player id -> the entry that was taken out, oldest first.
+    `outside`: the players outside the audience that have an entry, hidden ones too; no values. All
+    three stay the same dictionaries.
     `hidden_entries`: how many of the hidden have an entry. `changed`: since the last snapshot. `is_used`:
     whether anybody was ever hidden or outside, or anything removed.
     """
@@ -38,7 +40,7 @@ class Moderation:
     def __init__(self) -> None:
         self.hidden: dict[str, int | None] = {}
         self.removed: dict[str, Stored] = {}
-        self.outside: set[str] = set()
+        self.outside: dict[str, None] = {}
         self.hidden_entries = 0
         self.changed = False
         self.is_used = False
@@ -56,12 +58,12 @@ class Moderation:
         self._note()
 
     def put_outside(self, player_id: str) -> None:
-        self.outside.add(player_id)
+        self.outside[player_id] = None
         self._note()
 
     def put_inside(self, player_id: str) -> None:
         """Also of one who has no entry any more."""
-        self.outside.discard(player_id)
+        self.outside.pop(player_id, None)
         self._note()
 
     def keep_removed(self, player_id: str, row: Stored) -> None:
@@ -99,7 +101,7 @@ class Moderation:
     def split(self, bucket: Bucket) -> tuple[Bucket, Bucket]:
         """A bucket's entries that may be ranked, and those of players outside; hidden ones in neither."""
         bucket = self.shown(bucket)
-        there = self.outside & bucket.keys() if self.outside else None
+        there = self.outside.keys() & bucket.keys() if self.outside else None
         if not there:
             return bucket, {}
         inside = {p: row for p, row in bucket.items() if p not in there}
@@ -112,14 +114,14 @@ class Moderation:
         """The part of a snapshot."""
         hidden = [list(self.hidden), list(self.hidden.values())]
         removed = [list(self.removed), list(self.removed.values())]
-        return pack([hidden, removed, *([sorted(self.outside)] if self.outside else [])])
+        return pack([hidden, removed, *([list(self.outside)] if self.outside else [])])
 
     def unpack(self, body: bytes, has_entry: Callable[[str], bool]) -> None:
         """Take what a part says; once the buckets are there."""
         hidden, removed, *outside = msgpack.unpackb(body, use_list=False)
         self.hidden.update(zip(*hidden, strict=True))
         self.removed.update(zip(*removed, strict=True))
-        self.outside.update(*outside)
+        self.outside.update(dict.fromkeys(chain(*outside)))
         self.hidden_entries = sum(map(has_entry, self.hidden))
         self.is_used = True
 
