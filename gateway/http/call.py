@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _ETAGS = re.compile(r'(?:W/)?"([^"]*)"|(\*)')
 _HEADER_KEY = re.compile(r"[\x21-\x7e]{1,120}")
+PLAYER_HEADER = "X-Player-Id"
 _NOBODY = Caller("", "", "", frozenset(), None, False, False)
 
 
@@ -167,6 +168,27 @@ class Call:
     async def board(self) -> Board:
         """The leaderboard that the path names; 404 `leaderboard_not_found`."""
         return await self.board_of(self.path["leaderboard_id"])
+
+    async def board_to_read(self) -> Board:
+        """The same, for reading its rankings: 403 if `audience.view` lacks a player who asks."""
+        board = await self.board()
+        if not board.definition.audience.view.is_everyone:
+            for player_id in self.viewers():
+                if not await self.service.may_view(board, player_id):
+                    raise ApiError(
+                        "forbidden", f"player {player_id!r} may not read leaderboard {board.leaderboard_id!r}"
+                    )
+        return board
+
+    def viewers(self) -> list[str]:
+        """The players who ask: the one that the key is bound to, and the one that `X-Player-Id` names."""
+        found = [] if self.caller.player_id is None else [self.caller.player_id]
+        named = self.request.headers.get(PLAYER_HEADER)
+        if named:
+            player_id = self.identifier(named, "header", PLAYER_HEADER)
+            if player_id not in found:
+                found.append(player_id)
+        return found
 
     async def board_of(self, leaderboard_id: str) -> Board:
         """A leaderboard of the tenant by id; asks the supervisor before saying that there is none."""

@@ -27,8 +27,8 @@ PAGE_PERIOD: Schema = {
 ENTRY: Schema = {
     "rank": said(
         RANK,
-        "Null for an entry that is not ranked (below `min_score`, not above 0 with `positive_only`, or of a "
-        "hidden player), and beyond `top_only`.",
+        "Null for an entry that is not ranked (below `min_score`, not above 0 with `positive_only`, outside "
+        "the audience, or of a hidden player), and beyond `top_only`.",
     ),
     "player_id": STRING,
     "display_name": or_null(STRING),

@@ -37,6 +37,7 @@ class Shared(NamedTuple):
     cursor: Parameter
     idempotency_key: Parameter
     if_none_match: Parameter
+    viewer: Parameter
     settings: GatewaySettings
 
 
@@ -67,6 +68,13 @@ def shared_parameters(settings: GatewaySettings) -> Shared:
             "If-None-Match",
             "The `ETag` of an answer that you have; if it is still current, the answer is 304.",
             "header",
+        ),
+        viewer=text(
+            "X-Player-Id",
+            "The player who asks: 403 if `audience.view` lacks the player. The player that the key is "
+            "bound to must belong, too.",
+            "header",
+            example="p1",
         ),
         settings=settings,
     )

@@ -31,6 +31,7 @@ SCOPES = (
 @click.group(
     cls=CommandGroup,
     epilog=examples(
+        "lbactors players list --tag beta",
         "lbactors players show maya",
         "lbactors players rename maya 'Maya the Great'",
         "lbactors players erase maya",
@@ -56,6 +57,34 @@ def show_player(server: Server, player_id: str, **params: Any) -> None:
         print_table(titles, [[entry.get(name) for name in names] for entry in answer["items"]], player_id)
 
     server.show(answer, render)
+
+
+@players.command(
+    "list",
+    epilog=examples(
+        "lbactors players list",
+        "lbactors players list --search maya",
+        "lbactors players list --role vip --tag beta --json",
+    ),
+)
+@click.option("--search", help="Only with this text in the id, the display name or the external id.")
+@click.option("--tag", help="Only with this tag.")
+@click.option("--role", help="Only with this role.")
+@listing_options
+@talks_to_server
+def list_players(server: Server, **params: Any) -> None:
+    """List players that have a profile."""
+    columns: dict[str, Callable[[Json], Any]] = {
+        "player": lambda p: p["player_id"],
+        "name": lambda p: p["display_name"],
+        "roles": lambda p: p["roles"],
+        "tags": lambda p: p["tags"],
+        "time zone": lambda p: p["timezone"],
+        "test": lambda p: "yes" if p["test"] else None,
+        "external id": lambda p: p["external_id"],
+        "hidden until": lambda p: instant_text(p["hidden_until"]),
+    }
+    server.show_listing(server.client.list_players(**params), columns)
 
 
 @players.command(epilog=examples("lbactors players rename maya 'Maya the Great'"))

@@ -146,6 +146,12 @@ FIELDS = (
         "Show nobody a rank beyond this one.",
     ),
     _Field(
+        "--audience",
+        ("audience",),
+        JSON,
+        "Who is ranked and who may read: a JSON object (docs/concepts.md#audience).",
+    ),
+    _Field(
         "--placement",
         ("placement",),
         ("auto", "dedicated"),
@@ -295,6 +301,7 @@ def list_leaderboards(server: Server, **params: Any) -> None:
         "lbactors leaderboards create xp-weekly --timeframe weekly --timezone Europe/Rome \\",
         "    --aggregation sum --window daily --window all_time",
         "lbactors leaderboards create laps --order asc --timeframe every --every 7200",
+        'lbactors leaderboards create vips --audience \'{"rank": {"roles": ["vip"]}}\'',
         "lbactors leaderboards create --file definition.json",
     )
 )

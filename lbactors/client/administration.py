@@ -40,6 +40,7 @@ from lbactors.client.types import (
     Period,
     PeriodListing,
     PlayerProfile,
+    PlayerProfileListing,
     RemovedEntries,
     Replayed,
     RestoredEntries,
@@ -263,6 +264,10 @@ class Administration(Routes):
     async def put_player(self, player_id: str, profile: Mapping[str, Any]) -> PlayerProfile:
         """Replace the profile: what is not given is gone, but for `hidden_until`. See `update_player`."""
         return await self.transport.json("PUT", f"/v1/players/{segment(player_id)}", body=profile)
+
+    async def list_players(self, **params: Any) -> PlayerProfileListing:
+        """params: search, tag, role, limit, offset, cursor."""
+        return await self.transport.json("GET", "/v1/players", params=params)
 
     async def erase_player(self, player_id: str) -> Erased:
         """Remove profile, entries and traces of a person."""

@@ -42,6 +42,7 @@ from lbactors.client.types import (
     PlayerEntries,
     PlayerEntry,
     PlayerProfile,
+    PlayerProfileListing,
     RankAt,
     RankingsPage,
     RemovedEntries,
@@ -390,6 +391,10 @@ class SyncClient(Blocking):
     def put_player(self, player_id: str, profile: Mapping[str, Any]) -> PlayerProfile:
         """Replace the profile: what is not given is gone, but for `hidden_until`. See `update_player`."""
         return self._run(self._client.put_player(player_id, profile))
+
+    def list_players(self, **params: Any) -> PlayerProfileListing:
+        """params: search, tag, role, limit, offset, cursor."""
+        return self._run(self._client.list_players(**params))
 
     def erase_player(self, player_id: str) -> Erased:
         """Remove profile, entries and traces of a person."""

@@ -319,6 +319,24 @@ class Ranking(TypedDict):
 
 
 @final
+class AudienceList(TypedDict):
+    """Players by id, role or tag. Any of the three will do."""
+
+    players: list[str]
+    roles: list[str]
+    tags: list[str]
+
+
+@final
+class Audience(TypedDict):
+    """Who is ranked, and who may read the rankings."""
+
+    rank: AudienceList
+    view: AudienceList
+    include_test_players: bool
+
+
+@final
 class RewardTier(TypedDict):
     """Needs exactly one condition: a range of ranks, `top_percent` or `score_threshold`. The displayed
     rank counts, so players with equal ranks win alike."""
@@ -392,6 +410,7 @@ class Leaderboard(TypedDict):
     windows: list[Literal["all_time", "yearly", "monthly", "weekly", "daily", "hourly"]]
     scoring: Scoring
     ranking: Ranking
+    audience: Audience
     placement: Literal["auto", "dedicated"]
     rewards: RewardRules | None
     metadata: Json
@@ -464,9 +483,19 @@ class PlayerProfile(TypedDict):
     attributes: Json
     roles: list[str]
     tags: list[str]
+    timezone: str | None
+    test: bool
+    external_id: str | None
     hidden_until: str | None
     updated_at: str
     version: str
+
+
+@final
+class PlayerProfileListing(TypedDict):
+    items: list[PlayerProfile]
+    total: int
+    next_cursor: str | None
 
 
 @final

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from lbactors.core.audience import Audience
 from lbactors.core.ids import LEADERBOARD_ID as LEADERBOARD_ID
 from lbactors.core.ids import TENANT_ID as TENANT_ID
 from lbactors.core.numbers import MAX_EXACT_INTEGER, NumberField
@@ -60,6 +61,13 @@ Order = Literal["desc", "asc"]
 TieBreaking = Literal["first", "last"]
 RankStyle = Literal["ordinal", "competition", "dense"]
 LEAST_POSITIVE = math.nextafter(0, 1)
+
+
+_EXAMPLES = {
+    "scoring": '{"aggregation": "sum"}',
+    "ranking": '{"order": "asc"}',
+    "audience": '{"rank": {"roles": ["vip"]}}',
+}
 
 
 class Strict(BaseModel):
@@ -159,6 +167,7 @@ class Definition(Strict):
     )
     scoring: Scoring = Scoring()
     ranking: RankingRules = RankingRules()
+    audience: Audience = Audience()
     placement: Literal["auto", "dedicated"] = Field(
         default="auto",
         description="`dedicated` gives the leaderboard an actor (a process) of its own; with `auto` it may "
@@ -214,12 +223,11 @@ class Definition(Strict):
     def _timeframe_spelled_out(cls, value: Any) -> Any:
         return spelled_out(value)
 
-    @field_validator("scoring", "ranking", mode="before")
+    @field_validator("scoring", "ranking", "audience", mode="before")
     @classmethod
     def _objects(cls, value: Any, info: ValidationInfo) -> Any:
         if not isinstance(value, BaseModel | dict):
-            example = '{"aggregation": "sum"}' if info.field_name == "scoring" else '{"order": "asc"}'
-            raise ValueError(f"must be an object such as {example}")
+            raise ValueError(f"must be an object such as {_EXAMPLES[str(info.field_name)]}")
         return value
 
     @field_validator("rewards")

@@ -31,15 +31,23 @@ from lbactors.core.packing import pack
 #   OCCURRED   as TAGGED (its tag may be 0), where the client said when it happened: at_ms is that time,
 #              and that of the arrival in the other two
 #   CLOSE      at_ms, reopened, ends_at_ms: which end of the period is final now
-(SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE, TAGGED, IMPORT, OCCURRED, CLOSE) = (
-    range(13)
+#   OUTSIDE    at_ms, player_id, input: that input (None: nothing else) of a player outside the audience
+#   INSIDE     at_ms, player_id: who was outside belongs to the audience
+SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE, TAGGED, IMPORT, OCCURRED, CLOSE = range(
+    13
 )
+OUTSIDE, INSIDE = 13, 14
 SUBMISSIONS = frozenset((SUBMIT, TAGGED, OCCURRED))
 
 Input = Sequence[Any]
 
-kind_of = itemgetter(0)
 player_id_of = itemgetter(2)  # of every kind but CONFIGURE, INHERIT and CLOSE
+
+
+def told_kind(item: Input) -> int:
+    """The kind of an input, of what a player outside did the kind of that."""
+    inner = item[3] if item[0] == OUTSIDE else None
+    return int(item[0] if inner is None else inner[0])
 
 
 def submit(row: Sequence[Any], at_ms: int, tag: int = 0) -> Input:
@@ -107,6 +115,17 @@ def import_entry(standing: Sequence[Any], replace: bool, at_ms: int) -> Input:
 
 def close(reopened: int, ends_at_ms: int | None, at_ms: int) -> Input:
     return CLOSE, at_ms, reopened, ends_at_ms
+
+
+def outside(player_id: str, at_ms: int, inner: Input | None = None) -> Input:
+    """A player is outside the audience, and does what `inner` says. Whether a player is ranked whose entry
+    does not exist yet must be known with what makes it, so it is journaled with that.
+    """
+    return [OUTSIDE, at_ms, player_id, inner]
+
+
+def inside(player_id: str, at_ms: int) -> Input:
+    return INSIDE, at_ms, player_id
 
 
 class JournalBody(NamedTuple):

@@ -134,7 +134,7 @@ class PeriodView(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One entry in an answer. `rank` None: below `min_score`. `metadata`: JSON bytes or None. `change` None:
+    """One entry in an answer. `rank` None: not ranked. `metadata`: JSON bytes or None. `change` None:
     the period before cannot be read.
     """
 

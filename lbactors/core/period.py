@@ -6,14 +6,17 @@ or does I/O.
 
 What it owns
 * **entries**, a dictionary of immutable tuples split by player hash into buckets;
-* two `Ranking`s: `ranking` of the ranked entries, `below` of those under `min_score`;
+* two `Ranking`s: `ranking` of the ranked entries, `below` of those under `min_score` and of players outside
+  the audience;
 * `SeenIds`, the submission ids of the last day, by which a repeat is recognised (law 3);
 * `closed`, the end after which its standings were shown as final, if they were: who writes here lets nothing
   change them any more, after a restart either;
 * `moderation`: who is hidden and what was removed. A hidden player's entry stays in its bucket and takes
   submissions as ever, but is in neither ranking: so it is on no page, in no total and in no rank, and
   `max_entries` neither counts nor drops it. Its seq is not touched, so it comes back to the place among
-  equals that it would have had. A player may be hidden before it has an entry.
+  equals that it would have had. A player may be hidden before it has an entry. Who is outside the audience is
+  part of it, too: every input that may make the entry of such a player says so (`inputs.OUTSIDE`), and who is
+  outside has an entry.
 
 Snapshots never stop the world (law 4). `begin_snapshot` freezes nothing and copies nothing: it notes which
 buckets changed since the last snapshot. An entry that changes before its bucket's turn is kept as it was, so
@@ -28,7 +31,7 @@ if that bucket is not split yet; so growth never rehashes everything at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 from zlib import crc32
 
@@ -40,7 +43,9 @@ from lbactors.core.inputs import (
     ERASE,
     HIDE,
     IMPORT,
+    INSIDE,
     OCCURRED,
+    OUTSIDE,
     REMOVE,
     RESTORE,
     SHOW,
@@ -95,6 +100,7 @@ class Period:
         self._snapshot: Snapshot | None = None
         self.moderation = Moderation()
         self.hidden, self.removed = self.moderation.hidden, self.moderation.removed
+        self.outside = self.moderation.outside
         self._rank_with(Standings(rules))
 
     # Reading --------------------------------------------------------------------------------------------
@@ -115,7 +121,7 @@ class Period:
 
     def rank(self, player_id: str) -> int | None:
         """The player's rank in the rules' rank style; None if not ranked. O(log n)."""
-        if player_id in self.hidden:
+        if player_id in self.hidden or player_id in self.outside:
             return None
         return self._rank_of(self._buckets[self._bucket(player_id)].get(player_id))
 
@@ -131,14 +137,27 @@ class Period:
 
     def _ranked(self, player_id: str) -> Stored | None:
         row = self._buckets[self._bucket(player_id)].get(player_id)
-        if row is None or player_id in self.hidden or self._side(row) is self.below:
+        if row is None or player_id in self.hidden or self._side(player_id, row) is self.below:
             return None
         return row
 
     def _rank_of(self, row: Stored | None) -> int | None:
-        """The rank of a stored entry; None if it is not ranked."""
+        """The rank of a stored entry of a player who may be ranked; None if it is not."""
         floor = self.rules.min_score
         return None if row is None or (floor is not None and row[0] < floor) else self.ranking.rank(row)
+
+    def is_left_out(self, player_id: str) -> bool:
+        """Whether a player is not ranked, whatever the score: hidden, or outside the audience."""
+        return player_id in self.hidden or player_id in self.outside
+
+    def players(self) -> Iterator[list[str]]:
+        """Everybody who has an entry all the time, some thousands at a time; entries may come and go between
+        the lists.
+        """
+        number = 0
+        while number < len(self._buckets):  # a bucket that is split off comes last
+            yield list(self._buckets[number])
+            number += 1
 
     def mentions(self, player_id: str) -> bool:
         """Whether anything but submission ids and the journal names a player."""
@@ -178,6 +197,10 @@ class Period:
                 results.append(self._import(item))
             elif kind == CLOSE:
                 results.append(self._close(item))
+            elif kind == OUTSIDE:
+                results.append(self._outside(now_ms, item, wanted))
+            elif kind == INSIDE:
+                results.append(self._inside(item))
             else:
                 results.append(self._inherit(now_ms, item))
         return results
@@ -194,7 +217,7 @@ class Period:
         old = None if stored is None else _new(Entry, stored)
         seq = self.seq
         hidden = self.hidden and player_id in self.hidden
-        if hidden:
+        if hidden or (self.outside and player_id in self.outside):
             want = NO_RANK
         if submission_id is not None:
             seen = self.ids.seq(submission_id)
@@ -296,10 +319,13 @@ class Period:
         """Forget a player: the entry goes, or stays under a name that says nothing, without metadata."""
         _, _, player_id, anonymous_id = item
         old = self.entry(player_id)
+        was_outside = player_id in self.outside
         if old is not None:
             self._discard(player_id)
         known = self.moderation.forget(player_id, anonymous_id if old is not None else None)
         if old is not None and anonymous_id is not None:
+            if was_outside:
+                self.moderation.put_outside(anonymous_id)
             self._put(anonymous_id, (*old[:-1], None))
         return Applied(old is not None or known, None, old, None, None, self.seq, False, None)
 
@@ -333,7 +359,7 @@ class Period:
         old = self.entry(player_id)
         if player_id not in self.hidden and old is not None:
             row = cast("Stored", tuple(old))
-            self._side(row).remove(row)
+            self._side(player_id, row).remove(row)
         self.moderation.hide(player_id, until_ms, has_entry=old is not None)
         return Applied(True, old, old, None, None, self.seq, False, None)
 
@@ -347,6 +373,42 @@ class Period:
             self._place(player_id, cast("Stored", tuple(old)), None)
             self._evict_over_limit()
         return Applied(True, self.entry(player_id), old, None, None, self.seq, False, None)
+
+    def _outside(self, now_ms: int, item: Input, want: int) -> Applied:
+        """Put a player outside, and apply what he does there. Without an entry he is not outside either."""
+        _, _, player_id, inner = item
+        if player_id not in self.outside:
+            self._cross(player_id, outside=True)
+        if inner is not None:
+            self.seq -= 1
+            (result,) = self.apply(now_ms, [inner], [want])
+        else:
+            old = self.entry(player_id)
+            result = Applied(old is not None, old, old, None, None, self.seq, False, None)
+        if self.entry(player_id) is None:
+            self.moderation.put_inside(player_id)
+        return result
+
+    def _inside(self, item: Input) -> Applied:
+        _, _, player_id = item
+        old = self.entry(player_id)
+        applied = player_id in self.outside
+        if applied:
+            self._cross(player_id, outside=False)
+        return Applied(applied, old, old, None, None, self.seq, False, None)
+
+    def _cross(self, player_id: str, *, outside: bool) -> None:
+        """Move a player to the other side of the audience, and the entry with him."""
+        row = self._buckets[self._bucket(player_id)].get(player_id)
+        stands = row is not None and player_id not in self.hidden
+        if stands:
+            self._side(player_id, cast("Stored", row)).remove(cast("Stored", row))
+        if outside:
+            self.moderation.put_outside(player_id)
+        else:
+            self.moderation.put_inside(player_id)
+        if stands:
+            self._place(player_id, cast("Stored", row), None)
 
     def _edit(self, item: Input, want: int) -> Applied:
         """Set an entry, whatever the aggregation; it stands there since this input."""
@@ -416,19 +478,21 @@ class Period:
     # Entries and their places ---------------------------------------------------------------------------
 
     def _place(self, player_id: str, row: Stored, old: Stored | None) -> None:
-        """Move the entry from where `old` stood to where `row` does: in the ranking, or below `min_score`."""
-        if self.rules.min_score is None:
+        """Move the entry from where `old` stood to where `row` does: in the ranking, or in `below`."""
+        if self.rules.min_score is None and not self.outside:
             self.ranking.upsert(player_id, row[0], row[1], row[2], old)
             return
-        there = self._side(row)
-        if old is not None and (other := self._side(old)) is not there:
+        there = self._side(player_id, row)
+        if old is not None and (other := self._side(player_id, old)) is not there:
             other.remove(old)
             old = None
         there.upsert(player_id, row[0], row[1], row[2], old)
 
-    def _side(self, row: Stored) -> Ranking:
+    def _side(self, player_id: str, row: Stored) -> Ranking:
         """The ranking that an entry belongs to."""
         floor = self.rules.min_score
+        if self.outside and player_id in self.outside:
+            return self.below
         return self.ranking if floor is None or row[0] >= floor else self.below
 
     def _discard(self, player_id: str) -> None:
@@ -439,7 +503,9 @@ class Period:
         if player_id in self.hidden:
             self.moderation.hidden_entries -= 1
         else:
-            self._side(row).remove(row)
+            self._side(player_id, row).remove(row)
+        if self.outside and player_id in self.outside:
+            self.moderation.put_inside(player_id)
 
     def _put(self, player_id: str, row: Stored) -> None:
         """An entry of a player who has none, in its place unless he is hidden."""
@@ -478,7 +544,10 @@ class Period:
         """Sort all entries anew: the end of a recovery. O(n log n), in short steps."""
         standings = Standings(self.rules)
         for bucket in self._buckets:
-            standings.add(self.moderation.shown(bucket))
+            inside, outside = self.moderation.split(bucket)
+            standings.add(inside)
+            if outside:
+                standings.add_outside(outside)
         standings.finish()
         self._rank_with(standings)
 
@@ -646,7 +715,10 @@ class Period:
         for number, bucket in enumerate(self._buckets):
             for player_id, row in bucket.items():
                 assert self._bucket(player_id) == number, f"{player_id} in the wrong bucket"
-                ranked = self._side(row).has(player_id, row)
+                ranked = self._side(player_id, row).has(player_id, row)
                 assert ranked != (player_id in self.hidden), f"{player_id} is not ranked where he stands"
+        assert all(self.entry(player_id) is not None for player_id in self.outside), (
+            "outside without an entry"
+        )
         limit = self.rules.max_entries
         assert limit is None or self._count - self.moderation.hidden_entries <= limit

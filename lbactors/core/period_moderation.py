@@ -1,18 +1,24 @@
-"""What moderators did to a period: who is hidden, and the entries that were removed.
+"""Who is not ranked in a period, whatever the score, and the entries that were removed.
+
+Two reasons keep an entry out of the ranking. A **hidden** player's is in no order at all: `max_entries`
+neither counts nor drops it. That of a player **outside** the audience stands as if it were below `min_score`,
+in `Period.below`: it counts for `max_entries`, and drops out first.
 
 A part of `lbactors.core.period.Period`, which takes the inputs and keeps entries and rankings accordingly; as
 deterministic as that is.
 
 What is **removed** is kept, the newest REMOVED_KEPT of a period, so that it can be put back as it was.
 
-Both are one part of a snapshot, `m:0`: MessagePack [[player ids hidden, until_ms of each], [player ids
-removed, rows]]. It is small beside the entries, so it is packed as a whole when a snapshot begins, and not at
-all where nobody was ever hidden or removed; a snapshot without it is one of those, or of an older version.
+All are one part of a snapshot, `m:0`: MessagePack [[player ids hidden, until_ms of each], [player ids
+removed, rows], [player ids outside]], the last only where there are any. It is small beside the entries (100
+000 ids take 10 ms), so it is packed as a whole when a snapshot begins, and not at all where nobody was ever
+hidden, removed or outside; a snapshot without it is one of those, or of an older version.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import msgpack
 
@@ -24,14 +30,17 @@ REMOVED_KEPT = 1000
 
 class Moderation:
     """`hidden`: player id -> until_ms (None: for good), for those who read a clock: nothing expires here.
-    `removed`: player id -> the entry that was taken out, oldest first. Both stay the same dictionaries.
+    `removed`: player id -> the entry that was taken out, oldest first.
+    `outside`: the players outside the audience that have an entry, hidden ones too; no values. All
+    three stay the same dictionaries.
     `hidden_entries`: how many of the hidden have an entry. `changed`: since the last snapshot. `is_used`:
-    whether anybody was ever hidden or anything removed.
+    whether anybody was ever hidden or outside, or anything removed.
     """
 
     def __init__(self) -> None:
         self.hidden: dict[str, int | None] = {}
         self.removed: dict[str, Stored] = {}
+        self.outside: dict[str, None] = {}
         self.hidden_entries = 0
         self.changed = False
         self.is_used = False
@@ -46,6 +55,15 @@ class Moderation:
         """Of one who is hidden."""
         del self.hidden[player_id]
         self.hidden_entries -= has_entry
+        self._note()
+
+    def put_outside(self, player_id: str) -> None:
+        self.outside[player_id] = None
+        self._note()
+
+    def put_inside(self, player_id: str) -> None:
+        """Also of one who has no entry any more."""
+        self.outside.pop(player_id, None)
         self._note()
 
     def keep_removed(self, player_id: str, row: Stored) -> None:
@@ -80,6 +98,15 @@ class Moderation:
         gone = self.hidden.keys() & bucket.keys() if self.hidden else None
         return {p: row for p, row in bucket.items() if p not in gone} if gone else bucket
 
+    def split(self, bucket: Bucket) -> tuple[Bucket, Bucket]:
+        """A bucket's entries that may be ranked, and those of players outside; hidden ones in neither."""
+        bucket = self.shown(bucket)
+        there = self.outside.keys() & bucket.keys() if self.outside else None
+        if not there:
+            return bucket, {}
+        inside = {p: row for p, row in bucket.items() if p not in there}
+        return inside, {p: bucket[p] for p in there}
+
     def _note(self) -> None:
         self.is_used = self.changed = True
 
@@ -87,13 +114,14 @@ class Moderation:
         """The part of a snapshot."""
         hidden = [list(self.hidden), list(self.hidden.values())]
         removed = [list(self.removed), list(self.removed.values())]
-        return pack([hidden, removed])
+        return pack([hidden, removed, *([list(self.outside)] if self.outside else [])])
 
     def unpack(self, body: bytes, has_entry: Callable[[str], bool]) -> None:
         """Take what a part says; once the buckets are there."""
-        hidden, removed = msgpack.unpackb(body, use_list=False)
+        hidden, removed, *outside = msgpack.unpackb(body, use_list=False)
         self.hidden.update(zip(*hidden, strict=True))
         self.removed.update(zip(*removed, strict=True))
+        self.outside.update(dict.fromkeys(chain(*outside)))
         self.hidden_entries = sum(map(has_entry, self.hidden))
         self.is_used = True
 
@@ -101,4 +129,4 @@ class Moderation:
         """Assert every invariant. hidden_entries: as counted anew."""
         assert self.hidden_entries == hidden_entries, "hidden entries are counted wrong"
         assert len(self.removed) <= REMOVED_KEPT
-        assert self.is_used or not (self.hidden or self.removed or self.changed)
+        assert self.is_used or not (self.hidden or self.removed or self.outside or self.changed)

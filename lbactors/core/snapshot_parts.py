@@ -6,7 +6,8 @@ The parts of a snapshot
     e:N    bucket N of the entries: MessagePack [1, player ids, scores, subscores, seqs, submissions,
            first_at_ms, updated_at_ms, metadata], columns of one length
     i:N    segment N of the submission ids (`lbactors.core.seen_ids`)
-    m:0    who is hidden, what was removed (`lbactors.core.period_moderation`); only where there is any
+    m:0    who is hidden or outside, what was removed (`lbactors.core.period_moderation`); only where there is
+           any
 
 Columns instead of rows, because a column is unpacked and turned into entries or keys by a few calls that run
 in C. Version 0.1.0 wrote a bucket as rows, [[player id, score, …, metadata], …]; they are read too.
@@ -76,7 +77,7 @@ def unpack_columns(body: bytes) -> Columns:
 
 class Standings:
     """The two rankings of a period under its rules: of the entries that are ranked, and of those below
-    `min_score`. Empty; or filled by `add` for each bucket, then `finish`.
+    `min_score` or outside the audience. Empty; or filled by `add` for each bucket, then `finish`.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -96,6 +97,10 @@ class Standings:
         below = [not there for there in ranked]
         self._ranked_runs.add(*(list(compress(column, ranked)) for column in standing))
         self._below_runs.add(*(list(compress(column, below)) for column in standing))
+
+    def add_outside(self, bucket: Bucket) -> None:
+        """Sort entries of players outside the audience."""
+        self._below_runs.add(*columns_of(bucket)[:4])
 
     def finish(self) -> None:
         """Fill both rankings."""

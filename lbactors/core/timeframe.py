@@ -112,7 +112,7 @@ def _validated_reset_time(value: str) -> str:
     return value
 
 
-def _validated_timezone(value: str) -> str:
+def valid_timezone(value: str) -> str:
     known = _zone_names().get(value.lower())
     if known == value:
         return value
@@ -149,7 +149,7 @@ class Timeframe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     type: TimeframeType = "permanent"
-    timezone: Annotated[str, AfterValidator(_validated_timezone)] = Field(
+    timezone: Annotated[str, AfterValidator(valid_timezone)] = Field(
         default="UTC",
         description="IANA name, such as `Europe/Rome`. Resets happen at local time in this zone, also "
         "across clock changes.",

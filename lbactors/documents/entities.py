@@ -15,11 +15,14 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 from pydantic_core import PydanticCustomError
 
+from lbactors.core.audience import Label
 from lbactors.core.definition import LEADERBOARD_ID, SCOPES, TENANT_ID, Definition, Scope, check_identifier
+from lbactors.core.ids import NO_CONTROL_CHARACTERS
 from lbactors.core.instants import format_instant, parse_instant
 from lbactors.core.lifecycle import state_of
 from lbactors.core.model import Board, Key, PeriodRecord, PeriodView, Row, Tenant
 from lbactors.core.packing import pack
+from lbactors.core.timeframe import valid_timezone
 
 METADATA_BYTES = 4096
 
@@ -38,6 +41,8 @@ COLLECTIONS = (
     "rewards",
     "claims",
     "hidden",
+    "labels",
+    "test_players",
     "held",
     "audit",
     "warm",
@@ -196,6 +201,10 @@ def _small(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _external_id(value: str) -> str:
+    return check_identifier(value, 128)
+
+
 class Written(BaseModel):
     """A body that a client writes: strict types, no unknown fields."""
 
@@ -276,9 +285,6 @@ class PeriodBody(Written):
         return value
 
 
-Label = Annotated[str, Field(min_length=1, max_length=64)]
-
-
 class ProfileBody(Written):
     display_name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     avatar_url: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
@@ -286,8 +292,27 @@ class ProfileBody(Written):
         default_factory=dict,
         description="Any JSON object whose integers fit in 64 bits; at most 4096 bytes as compact JSON.",
     )
-    roles: Annotated[list[Label], Field(max_length=64)] = Field(default_factory=list)
-    tags: Annotated[list[Label], Field(max_length=64)] = Field(default_factory=list)
+    roles: Annotated[list[Label], Field(max_length=64)] = Field(
+        default_factory=list, description="A leaderboard's `audience` may go by them."
+    )
+    tags: Annotated[list[Label], Field(max_length=64)] = Field(
+        default_factory=list, description="A leaderboard's `audience` may go by them."
+    )
+    timezone: Annotated[str, AfterValidator(valid_timezone)] | None = Field(
+        default=None,
+        description="IANA name of the player's time zone, such as `Europe/Rome`.",
+        json_schema_extra={"format": "time-zone"},
+    )
+    test: bool = Field(
+        default=False,
+        description="A test player: not ranked, except on leaderboards with `audience.include_test_players`.",
+    )
+    external_id: Annotated[str, AfterValidator(_external_id)] | None = Field(
+        default=None,
+        description="The player's id in a system of yours; 1 to 128 characters, none of them a control "
+        "character. It need not be unique.",
+        json_schema_extra={"minLength": 1, "maxLength": 128, "pattern": NO_CONTROL_CHARACTERS},
+    )
     hidden_until: InstantText | None = Field(
         default=None, description="Hides the player until this time. Null: not hidden. Absent: no change."
     )

@@ -7,19 +7,21 @@ The store has what clients wrote (collection `profiles`) without who is hidden: 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 import orjson
 
+from lbactors.core.audience import role_label, tag_label
 from lbactors.core.ids import in_tenant
 from lbactors.core.instants import HORIZON_MS, format_instant
 from lbactors.documents.entities import ProfileBody
 from lbactors.documents.hidden_players import HIDDEN, SHOWN, Hidden
+from lbactors.documents.labels import players_with
 from lbactors.documents.storage_errors import storage_errors
-from persistence.store import Store
+from persistence.store import PAGE_DOCUMENTS, Store, scan_pages
 
 PROFILES = "profiles"
 FOR_GOOD_MS = HORIZON_MS - 1
@@ -43,11 +45,12 @@ def profile_json(stored: Mapping[str, Any], hidden: Hidden, now_ms: int) -> dict
     return _with_version(shown)
 
 
-def without_moderation(shown: dict[str, Any]) -> dict[str, Any]:
-    """A profile for those whom it does not concern whether its player is hidden; `version` does not tell."""
-    return _with_version(
-        {name: value for name, value in shown.items() if name != "version"} | {"hidden_until": None}
-    )
+def without_private(shown: dict[str, Any]) -> dict[str, Any]:
+    """A profile for other players: not whether its player is hidden or a test player, and no id of another
+    system; `version` does not tell either.
+    """
+    private = {"hidden_until": None, "test": False, "external_id": None}
+    return _with_version({name: value for name, value in shown.items() if name != "version"} | private)
 
 
 def _with_version(shown: dict[str, Any]) -> dict[str, Any]:
@@ -80,6 +83,92 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             merged[name] = merge_patch(merged.get(name), value)
     return merged
+
+
+class Wanted(NamedTuple):
+    """Which profiles a reader asks for; None: any. search: part of the id, the display name or the external
+    id, whatever its case. tag, role: one that the profile has.
+    """
+
+    search: str | None = None
+    tag: str | None = None
+    role: str | None = None
+
+
+class Found(NamedTuple):
+    """A page of profiles by player id. `total`: how many match in all. `more`: whether others follow."""
+
+    items: list[dict[str, Any]]
+    total: int
+    more: bool
+
+
+async def search_profiles(
+    store: Store, tenant_id: str, wanted: Wanted, after: str, offset: int, limit: int, now_ms: int
+) -> Found:
+    """The `limit` profiles after a player id ("": from the beginning), or from an offset on.
+
+    A tag or a role is found by its index; `search` looks at every profile. ApiError storage_unavailable.
+    """
+    page: list[dict[str, Any]] = []
+    total = 0
+    more = False
+    with storage_errors():
+        async for player_id, body in _candidates(store, tenant_id, wanted):
+            stored = None
+            if wanted.search is not None or (wanted.tag is not None and wanted.role is not None):
+                stored = msgpack.unpackb(body)
+                if not _matches(stored, wanted):
+                    continue
+            total += 1
+            if total <= offset or player_id <= after:
+                continue
+            if len(page) == limit:
+                more = True
+                continue
+            page.append(msgpack.unpackb(body) if stored is None else stored)
+        ids = [in_tenant(tenant_id, stored["player_id"]) for stored in page]
+        hidden = await store.get(HIDDEN, ids)
+    items = [
+        profile_json(stored, SHOWN if body is None else Hidden(*msgpack.unpackb(body)), now_ms)
+        for stored, body in zip(page, hidden, strict=True)
+    ]
+    return Found(items, total, more)
+
+
+async def _candidates(store: Store, tenant_id: str, wanted: Wanted) -> AsyncIterator[tuple[str, bytes]]:
+    """Profiles by player id: those of the index that a tag or role names, or all. StoreError."""
+    prefix = in_tenant(tenant_id, "")
+    label = (
+        tag_label(wanted.tag)
+        if wanted.tag is not None
+        else role_label(wanted.role)
+        if wanted.role is not None
+        else None
+    )
+    if label is None:
+        async for rows in scan_pages(store, PROFILES, prefix=prefix):
+            for doc_id, body in rows:
+                yield doc_id.removeprefix(prefix), body
+        return
+    async for player_ids in players_with(store, tenant_id, label):
+        for start in range(0, len(player_ids), PAGE_DOCUMENTS):
+            some = player_ids[start : start + PAGE_DOCUMENTS]
+            bodies = await store.get(PROFILES, [prefix + player_id for player_id in some])
+            for player_id, found in zip(some, bodies, strict=True):
+                if found is not None:  # else it was erased meanwhile
+                    yield player_id, found
+
+
+def _matches(stored: Mapping[str, Any], wanted: Wanted) -> bool:
+    if wanted.role is not None and wanted.role not in stored.get("roles", ()):
+        return False
+    if wanted.tag is not None and wanted.tag not in stored.get("tags", ()):
+        return False
+    if wanted.search is None:
+        return True
+    texts = (stored["player_id"], stored.get("display_name"), stored.get("external_id"))
+    return any(wanted.search.casefold() in text.casefold() for text in texts if text)
 
 
 async def profile_of(store: Store, tenant_id: str, player_id: str, now_ms: int) -> dict[str, Any] | None:

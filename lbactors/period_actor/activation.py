@@ -140,7 +140,7 @@ class Activation:
         self.state = "loading"
         self.on_demand = False  # somebody waits for it to load
         self.heir_of = 0  # serial of the closed period whose submission ids it has taken over
-        self.follows = -1  # generation of the tenant's hidden players that its state shows
+        self.follows = -1  # generation of the tenant's hidden players and roles that its state shows
         self.reason = ""  # why it is gone or suspended
         self.went_back = False  # because the store lost what it had acknowledged
         self.epoch = 0

@@ -55,6 +55,7 @@ from lbactors.wire.requests import (
     HiddenList,
     Host,
     Import,
+    MemberList,
     Moderate,
     Release,
     Seal,
@@ -281,17 +282,28 @@ class PeriodActor:
         return hidden
 
     async def moderate(self, payload: bytes) -> bytes:
-        """Take lists of hidden players; answers when the loaded periods follow, or could not for now."""
+        """Take lists of hidden players and of roles and tags; answers when the loaded periods follow, or
+        could not for now. Refused if there was an earlier list that this process did not get.
+        """
         request = Moderate.from_wire(msgpack.unpackb(payload))
         await self._start()
+        if request.since > self._moderated:
+            return _pack_one(Reply.of_error(ApiError("period_loading", "this is a new process")))
         lists = request.lists
         if request.complete:
             listed = {hidden.tenant_id for hidden in lists}
             gone = [tenant_id for tenant_id in self._hidden if tenant_id not in listed]
             lists = [*lists, *(HiddenList(tenant_id, request.version, {}) for tenant_id in gone)]
-        await self._close_over({hidden.tenant_id for hidden in lists})
+        members = list(request.members)
+        if request.complete:
+            told = {found.tenant_id for found in members}
+            gone = [tenant_id for tenant_id in self._hidden if tenant_id not in told]
+            members += [MemberList(tenant_id, request.version, True, {}, []) for tenant_id in gone]
+        await self._close_over({hidden.tenant_id for hidden in lists} | {m.tenant_id for m in members})
         for hidden in lists:
             self._hidden_of(hidden.tenant_id).take(hidden.version, hidden.until)
+        for found in members:
+            self._hidden_of(found.tenant_id).take_members(found)
         self._moderated = max(self._moderated, request.version)
         await self._follow_hidden()
         return _pack_one(Reply(VALUE))
@@ -303,7 +315,11 @@ class PeriodActor:
             with contextlib.suppress(ApiError, StoreError):  # the store is away: as soon as it is back
                 await board.close_over()
 
-        boards = [b for board_id, b in self.leaderboards.items() if tenant_of(board_id) in tenant_ids]
+        boards = [
+            board
+            for board_id, board in self.leaderboards.items()
+            if tenant_of(board_id) in tenant_ids and board.has_to_close
+        ]
         await asyncio.gather(*map(one, boards))
 
     async def _follow_hidden(self) -> None:
@@ -320,7 +336,7 @@ class PeriodActor:
             try:
                 await chain.follow_hidden()
             except ApiError as error:
-                log.warning("hidden players", chain=chain.spec.chain_id, error=str(error))
+                log.warning("who is not ranked", chain=chain.spec.chain_id, error=str(error))
                 changed.pop(tenant_id, None)
 
         chains = [(c, tenant_of(i)) for i, c in self.chains.items()]
@@ -460,6 +476,7 @@ class PeriodActor:
             for chain in [c for c in self.chains.values() if c.open.is_awake or len(c.closed)]:
                 with contextlib.suppress(ApiError):  # the store is away, say: again the next time
                     await chain.follow_rules()
+                    await chain.follow_hidden()
                 await chain.rest(now_ms - int(self.settings.idle_unload_seconds * 1000))
                 for activation in list(chain.open):
                     unsaved = activation.period.seq - activation.period.saved_seq

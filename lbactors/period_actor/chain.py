@@ -25,7 +25,7 @@ from lbactors.core.lifecycle import grace_of, owes_ids, rules_of, state_of
 from lbactors.core.model import PeriodRecord
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.closed_periods import ClosedPeriods
-from lbactors.period_actor.hidden_players import HiddenPlayers
+from lbactors.period_actor.hidden_players import UNKNOWN, HiddenPlayers
 from lbactors.period_actor.journaling import JournalWriter
 from lbactors.period_actor.open_periods import OpenPeriods
 from lbactors.wire.chain_spec import ChainSpec
@@ -85,7 +85,13 @@ class Chain:
     # What it is -----------------------------------------------------------------------------------------
 
     async def become(self, spec: ChainSpec) -> None:
-        """Take a new spec: host what it adds, let go of what it leaves out, journal changed rules."""
+        """Take a new spec: host what it adds, let go of what it leaves out, journal changed rules and who is
+        outside a changed audience. ApiError.
+        """
+        changes_audience = spec.audience != self.spec.audience
+        if changes_audience:
+            with contextlib.suppress(ApiError):  # the store is away: as soon as it is back
+                await self.close_together()  # what is over stands by the audience that was
         self.spec = spec
         wanted = {r.serial: r for r in spec.records}
         if self._unheard is not None and not _is_same(wanted.get(self._unheard.serial), self._unheard):
@@ -109,7 +115,11 @@ class Chain:
             self.closed.begin(spec.previous)
         for activation in list(self.open):
             activation.rules = rules_of(activation.record, spec.rules)
+            if changes_audience:
+                activation.follows = UNKNOWN
         await self.follow_rules()
+        if changes_audience:
+            await self.follow_hidden()
 
     def is_behind(self, activation: Activation) -> bool:
         """Whether an open period that serves does not stand by the rules of the definition yet."""
@@ -167,13 +177,15 @@ class Chain:
         await self.follow_hidden_in(activation)
 
     async def follow_hidden(self) -> None:
-        """Hide and show players in the open periods that are loaded, as the tenant's list says. ApiError."""
+        """Leave players out and rank them again in the open periods that are loaded, as the tenant's lists
+        say. ApiError.
+        """
         for activation in list(self.open):
             await self.follow_hidden_in(activation)
 
     async def follow_hidden_in(self, activation: Activation) -> None:
         """The same in one of them. ApiError."""
-        await self.hidden.follow(activation, self._over_since_ms(activation))
+        await self.hidden.follow(activation, self.spec.audience, self._over_since_ms(activation))
 
     # Submission ids that are handed on late ----------------------------------------------------------------
 

@@ -152,8 +152,8 @@ class ClosedPeriods(Mapping[int, Activation]):
         count = 0
         if writer.period.mentions(player_id):
             count = int(writer.period.entry(player_id) is not None)
-            # A hidden entry has no rank: under another name it would be shown if the period were reopened.
-            stays = None if player_id in writer.period.hidden else anonymous_id
+            # It has no rank: under another name it might have one if the period were reopened.
+            stays = None if writer.period.is_left_out(player_id) else anonymous_id
             await writer.submit([erase(player_id, stays, now_ms)], NO_RANK, final_too=True)
         await writer.seal()
         writer.record = record

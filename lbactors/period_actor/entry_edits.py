@@ -49,7 +49,9 @@ async def import_entries(chain: Chain, request: Import) -> EntryImport:
     for start in range(0, len(request.rows), APPEND_INPUTS):
         rows = request.rows[start : start + APPEND_INPUTS]
         hiding = chain.hidden.ahead_of(found, [row[0] for row in rows])
-        imported = [inputs.import_entry(row, request.replace, at_ms) for row in rows]
+        imported = chain.hidden.marked(
+            chain.spec.audience, [inputs.import_entry(row, request.replace, at_ms) for row in rows]
+        )
         waiting.append(_imported(found.enqueue([*hiding, *imported], NO_RANK), len(hiding)))
     results = [result for part in await asyncio.gather(*waiting) for result in part]
     return EntryImport(
@@ -75,7 +77,8 @@ async def change_entry(chain: Chain, edit: str, player_id: str, fields: Sequence
         raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
     hiding = chain.hidden.ahead_of(found, [player_id])  # what is restored may be hidden by now
     edited = EDITS[edit](player_id, *fields, at_ms=chain.clock.now_ms())
-    *_, result = await found.submit([*hiding, edited], FULL)
+    marked = chain.hidden.marked(chain.spec.audience, [edited])
+    *_, result = await found.submit([*hiding, *marked], FULL)
     if result.error == "entry_exists":
         raise ApiError("entry_exists", f"player '{player_id}' has an entry")
     if not result.applied:
@@ -101,8 +104,8 @@ async def erase(chain: Chain, player_id: str, anonymous_id: str) -> int:
         if activation.period.mentions(player_id):
             count += activation.period.entry(player_id) is not None
             # Where nobody's rank may change any more it stays under another name, unless it had none.
-            is_shown = player_id not in activation.period.hidden
-            stays = anonymous_id if chain.is_over(activation) and is_shown else None
+            left_out = activation.period.is_left_out(player_id)
+            stays = anonymous_id if chain.is_over(activation) and not left_out else None
             erased = inputs.erase(player_id, stays, chain.clock.now_ms())
             await activation.submit([erased], NO_RANK, final_too=True)
         await activation.snapshot()  # trims the journal, which may still name the player

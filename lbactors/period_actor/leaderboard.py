@@ -74,6 +74,11 @@ class Leaderboard:
         if failed:
             raise failed[0]
 
+    @property
+    def has_to_close(self) -> bool:
+        """Whether a period of any window is over, and not final yet."""
+        return any(c.is_to_close(a) for c in self.chains.values() for a in c.open)
+
     async def wake(self) -> bool:
         """Wake the periods that submissions may belong to; whether they serve within a moment."""
         return all(await asyncio.gather(*(chain.wake() for chain in self.chains.values())))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from lbactors.core.inputs import ERASE, REMOVE, SUBMISSIONS, JournalBody, kind_of
+from lbactors.core.inputs import ERASE, REMOVE, SUBMISSIONS, JournalBody, told_kind
 from lbactors.core.period import Period
 from lbactors.core.snapshot_parts import META, Meta, PeriodLoader
 from persistence.store import Part, Record, Recovered
@@ -96,7 +96,7 @@ def apply_record(period: Period, record: Record) -> None:
 
 def contents(records: Iterable[Record]) -> Contents:
     """What records hold. ValueError or another exception of decoding."""
-    kinds = [kind for record in records for kind in map(kind_of, JournalBody.unpack(record.body).inputs)]
+    kinds = [kind for record in records for kind in map(told_kind, JournalBody.unpack(record.body).inputs)]
     submissions = sum(kind in SUBMISSIONS for kind in kinds)
     removals, erasures = kinds.count(REMOVE), kinds.count(ERASE)
     return Contents(submissions, removals, erasures, len(kinds) - submissions - removals - erasures)

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lbactors.core import inputs as made
+from lbactors.core.audience import RankAudience
 from lbactors.core.errors import ApiError
 from lbactors.core.period import NO_RANK, Applied, Entry
 from lbactors.core.seen_ids import contradict, tag_of
@@ -95,6 +96,8 @@ class Submissions(Waiting):
         self._unknown: dict[Chain, ApiError] = {}  # why the last period of a chain could not be asked
         self._whole: list[_Placed] = []  # where all items went, if they went the same way
         self._each: list[ApiError | list[_Placed]] = []  # else where each of them did
+        # Inputs, the audience by which they were marked last, and what was made of them.
+        self._marked: tuple[Sequence[made.Input], RankAudience, Sequence[made.Input]] | None = None
 
     async def prepare(self) -> None:
         """Have the last periods loaded, where only they can know a repeat."""
@@ -266,10 +269,22 @@ class Submissions(Waiting):
         if activation is None:
             return window
         activation.used()
+        inputs = self._marked_for(chain, inputs)
         hiding = chain.hidden.ahead_of(activation, map(made.player_id_of, inputs))
         if hiding:
             append.add(activation, hiding, NO_RANK)
         return _Placed(chain, activation, append.add(activation, inputs, self._want))
+
+    def _marked_for(self, chain: Chain, inputs: Sequence[made.Input]) -> Sequence[made.Input]:
+        """Inputs as a window journals them: those of players outside its audience are marked. Windows share
+        what is marked alike, as it is packed once for all of them then.
+        """
+        if not chain.hidden.members.may_leave_out(chain.spec.audience):
+            return inputs
+        if self._marked is None or self._marked[0] is not inputs or self._marked[1] != chain.spec.audience:
+            marked = chain.hidden.marked(chain.spec.audience, inputs)
+            self._marked = inputs, chain.spec.audience, marked
+        return self._marked[2]
 
     @staticmethod
     def _repeat(window: _Placed) -> _Placed:

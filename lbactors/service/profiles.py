@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import msgpack
 
+from lbactors.core.errors import ApiError
 from lbactors.core.ids import in_tenant
+from lbactors.documents.storage_errors import storage_errors
 from persistence.store import Store, StoreError
 
 KEPT = 200_000  # players whose profile, or lack of one, is remembered
@@ -45,6 +47,21 @@ class Profiles:
             self._known.pop((tenant_id, player_id), None)
         else:
             self._generation += 1
+
+    async def get(self, tenant_id: str, player_id: str) -> Profile | None:
+        """A player's profile, as far as the catalogue says; None: there is none. While the store is away, as
+        it was read before. ApiError storage_unavailable if it never was.
+        """
+        entry = self._known.get((tenant_id, player_id))
+        if entry is not None and entry.generation == self._generation:
+            return entry.profile
+        try:
+            with storage_errors():
+                return (await self._get(tenant_id, [player_id])).get(player_id)
+        except ApiError:
+            if entry is None:
+                raise
+            return entry.profile
 
     async def get_known(self, tenant_id: str, player_ids: list[str]) -> dict[str, Profile]:
         """Profiles of those players that have one; while the store is away, those that were read before,

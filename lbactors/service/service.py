@@ -8,7 +8,7 @@ are ms since the epoch. Limits of requests (lengths, numbers of items) are check
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import msgpack
@@ -25,7 +25,8 @@ from lbactors.core.shown_ranks import shown_outcome, shown_rank, shown_row
 from lbactors.documents import audit
 from lbactors.documents.entities import view_of_record
 from lbactors.documents.hidden_players import hidden_of
-from lbactors.documents.profiles import profile_of
+from lbactors.documents.labels import profile_labels
+from lbactors.documents.profiles import Found, Wanted, profile_of, search_profiles
 from lbactors.documents.reviews import Review, read_reviews
 from lbactors.documents.storage_errors import storage_errors
 from lbactors.service.catalogue import Catalogue
@@ -217,9 +218,17 @@ class Service:
         return reading.spread or {}, reading
 
     async def player_entries(
-        self, boards: Sequence[Board], player_id: str, window: str | None, period: str
+        self,
+        boards: Sequence[Board],
+        player_id: str,
+        window: str | None,
+        period: str,
+        viewers: Collection[str] = (),
     ) -> list[tuple[Board, Reading]]:
-        """The player's entry in each window of these boards, in their order; one-row readings."""
+        """The player's entry in each window of these boards, in their order; one-row readings.
+
+        viewers: boards whose `audience.view` lacks one of these players are left out.
+        """
 
         async def one(board: Board, window: str) -> tuple[Board, Reading] | None:
             try:
@@ -229,6 +238,8 @@ class Service:
                     return None
                 raise
 
+        for viewer in viewers:
+            boards = [board for board in boards if await self.may_view(board, viewer)]
         wanted = [one(board, w) for board in boards for w in board.windows if window is None or w == window]
         return [r for r in await asyncio.gather(*wanted) if r is not None]
 
@@ -307,6 +318,19 @@ class Service:
         none. ApiError storage_unavailable.
         """
         return await profile_of(self._store, tenant_id, player_id, self.now_ms())
+
+    async def players(self, tenant_id: str, wanted: Wanted, after: str, offset: int, limit: int) -> Found:
+        """Profiles of a tenant, see `search_profiles`. ApiError storage_unavailable."""
+        return await search_profiles(self._store, tenant_id, wanted, after, offset, limit, self.now_ms())
+
+    async def may_view(self, board: Board, player_id: str) -> bool:
+        """Whether a board's `audience.view` has a player. ApiError storage_unavailable: nobody can tell."""
+        viewers = board.definition.audience.view
+        if viewers.is_everyone or player_id in viewers.players:
+            return True
+        if not viewers.labels:
+            return False
+        return viewers.has(player_id, profile_labels(await self._profiles.get(board.tenant_id, player_id)))
 
     async def names(self, tenant_id: str, player_ids: list[str]) -> list[str | None]:
         """Display names of players, in their order; those known, while the store is away. Raises nothing."""

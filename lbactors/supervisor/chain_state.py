@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from zlib import crc32
 
 from lbactors.core import lifecycle, schedule
+from lbactors.core.audience import RankAudience
 from lbactors.core.definition import Rules
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.past_periods import PastPeriods
@@ -159,6 +160,7 @@ class ChainState:
             self.awake,
             definition.timeframe.late_submissions == "arrival",
             lifecycle.owing_ids(self.records),
+            RankAudience.of(definition.audience),
         )
 
 

@@ -12,16 +12,18 @@ import asyncio
 import secrets
 from typing import NamedTuple
 
+import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError
 from lbactors.core.ids import in_tenant
 from lbactors.documents.audit import Audited, anonymised
-from lbactors.documents.entities import pack_key, unpack_key
+from lbactors.documents.entities import pack_board, pack_key, unpack_key
 from lbactors.documents.hidden_players import SHOWN
+from lbactors.documents.labels import index_changes
 from lbactors.documents.remembered_answers import pack_answer, unpack_answer
 from lbactors.supervisor.audit import Audit
-from lbactors.supervisor.chain_state import ChainState
+from lbactors.supervisor.chain_state import ChainState, chains_of
 from lbactors.supervisor.command_plan import CommandContext, CommandPlan
 from lbactors.supervisor.events.erasure import erased_bodies
 from lbactors.supervisor.hidden_players import HiddenPlayers
@@ -88,14 +90,18 @@ class Erasure:
         await self.purging.drop()  # of what was purged since
         doc_id = in_tenant(tenant_id, player_id)
         (profile,) = await self.state.store.get("profiles", [doc_id])
+        stored = None if profile is None else msgpack.unpackb(profile)
         hidden = self.hidden_players.hidden(tenant_id, player_id)
         changes = await self.granting.erase(tenant_id, player_id, anonymous_id)
         changes += await self.reviews.erase(tenant_id, player_id)
         changes += await self._documents(tenant_id, player_id, anonymous_id)
         if profile is not None:
             changes.append(Change("profiles", doc_id, None))
+            changes += index_changes(tenant_id, player_id, stored, None)
         if hidden != SHOWN:
             changes.append(Change("hidden", doc_id, None))
+        renamed, chains = self._audiences(tenant_id, player_id, anonymous_id)
+        changes += renamed
         if not changes and erased.entries == 0:
             raise ApiError("player_not_found", f"no player '{player_id}'")
         changes += await erased_bodies(self.state.store, tenant_id, player_id, anonymous_id)
@@ -103,13 +109,38 @@ class Erasure:
 
         async def act() -> None:
             self.hidden_players.apply(tenant_id, player_id, [c for c in changes if c.doc_id == doc_id])
+            self.hidden_players.labels.apply(tenant_id, player_id, stored, None)
             await self.hosting.tell_all_who_is_hidden()
+            await self.hosting.host(chains, wait=False)
             if not await self._scrubbed():
                 self.state.spawn(self._scrub())
 
         told = Audited("player.erase", anonymous_id, {"player_id": anonymous_id, "entries": erased.entries})
         body = {"player_id": player_id, "erased_entries": erased.entries}
         return CommandPlan(200, body, changes, act, audited=told)
+
+    def _audiences(
+        self, tenant_id: str, player_id: str, anonymous_id: str
+    ) -> tuple[list[Change], list[ChainState]]:
+        """Leaderboards whose audience lists the player, and their chains. The anonymous id takes the place: a
+        list without anybody would mean everyone.
+        """
+        changes: list[Change] = []
+        changed: list[ChainState] = []
+        for doc_id, board in list(self.state.boards.items()):
+            if board.tenant_id != tenant_id or not board.definition.audience.names(player_id):
+                continue
+            audience = board.definition.audience.renamed(player_id, anonymous_id)
+            definition = board.definition.model_copy(update={"audience": audience})
+            now_ms = self.state.clock.now_ms()
+            new = board._replace(definition=definition, version=board.version + 1, updated_at_ms=now_ms)
+            self.state.boards[doc_id] = new
+            changes.append(Change("leaderboards", doc_id, pack_board(new)))
+            for chain in chains_of(self.state.chains, board.board_uid):
+                chain.board = new
+                chain.version += 1
+                changed.append(chain)
+        return changes, changed
 
     async def _scrubbed(self) -> bool:
         """Whether the store could see to it that deleted bytes are gone."""

@@ -5,8 +5,8 @@ a command; a profile's `hidden_until` hides, too. Both write the one record, and
 profile that is written without `hidden_until` says nothing of it.
 
 Period actors are told a tenant's list on every change, and all lists before they have anything to host
-(`Hosting`), each list under a version. They let go of whoever's time is over by their own clock; the
-documents of those go some time later (`forget_expired`).
+(`Hosting`), each list under a version, and with them who has which role and tag (`labels`). They let go of
+whoever's time is over by their own clock; the documents of those go some time later (`forget_expired`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from lbactors.core.ids import in_tenant, split_tenant
 from lbactors.core.packing import pack
 from lbactors.documents.hidden_players import HIDDEN, SHOWN, Hidden
 from lbactors.documents.profiles import FOR_GOOD_MS
+from lbactors.supervisor.labels import Labels, ListVersion
 from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.requests import HiddenList, Moderate
 from persistence.store import Change
@@ -33,11 +34,14 @@ log = structlog.get_logger("moderation")
 
 
 class HiddenPlayers:
-    """`version` rises with every change; actors that were told an older one are behind."""
+    """`version` rises with every change, those of `labels` too; actors that were told an older one are
+    behind.
+    """
 
     def __init__(self, state: SupervisorState) -> None:
         self.state = state
-        self.version = state.epoch << 20
+        self._version = ListVersion(state.epoch)
+        self.labels = Labels(state, self._version)
         self._lists: dict[str, dict[str, Hidden]] = {}
         self._versions: dict[str, int] = {}
 
@@ -47,6 +51,11 @@ class HiddenPlayers:
             tenant_id, player_id = split_tenant(doc_id)
             self._lists.setdefault(tenant_id, {})[player_id] = Hidden(*msgpack.unpackb(body))
         self._versions = dict.fromkeys(self._lists, self.version)
+        await self.labels.load()
+
+    @property
+    def version(self) -> int:
+        return self._version.now
 
     # Telling actors -------------------------------------------------------------------------------------
 
@@ -64,7 +73,7 @@ class HiddenPlayers:
             for tenant_id, version in self._versions.items()
             if version > since
         ]
-        return Moderate(self.version, lists, complete=not since)
+        return Moderate(self.version, lists, not since, self.labels.changes_since(since), since)
 
     def take(self, tenant_id: str, player_id: str, hidden: Hidden | None) -> None:
         """Note a change that is durable."""
@@ -73,15 +82,14 @@ class HiddenPlayers:
             players.pop(player_id, None)
         else:
             players[player_id] = hidden
-        self.version += 1
-        self._versions[tenant_id] = self.version
+        self._versions[tenant_id] = self._version.rise()
 
     def forget_tenant(self, tenant_id: str) -> bool:
         """A tenant is gone with all its players; whether there were any, so that actors are to be told."""
+        labels_too = self.labels.forget_tenant(tenant_id)
         if not self._lists.pop(tenant_id, None):
-            return False
-        self.version += 1
-        self._versions[tenant_id] = self.version
+            return labels_too
+        self._versions[tenant_id] = self._version.rise()
         return True
 
     # Changes --------------------------------------------------------------------------------------------

@@ -230,7 +230,7 @@ class Hosting:
         """Tell an actor which players are hidden, as far as it does not know. ApiError."""
         while actor.moderated < self.hidden_players.version:
             request = self.hidden_players.changes_since(actor.moderated)
-            await self.call(actor, "moderate", request)
+            Reply.from_wire(await self.call(actor, "moderate", request)).result()
             actor.moderated = request.version
 
     async def tell_all_who_is_hidden(self) -> None:

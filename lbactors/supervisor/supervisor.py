@@ -30,6 +30,7 @@ from lbactors.supervisor.events.outbox import Outbox
 from lbactors.supervisor.events.plugin_listeners import PluginListeners
 from lbactors.supervisor.hidden_players import HiddenPlayers
 from lbactors.supervisor.hosting import Hosting
+from lbactors.supervisor.labels import index_profiles
 from lbactors.supervisor.lifecycle import Lifecycle
 from lbactors.supervisor.purging import Purging
 from lbactors.supervisor.rebalancing import Rebalancer
@@ -92,6 +93,7 @@ class Supervisor:
     async def begin(self) -> None:
         """Once all is loaded: begin to reconcile. StoreError, ApiError: then it is of no use."""
         await self.state.place_whole()
+        await index_profiles(self.state)
         await self.rebalancer.restore()
         self.deliverer.start()
         for work in (

@@ -232,6 +232,8 @@ _READERS: dict[str, Callable[[str, bytes], tuple[Any, str]]] = {
     "rewards": read_reward,
     "claims": read_claim,
     "hidden": _plain,
+    "labels": _plain,
+    "test_players": _plain,
     "held": _held,
     "audit": _plain,
     "warm": _plain,

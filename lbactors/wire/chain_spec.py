@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from lbactors.core.audience import RankAudience
 from lbactors.core.definition import Rules
 from lbactors.core.model import PeriodRecord
 
@@ -18,7 +19,7 @@ class ChainSpec(NamedTuple):
     `oldest_serial`: the first. `floors`: serial -> a seq that the period was seen to have reached: a store
     that shows less went back. `awake`: load the open periods now, not when somebody asks for them.
     `late_arrival`: what occurred in a closed period counts for the one in which it arrived. `owing`: the
-    closed period whose submission ids the first open one is to take over.
+    closed period whose submission ids the first open one is to take over. `audience`: who is ranked.
     """
 
     chain_id: str
@@ -34,6 +35,7 @@ class ChainSpec(NamedTuple):
     awake: bool = True
     late_arrival: bool = False
     owing: PeriodRecord | None = None
+    audience: RankAudience = RankAudience()
 
     def to_wire(self) -> Sequence[Any]:
         fields: dict[str, Any] = {
@@ -41,8 +43,10 @@ class ChainSpec(NamedTuple):
             "records": [record.to_wire() for record in self.records],
             "previous": None if self.previous is None else self.previous.to_wire(),
             "owing": None if self.owing is None else self.owing.to_wire(),
+            "audience": self.audience.to_wire(),
         }
-        return self._replace(**fields)
+        row = self._replace(**fields)
+        return row if self.audience != RankAudience() else row[:-1]  # actors of the release before read it
 
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> ChainSpec:
@@ -53,6 +57,7 @@ class ChainSpec(NamedTuple):
             previous=None if spec.previous is None else PeriodRecord(*spec.previous),
             floors=dict(spec.floors),
             owing=None if spec.owing is None else PeriodRecord(*spec.owing),
+            audience=RankAudience.from_wire(spec.audience),
         )
 
 

@@ -138,14 +138,14 @@ class DeleteKey(Command):
 
 @dataclasses.dataclass(frozen=True)
 class PutPlayer(Command):
-    """keep_hidden: the key may not change until when its player is hidden. if_match: the versions of which
-    the profile must have one (`*`: any); None: whatever it has.
+    """by_player: the key is bound to the player, and changes nothing that others decide of him. if_match: the
+    versions of which the profile must have one (`*`: any); None: whatever it has.
     """
 
     name = "put_player"
     player_id: str
     profile: Any
-    keep_hidden: bool = False
+    by_player: bool = False
     if_match: Sequence[str] | None = None
 
 
@@ -156,7 +156,7 @@ class PatchPlayer(Command):
     name = "patch_player"
     player_id: str
     patch: Any
-    keep_hidden: bool = False
+    by_player: bool = False
     if_match: Sequence[str] | None = None
 
 

@@ -72,17 +72,38 @@ class HiddenList(NamedTuple):
     until: Mapping[str, int | None]
 
 
+TEST_LABEL = "test"  # of test players; that of a role or tag has a `/`
+
+
+class MemberList(NamedTuple):
+    """A tenant's players by label (`lbactors.core.audience`): of the labels that any audience names, and of
+    TEST_LABEL. is_complete: `by_label` is all of it; else `changes`: players with all such labels that they
+    have now.
+    """
+
+    tenant_id: str
+    version: int
+    is_complete: bool
+    by_label: Mapping[str, Sequence[str]]
+    changes: Sequence[tuple[str, Sequence[str]]]  # lists, once they have travelled
+
+
 class Moderate(NamedTuple):
-    """Who is hidden everywhere; nil. complete: the lists are all that there are."""
+    """Who is hidden everywhere, and who has which role and tag; nil. complete: the lists are all that there
+    are. since: what the actor knew by the supervisor's account; one that knows less refuses.
+    """
 
     version: int
     lists: list[HiddenList]
     complete: bool
+    members: Sequence[MemberList] = ()
+    since: int = 0
 
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> Moderate:
-        version, lists, complete = wire
-        return cls(version, [HiddenList(*row) for row in lists], complete)
+        found = cls(*wire)
+        lists = [HiddenList(*row) for row in found.lists]
+        return found._replace(lists=lists, members=[MemberList(*row) for row in found.members])
 
 
 class ChangeEntry(NamedTuple):

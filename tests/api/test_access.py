@@ -51,6 +51,7 @@ ROUTES: dict[str, list[tuple[str, str, Any]]] = {
         ("POST", "{b}-not-there/periods/current/close", {}),
     ],
     "players:write": [
+        ("GET", "/v1/players", None),
         ("PUT", "/v1/players/scoped", {"display_name": "S"}),
         ("DELETE", "/v1/players/scoped", None),
     ],

@@ -145,7 +145,7 @@ def test_every_sample(served: Api, label: str, run: Callable[[str, str], None]) 
     sample("rankings_page", "rankings_entry", "rankings_around", "rankings_lookup", "rankings_rank_at")
     sample("rankings_distribution", "rankings_player_entries")
     sample("leaderboards_list_periods", "leaderboards_get_period")
-    sample("moderation_hide", "moderation_hidden", "moderation_unhide")
+    sample("players_list", "moderation_hide", "moderation_hidden", "moderation_unhide")
     sample("moderation_edit_entry", "moderation_remove_entry", "moderation_restore_entry")
     sample("moderation_import_entries", "audit_search")
 

@@ -41,6 +41,7 @@ CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     ),
     "hide_player": (("maya",), {"until": "2027-01-01T00:00:00Z"}, "POST /v1/players/maya/hide"),
     "unhide_player": (("maya",), {"reason": "sorry"}, "POST /v1/players/maya/unhide"),
+    "list_players": ((), {"search": "ma", "tag": "vip"}, "GET /v1/players?search=ma&tag=vip"),
     "hidden_players": ((), {"limit": 5}, "GET /v1/hidden-players?limit=5"),
     "edit_entry": (
         ("xp", "maya", {"score": 5}),

@@ -18,6 +18,7 @@ def check(
             chain.check()
         supervisor.hosting.check()
         supervisor.outbox.check()
+        supervisor.hidden_players.labels.check()
     for actor in actors:
         for hosted in actor.chains.values():
             hosted.check()

@@ -3,14 +3,14 @@
 A dictionary of standings, sorted whenever an order is asked for; sums by exact fractions rounded once. Slow,
 and easy to compare with the API's text. It shares no code with the period that it judges.
 
-Where the API is silent it takes the side that `lbactors.core.period` documents: entries below `min_score` are
-the first to drop out over `max_entries`; `first_at` is the earliest time of all submissions, `updated_at` the
-latest of those that were applied.
+Where the API is silent it takes the side that `lbactors.core.period` documents: entries below `min_score`,
+and those of players outside the audience, are the first to drop out over `max_entries`; `first_at` is the
+earliest time of all submissions, `updated_at` the latest of those that were applied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import NamedTuple
@@ -79,14 +79,21 @@ class Oracle:
         self.seen: dict[str, int] = {}
         self.hidden: dict[str, int | None] = {}
         self.removed: dict[str, Standing] = {}  # oldest first
+        self.outside: set[str] = set()  # of those with an entry: not in the audience
 
     # What readers see -----------------------------------------------------------------------------------
 
     def order(self, *, ranked: bool) -> list[str]:
-        """Players best first: those that are ranked, or those below `min_score`; hidden ones nowhere."""
+        """Players best first: those that are ranked, or those below `min_score` and outside the audience;
+        hidden ones nowhere.
+        """
         floor = self.options.min_score
         shown = {p: s for p, s in self.standings.items() if p not in self.hidden}
-        players = [p for p, s in shown.items() if ranked == (floor is None or s.score >= floor)]
+        players = [
+            p
+            for p, s in shown.items()
+            if ranked == (p not in self.outside and (floor is None or s.score >= floor))
+        ]
         return sorted(players, key=self._place)
 
     def ranks(self) -> dict[str, int]:
@@ -183,10 +190,31 @@ class Oracle:
         better = (up * score, up_sub * subscore) > (up * old.score, up_sub * old.subscore)
         return (score, subscore) if better else "kept"
 
+    def put_outside(self, player_id: str, act: Callable[[], Told] | None) -> Told:
+        """A player is outside, and does something there; None: nothing, which takes a seq."""
+        self.outside.add(player_id)
+        if act is None:
+            self.seq += 1
+            old = self.standings.get(player_id)
+            told = Told(old is not None, old, old, None, None, self.seq, False, False)
+        else:
+            told = act()
+        if player_id not in self.standings:
+            self.outside.discard(player_id)
+        return told
+
+    def put_inside(self, player_id: str) -> Told:
+        self.seq += 1
+        old = self.standings.get(player_id)
+        applied = player_id in self.outside
+        self.outside.discard(player_id)
+        return Told(applied, old, old, None, None, self.seq, False, False)
+
     def remove(self, player_id: str) -> Told:
         self.seq += 1
         rank = self.ranks().get(player_id)
         old = self.standings.pop(player_id, None)
+        self.outside.discard(player_id)
         if old is not None:
             self.removed.pop(player_id, None)
             self.removed = dict(list({**self.removed, player_id: old}.items())[-self.kept :])
@@ -277,6 +305,9 @@ class Oracle:
             self.standings[anonymous_id] = replace(old, metadata=None)
             if player_id in self.hidden:
                 self.hidden[anonymous_id] = self.hidden[player_id]
+            if player_id in self.outside:
+                self.outside.add(anonymous_id)
+        self.outside.discard(player_id)
         self.hidden.pop(player_id, None)
         return Told(known, None, old, None, None, self.seq, False, False)
 
@@ -299,4 +330,5 @@ class Oracle:
         dropped = set((self.order(ranked=True) + self.order(ranked=False))[limit:])
         for player_id in dropped:
             del self.standings[player_id]
+        self.outside -= dropped
         return dropped

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.http.model_shapes import model_shape
 from gateway.http.settings import GatewaySettings
 from gateway.http.shapes import INSTANT, STRING, Schema, answer, closed, listing, or_null, ref, said
+from lbactors.core.audience import Audience, AudienceList
 from lbactors.core.definition import Definition, RankingRules, Scoring
 from lbactors.core.ids import LANGUAGE_TAG
 from lbactors.core.presentation import (
@@ -62,12 +63,12 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 "leaderboard_id": own_id,
                 "translations": or_null(changed_translations),
             },
-            description="Fields that you leave out keep their values. `timeframe`, `scoring` and `ranking` "
-            "are merged by field, "
-            "`windows`, `rewards`, `metadata` and `external` are replaced. `display` and `widget` are merged "
-            "by field, `translations` by language and field (null removes a language). Null empties each of "
-            "the three, and `external`. A new `timeframe.type`, also one written as a "
-            "string, keeps the other fields (the time zone, the bounds) except `cron` and `every_seconds`.",
+            description="Fields that you leave out keep their values. `timeframe`, `scoring`, `ranking` and "
+            "`audience` (`rank` and `view` too) are merged by field; `windows`, `rewards`, `metadata` and "
+            "`external` are replaced. `display` and `widget` are merged by field, `translations` by language "
+            "and field (null removes a language). Null empties each of the three, and `external`. A new "
+            "`timeframe.type`, also one written as a string, keeps the other fields (the time zone, the "
+            "bounds) except `cron` and `every_seconds`.",
         ),
         "Leaderboard": answer(
             {
@@ -97,6 +98,8 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 },
             ],
         ),
+        "Audience": model_shape(Audience, "Who is ranked, and who may read the rankings."),
+        "AudienceList": model_shape(AudienceList, "Players by id, role or tag. Any of the three will do."),
         "Scoring": model_shape(Scoring, "How submissions become a player's score."),
         "Display": model_shape(Display, "How to draw the leaderboard.", **as_written),
         "DisplayColumn": model_shape(DisplayColumn, **as_written),

@@ -10,8 +10,9 @@ from typing import Any
 from aiohttp import web
 
 from gateway.http.call import Call
+from gateway.http.listings import asked, listing
 from lbactors.core.errors import ApiError
-from lbactors.documents.profiles import without_moderation
+from lbactors.documents.profiles import Wanted, without_private
 from lbactors.wire.commands import ErasePlayer, PatchPlayer, PutPlayer
 
 
@@ -22,11 +23,23 @@ async def get(call: Call) -> web.Response:
     if profile is None:
         raise ApiError("player_not_found", f"player {player_id!r} has no profile")
     if call.caller.player_id not in (None, player_id):
-        profile = without_moderation(profile)
+        profile = without_private(profile)
     tag = _tag(profile)
     if call.not_modified(tag["ETag"]):
         return web.Response(status=304, headers=tag)
     return call.answer(profile, headers=tag)
+
+
+async def search(call: Call) -> web.Response:
+    """`GET /v1/players`."""
+    query = call.query
+    wanted = Wanted(query["search"], query["tag"], query["role"])
+    after, offset, limit = asked(call, (str,), "players", *wanted)
+    found = await call.service.players(
+        call.tenant_id, wanted, "" if after is None else str(after[0]), offset, limit
+    )
+    following = (found.items[-1]["player_id"],) if found.more and found.items else None
+    return listing(call, found.items, found.total, following, "players", *wanted)
 
 
 async def put(call: Call) -> web.Response:
@@ -44,7 +57,7 @@ async def patch(call: Call) -> web.Response:
 def _whose(call: Call) -> dict[str, Any]:
     """What both ways of writing have in common."""
     bound = call.caller.player_id is not None
-    return {"player_id": call.path["player_id"], "keep_hidden": bound, "if_match": call.if_match()}
+    return {"player_id": call.path["player_id"], "by_player": bound, "if_match": call.if_match()}
 
 
 async def _write(call: Call, command: PutPlayer | PatchPlayer) -> web.Response:

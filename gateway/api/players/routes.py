@@ -22,13 +22,42 @@ def routes(s: Shared) -> tuple[Route, ...]:
     return (
         Route(
             "GET",
+            "/v1/players",
+            handlers.search,
+            "players_list",
+            "Players",
+            "List players",
+            Answer(200, "Profiles by player id.", "PlayerProfileListing", example.LISTING),
+            "Lists players that have a profile. With several filters, a player must match all of them. "
+            "`search` reads every profile; `tag` and `role` use an index.",
+            scopes=("players:write",),
+            parameters=(
+                text(
+                    "search",
+                    "Only players whose id, display name or external id contains this text; case does not "
+                    "matter.",
+                    max_length=128,
+                ),
+                text("tag", "Only players with this tag.", max_length=64),
+                text("role", "Only players with this role.", max_length=64),
+                s.limit,
+                s.offset,
+                s.cursor,
+            ),
+            etag=True,
+            python="list_players(search=, limit=)",
+            sample_query={"search": "maya", "limit": 10},
+        ),
+        Route(
+            "GET",
             "/v1/players/{player_id}",
             handlers.get,
             "players_get",
             "Players",
             "Read a player's profile",
             document,
-            "A key that is bound to another player always sees `hidden_until: null`.",
+            "A key that is bound to another player always sees `hidden_until: null`, `test: false` and "
+            "`external_id: null`.",
             scopes=("rankings:read", "players:write"),
             own_player="path",
             parameters=(s.player, s.if_none_match),
@@ -47,7 +76,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Replaces all fields except `hidden_until`. A time in `hidden_until` hides the player until "
             "then, like `POST .../hide`; null or a time in the past unhides the player, like `POST "
             ".../unhide`; without the field nothing changes about it. A key that is bound to a player "
-            "cannot change it.",
+            "cannot change `hidden_until`, `roles`, `tags`, `test` or `external_id`, and keeps them if it "
+            "leaves them out.",
             scopes=("players:write",),
             own_player="path",
             parameters=(s.player, IF_MATCH),

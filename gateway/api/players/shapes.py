@@ -11,6 +11,7 @@ from gateway.http.shapes import (
     Schema,
     answer,
     closed,
+    listing,
     or_null,
     said,
 )
@@ -49,5 +50,6 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 "version": said(STRING, "Changes whenever the profile changes; also the `ETag`."),
             }
         ),
+        "PlayerProfileListing": listing("PlayerProfile"),
         "Erased": answer({"player_id": STRING, "erased_entries": COUNT}),
     }

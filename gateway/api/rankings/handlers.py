@@ -30,7 +30,7 @@ Bound = int | float | None
 
 async def page(call: Call) -> web.Response:
     """`GET /v1/leaderboards/{leaderboard_id}/rankings`."""
-    board = await call.board()
+    board = await call.board_to_read()
     query = call.query
     if query["cursor"] is not None:
         return await _page_of_cursor(call, board, _cursor(call, board))
@@ -122,7 +122,7 @@ def _cursors(board: Board, reading: Reading, low: Bound, high: Bound) -> Documen
 
 async def around(call: Call) -> web.Response:
     """`GET /v1/leaderboards/{leaderboard_id}/players/{player_id}/around`: a page, so its cursors lead on."""
-    board = await call.board()
+    board = await call.board_to_read()
     query = call.query
     reading = await call.service.around(
         board, query["window"], query["period"], call.path["player_id"], query["limit"], query["fill"]
@@ -132,7 +132,7 @@ async def around(call: Call) -> web.Response:
 
 async def lookup(call: Call) -> web.Response:
     """`POST /v1/leaderboards/{leaderboard_id}/rankings/lookup`."""
-    board = await call.board()
+    board = await call.board_to_read()
     player_ids = _player_ids(call, await call.body())
     query = call.query
     reading = await call.service.lookup(board, query["window"], query["period"], player_ids)
@@ -171,7 +171,7 @@ def _player_ids(call: Call, body: object) -> list[str]:
 
 async def entry(call: Call) -> web.Response:
     """`GET /v1/leaderboards/{leaderboard_id}/players/{player_id}`."""
-    board = await call.board()
+    board = await call.board_to_read()
     query = call.query
     reading = await call.service.entry(board, query["window"], query["period"], call.path["player_id"])
     row = reading.rows[0]
@@ -187,7 +187,7 @@ async def entry(call: Call) -> web.Response:
 
 async def rank_at(call: Call) -> web.Response:
     """`GET /v1/leaderboards/{leaderboard_id}/rankings/at/{score}`."""
-    board = await call.board()
+    board = await call.board_to_read()
     query = call.query
     rank, reading = await call.service.rank_at(
         board, query["window"], query["period"], call.path["score"], query["subscore"]
@@ -199,7 +199,7 @@ async def rank_at(call: Call) -> web.Response:
 
 async def distribution(call: Call) -> web.Response:
     """`GET /v1/leaderboards/{leaderboard_id}/distribution`."""
-    board = await call.board()
+    board = await call.board_to_read()
     query = call.query
     document, reading = await call.service.distribution(
         board, query["window"], query["period"], query["buckets"]
@@ -211,7 +211,7 @@ async def player_entries(call: Call) -> web.Response:
     """`GET /v1/players/{player_id}/entries`: the player's standings everywhere in the tenant."""
     player_id = call.path["player_id"]
     found = await call.service.player_entries(
-        call.boards(), player_id, call.query["window"], call.query["period"]
+        call.boards(), player_id, call.query["window"], call.query["period"], call.viewers()
     )
     (name,) = await call.service.names(call.tenant_id, [player_id]) if found else (None,)
     metadata = documents.metadata_reader(call.packed)

@@ -20,7 +20,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
         s.settings.page_limit,
         min(11, s.settings.page_limit),
     )
-    here = (s.board, s.window, s.period)
+    here = (s.board, s.window, s.period, s.viewer)
     page = Answer(200, "A page of entries, best first.", "RankingsPage", example.PAGE, headers=())
     return (
         Route(
@@ -49,6 +49,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 s.limit,
                 s.offset,
                 s.cursor,
+                s.viewer,
                 number("score_min", "Only entries with at least this score."),
                 number("score_max", "Only entries with at most this score."),
                 s.if_none_match,
@@ -67,7 +68,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Read a player's entry",
             Answer(200, "The entry.", "PlayerEntry", example.PLAYER_ENTRY),
             scopes=read,
-            parameters=(s.board, s.player, s.window, s.period, s.if_none_match),
+            parameters=(s.board, s.player, s.window, s.period, s.viewer, s.if_none_match),
             codes=(*READ_CODES, "entry_not_found"),
             etag=True,
             python="entry(leaderboard_id, player_id)",
@@ -81,14 +82,15 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Read the neighbours of a player",
             page,
             "With an even `limit` there is one more entry below the player than above. The cursors "
-            "continue from the edges of the page. A player who is not ranked (below `min_score`, or hidden) "
-            "is returned alone, without cursors.",
+            "continue from the edges of the page. A player who is not ranked (below `min_score`, hidden, or "
+            "outside the audience) is returned alone, without cursors.",
             scopes=read,
             parameters=(
                 s.board,
                 s.player,
                 s.window,
                 s.period,
+                s.viewer,
                 neighbours,
                 boolean(
                     "fill",
@@ -170,8 +172,9 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Rankings",
             "Read a player's entries on all leaderboards",
             Answer(200, "Entries by leaderboard and window.", "PlayerEntries"),
+            "Leaderboards whose `audience.view` lacks the player who asks are left out.",
             scopes=read,
-            parameters=(s.player, s.any_window, s.period, s.if_none_match),
+            parameters=(s.player, s.any_window, s.period, s.viewer, s.if_none_match),
             codes=("overloaded", "period_not_found"),
             etag=True,
             python="player_entries(player_id)",

@@ -89,7 +89,7 @@ class AccessCommands:
             key = unpack_key(body)
             if key.tenant_id == command.tenant_id:
                 changes.append(Change("keys", key_id, pack_key(key._replace(status="deleted"))))
-        for collection in ("profiles", "idempotency", "hidden", "audit"):
+        for collection in ("profiles", "idempotency", "hidden", "labels", "test_players", "audit"):
             for doc_id, _body in await self.state.store.scan(collection, prefix=f"{command.tenant_id}/"):
                 changes.append(Change(collection, doc_id, None))
         listeners = [webhook.listener for webhook in self.outbox.webhooks_of(command.tenant_id)]

@@ -31,6 +31,7 @@ from lbactors.documents.entities import (
 from lbactors.supervisor.chain_state import ChainState, chains_of
 from lbactors.supervisor.command_plan import CommandContext, CommandPlan, parse
 from lbactors.supervisor.hosting import Hosting
+from lbactors.supervisor.labels import Labels
 from lbactors.supervisor.lifecycle import Lifecycle
 from lbactors.supervisor.purging import Purging
 from lbactors.supervisor.state import SupervisorState
@@ -58,10 +59,16 @@ class LeaderboardCommands:
     """Handlers by the command's class; see `CommandRunner`."""
 
     def __init__(
-        self, state: SupervisorState, hosting: Hosting, lifecycle: Lifecycle, purging: Purging
+        self,
+        state: SupervisorState,
+        hosting: Hosting,
+        lifecycle: Lifecycle,
+        purging: Purging,
+        labels: Labels,
     ) -> None:
         self.state = state
         self.hosting = hosting
+        self.labels = labels
         self.lifecycle = lifecycle
         self.purging = purging
 
@@ -74,6 +81,7 @@ class LeaderboardCommands:
         if doc_id in self.state.boards:
             raise ApiError("leaderboard_exists", f"leaderboard '{parsed.leaderboard_id}' exists already")
         check_metadata(parsed)
+        await self.labels.learn(context.tenant_id, parsed.audience.rank.labels)
         now_ms = self.state.clock.now_ms()
         board = Board(context.tenant_id, secrets.token_hex(4), parsed, 1, now_ms, now_ms)
         changes = [Change("leaderboards", doc_id, pack_board(board))]
@@ -122,6 +130,7 @@ class LeaderboardCommands:
             return CommandPlan(200, board_json(old), [], tell, audited=NOT_AN_ACT)
         if Rules.of(definition).reorders(Rules.of(old.definition)) and await self._has_entries(chains):
             raise _reorders()
+        await self.labels.learn(old.tenant_id, definition.audience.rank.labels)
         for chain in chains:
             await chain.lock.acquire()
         try:
@@ -369,12 +378,16 @@ def merged(definition: Definition, patch: Any) -> Definition:
         raise invalid("cannot change", "body", "leaderboard_id")
     base = definition.model_dump(mode="json")
     new = {**base, **patch}
-    for part in ("timeframe", "scoring", "ranking"):
+    for part in ("timeframe", "scoring", "ranking", "audience"):
         change = patch.get(part)
         if part == "timeframe" and change in SHORT_FORMS:
             change = {"type": change}
         if isinstance(change, dict):
             new[part] = {**base[part], **change}
+            if part == "audience":
+                for name in ("rank", "view"):
+                    if isinstance(change.get(name), dict):
+                        new[part][name] = {**base[part][name], **change[name]}
             if part == "timeframe" and change.get("type", base[part]["type"]) != base[part]["type"]:
                 for field in ("cron", "every_seconds"):  # they belong to the type that goes
                     if field not in change:

@@ -113,7 +113,7 @@ class CommandRunner:
             supervisor.reviews,
             supervisor.audit,
         )
-        boards = LeaderboardCommands(state, hosting, supervisor.lifecycle, purging)
+        boards = LeaderboardCommands(state, hosting, supervisor.lifecycle, purging, hidden_players.labels)
         self.access = access = AccessCommands(state, hosting, purging, hidden_players, outbox)
         hiding = HiddenPlayerCommands(state, hosting, hidden_players)
         profiles = ProfileCommands(state, hosting, hidden_players)

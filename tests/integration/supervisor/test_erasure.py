@@ -58,12 +58,17 @@ async def collections_with_the_name(server: LocalServer) -> set[str]:
     }
 
 
+PROFILE = {"display_name": "Soon", "roles": ["vip"], "tags": ["a/b"], "test": True}
+
+
 async def leave_traces(server: LocalServer) -> None:
     """In open, sleeping and closed periods, and in every collection that can name a player."""
     command = server.command
     await command("create_webhook", webhook={"url": "http://127.0.0.1:9/hook"})
     for name in ("played", "asleep", "moderated"):
         await command("create_leaderboard", definition={"leaderboard_id": name, "windows": []})
+    few = {"leaderboard_id": "few", "audience": {"rank": {"players": [GONE]}, "view": {"players": [GONE]}}}
+    await command("create_leaderboard", definition=few)
     seasons = {"leaderboard_id": "seasons", "timeframe": {"type": "daily"}, "rewards": REWARDS}
     await command("create_leaderboard", definition=seasons)
     server.clock.move(HOUR_MS)
@@ -81,7 +86,7 @@ async def leave_traces(server: LocalServer) -> None:
     await command("edit_entry", leaderboard_id="moderated", **entry, edit=edit)
     await command("remove_entry", leaderboard_id="moderated", **entry, reason="cheat")
     until = format_instant(server.clock.now_ms() + HOUR_MS)
-    await command("put_player", player_id=GONE, profile={"display_name": "Soon", "hidden_until": until})
+    await command("put_player", player_id=GONE, profile={**PROFILE, "hidden_until": until})
     await command("hide_player", player_id=GONE, hide={"reason": "cheat"})
     key = {"name": f"phone of {GONE}", "scopes": ["scores:write"], "player_id": GONE}
     await server.command_as(WHO, "create_key", idempotency=["K", "digest"], key=key)
@@ -113,7 +118,10 @@ async def test_no_byte_names_an_erased_player(server: LocalServer) -> None:
     await leave_traces(server)
     named = await collections_with_the_name(server)
     expected = {
+        "leaderboards",
         "profiles",
+        "labels",
+        "test_players",
         "hidden",
         "audit",
         "deliveries",

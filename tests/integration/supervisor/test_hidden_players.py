@@ -160,7 +160,7 @@ async def test_a_survivor_of_a_supervisor_unlearns_what_nobody_told_it(server: L
 
     await server.supervisor.state.commit([Change("hidden", doc_id, None)])
     moderation = type(server.supervisor.hidden_players)(server.supervisor.state)
-    moderation.version += 1 << 20
+    moderation._version.now += 1 << 32  # the next epoch
     await moderation.load()
     server.supervisor.hosting.hidden_players = moderation
     for actor in server.supervisor.hosting.actors.values():

@@ -8,7 +8,7 @@ that the supervisor uses, so that documents and errors have their real shapes.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -35,7 +35,9 @@ from lbactors.documents.entities import (
 )
 from lbactors.documents.entry_edits import EditBody, RestoreBody
 from lbactors.documents.hidden_players import SHOWN, Hidden, HideBody, UnhideBody, hidden_json
-from lbactors.documents.profiles import merged_profile, profile_json
+from lbactors.documents.labels import profile_labels
+from lbactors.documents.profiles import Found, merged_profile, profile_json
+from lbactors.documents.profiles import Wanted as WantedPlayers
 from lbactors.documents.reviews import Review, read_reviews
 from lbactors.service.service import AdminAnswer, ChangedEntry, Idempotency
 from lbactors.supervisor.command_plan import parse
@@ -323,7 +325,7 @@ class FakeService:
         return AdminAnswer(200, {"period_key": PERIOD_KEY, **counts})
 
     def _put_player(
-        self, tenant_id: str, player_id: str, profile: Any, keep_hidden: bool, if_match: list[str] | None
+        self, tenant_id: str, player_id: str, profile: Any, by_player: bool, if_match: list[str] | None
     ) -> AdminAnswer:
         known = self.profile_of.get((tenant_id, player_id))
         if if_match is not None and (known is None or not {"*", known["version"]} & set(if_match)):
@@ -557,14 +559,33 @@ class FakeService:
         return nothing, self._reading(board, window, period, [], 0)
 
     async def player_entries(
-        self, boards: Sequence[Board], player_id: str, window: str | None, period: str
+        self,
+        boards: Sequence[Board],
+        player_id: str,
+        window: str | None,
+        period: str,
+        viewers: Collection[str] = (),
     ) -> list[tuple[Board, Reading]]:
         return [
             (board, await self.entry(board, name, "current", player_id))
             for board in boards
             for name in board.windows
             if player_id in self._rows(board) and window in (None, name)
+            if all([await self.may_view(board, viewer) for viewer in viewers])
         ]
+
+    async def may_view(self, board: Board, player_id: str) -> bool:
+        profile = self.profile_of.get((board.tenant_id, player_id))
+        return board.definition.audience.view.has(player_id, profile_labels(profile))
+
+    async def players(
+        self, tenant_id: str, wanted: WantedPlayers, after: str, offset: int, limit: int
+    ) -> Found:
+        """By a part of the id alone."""
+        known = sorted(p for t, p in self.profile_of if t == tenant_id and (wanted.search or "") in p)
+        following = [p for p in known if p > after][offset:]
+        items = [self.profile_of[tenant_id, p] for p in following[:limit]]
+        return Found(items, len(known), len(following) > limit)
 
     async def periods(
         self,

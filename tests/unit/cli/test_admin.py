@@ -10,6 +10,11 @@ from tests.support.fake_api import FakeApi
 
 def test_players_keys_tenants_reach_their_routes(api: FakeApi) -> None:
     calls: dict[tuple[str, ...], tuple[str, Any]] = {
+        ("players", "list"): ("GET /v1/players?limit=100", None),
+        ("players", "list", "--search", "ma", "--tag", "eu", "--role", "vip"): (
+            "GET /v1/players?search=ma&tag=eu&role=vip&limit=100",
+            None,
+        ),
         ("players", "show", "maya"): ("GET /v1/players/maya/entries", None),
         ("players", "rename", "maya", "M"): ("PATCH /v1/players/maya", {"display_name": "M"}),
         ("players", "erase", "maya", "--yes"): ("DELETE /v1/players/maya", None),

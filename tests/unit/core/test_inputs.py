@@ -28,6 +28,9 @@ EVERY_KIND = [
     (inputs.occurred(ROW, 3, 7), [11, 3, "p1", 5, 1, b"{}", "id", None, 7]),
     (inputs.occurred(ROW, 3), [11, 3, "p1", 5, 1, b"{}", "id", None, 0]),
     (inputs.close(1, 9, 3), [12, 3, 1, 9]),
+    (inputs.outside("p1", 3), [13, 3, "p1", None]),
+    (inputs.outside("p1", 3, inputs.restore("p1", 3)), [13, 3, "p1", [8, 3, "p1"]]),
+    (inputs.inside("p1", 3), [14, 3, "p1"]),
 ]
 
 
@@ -37,7 +40,7 @@ def test_every_input_is_written_as_it_always_was() -> None:
     assert body == msgpack.packb([list(RULES), 11, rows])
     assert JournalBody.unpack(body) == (RULES, 11, rows)
     assert JournalBody.unpack(msgpack.packb([None, 11, []])).rules is None
-    assert [inputs.kind_of(row) for row in rows] == [0, *range(12), 11, 12]
+    assert [inputs.told_kind(row) for row in rows] == [0, *range(12), 11, 12, 13, 8, 14]
     assert {inputs.player_id_of(row) for row in rows if row[0] not in (2, 4, 12)} == {"p1"}
 
 

@@ -26,13 +26,16 @@ from lbactors.core.inputs import (
     HIDE,
     IMPORT,
     INHERIT,
+    INSIDE,
     OCCURRED,
+    OUTSIDE,
     REMOVE,
     RESTORE,
     SHOW,
     SUBMISSIONS,
     SUBMIT,
     TAGGED,
+    told_kind,
 )
 from lbactors.core.numbers import check_number
 from lbactors.core.period import FULL, NO_RANK, RANK, Applied, Period
@@ -76,7 +79,7 @@ def shown(period: Period) -> dict[str, Any]:
         "meta": (period.rules, period.seq, period.submissions),
         "order": (ranked, below),
         "entries": entries,
-        "moderation": (dict(period.hidden), list(period.removed.items())),
+        "moderation": (dict(period.hidden), list(period.removed.items()), list(period.outside)),
         "ids": dict(period.ids.by_id),
         "segments": [(n, list(s.ids), list(s.seqs)) for n, s in period.ids.segments.items()],
         "distribution": period.ranking.distribution(3),
@@ -91,6 +94,11 @@ def tell(oracle: Oracle, item: list[Any]) -> Told:
         return oracle.configure(Options(*item[2]))
     if item[0] == INHERIT:
         return oracle.inherit(item[3])
+    if item[0] == OUTSIDE:
+        inner = item[3]
+        return oracle.put_outside(item[2], None if inner is None else lambda: tell(oracle, inner))
+    if item[0] == INSIDE:
+        return oracle.put_inside(item[2])
     if item[0] == HIDE:
         return oracle.hide(*item[2:])
     if item[0] == SHOW:
@@ -131,7 +139,7 @@ def assert_same_standings(period: Period, oracle: Oracle) -> None:
     assert [p for _, p in period.below.page(0, 1000)] == oracle.order(ranked=False)
     assert (period.total, len(period)) == (len(ranks), len(oracle.standings))
     assert (period.seq, period.submissions) == (oracle.seq, oracle.submissions)
-    assert period.hidden == oracle.hidden
+    assert (period.hidden, period.outside.keys()) == (oracle.hidden, oracle.outside)
     assert {p: tuple(vars(s).values()) for p, s in oracle.removed.items()} == period.removed
     assert list(oracle.removed) == list(period.removed)
     for player_id in [*oracle.standings, *PLAYERS]:
@@ -201,19 +209,29 @@ class PeriodMachine(RuleBasedStateMachine):
         self.journal.append((self.period.seq + 1, self.now_ms, inputs))
         results = self.period.apply(self.now_ms, inputs, want)
         for item, result, wanted in zip(inputs, results, want, strict=True):
-            assert_same_answer(result, tell(self.oracle, item), item[0], wanted)
+            assert_same_answer(result, tell(self.oracle, item), told_kind(item), wanted)
 
     @rule(
         batch=st.lists(
             st.tuples(st.sampled_from(list(TAG)), ages_ms, submissions, wants),
             min_size=1,
             max_size=6,
-        )
+        ),
+        outside=st.sets(players, max_size=5),
     )
-    def submit(self, batch: list[Any]) -> None:
+    def submit(self, batch: list[Any], outside: set[str]) -> None:
         self.now_ms += 7
         items = [[kind, self.now_ms - age_ms, *item, *TAG[kind]] for kind, age_ms, item, _ in batch]
-        self.apply(items, [want for *_, want in batch])
+        marked = [[OUTSIDE, i[1], i[2], i] if i[2] in outside else i for i in items]
+        self.apply(marked, [want for *_, want in batch])
+
+    @rule(player_id=players)
+    def put_outside(self, player_id: str) -> None:
+        self.apply([[OUTSIDE, self.now_ms, player_id, None]], [FULL])
+
+    @rule(player_id=players)
+    def put_inside(self, player_id: str) -> None:
+        self.apply([[INSIDE, self.now_ms, player_id]], [FULL])
 
     @rule(player_id=players, erase=st.booleans(), named=st.booleans())
     def take_out(self, player_id: str, erase: bool, named: bool) -> None:
@@ -240,9 +258,13 @@ class PeriodMachine(RuleBasedStateMachine):
         self.now_ms += 3
         self.apply([[EDIT, self.now_ms, player_id, score, subscore, metadata]], [FULL])
 
-    @rule(player_id=players)
-    def restore(self, player_id: str) -> None:
-        self.apply([[RESTORE, self.now_ms, player_id]], [FULL])
+    @rule(player_id=players, outside=st.booleans())
+    def restore(self, player_id: str, outside: bool) -> None:
+        self.apply([self.marked([RESTORE, self.now_ms, player_id], outside)], [FULL])
+
+    @staticmethod
+    def marked(item: list[Any], outside: bool) -> list[Any]:
+        return [OUTSIDE, item[1], item[2], item] if outside else item
 
     @rule(
         player_id=players,
@@ -251,13 +273,22 @@ class PeriodMachine(RuleBasedStateMachine):
         metadata=documents,
         submissions=st.integers(1, 3),
         replace=st.booleans(),
+        outside=st.booleans(),
     )
     def import_entry(
-        self, player_id: str, score: Any, subscore: int, metadata: Any, submissions: int, replace: bool
+        self,
+        player_id: str,
+        score: Any,
+        subscore: int,
+        metadata: Any,
+        submissions: int,
+        replace: bool,
+        outside: bool,
     ) -> None:
         standing = [player_id, score, subscore, metadata, submissions, START_MS - 9, START_MS - 5]
-        self.apply([[IMPORT, self.now_ms, *standing, replace]], [FULL])
-        self.apply([[IMPORT, self.now_ms, *standing, replace]], [FULL])
+        item = self.marked([IMPORT, self.now_ms, *standing, replace], outside)
+        self.apply([item], [FULL])
+        self.apply([item], [FULL])
 
     @rule(limit=limits, floor=floors, style=st.sampled_from(STYLES))
     def configure(self, limit: int | None, floor: float | None, style: Any) -> None:

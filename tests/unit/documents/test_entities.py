@@ -44,7 +44,9 @@ OLD: dict[str, Any] = {
     "rewards": None,
     "metadata": {"a": 1},
 }
+EVERYONE: dict[str, Any] = {"players": [], "roles": [], "tags": []}
 ADDED: dict[str, Any] = {
+    "audience": {"rank": EVERYONE, "view": EVERYONE, "include_test_players": False},
     "display": {},
     "translations": {},
     "display_order": 0,

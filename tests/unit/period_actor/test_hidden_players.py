@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 
 from lbactors.clock import Clock
+from lbactors.core.audience import RankAudience
 from lbactors.core.errors import ApiError
 from lbactors.core.packing import pack
+from lbactors.core.period import Period
 from lbactors.period_actor.actor import PeriodActor
 from lbactors.period_actor.chain import Chain
 from lbactors.period_actor.entry_edits import change_entry
 from lbactors.period_actor.hidden_players import HiddenPlayers
 from lbactors.wire.chain_spec import ChainSpec
-from lbactors.wire.requests import HiddenList, Host, Moderate
+from lbactors.wire.requests import HiddenList, Host, MemberList, Moderate
 from persistence.sqlite.store import SqliteStore
 from tests.support.actor_settings import actor_settings
 from tests.support.chain_world import (
@@ -240,3 +242,82 @@ async def test_any_course_of_events(world: World, seed: int) -> None:
     await chain.wait_loaded()
     assert set(await standings(chain)) == entries - set(hidden)
     chain.open[0].period.check()
+
+
+# Audiences ------------------------------------------------------------------------------------------------
+
+VIPS = RankAudience(labels=("role/vip",))
+
+
+def told(version: int, *vips: str, test: tuple[str, ...] = ()) -> MemberList:
+    return MemberList("default", version, True, {"role/vip": vips, "test": test}, [])
+
+
+async def test_the_first_score_says_whether_the_player_is_outside(world: World) -> None:
+    chain = await world.chain(hour(1), hour(2), audience=VIPS)
+    chain.hidden.take_members(told(1, "ada"))
+    before = len(world.store.appended)
+    for player_id, score in (("ada", 9), ("bob", 5)):
+        await submit(chain, player_id, score)
+    assert len(world.store.appended) == before + 2, "one record each"
+    assert await standings(chain) == {"ada": (1, 9)}
+    again = await world.chain(hour(1), hour(2), audience=VIPS, wait=False)
+    again.hidden.take_members(told(1, "ada"))  # an actor is told before it hosts anything
+    before = len(world.store.appended)
+    await again.wait_loaded()
+    assert await standings(again) == {"ada": (1, 9)}
+    assert len(world.store.appended) == before, "a replay leaves nothing to be journaled"
+
+
+async def test_a_period_that_follows_looks_at_those_who_changed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = await world.chain(hour(1), hour(2), audience=VIPS)
+    players = [f"p{n}" for n in range(50)]
+    chain.hidden.take_members(told(1, *players))
+    await asyncio.gather(*(submit(chain, player_id, 1) for player_id in players))
+    await chain.follow_hidden()
+
+    def everybody(_: Period) -> Any:
+        raise AssertionError("all entries are looked at")
+
+    monkeypatch.setattr(Period, "players", everybody)
+    before = len(world.store.appended)
+    chain.hidden.take_members(MemberList("default", 2, False, {}, [("p3", []), ("new", ["role/vip"])]))
+    await chain.follow_hidden()
+    assert len(await standings(chain)) == 49
+    assert len(world.store.appended) == before + 1
+    monkeypatch.undo()
+    await world.change(chain, audience=VIPS._replace(players=frozenset(["p3"]), labels=()))
+    assert await standings(chain) == {"p3": (1, 1)}
+
+
+async def test_a_role_is_lost_while_a_score_is_on_its_way(world: World) -> None:
+    """The append that is on its way holds the first score, and was judged by the list before."""
+    chain = await world.chain(hour(1), hour(2), audience=VIPS)
+    chain.hidden.take_members(told(1, "ada", "bob"))
+    await submit(chain, "ada", 9)
+    gate = world.store.hold("append", 1)
+    sent = asyncio.create_task(submit(chain, "bob", 5))
+    await gate.entered.wait()
+    chain.hidden.take_members(told(2, "ada"))
+    following = asyncio.create_task(chain.follow_hidden())
+    late = asyncio.create_task(submit(chain, "bob", 1))  # behind it
+    await asyncio.sleep(0)
+    gate.opened.set()
+    await asyncio.gather(sent, following, late)
+    assert await standings(chain) == {"ada": (1, 9)}
+    assert chain.open[0].period.entry("bob") is not None
+
+
+async def test_test_players_cost_the_others_nothing(world: World) -> None:
+    chain = await played(world)
+    before = len(world.store.appended)
+    chain.hidden.take_members(told(1, test=tuple(f"bot{n}" for n in range(1000))))
+    await chain.follow_hidden()
+    assert len(world.store.appended) == before
+    await submit(chain, "bot7", 100)
+    assert await standings(chain) == {"ada": (1, 9), "bob": (2, 5)}
+    chain.hidden.take_members(told(2))
+    await chain.follow_hidden()
+    assert await standings(chain) == {"bot7": (1, 100), "ada": (2, 9), "bob": (3, 5)}

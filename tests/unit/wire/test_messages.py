@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lbactors.core.audience import RankAudience
 from lbactors.core.definition import Rules
 from lbactors.core.errors import ERROR_STATUS, ApiError
 from lbactors.core.model import PeriodRecord, PeriodView, Reading, Row, Submission
@@ -38,6 +39,7 @@ from lbactors.wire.requests import (
     HandOn,
     HiddenList,
     Host,
+    MemberList,
     Moderate,
     Release,
     Seal,
@@ -58,10 +60,13 @@ records = st.builds(
 rules = st.builds(
     Rules, names, names, names, names, names, st.none() | numbers, st.none() | st.integers(1, 9)
 )
+audiences = st.builds(
+    RankAudience, st.frozensets(names, max_size=2), st.lists(names, max_size=2).map(tuple), st.booleans()
+)
 specs = st.builds(
     ChainSpec, names, names, counts, rules, counts, st.booleans(), st.lists(records, max_size=2),
     st.none() | records, counts, st.dictionaries(counts, counts, max_size=3), st.booleans(), st.booleans(),
-    st.none() | records,
+    st.none() | records, audiences,
 )  # fmt: skip
 rows = st.builds(
     Row, maybe_ints, names, numbers, numbers, st.none() | st.binary(max_size=4), counts, ints, ints,
@@ -69,6 +74,11 @@ rows = st.builds(
 )  # fmt: skip
 hidden = st.dictionaries(names, maybe_ints, max_size=3)
 hidden_lists = st.builds(HiddenList, names, counts, hidden)
+labelled = st.lists(names, max_size=2)
+member_lists = st.builds(
+    MemberList, names, counts, st.booleans(), st.dictionaries(names, labelled, max_size=2),
+    st.lists(st.tuples(names, labelled).map(list), max_size=2),
+)  # fmt: skip
 periods = st.builds(PeriodPing, names, names, counts, counts, counts, counts, counts)
 chains = st.builds(ChainPing, counts, st.lists(periods, max_size=2), counts, counts)
 pings = st.builds(
@@ -108,6 +118,8 @@ def sent(message: Any) -> Any:
             counts,
             st.lists(hidden_lists, max_size=2),
             st.booleans(),
+            st.lists(member_lists, max_size=2),
+            counts,
         ),
         st.builds(ChangeEntry, names, names, names, st.lists(numbers, max_size=3)),
         st.builds(EntryChange, names, st.none() | rows, st.none() | rows),

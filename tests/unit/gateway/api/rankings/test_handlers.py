@@ -351,3 +351,47 @@ async def test_player_entries(http: Http, service: FakeService, board: Board) ->
         ("xp", "daily", PERIOD_KEY, 1, 25),
     ]
     assert (await http.get("/v1/players/nobody/entries")).body["items"] == []
+
+
+# Who may read ---------------------------------------------------------------------------------------------
+
+VIEWED = {
+    "leaderboard_id": "vips",
+    "audience": {"view": {"players": ["friend"], "roles": ["vip"], "tags": ["beta"]}},
+}
+
+
+async def test_only_viewers_read(http: Http, service: FakeService) -> None:
+    assert (await http.post("/v1/leaderboards", VIEWED)).status == 201
+    assert (await http.post("/v1/leaderboards/vips/scores", {"player_id": "p1", "score": 5})).status == 200
+    await http.send("PUT", "/v1/players/role", {"roles": ["vip"]})
+    await http.send("PUT", "/v1/players/tag", {"tags": ["beta"]})
+    await http.send("PUT", "/v1/players/wrong", {"roles": ["beta"], "tags": ["vip"]})
+    board = "/v1/leaderboards/vips"
+    reads = [
+        f"{board}/rankings",
+        f"{board}/players/p1",
+        f"{board}/players/p1/around",
+        f"{board}/rankings/at/3",
+        f"{board}/distribution",
+    ]
+    lookup = {"player_ids": ["p1"]}
+    for player_id, status in (("friend", 200), ("role", 200), ("tag", 200), ("wrong", 403), ("nobody", 403)):
+        service.add_key(f"of-{player_id}", "rankings:read", player_id=player_id)
+        bound = http.with_key(f"of-{player_id}")
+        named = {"X-Player-Id": player_id}
+        for path in reads:
+            assert (await bound.get(path)).status == status, (player_id, path)
+            assert (await http.send("GET", path, headers=named)).status == status, (player_id, path)
+        assert (await bound.post(f"{board}/rankings/lookup", lookup)).status == status
+        assert (await http.send("POST", f"{board}/rankings/lookup", lookup, named)).status == status
+        for caller, headers in ((bound, {}), (http, named)):
+            shown = await caller.send("GET", "/v1/players/p1/entries", headers=headers)
+            boards = [item["leaderboard_id"] for item in shown.body["items"]]
+            assert boards == (["vips"] if status == 200 else []), player_id
+    assert all([(await http.get(path)).status == 200 for path in reads])  # nobody asks for a player
+    service.add_key("both", "rankings:read", player_id="friend")
+    both = await http.with_key("both").send("GET", reads[0], headers={"X-Player-Id": "nobody"})
+    assert (both.status, both.code) == (403, "forbidden")
+    refused = await http.send("GET", reads[0], headers={"X-Player-Id": "x" * 129})
+    assert (refused.status, refused.loc) == (422, ["header", "X-Player-Id"])
