@@ -23,3 +23,16 @@ DEFINITION_WITH_REWARDS: dict[str, Any] = {
         ]
     },
 }
+DEFINITION_WITH_PRESENTATION: dict[str, Any] = {
+    "leaderboard_id": "weekly-cup",
+    "name": "Weekly cup",
+    "ranking": {"positive_only": True, "top_only": 1000},
+    "display": {
+        "columns": [{"column": "rank", "order": 1}, {"column": "score", "visible": True, "order": 2}],
+        "score_label": "Points",
+        "top_n": 100,
+    },
+    "translations": {"it": {"name": "Coppa settimanale", "score_label": "Punti"}},
+    "display_order": 10,
+    "public": False,
+}

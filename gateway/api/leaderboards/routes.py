@@ -39,6 +39,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
                     "least": {"leaderboard_id": "xp"},
                     "short": {"leaderboard_id": "xp", "timeframe": "weekly"},
                     "rewards": example.DEFINITION_WITH_REWARDS,
+                    "presentation": example.DEFINITION_WITH_PRESENTATION,
                 },
             ),
             codes=("leaderboard_exists", "idempotency_conflict"),
