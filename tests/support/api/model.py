@@ -1,8 +1,9 @@
 """A naive model of a leaderboard's current period, the oracle of `test_model_over_http.py`.
 
 It keeps a dictionary of standings and sorts it anew for every question. It covers what section 2 of the API
-says on aggregations, orders, ties, rank styles, `max_entries` and `min_score`, and what section 5 says on
-ranks; it knows no clock, no windows and no periods.
+says on aggregations, orders, ties, rank styles, `max_entries` and `min_score`, what section 5 says on ranks,
+and that whoever is outside the audience keeps the entry as below `min_score`; it knows no clock, no windows
+and no periods.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class Model:
     standings: dict[str, Standing] = field(default_factory=dict)
     seen: dict[str, str] = field(default_factory=dict)  # submission id -> player
     count: int = 0
+    outside: set[str] = field(default_factory=set)  # players who are not in the audience
 
     def submit(
         self,
@@ -90,7 +92,7 @@ class Model:
         self.standings[player_id] = new
         limit = self.rules.max_entries
         if limit is not None and len(self.standings) > limit:
-            worst = self._ordered(lambda _: True)[-1]
+            worst = (self._ordered(self._ranks) + self._ordered(lambda p: not self._ranks(p)))[-1]
             del self.standings[worst]
             if worst == player_id:
                 return Outcome(False, False, previous, None)
@@ -122,9 +124,9 @@ class Model:
         subsign = 1 if self.rules.subscore_order == "asc" else -1
         return sign * standing.score, subsign * standing.subscore
 
-    def _ordered(self, keep: Callable[[Standing], bool]) -> list[str]:
+    def _ordered(self, keep: Callable[[str], bool]) -> list[str]:
         direction = 1 if self.rules.tie_breaking == "first" else -1
-        kept = [player_id for player_id, standing in self.standings.items() if keep(standing)]
+        kept = [player_id for player_id in self.standings if keep(player_id)]
         return sorted(
             kept,
             key=lambda player_id: (
@@ -133,8 +135,9 @@ class Model:
             ),
         )
 
-    def _ranks(self, standing: Standing) -> bool:
-        return self.rules.min_score is None or standing.score >= self.rules.min_score
+    def _ranks(self, player_id: str) -> bool:
+        floor = self.rules.min_score
+        return player_id not in self.outside and (floor is None or self.standings[player_id].score >= floor)
 
     def page(self) -> list[tuple[int, str]]:
         """(rank, player) of all ranked entries in order."""
@@ -153,7 +156,7 @@ class Model:
     def rank_at(self, score: float, subscore: float) -> int:
         """The rank of a new player with this score, were it ranked and kept."""
         own = self._place(Standing(score, subscore, None, 0))
-        places = [self._place(standing) for standing in self.standings.values() if self._ranks(standing)]
+        places = [self._place(standing) for p, standing in self.standings.items() if self._ranks(p)]
         if self.rules.rank_style == "dense":
             return len({place for place in places if place < own}) + 1
         shares = self.rules.rank_style == "competition" or self.rules.tie_breaking == "last"
