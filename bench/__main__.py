@@ -1,8 +1,8 @@
 """All figures in one run: `python bench`.
 
-Starts beside Ray alone, the server over HTTP, boards with further windows, the engine beside Redis, the
-recovery of a large period, writes during snapshots, a rollover of hundreds of boards under load, thousands
-of boards that sleep, and what their history costs.
+Starts beside Ray alone, the server over HTTP, boards with further windows and audiences, the engine beside
+Redis, the recovery of a large period, writes during snapshots, a rollover of hundreds of boards under load,
+thousands of boards that sleep, and what their history costs.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def main() -> int:
         ["start.py"],
         ["http_load.py"],
         ["windows.py", "--rounds", "1"],
+        ["audience.py", "--rounds", "1"],
         ["engine.py", "--entries", "100000"],
         ["recovery.py"],
         ["snapshots.py"],

@@ -110,50 +110,67 @@ async def search_profiles(
 
     A tag or a role is found by its index; `search` looks at every profile. ApiError storage_unavailable.
     """
-    page: list[dict[str, Any]] = []
+    page: dict[str, dict[str, Any] | None] = {}  # None: not read yet
     total = 0
     more = False
+    label = _indexed_by(wanted)
+    judged = wanted.search is not None or (wanted.tag is not None and wanted.role is not None)
     with storage_errors():
-        async for player_id, body in _candidates(store, tenant_id, wanted):
-            stored = None
-            if wanted.search is not None or (wanted.tag is not None and wanted.role is not None):
-                stored = msgpack.unpackb(body)
-                if not _matches(stored, wanted):
-                    continue
+        async for player_id, body in _candidates(store, tenant_id, label, with_bodies=judged):
+            stored = None if body is None else msgpack.unpackb(body)
+            if stored is not None and not _matches(stored, wanted):
+                continue
             total += 1
             if total <= offset or player_id <= after:
                 continue
             if len(page) == limit:
                 more = True
                 continue
-            page.append(msgpack.unpackb(body) if stored is None else stored)
-        ids = [in_tenant(tenant_id, stored["player_id"]) for stored in page]
-        hidden = await store.get(HIDDEN, ids)
-    items = [
-        profile_json(stored, SHOWN if body is None else Hidden(*msgpack.unpackb(body)), now_ms)
-        for stored, body in zip(page, hidden, strict=True)
-    ]
-    return Found(items, total, more)
+            page[player_id] = stored
+        return Found(await _shown(store, tenant_id, page, now_ms), total, more)
 
 
-async def _candidates(store: Store, tenant_id: str, wanted: Wanted) -> AsyncIterator[tuple[str, bytes]]:
-    """Profiles by player id: those of the index that a tag or role names, or all. StoreError."""
+async def _shown(
+    store: Store, tenant_id: str, page: Mapping[str, dict[str, Any] | None], now_ms: int
+) -> list[dict[str, Any]]:
+    """Profiles as the API shows them; those erased since are left out. StoreError."""
+    ids = [in_tenant(tenant_id, player_id) for player_id in page]
+    unread = [i for i, stored in zip(ids, page.values(), strict=True) if stored is None]
+    hidden, bodies = await asyncio.gather(store.get(HIDDEN, ids), store.get(PROFILES, unread))
+    read = {i: msgpack.unpackb(body) for i, body in zip(unread, bodies, strict=True) if body is not None}
+    items = []
+    for doc_id, known, hiding in zip(ids, page.values(), hidden, strict=True):
+        stored = read.get(doc_id) if known is None else known
+        if stored is not None:
+            until = SHOWN if hiding is None else Hidden(*msgpack.unpackb(hiding))
+            items.append(profile_json(stored, until, now_ms))
+    return items
+
+
+def _indexed_by(wanted: Wanted) -> str | None:
+    """The label by whose index the profiles are found; None: all of them are read."""
+    if wanted.tag is not None:
+        return tag_label(wanted.tag)
+    return None if wanted.role is None else role_label(wanted.role)
+
+
+async def _candidates(
+    store: Store, tenant_id: str, label: str | None, *, with_bodies: bool
+) -> AsyncIterator[tuple[str, bytes | None]]:
+    """Players by id, those with a label or all, with their profiles if these are wanted. StoreError."""
     prefix = in_tenant(tenant_id, "")
-    label = (
-        tag_label(wanted.tag)
-        if wanted.tag is not None
-        else role_label(wanted.role)
-        if wanted.role is not None
-        else None
-    )
     if label is None:
         async for rows in scan_pages(store, PROFILES, prefix=prefix):
             for doc_id, body in rows:
-                yield doc_id.removeprefix(prefix), body
+                yield doc_id.removeprefix(prefix), body if with_bodies else None
         return
     async for player_ids in players_with(store, tenant_id, label):
         for start in range(0, len(player_ids), PAGE_DOCUMENTS):
             some = player_ids[start : start + PAGE_DOCUMENTS]
+            if not with_bodies:
+                for player_id in some:
+                    yield player_id, None
+                continue
             bodies = await store.get(PROFILES, [prefix + player_id for player_id in some])
             for player_id, found in zip(some, bodies, strict=True):
                 if found is not None:  # else it was erased meanwhile

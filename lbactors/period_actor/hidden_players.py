@@ -166,13 +166,13 @@ class HiddenPlayers:
         return [hide(p, self.until[p], now_ms) for p in sorted(new) if p in self.until]
 
     def marked(self, audience: RankAudience, inputs: Sequence[Input]) -> Sequence[Input]:
-        """The same inputs, those of players outside marked as such. The very same, if nobody may be."""
-        members = self.members
-        if not members.may_leave_out(audience):
+        """The same inputs, those of players outside marked as such. The very same, if nobody is."""
+        if not self.members.may_leave_out(audience):
+            return inputs
+        left_out = self.members.left_out(audience, map(player_id_of, inputs))
+        if not left_out:
             return inputs
         return [
-            outside(player_id_of(item), item[1], item)
-            if members.leave_out(audience, player_id_of(item))
-            else item
-            for item in inputs
+            outside(player_id, item[1], item) if player_id in left_out else item
+            for player_id, item in zip(map(player_id_of, inputs), inputs, strict=True)
         ]

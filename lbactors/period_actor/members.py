@@ -4,7 +4,7 @@ knows it; and who is therefore outside an audience.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 
 from lbactors.core.audience import RankAudience
 from lbactors.wire.requests import TEST_LABEL, MemberList
@@ -45,6 +45,17 @@ class Members:
     def may_leave_out(self, audience: RankAudience) -> bool:
         """Whether anybody may be outside: else there is nothing to look up for a player."""
         return not audience.is_everyone or (bool(self.test_players) and not audience.include_test_players)
+
+    def left_out(self, audience: RankAudience, player_ids: Iterable[str]) -> Set[str]:
+        """Those of some players who are outside; by operations on sets, since batches come through here."""
+        players = set(player_ids)
+        left = set() if audience.include_test_players else players & self.test_players
+        if not audience.is_everyone:
+            inside = players & audience.players
+            for label in audience.labels:
+                inside |= players & self.by_label.get(label, _NOBODY)
+            left |= players - inside
+        return left
 
     def leave_out(self, audience: RankAudience, player_id: str) -> bool:
         """Whether a player is outside. O(labels of the audience)."""

@@ -3,7 +3,8 @@
 Every board gets several hundred submissions of all kinds (single, batched, routed, repeated, wrong, deleted
 again), and after each burst the whole ranking, ranks, neighbours, lookups, ranks at scores and totals are
 compared. Each board has two further windows: the year's must show what the main one shows; an hour that is
-over passes late submissions over. The seed is printed and can be set with LBACTORS_TEST_SEED.
+over passes late submissions over. Every third board has an audience, and players come into it and leave it
+between the bursts. The seed is printed and can be set with LBACTORS_TEST_SEED.
 
 Not combined: `max_entries` with `min_score` or `positive_only` on an ascending board, where the description
 leaves open which entry is the worst.
@@ -20,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.api.boards import Board, MakeBoard, ahead
+from tests.support.api.boards import Board, MakeBoard, ahead, unique
 from tests.support.api.client import Api, Transport
 from tests.support.api.model import Model, Outcome, Rules
 from tests.support.redis_server import RedisServer
@@ -69,12 +70,24 @@ def all_rules() -> list[Rules]:
 class Walk:
     """One board, its model and the dice."""
 
-    def __init__(self, board: Board, rules: Rules, seed: int) -> None:
+    def __init__(self, board: Board, rules: Rules, seed: int, role: str | None = None) -> None:
+        """role: of the audience; None: everyone is in it."""
         self.board = board
+        self.role = role
         self.rules = rules
         self.model = Model(rules)
         self.dice = random.Random(seed)
         self.ids: list[str] = []
+        if role is not None:
+            self.model.outside = set(PLAYERS)
+            self.cross(set(self.dice.sample(PLAYERS, 25)))
+
+    def cross(self, players: set[str]) -> None:
+        """Give players the role, or take it from them."""
+        for player_id in sorted(players):
+            roles = [self.role] if player_id in self.model.outside else []
+            self.board.api.ok("PATCH", f"/v1/players/{player_id}", {"roles": roles})
+        self.model.outside ^= players
 
     def submission(self) -> dict[str, Any]:
         item: dict[str, Any] = {"player_id": self.dice.choice(PLAYERS)}
@@ -262,10 +275,16 @@ def test_random_walk(make_board: MakeBoard, number: int, store: str, request: py
     rules = all_rules()[number]
     print(f"seed {SEED}, {rules}")
     api = None if store == "sqlite" else request.getfixturevalue("redis_api")
-    walk = Walk(make_board(api, **rules.definition(), windows=list(WINDOWS)), rules, SEED + number)
+    role = unique("role") if number % 3 == 0 else None
+    audience = {"audience": {"rank": {"roles": [role]}}} if role is not None else {}
+    board = make_board(api, **rules.definition(), **audience, windows=list(WINDOWS))
+    walk = Walk(board, rules, SEED + number, role)
     for _ in range(BURSTS):
         walk.burst()
         walk.compare_reads()
+        if role is not None:
+            walk.cross(set(walk.dice.sample(PLAYERS, 4)))
+            walk.compare_reads()
     assert walk.model.count > 150
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from tests.support.crash.writers import DISCONNECTED, Api, unique
 from tests.support.figures import Note
 from tests.support.redis_server import RedisServer
-from tests.support.rounds import rounds
+from tests.support.rounds import long, rounds
 from tests.support.server_process import ROOT_KEY, MakeServer, Server
 
 KILLS = rounds(8, 24)
@@ -129,6 +129,7 @@ async def victims_of(api: Api, kind: str, rng: random.Random) -> int:
         await asyncio.sleep(0.05)
 
 
+@long
 async def test_kill_while_profiles_and_audiences_change(
     make_server: MakeServer, storage: RedisServer | None, rng: random.Random, note: Note
 ) -> None:

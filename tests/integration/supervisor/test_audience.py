@@ -16,7 +16,7 @@ import pytest
 from lbactors.core.errors import ApiError
 from lbactors.wire.actors import ActorGone
 from tests.support.redis_server import RedisServer
-from tests.support.rounds import rounds
+from tests.support.rounds import long, rounds
 from tests.support.supervisor.local_supervisor import LocalServer
 
 HOUR_MS = 3_600_000
@@ -379,6 +379,7 @@ def store(request: pytest.FixtureRequest) -> dict[str, str]:
     return {"store_url": f"{redis.url}?prefix=audience-{secrets.token_hex(4)}"}
 
 
+@long
 @pytest.mark.parametrize("seed", range(rounds(3, 30)))
 async def test_rankings_are_what_profiles_and_definitions_say(
     seed: int, store: dict[str, str], tmp_path: Path

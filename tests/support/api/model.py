@@ -2,7 +2,8 @@
 
 It keeps a dictionary of standings and sorts it anew for every question. It covers what section 2 of the API
 says on aggregations, orders, ties, rank styles, `max_entries` and `min_score`, what section 5 says on ranks,
-and `positive_only` of section 10; it knows no clock, no windows and no periods.
+`positive_only` of section 10, and that whoever is outside the audience keeps the entry as below `min_score`;
+it knows no clock, no windows and no periods.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class Model:
     standings: dict[str, Standing] = field(default_factory=dict)
     seen: dict[str, str] = field(default_factory=dict)  # submission id -> player
     count: int = 0
+    outside: set[str] = field(default_factory=set)  # players who are not in the audience
 
     def submit(
         self,
@@ -93,7 +95,7 @@ class Model:
         self.standings[player_id] = new
         limit = self.rules.max_entries
         if limit is not None and len(self.standings) > limit:
-            worst = self._ordered(lambda _: True)[-1]
+            worst = (self._ordered(self._ranks) + self._ordered(lambda p: not self._ranks(p)))[-1]
             del self.standings[worst]
             if worst == player_id:
                 return Outcome(False, False, previous, None)
@@ -125,9 +127,9 @@ class Model:
         subsign = 1 if self.rules.subscore_order == "asc" else -1
         return sign * standing.score, subsign * standing.subscore
 
-    def _ordered(self, keep: Callable[[Standing], bool]) -> list[str]:
+    def _ordered(self, keep: Callable[[str], bool]) -> list[str]:
         direction = 1 if self.rules.tie_breaking == "first" else -1
-        kept = [player_id for player_id, standing in self.standings.items() if keep(standing)]
+        kept = [player_id for player_id in self.standings if keep(player_id)]
         return sorted(
             kept,
             key=lambda player_id: (
@@ -137,13 +139,13 @@ class Model:
         )
 
     def ranks(self, score: float) -> bool:
-        """Whether an entry with this score is ranked."""
+        """Whether an entry with this score is ranked, if the player belongs to the audience."""
         if self.rules.positive_only and score <= 0:
             return False
         return self.rules.min_score is None or score >= self.rules.min_score
 
-    def _ranks(self, standing: Standing) -> bool:
-        return self.ranks(standing.score)
+    def _ranks(self, player_id: str) -> bool:
+        return player_id not in self.outside and self.ranks(self.standings[player_id].score)
 
     def page(self) -> list[tuple[int, str]]:
         """(rank, player) of all ranked entries in order."""
@@ -162,7 +164,7 @@ class Model:
     def rank_at(self, score: float, subscore: float) -> int:
         """The rank of a new player with this score, were it ranked and kept."""
         own = self._place(Standing(score, subscore, None, 0))
-        places = [self._place(standing) for standing in self.standings.values() if self._ranks(standing)]
+        places = [self._place(standing) for p, standing in self.standings.items() if self._ranks(p)]
         if self.rules.rank_style == "dense":
             return len({place for place in places if place < own}) + 1
         shares = self.rules.rank_style == "competition" or self.rules.tie_breaking == "last"

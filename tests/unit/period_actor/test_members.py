@@ -28,6 +28,10 @@ def test_who_is_left_out() -> None:
     assert [members.leave_out(VIPS, p) for p in ("a", "b", "friend", "c", "bot")] == [False] * 3 + [True] * 2
     assert [members.leave_out(EVERYONE, p) for p in ("a", "z", "bot")] == [False, False, True]
     assert members.may_leave_out(EVERYONE)
+    everybody = ["a", "b", "c", "friend", "bot", "z", "a"]
+    for audience in (VIPS, EVERYONE, VIPS._replace(include_test_players=True)):
+        one_by_one = {p for p in everybody if members.leave_out(audience, p)}
+        assert members.left_out(audience, everybody) == one_by_one
     testers = VIPS._replace(include_test_players=True)
     assert not members.leave_out(testers, "bot")
     assert not members.may_leave_out(EVERYONE._replace(include_test_players=True))
