@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -27,7 +29,8 @@ from tests.support.scheduling import GroupScheduling, turn_of  # noqa: E402
 FIGURE = "figure"
 
 os.environ.setdefault("LBACTORS_CRASH_SEED", secrets.token_hex(4))  # the processes of a run inherit it
-os.environ["LBACTORS_CONFIG"] = os.devnull  # no profile of the person who runs the tests
+# No profile of the person who runs the tests, nor one that a test leaves to others.
+os.environ["LBACTORS_CONFIG"] = str(Path(tempfile.gettempdir()) / f"lbactors-{secrets.token_hex(8)}" / "none")
 _figures: list[str] = []
 
 

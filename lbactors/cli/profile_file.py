@@ -108,6 +108,8 @@ def _only(table: Mapping[str, Any], known: set[str], place: str) -> None:
 
 def write_profiles(path: Path, profiles: Profiles) -> None:
     """Replace the file, in one step. ProfileError: nothing has changed."""
+    if path.exists() and not path.is_file():  # a device, say, which would be gone
+        raise ProfileError(f"cannot write {path}: it is not a regular file")
     text = _HEADER if profiles.default is None else f"{_HEADER}default = {_quoted(profiles.default)}\n"
     for name, profile in sorted(profiles.by_name.items()):
         fields = {"url": profile.url, "key": profile.key, "tenant": profile.tenant_id}

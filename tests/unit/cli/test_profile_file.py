@@ -94,3 +94,12 @@ def test_the_place_of_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert profile_path().parts[-2:] == ("lbactors", "profiles.toml")
     monkeypatch.setenv("LBACTORS_CONFIG", str(tmp_path / "mine"))
     assert profile_path() == tmp_path / "mine"
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """`/dev/null`, say, which root could replace."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ProfileError, match="not a regular file"):
+        write_profiles(pipe, Profiles(None, {}))
+    assert pipe.is_fifo()
