@@ -90,7 +90,7 @@ async def run_page(page: Path, folder: Path, world: World, name: str = "") -> in
         await run.start()
         blocks = list(read_blocks(page))
         for block, following in zip(blocks, [*blocks[1:], None], strict=True):
-            await run.take(block, is_refused=following is not None and following.role == REFUSED)
+            await run.take(block, "" if following is None else following.role)
         return run.blocks
     finally:
         await run.end()
@@ -193,15 +193,18 @@ class _Run:
 
     # The page -------------------------------------------------------------------------------------------
 
-    async def take(self, block: Block, *, is_refused: bool) -> None:
-        """The next block. is_refused: its last request must be answered with an error."""
+    async def take(self, block: Block, following: str) -> None:
+        """The next block. following: the role of the one after it. Before one that is refused its last
+        request must be answered with an error; before an answer that comes soon it may fail, and runs again.
+        """
+        is_refused, may_fail = following == REFUSED, following == ANSWER_SOON
         if block.role == NOT_RUN:
             self._last = None
         elif block.language in ("sh", "python"):
-            ran = await self._run(block, apart=is_refused)
+            ran = await self._run(block, apart=is_refused or may_fail)
             if is_refused and not ran.failed:
                 raise self._failure(block.line, f"should fail:\n{block.text}\nIt printed:\n{ran.out}")
-            if ran.failed and not is_refused:
+            if ran.failed and not (is_refused or may_fail):
                 raise self._failed_command(block, ran)
             self._last = block, ran
         elif block.role in (ANSWER, REFUSED):
