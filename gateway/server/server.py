@@ -46,6 +46,7 @@ WATCH_S = 0.5  # how often Ray's processes and the claim on the store are looked
 LOADED_WITHIN_S = 10.0  # `ready` is printed then at the latest; a very large server goes on loading
 LOADED_POLL_S = 0.1
 RAY_ANSWERS_WITHIN_S = 5.0
+SHORT_KEY = 16  # characters; a root key with fewer is remarked upon
 
 log = structlog.get_logger("server")
 
@@ -111,6 +112,9 @@ async def _first_key(settings: ServerSettings, store: Store) -> str | None:
     """The root key's hash, if there is to be one; an empty store gets a key, printed here. StoreError."""
     if settings.root_key is not None:
         text = settings.root_key.get_secret_value()
+        if len(text) < SHORT_KEY:
+            short = f"the root key has {len(text)} characters; one of {SHORT_KEY} or more is hard to guess"
+            print(f"caution: {short}", file=sys.stderr, flush=True)
         return hashlib.sha256(text.encode()).hexdigest()
     if await store.scan("keys", limit=1):
         return None

@@ -12,6 +12,7 @@ It is readable by its owner alone, and replaced as a whole, so that it is never 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -69,11 +70,18 @@ def read_profiles(path: Path) -> Profiles:
     except OSError as error:
         raise ProfileError(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError as error:  # not UTF-8, or not TOML
-        raise ProfileError(f"{path} is damaged: {error}") from None
+        raise _damaged(path, error) from None
+    with contextlib.suppress(OSError):  # it is another user's
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)  # it has keys
     try:
         return _profiles_of(found)
     except ValueError as error:
-        raise ProfileError(f"{path} is damaged: {error}") from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: ValueError) -> ProfileError:
+    return ProfileError(f"{path} is damaged: {error}; delete it and run `lbactors login`")
 
 
 def _profiles_of(found: Mapping[str, Any]) -> Profiles:

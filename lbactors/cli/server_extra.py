@@ -27,7 +27,7 @@ PACKAGES = (
     "pluggy",
 )
 NAMED = 3  # of the missing packages, in the message
-INSTALL = "pip install 'lbactors[server]' (in a source tree: pip install '.[server]')"
+INSTALL = "pip install '.[server]' in the source tree, or 'lbactors[server]' from a package index"
 
 
 def missing_packages() -> list[str]:

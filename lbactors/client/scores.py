@@ -5,6 +5,7 @@ Every submission carries an id, its own or one made here, so that sending it aga
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -89,11 +90,20 @@ class Scores(Routes):
     async def _submit_all(
         self, path: str, submissions: Sequence[Mapping[str, Any]], results: str
     ) -> BatchOutcome:
+        if isinstance(submissions, Mapping | str):
+            raise TypeError("submissions must be a list of objects")
+        submissions = list(submissions)
         run = new_id()
         merged: Json = {"accepted": 0, "rejected": 0, "errors": [], "results": []}
         for start in range(0, len(submissions), BATCH_ITEMS):
             items = submissions[start : start + BATCH_ITEMS]
-            pending = [(i, {"submission_id": f"{run}:{i}", **item}) for i, item in enumerate(items, start)]
+            pending = []
+            for i, item in enumerate(items, start):
+                if (wrong := _unsendable(item)) is None:
+                    pending.append((i, {"submission_id": f"{run}:{i}", **item}))
+                else:
+                    merged["errors"].append({"index": i, "code": "validation_failed", "message": wrong})
+                    merged["rejected"] += 1
             pauses = Pauses(self.transport.patience_s)
             while pending:
                 sent = {"submissions": [item for _, item in pending]}
@@ -225,3 +235,13 @@ class Scores(Routes):
     async def player_entries(self, player_id: str, **params: Any) -> PlayerEntries:
         """The player's entries in all leaderboards. params: window, period."""
         return await self.transport.json("GET", f"/v1/players/{segment(player_id)}/entries", params=params)
+
+
+def _unsendable(item: Any) -> str | None:
+    """Why an item cannot be written as JSON, so that it is rejected alone; None if it can."""
+    if not isinstance(item, Mapping):
+        return "must be an object"
+    for name in ("score", "subscore"):
+        if isinstance(value := item.get(name), float) and not math.isfinite(value):
+            return f"{name}: must be a finite number"
+    return None

@@ -80,6 +80,12 @@ class Unreachable(ConnectionError):
         self.is_refused = is_refused
 
 
+def check_option(name: str, value: float, fits: bool, bound: str) -> None:
+    """ValueError for a number that is out of bounds or not finite."""
+    if not (fits and math.isfinite(value)):
+        raise ValueError(f"{name} must be a finite number, {bound}; it is {value!r}")
+
+
 def checked(answer: Any) -> Any:
     """Every answer of the API is an object; anything else came from something else."""
     if not isinstance(answer, dict):
@@ -117,6 +123,11 @@ class Transport:
         connections: int = 64,
         retry_refused: bool = True,
     ) -> None:
+        if not isinstance(url, str):
+            raise TypeError(f"url must be a string, not {type(url).__name__}")
+        check_option("timeout_s", timeout_s, timeout_s > 0, "more than 0")
+        check_option("patience_s", patience_s, patience_s >= 0, "at least 0")
+        check_option("connections", connections, connections >= 1, "at least 1")
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"not an http:// or https:// address: {url!r}")
@@ -268,12 +279,12 @@ def encoded(body: Any) -> bytes:
     except TypeError as error:
         raise ValueError(f"the body cannot be written as JSON: {error}") from None
     # orjson writes them as null; most bodies have none, so they cost nothing.
-    if b"null" in content and (place := _not_finite(body)) is not None:
+    if b"null" in content and (place := not_finite(body)) is not None:
         raise ValueError(f"{place} must be a finite number")
     return content
 
 
-def _not_finite(value: Any, place: str = "body") -> str | None:
+def not_finite(value: Any, place: str = "body") -> str | None:
     """Where a NaN or an infinity is."""
     if isinstance(value, float):
         return None if math.isfinite(value) else place
@@ -283,7 +294,7 @@ def _not_finite(value: Any, place: str = "body") -> str | None:
         items = enumerate(value)
     else:
         return None
-    return next((found for key, v in items if (found := _not_finite(v, f"{place}.{key}"))), None)
+    return next((found for key, v in items if (found := not_finite(v, f"{place}.{key}"))), None)
 
 
 def error_from(status: int, http_reason: str, headers: Mapping[str, str], content: bytes) -> ApiError:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import orjson
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -37,7 +38,16 @@ EXTERNAL_BYTES = 16_384
 LANGUAGE_CHARACTERS = 35
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
-Url = Annotated[str, Field(min_length=1, max_length=2048)]
+
+
+def _url(value: str) -> str:
+    """No `javascript:`, for those who put it into a page. ValueError."""
+    if not value.lower().startswith(("http://", "https://", "/")):
+        raise ValueError("must be an http:// or https:// URL, or a path that begins with /")
+    return value
+
+
+Url = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_url)]
 
 
 class AsWritten(BaseModel):

@@ -111,8 +111,12 @@ def _draft(file: Path, *, force: bool) -> Iterator[Path]:
     """
     if file.is_dir():
         raise StoreError(f"{file} is a directory; name a file in it")
+    if file.exists() and not file.is_file():
+        raise StoreError(f"{file} is not a regular file")  # a device, say, which would be gone
     if file.exists() and not force:
         raise _exists(file)
+    if not file.absolute().parent.is_dir():
+        raise StoreError(f"the directory {file.absolute().parent} does not exist")
     draft = file.with_name(f"{file.name}{PARTIAL_SUFFIX}")
     try:
         descriptor = _claim_draft(draft)
@@ -199,6 +203,10 @@ async def restore(
     is read by it, when the directory is locked. StoreInUse while a server or a tool uses the directory;
     StoreError; NotSound if the backup has errors. Nothing was changed then.
     """
+    if file.is_dir():
+        raise StoreError(f"{file} is a directory; name a backup, which is a file")
+    if not file.exists():
+        raise StoreError(f"{file} does not exist")
     async with _opened_backup(file):
         pass  # so that no directory is made for what is no backup
     with lock_data_dir(directory):

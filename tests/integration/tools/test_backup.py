@@ -156,8 +156,16 @@ def test_the_stores_own_files_are_no_target(data: Path, name: str) -> None:
 
 def test_a_place_that_cannot_be_written(data: Path, tmp_path: Path) -> None:
     assert "directory" in refused(2, "backup", str(tmp_path), "--data-dir", str(data))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert "not a regular file" in refused(2, "backup", str(pipe), "--force", "--data-dir", str(data))
+    assert pipe.is_fifo(), "a device such as /dev/null would be gone"
+    assert "is a directory" in refused(2, "restore", str(data), "--data-dir", str(tmp_path / "new"))
+    assert "does not exist" in refused(
+        2, "restore", str(tmp_path / "no.backup"), "--data-dir", str(tmp_path / "new")
+    )
     nowhere = str(tmp_path / "nowhere" / "store.backup")
-    assert "No such file" in refused(2, "backup", nowhere, "--data-dir", str(data))
+    assert "does not exist" in refused(2, "backup", nowhere, "--data-dir", str(data))
     target = str(tmp_path / "store.backup")
     assert "no store in" in refused(2, "backup", target, "--data-dir", str(tmp_path / "nowhere"))
 

@@ -211,15 +211,31 @@ async def test_what_json_cannot_hold_is_refused_here(api: FakeApi, client: Clien
     sent = len(api.requests)
     with pytest.raises(ValueError, match=r"body\.score must be a finite number"):
         await client.submit("xp", "p1", float("nan"))
-    with pytest.raises(ValueError, match=r"body\.submissions\.1\.score must be a finite number"):
-        await client.submit_many(
-            "xp", [{"player_id": "p1", "score": 1}, {"player_id": "p2", "score": -1e999}]
-        )
+    with pytest.raises(TypeError, match="list of objects"):
+        await client.submit_many("xp", {"player_id": "p1", "score": 1})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="64-bit"):
         await client.submit("xp", "p1", 10**20)
     with pytest.raises(TypeError, match="list of player ids"):
         await client.lookup("xp", "p1")
     assert len(api.requests) == sent
+
+
+async def test_an_item_that_json_cannot_hold_is_rejected_alone(api: FakeApi, client: Client) -> None:
+    items: list[Any] = [{"player_id": "p1", "score": 1}, {"player_id": "p2", "score": -1e999}, 3]
+    answer = await client.submit_many("xp", (item for item in [*items, items[0]]))  # type: ignore[arg-type]
+    assert (answer["accepted"], answer["rejected"]) == (2, 2)
+    assert [(e["index"], e["message"]) for e in answer["errors"]] == [
+        (1, "score: must be a finite number"),
+        (2, "must be an object"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "options", [{"timeout_s": 0}, {"timeout_s": float("nan")}, {"patience_s": -1}, {"connections": 0}]
+)
+def test_options_out_of_bounds(options: Any) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(options))} must be a finite number"):
+        Client(**options)
 
 
 async def test_a_leaderboard_that_is_there_may_be_created(api: FakeApi, client: Client) -> None:

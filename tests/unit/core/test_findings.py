@@ -48,7 +48,7 @@ GUESSES: list[tuple[dict[str, Any], str, list[str]]] = [
     ({"leaderboard_id": 5}, "leaderboard_id", ["must be a string"]),
     ({"rewards": []}, "rewards", ["must be an object"]),
     ({"rewards": {"tiers": {}}}, "rewards.tiers", ["must be a list"]),
-    ({"rewards": {"tiers": []}}, "rewards.tiers", ["must have at least 1 item(s)"]),
+    ({"rewards": {"tiers": []}}, "rewards.tiers", ["must have more items: at least 1"]),
     ({"name": "n" * 201}, "name", ["must have at most 200 characters"]),
     ({"timeframe": {"retain_periods": -1}}, "timeframe.retain_periods", ["must be at least 0"]),
     ({"timeframe": {"retain_periods": "10"}}, "timeframe.retain_periods", ["must be an integer"]),

@@ -37,7 +37,8 @@ class Cluster:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> ServerSettings:
-    return ServerSettings(data_dir=tmp_path / "data", port=free_port(), root_key="lb_x", start_seconds=0.05)
+    key = "lb_of-a-server-that-does-not-start"
+    return ServerSettings(data_dir=tmp_path / "data", port=free_port(), root_key=key, start_seconds=0.05)
 
 
 @pytest.mark.parametrize(
