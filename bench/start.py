@@ -25,12 +25,13 @@ from server_processes import Server  # first: it puts the source tree on the pat
 
 from lbactors.client import Client
 from lbactors.tables import print_table
-from tests.support.server_process import environment
+from tests.support.server_process import environment, survivors
 
 KEY = "lb_start"
 BOARDS = tuple(f"league-{number}" for number in range(4))
 BATCH = 5000
 IN_USE_S = 7.0  # a leaderboard that was used for five seconds is started again after a kill
+GONE_WITHIN_S = 20.0  # the processes of the server before, which would take part of the machine
 TARGET = 1.5  # times Ray alone
 ALONE = 'import ray; ray.init("local", include_dashboard=False, log_to_driver=False)'
 CASES = ("Ray alone", "empty", "after a stop", "after kill -9")
@@ -97,12 +98,15 @@ async def rounds(entries: int, count: int) -> dict[str, list[float]]:
             finally:
                 empty.close()
             async with Client(filled.url, KEY) as client:
+                running = filled.processes()
                 filled.terminate()
                 await filled.exit_code()
+                await survivors(running, time.monotonic() + GONE_WITHIN_S)
                 times["after a stop"].append(await filled.start())
                 await check(client, entries)
                 await use(client, entries)
-                await filled.kill_everything()
+                killed = await filled.kill_everything()
+                await survivors(killed, time.monotonic() + GONE_WITHIN_S)
                 times["after kill -9"].append(await filled.start())
                 await check(client, entries)
     finally:
