@@ -29,6 +29,7 @@ from tests.support.scheduling import GroupScheduling, turn_of  # noqa: E402
 FIGURE = "figure"
 
 os.environ.setdefault("LBACTORS_CRASH_SEED", secrets.token_hex(4))  # the processes of a run inherit it
+os.environ.pop("LBACTORS_PROGRAM", None)  # texts name `lbactors`, however the tests were started
 # No profile of the person who runs the tests, nor one that a test leaves to others.
 os.environ["LBACTORS_CONFIG"] = str(Path(tempfile.gettempdir()) / f"lbactors-{secrets.token_hex(8)}" / "none")
 _figures: list[str] = []

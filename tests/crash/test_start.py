@@ -21,7 +21,7 @@ from tests.support.crash.writers import DISCONNECTED, OK, Api, Ledger, Load
 from tests.support.figures import Note
 from tests.support.free_ports import free_port
 from tests.support.redis_server import RedisServer
-from tests.support.repository import python_path
+from tests.support.repository import REPOSITORY
 from tests.support.server_process import (
     ROOT_KEY,
     MakeServer,
@@ -62,7 +62,9 @@ async def test_no_process_imports_from_the_directory_of_the_start(candidate: Ser
     for name in ("lbactors", "gateway", "persistence", "msgpack"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the directory of the start')")
     candidate.cwd = tmp_path
-    candidate.variables["PYTHONPATH"] = python_path()
+    candidate.variables["PYTHONPATH"] = str(
+        REPOSITORY
+    )  # pytest-xdist's ends with an empty path: the directory
     await candidate.start()
     async with Api(candidate.url, candidate.key) as api:
         await api.ok("POST", "/v1/leaderboards", {"leaderboard_id": "xp"})
