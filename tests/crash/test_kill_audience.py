@@ -11,7 +11,7 @@ import random
 import time
 from typing import Any
 
-from tests.support.crash.writers import DISCONNECTED, Api, unique
+from tests.support.crash.writers import DISCONNECTED, PASSES_WITHIN_S, Api, unique
 from tests.support.figures import Note
 from tests.support.redis_server import RedisServer
 from tests.support.rounds import long, rounds
@@ -37,6 +37,7 @@ class World:
         self.scores: dict[str, int] = {}
         self.done = False
         self.changes = 0
+        self.taken = asyncio.Condition()  # notified of every batch that was acknowledged
 
     async def create(self) -> None:
         definition = {"leaderboard_id": self.board.rpartition("/")[2], "windows": ["yearly"]}
@@ -54,6 +55,8 @@ class World:
                     break
                 assert {error["code"] for error in answer["errors"]} <= set(PASSING), answer
             self.scores |= batch
+            async with self.taken:
+                self.taken.notify_all()
             await asyncio.sleep(0.01)
 
     async def change(self) -> None:
@@ -145,6 +148,8 @@ async def test_kill_while_profiles_and_audiences_change(
                 await asyncio.sleep(rng.uniform(*PAUSE_S))
                 kind = "supervisor" if number % 3 == 2 else "actor"
                 server.kill_one(await victims_of(api, kind, rng))
+                async with world.taken:  # where all are slow, kills alone would go on for ever
+                    await asyncio.wait_for(world.taken.wait(), PASSES_WITHIN_S)
             world.done = True
             await asyncio.gather(*work)
         finally:
