@@ -121,7 +121,7 @@ class Period:
 
     def rank(self, player_id: str) -> int | None:
         """The player's rank in the rules' rank style; None if not ranked. O(log n)."""
-        if player_id in self.hidden or player_id in self.outside:
+        if self.is_left_out(player_id):
             return None
         return self._rank_of(self._buckets[self._bucket(player_id)].get(player_id))
 

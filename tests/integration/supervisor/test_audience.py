@@ -17,7 +17,7 @@ from lbactors.core.errors import ApiError
 from lbactors.wire.actors import ActorGone
 from tests.support.redis_server import RedisServer
 from tests.support.rounds import long, rounds
-from tests.support.supervisor.local_supervisor import LocalServer
+from tests.support.supervisor.local_supervisor import LocalServer, killed, noticed
 
 HOUR_MS = 3_600_000
 VIPS = {"leaderboard_id": "vips", "windows": ["daily"], "audience": {"rank": {"roles": ["vip"]}}}
@@ -48,18 +48,6 @@ async def audience(server: LocalServer, board: str = "vips", **audience: Any) ->
     await server.command(
         "patch_leaderboard", leaderboard_id=board, patch={"audience": audience}, if_match=None
     )
-
-
-async def killed(server: LocalServer) -> None:
-    for actor in server.actors.by_name.values():
-        await actor.kill()
-
-
-async def noticed(server: LocalServer) -> None:
-    """The supervisor looks at every actor: one that is another process is told what to host."""
-    for name in list(server.supervisor.hosting.actors):
-        await server.supervisor.hosting.probe(name, join=True)
-        await server.supervisor.hosting.probe(name, join=True)
 
 
 async def asleep(server: LocalServer) -> None:

@@ -19,7 +19,7 @@ from lbactors.documents.audit import Wanted, search
 from lbactors.documents.hidden_players import SHOWN, Hidden, hidden_of
 from lbactors.wire.actors import ActorGone
 from persistence.store import Change, StoreUnavailable
-from tests.support.supervisor.local_supervisor import WHO, LocalServer
+from tests.support.supervisor.local_supervisor import WHO, LocalServer, killed, noticed
 
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 XP = {"leaderboard_id": "xp", "timeframe": {"type": "daily"}, "windows": ["all_time"]}
@@ -57,18 +57,6 @@ async def refusal(work: Any) -> str:
 async def log_of(server: LocalServer, **wanted: Any) -> list[dict[str, Any]]:
     items, _, _ = await search(server.supervisor.state.store, "default", Wanted(**wanted), 0, 1000)
     return items
-
-
-async def killed(server: LocalServer) -> None:
-    for actor in server.actors.by_name.values():
-        await actor.kill()
-
-
-async def noticed(server: LocalServer) -> None:
-    """The supervisor looks at every actor: one that is another process is told what to host."""
-    for name in list(server.supervisor.hosting.actors):
-        await server.supervisor.hosting.probe(name, join=True)
-        await server.supervisor.hosting.probe(name, join=True)
 
 
 async def follow(server: LocalServer) -> None:

@@ -192,3 +192,15 @@ class LocalServer:
         """(rank, player, score) of everybody who is ranked."""
         value = await self.read(leaderboard_id, "page", [0, 1000, None, None], period, window)
         return [(row[0], row[1], row[2]) for row in value[3]]
+
+
+async def killed(server: LocalServer) -> None:
+    for actor in server.actors.by_name.values():
+        await actor.kill()
+
+
+async def noticed(server: LocalServer) -> None:
+    """The supervisor looks at every actor: one that is another process is told what to host."""
+    for name in list(server.supervisor.hosting.actors):
+        await server.supervisor.hosting.probe(name, join=True)
+        await server.supervisor.hosting.probe(name, join=True)
