@@ -184,7 +184,8 @@ def _start_ms(record: PeriodRecord, grace_ms: int, spread: float) -> int | None:
     if starts_ms is not None and ends_ms is not None and ends_ms < starts_ms:
         return None  # taken away before it began
     opened_ms = record.opened_at_ms if starts_ms is None else starts_ms
-    if record.serial == 1:  # the leaderboard may have been made in the middle of it
+    # The leaderboard may have been made in the middle of it; then several player-local ones begin at once.
+    if record.serial == 1 or record.is_local:
         opened_ms = max(opened_ms, record.opened_at_ms)
     return opened_ms if ends_ms is None else min(opened_ms, ends_ms)
 
@@ -202,6 +203,24 @@ def _seal_ms(record: PeriodRecord, grace_ms: int, spread: float) -> int | None:
     length_ms = record.ends_at_ms - (record.starts_at_ms or 0)
     spread_ms = int(min(SEAL_SPREAD_MS, length_ms / SEAL_SPREAD_PART) * spread)
     return record.ends_at_ms + grace_of(record, grace_ms) + LINGER_MS + spread_ms
+
+
+# Order ----------------------------------------------------------------------------------------------------
+
+
+def last_of(records: Iterable[PeriodRecord]) -> PeriodRecord | None:
+    """The last period of a chain (`PeriodRecord.order`); None without any."""
+    return max(records, key=lambda record: record.order, default=None)
+
+
+def record_before(records: Iterable[PeriodRecord], record: PeriodRecord) -> PeriodRecord | None:
+    """The period before one, as far as there is one."""
+    return last_of(r for r in records if r.order < record.order)
+
+
+def record_after(records: Iterable[PeriodRecord], record: PeriodRecord) -> PeriodRecord | None:
+    """The period that follows one, as far as there is one."""
+    return min((r for r in records if r.order > record.order), key=lambda r: r.order, default=None)
 
 
 # The table ------------------------------------------------------------------------------------------------
@@ -275,6 +294,11 @@ def closed_by_force(record: PeriodRecord, now_ms: int) -> PeriodRecord:
     return record._replace(ends_at_ms=now_ms, forced=True)
 
 
+def ended(record: PeriodRecord, at_ms: int) -> PeriodRecord:
+    """A player-local period under a timeframe that does not have it: it ends at an instant for everybody."""
+    return record._replace(ends_at_ms=at_ms, local_starts_at_ms=None, local_ends_at_ms=None)
+
+
 def kept_terms(record: PeriodRecord, before: Definition, after: Definition, now_ms: int) -> PeriodRecord:
     """A period whose leaderboard gets another definition: if it is closed, the one before still holds. A
     sealed one needs to know only by which rules it would go on, if it were reopened.
@@ -320,7 +344,7 @@ def owing_ids(records: Sequence[PeriodRecord]) -> PeriodRecord | None:
     """The closed period whose submission ids none after it has: the last that anybody used, if there was
     nothing to hand them on to when it was closed (a manual leaderboard, an archived one).
     """
-    last = next((r for r in reversed(records) if r.sealed and r.last_seq), None)
+    last = last_of([r for r in records if r.sealed and r.last_seq])
     return last if last is not None and last.ids_owed else None
 
 
@@ -345,8 +369,9 @@ def surplus(
     closing = {step.serial for step in steps if step.stage >= Stage.CLOSED}
     count = len(past) + len(complete) + len(closing)
     delete, due_ms = retention.expired(chain(past.ends(), complete), count, now_ms)
-    if delete and delete[-1] == records[-1].serial:
-        delete.pop()  # the last one of a schedule stays: its standings are `current`
+    last = last_of(records)
+    if last is not None and last.serial in delete:
+        delete.remove(last.serial)  # the last one of a schedule stays: its standings are `current`
     owing = owing_ids(records)
     if owing is not None and owes_ids(owing, now_ms):
         delete = [serial for serial in delete if serial != owing.serial]

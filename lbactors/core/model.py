@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from lbactors.core import ids
 from lbactors.core.definition import Definition
 from lbactors.core.rank_keys import Standing
+from lbactors.core.zones import EARLIEST_MS
 
 
 class Submission(NamedTuple):
@@ -28,6 +29,10 @@ class PeriodRecord(NamedTuple):
     `serial` counts the periods of a chain from 1 and names the journal (`<chain_id>/<serial>`), so a key
     may change (a new timeframe) while the entries stay. `starts_at_ms` None: no beginning. What happens to
     it, and in which state it is, says `lbactors.core.lifecycle`.
+
+    A player-local period also has bounds in digits (`lbactors.core.zones`), one at least; `starts_at_ms` and
+    `ends_at_ms` are then the instants at which the first zone reaches them and the last one passes them.
+    `local_starts_at_ms` None: players who have not reached the others' date yet are in it, too.
     """
 
     serial: int
@@ -45,16 +50,61 @@ class PeriodRecord(NamedTuple):
     reopened: int = 0  # how often its end was taken back
     end_terms: Sequence[object] | None = None  # the definition at its end, see `lifecycle.EndTerms`
     rewarded: bool = False  # rewards were promised when it was closed: if they ended since, no others follow
+    local_starts_at_ms: int | None = None
+    local_ends_at_ms: int | None = None
 
     def to_wire(self) -> Sequence[Any]:
-        """As it is stored and sent. The last three fields are there only where they say something."""
-        return self if self.reopened or self.end_terms is not None or self.rewarded else self[:-3]
+        """As it is stored and sent. The last five fields are there only where they say something."""
+        if self.is_local:
+            return self
+        return self[:-2] if self.reopened or self.end_terms is not None or self.rewarded else self[:-5]
 
-    def contains(self, at_ms: int) -> bool:
-        """Whether an instant lies in [start, end)."""
-        return (self.starts_at_ms is None or self.starts_at_ms <= at_ms) and (
-            self.ends_at_ms is None or at_ms < self.ends_at_ms
-        )
+    @property
+    def is_local(self) -> bool:
+        """Whether its bounds are digits in each player's own zone."""
+        return self.local_starts_at_ms is not None or self.local_ends_at_ms is not None
+
+    def contains(self, at_ms: int, digits_ms: int | None = None) -> bool:
+        """Whether an instant lies in [start, end), and of a player-local period, whether the digits that a
+        zone shows then (None: UTC) lie in its own.
+        """
+        if self.starts_at_ms is not None and at_ms < self.starts_at_ms:
+            return False
+        if self.ends_at_ms is not None and at_ms >= self.ends_at_ms:
+            return False
+        digits_ms = at_ms if digits_ms is None else digits_ms
+        if self.local_starts_at_ms is not None and digits_ms < self.local_starts_at_ms:
+            return False
+        return self.local_ends_at_ms is None or digits_ms < self.local_ends_at_ms
+
+    def is_behind(self, at_ms: int, digits_ms: int | None = None) -> bool:
+        """Whether it is over at an instant, for a zone that shows these digits (None: UTC)."""
+        if self.local_ends_at_ms is not None:
+            return (at_ms if digits_ms is None else digits_ms) >= self.local_ends_at_ms
+        return self.ends_at_ms is not None and at_ms >= self.ends_at_ms
+
+    def is_ahead(self, at_ms: int, digits_ms: int | None = None) -> bool:
+        """Whether it has not begun at an instant, for a zone that shows these digits (None: UTC)."""
+        if self.starts_at_ms is not None and at_ms < self.starts_at_ms:
+            return True
+        if self.local_starts_at_ms is None:
+            return False
+        return (at_ms if digits_ms is None else digits_ms) < self.local_starts_at_ms
+
+    @property
+    def next_starts_at_ms(self) -> int | None:
+        """When the period that follows without a gap begins."""
+        if self.forced or self.local_ends_at_ms is None:
+            return self.ends_at_ms
+        return self.local_ends_at_ms - EARLIEST_MS
+
+    @property
+    def order(self) -> tuple[float, int]:
+        """Its place among the periods of a chain: by their ends, then by serial. Player-local ones overlap,
+        and one that was begun anew in the middle has a higher serial than one after it.
+        """
+        ends_ms = self.ends_at_ms if self.local_ends_at_ms is None else self.local_ends_at_ms
+        return float("inf") if ends_ms is None else ends_ms, self.serial
 
 
 # What the catalogue knows ---------------------------------------------------------------------------------
@@ -120,7 +170,9 @@ class Board(NamedTuple):
 
 
 class PeriodView(NamedTuple):
-    """A period as readers see it. `state` is by the actor's clock at the time of the answer."""
+    """A period as readers see it. `state` is by the actor's clock at the time of the answer. Digits: see
+    `PeriodRecord`.
+    """
 
     serial: int
     key: str
@@ -131,6 +183,23 @@ class PeriodView(NamedTuple):
     next_starts_at_ms: int | None
     entries: int
     submissions: int
+    local_starts_at_ms: int | None = None
+    local_ends_at_ms: int | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its bounds are digits in each player's own zone (`lbactors.core.zones`)."""
+        return self.local_starts_at_ms is not None or self.local_ends_at_ms is not None
+
+    def is_after(self, at_ms: int, digits_ms: int) -> bool:
+        """Whether it begins after an instant, at which a player's zone shows these digits."""
+        if self.local_starts_at_ms is not None and digits_ms < self.local_starts_at_ms:
+            return True
+        return self.starts_at_ms is not None and at_ms < self.starts_at_ms
+
+    def to_wire(self) -> Sequence[Any]:
+        """As it travels. The last two fields are there only where they say something."""
+        return self if self.is_local else self[:-2]
 
 
 class Row(NamedTuple):

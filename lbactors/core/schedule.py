@@ -3,6 +3,12 @@
 The supervisor observes, asks these functions, persists what they say, and acts. Each answer is idempotent:
 asked again before it was carried out, the plan is the same. What a period's steps are is in
 `lbactors.core.lifecycle`.
+
+Of a player-local timeframe the spans are digits (`lbactors.core.zones`), and this is where they become
+periods: one is there from the instant at which the first zone reaches its start to the one at which the last
+zone passes its end. So consecutive periods overlap by 26 hours, and several are open at any time. The rest
+follows from two instants of each point in digits, `_opens_ms` and `_closes_ms`, which for other timeframes
+are the point itself.
 """
 
 from __future__ import annotations
@@ -11,10 +17,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from lbactors.core.lifecycle import NO_PAST, Retention, Step, is_missed, steps_ahead, surplus
+from lbactors.core.lifecycle import NO_PAST, Retention, Step, is_missed, last_of, steps_ahead, surplus
 from lbactors.core.model import PeriodRecord
 from lbactors.core.past_periods import PastPeriods
-from lbactors.core.timeframe import Span, Timeframe, last_span, span_from
+from lbactors.core.timeframe import Span, Timeframe, last_span, next_span, span_at, span_from
+from lbactors.core.zones import EARLIEST_MS, LATEST_MS
 
 LEAD_MS = 30_000  # a period is opened this long before it begins (or half the length of the one before)
 # Hundreds of leaderboards may roll over at the same instant, so each chain has its own place in this span
@@ -67,11 +74,73 @@ def plan_chain(
     due = [step.at_ms for step in agenda if step.at_ms > now_ms]
     if delete_ms is not None:
         due.append(delete_ms)
-    if wanted and everything:
-        last = everything[-1]
-        if last.ends_at_ms is not None and span_from(timeframe, window, last.ends_at_ms) is not None:
-            due.append(last.ends_at_ms - _lead_ms(last, lead_ms))
+    last = last_of(everything) if wanted else None
+    if last is not None:
+        at, next_ms = _goes_on_at(timeframe, last), _next_due_ms(timeframe, last, lead_ms)
+        if at is not None and next_ms is not None and span_from(timeframe, window, at) is not None:
+            due.append(next_ms)
     return Plan(add, steps, delete, min(due) if due else None)
+
+
+# Digits and instants --------------------------------------------------------------------------------------
+
+
+def _opens_ms(timeframe: Timeframe, point: int) -> int:
+    """The instant at which the first zone reaches a point of the schedule."""
+    return point - EARLIEST_MS if timeframe.is_player_local else point
+
+
+def _closes_ms(timeframe: Timeframe, point: int) -> int:
+    """The instant at which the last zone passes a point of the schedule."""
+    return point + LATEST_MS if timeframe.is_player_local else point
+
+
+def _last_shown(timeframe: Timeframe, at_ms: int) -> int:
+    """The point of the schedule that the last zone has reached at an instant (inverse of `_closes_ms`)."""
+    return at_ms - LATEST_MS if timeframe.is_player_local else at_ms
+
+
+def _overlaps(timeframe: Timeframe, last: PeriodRecord) -> bool:
+    """Whether the period after a chain's last one begins before that is over."""
+    return timeframe.is_player_local and last.is_local and not last.forced
+
+
+def _goes_on_at(timeframe: Timeframe, last: PeriodRecord) -> int | None:
+    """The point at which the schedule goes on after a chain's last period: where that ends, or what a zone
+    shows at least when it has ended, if it was cut off or counted instants. None: it has no end.
+    """
+    if _overlaps(timeframe, last):
+        return last.local_ends_at_ms
+    return None if last.ends_at_ms is None else _last_shown(timeframe, last.ends_at_ms)
+
+
+def _next_due_ms(timeframe: Timeframe, last: PeriodRecord, lead_ms: int) -> int | None:
+    """When the period after a chain's last one is to be opened; None: never."""
+    if not _overlaps(timeframe, last):
+        return None if last.ends_at_ms is None else last.ends_at_ms - _lead_ms(last, lead_ms)
+    at = last.local_ends_at_ms
+    return None if at is None else _opens_ms(timeframe, at) - _lead_ms(last, lead_ms)
+
+
+def span_for(timeframe: Timeframe, window: str, record: PeriodRecord) -> Span | None:
+    """The span that the schedule has now where a player-local period lies."""
+    if record.local_starts_at_ms is not None:
+        return span_at(timeframe, window, record.local_starts_at_ms)
+    return (
+        None if record.local_ends_at_ms is None else span_at(timeframe, window, record.local_ends_at_ms - 1)
+    )
+
+
+def next_starts_ms(timeframe: Timeframe, window: str, record: PeriodRecord) -> int | None:
+    """When the period after a chain's last one begins; None if the schedule ends with it."""
+    at = _goes_on_at(timeframe, record)
+    following = None if at is None else next_span(timeframe, window, Span(record.key, None, at))
+    if following is None or following.starts_at_ms is None:
+        return None
+    return _opens_ms(timeframe, following.starts_at_ms)
+
+
+# Periods to come ------------------------------------------------------------------------------------------
 
 
 def _lead_ms(record: PeriodRecord, lead_ms: int) -> int:
@@ -90,36 +159,45 @@ def _to_add(
     past: PastPeriods,
 ) -> list[PeriodRecord]:
     """The periods that should exist by now and do not; missed ones are born sealed and empty."""
-    if not records:
-        span = span_from(timeframe, window, now_ms) or last_span(timeframe, window)
+    spans: list[tuple[Span, int | None]] = []  # each with the instant before which it cannot begin
+    at: int | None
+    last = last_of(records)
+    if last is None:
+        span = span_from(timeframe, window, _last_shown(timeframe, now_ms)) or last_span(timeframe, window)
         if span is None:
             return []
-        return [new_record(span, next_serial, now_ms, [], None)]
-    last = records[-1]
-    grace_ms = timeframe.late_grace_seconds * 1000
-    spans: list[tuple[Span, int]] = []
-    ends_at_ms, lead_ms = last.ends_at_ms, _lead_ms(last, most_lead_ms)
-    while ends_at_ms is not None and now_ms >= ends_at_ms - lead_ms:
+        if not timeframe.is_player_local:
+            return [new_record(timeframe, span, next_serial, now_ms, [], None)]
+        spans.append((span, None))
+        at, due_ms, begins_ms, is_cut = span.ends_at_ms, now_ms, None, True
+        if at is not None:
+            due_ms = _opens_ms(timeframe, at) - min(most_lead_ms, (at - (span.starts_at_ms or 0)) // 2)
+    else:
+        at, due_ms = _goes_on_at(timeframe, last), _next_due_ms(timeframe, last, most_lead_ms) or 0
+        begins_ms = None if _overlaps(timeframe, last) else last.ends_at_ms
+        is_cut = last.forced
+    while at is not None and now_ms >= due_ms:
         if len(spans) >= CATCH_UP_SPANS:
-            ends_at_ms = now_ms
-        span = span_from(timeframe, window, ends_at_ms)
+            at = _last_shown(timeframe, now_ms)
+        span = span_from(timeframe, window, at)
         if span is None:
             break
-        starts_at_ms = max(span.starts_at_ms or ends_at_ms, ends_at_ms)
+        starts_at = max(span.starts_at_ms or at, at)
         # The rest of the last period's own span, gone by while the schedule had ended, is no period.
-        is_rest = not spans and not last.forced and (span.starts_at_ms or 0) < ends_at_ms
-        if not is_rest or span.ends_at_ms is None or span.ends_at_ms > now_ms:
-            spans.append((span, ends_at_ms))
-        ends_at_ms = span.ends_at_ms
-        if ends_at_ms is not None:
-            lead_ms = min(most_lead_ms, (ends_at_ms - starts_at_ms) // 2)
+        is_rest = not spans and not is_cut and (span.starts_at_ms or 0) < at
+        if not is_rest or span.ends_at_ms is None or _closes_ms(timeframe, span.ends_at_ms) > now_ms:
+            spans.append((span, begins_ms if timeframe.is_player_local else at))
+        at = span.ends_at_ms
+        if at is not None:
+            due_ms = _opens_ms(timeframe, at) - min(most_lead_ms, (at - starts_at) // 2)
     added: list[PeriodRecord] = []
     if not spans:
         return added
+    grace_ms = timeframe.late_grace_seconds * 1000
     keys = TakenKeys([*past.keys(), *(r.key for r in records)])
     next_serial += max(len(spans) - MISSED_PERIODS, 0)
-    for span, begins_ms in spans[-MISSED_PERIODS:]:
-        record = new_record(span, next_serial, now_ms, keys, begins_ms)
+    for span, begins in spans[-MISSED_PERIODS:]:
+        record = new_record(timeframe, span, next_serial, now_ms, keys, begins)
         added.append(record._replace(sealed=is_missed(record, grace_ms)))
         keys.add(record.key)
         next_serial += 1
@@ -130,21 +208,36 @@ def extended_span(timeframe: Timeframe, window: str, record: PeriodRecord, now_m
     """The span with which a period that is over goes on under a new timeframe: the present one, if it begins
     before the period's end. None if there is none, and where the period was closed by force.
     """
-    span = span_from(timeframe, window, now_ms)
+    span = span_from(timeframe, window, _last_shown(timeframe, now_ms))
     if span is None or record.forced or record.ends_at_ms is None:
         return None
-    return span if span.starts_at_ms is None or span.starts_at_ms < record.ends_at_ms else None
+    starts_at = span.starts_at_ms
+    if starts_at is None:
+        return span
+    if timeframe.is_player_local and record.local_ends_at_ms is not None:
+        return span if starts_at < record.local_ends_at_ms else None
+    return span if _opens_ms(timeframe, starts_at) < record.ends_at_ms else None
 
 
 def new_record(
-    span: Span, serial: int, now_ms: int, keys: Iterable[str] | TakenKeys, begins_ms: int | None
+    timeframe: Timeframe,
+    span: Span,
+    serial: int,
+    now_ms: int,
+    keys: Iterable[str] | TakenKeys,
+    begins_ms: int | None,
 ) -> PeriodRecord:
     """A period for a span, from `begins_ms` on if that is later, under a key that is not taken."""
-    starts_at_ms = span.starts_at_ms
+    _, starts_at, ends_at = span
+    starts_at_ms = None if starts_at is None else _opens_ms(timeframe, starts_at)
+    ends_at_ms = None if ends_at is None else _closes_ms(timeframe, ends_at)
     if begins_ms is not None and (starts_at_ms is None or starts_at_ms < begins_ms):
         starts_at_ms = begins_ms
     key = keys.unique(span.key) if isinstance(keys, TakenKeys) else unique_key(span.key, keys)
-    return PeriodRecord(serial, key, starts_at_ms, span.ends_at_ms, False, 0, 0, now_ms)
+    record = PeriodRecord(serial, key, starts_at_ms, ends_at_ms, False, 0, 0, now_ms)
+    if timeframe.is_player_local:
+        record = record._replace(local_starts_at_ms=starts_at, local_ends_at_ms=ends_at)
+    return record
 
 
 class TakenKeys:
@@ -191,6 +284,6 @@ def unique_key(key: str, keys: Iterable[str]) -> str:
 
 def has_next_period(timeframe: Timeframe, window: str, records: Sequence[PeriodRecord]) -> bool:
     """Whether the schedule has a period after the last record."""
-    if not records or records[-1].ends_at_ms is None:
-        return False
-    return span_from(timeframe, window, records[-1].ends_at_ms) is not None
+    last = last_of(records)
+    at = None if last is None else _goes_on_at(timeframe, last)
+    return at is not None and span_from(timeframe, window, at) is not None

@@ -21,9 +21,11 @@ periods by their start, not by their key.
 
 Limits. Readings are whole seconds; instants are milliseconds. Time is treated as [1900, 3000): a period
 that reaches out of it is unbounded on that side, and instants beyond belong to the outermost period, so
-nothing raises. Zone rules come from the tzdata package and not from the machine, so that all nodes of a
-cluster agree; in them no two clock changes of a zone since 1900 lie closer than four days, and the searches
-here rely on one at most within a day.
+nothing raises. In the zone rules no two clock changes of a zone since 1900 lie closer than four days, and the
+searches here rely on one at most within a day.
+
+Player-local periods (timezone `player`) are bounded by digits, which are instants of UTC to this module: it
+computes them as for UTC. When they begin and end for whom, says `lbactors.core.schedule`.
 
 This module reads no clock and does no I/O, apart from the zone data. It owns `Timeframe` and `Span`.
 """
@@ -33,7 +35,6 @@ from calendar import monthrange
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import lru_cache
-from importlib.resources import files
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
@@ -49,6 +50,7 @@ from pydantic import (
 
 from lbactors.core.findings import did_you_mean
 from lbactors.core.instants import EPOCH, HORIZON_MS, Instant, format_instant
+from lbactors.core.zones import PLAYER, UTC, valid_timezone, zone_of
 
 TimeframeType = Literal[
     "permanent", "hourly", "daily", "weekly", "monthly", "yearly", "cron", "every", "range", "manual"
@@ -83,19 +85,6 @@ def _instant_key(at_ms: int) -> str:
 # The definition -----------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=1)
-def _zone_names() -> dict[str, str]:
-    """IANA names that tzdata carries, by their lower-case form."""
-    names = files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
-    return {name.lower(): name for name in names}
-
-
-@lru_cache(maxsize=1024)
-def _zone(name: str) -> ZoneInfo:
-    with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as data:
-        return ZoneInfo.from_file(data, key=name)
-
-
 @lru_cache(maxsize=4096)
 def _reset_seconds(reset_time: str) -> int:
     """Seconds after midnight of a valid `HH:MM[:SS]`."""
@@ -112,12 +101,12 @@ def _validated_reset_time(value: str) -> str:
     return value
 
 
-def valid_timezone(value: str) -> str:
-    known = _zone_names().get(value.lower())
-    if known == value:
+def _validated_timezone(value: str) -> str:
+    if value == PLAYER:
         return value
-    hint = f"; did you mean {known!r}?" if known else ""
-    raise ValueError(f"unknown time zone {value[:64]!r}: must be an IANA name such as 'Europe/Rome'{hint}")
+    if value.lower() == PLAYER:
+        raise ValueError(f"unknown time zone {value!r}; did you mean {PLAYER!r}?")
+    return valid_timezone(value)
 
 
 def _validated_cron(value: str) -> str:
@@ -149,10 +138,11 @@ class Timeframe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     type: TimeframeType = "permanent"
-    timezone: Annotated[str, AfterValidator(valid_timezone)] = Field(
-        default="UTC",
+    timezone: Annotated[str, AfterValidator(_validated_timezone)] = Field(
+        default=UTC,
         description="IANA name, such as `Europe/Rome`. Resets happen at local time in this zone, also "
-        "across clock changes.",
+        "across clock changes. `player`: at local time of each player (`timezone` of the profile, else UTC); "
+        "not for type `manual`, nor for periods that may be shorter than an hour.",
         json_schema_extra={"format": "time-zone"},
     )
     reset_time: Annotated[str, AfterValidator(_validated_reset_time)] = Field(
@@ -172,7 +162,7 @@ class Timeframe(BaseModel):
         default=None,
         validate_default=True,
         description="Five-field cron expression, in the time zone. Required for type `cron`, not allowed "
-        "otherwise.",
+        "otherwise. With timezone `player` its minute is a single number.",
         json_schema_extra={"format": "cron", "maxLength": _MAX_CRON_CHARACTERS},
     )
     every_seconds: int | None = Field(
@@ -181,12 +171,13 @@ class Timeframe(BaseModel):
         le=315_360_000,
         validate_default=True,
         description="Length of a period. Required for type `every`, not allowed otherwise. Counted from "
-        "`starts_at`, or from 1970 without it.",
+        "`starts_at`, or from 1970 without it. With timezone `player` at least 3600.",
     )
     starts_at: Instant | None = Field(
         default=None,
         validate_default=True,
-        description="Start of the whole schedule. Required for type `range` (a season).",
+        description="Start of the whole schedule. Required for type `range` (a season). With timezone "
+        "`player`, here and in `ends_at`, what UTC shows at that instant counts in the zone of each player.",
     )
     ends_at: Instant | None = Field(
         default=None,
@@ -222,6 +213,15 @@ class Timeframe(BaseModel):
     # The checks across fields hang on the field that is to be put right, so that the error's loc names it.
     # They see the fields above only, and not those that were wrong in themselves.
 
+    @field_validator("timezone")
+    @classmethod
+    def _has_digits(cls, value: str, info: ValidationInfo) -> str:
+        if value == PLAYER and info.data.get("type") == "manual":
+            raise ValueError(
+                f"cannot be '{PLAYER}' for type 'manual', whose periods are begun and ended by hand"
+            )
+        return value
+
     @field_validator("cron", "every_seconds")
     @classmethod
     def _goes_with_type(cls, value: Any, info: ValidationInfo) -> Any:
@@ -231,6 +231,12 @@ class Timeframe(BaseModel):
             raise ValueError(f"is required for type '{owner}'")
         if type_ not in (owner, None) and value is not None:
             raise ValueError(f"is only for type '{owner}', not '{type_}'")
+        # A player-local period is open for 26 hours more than it is long, so shorter ones would be too many.
+        if info.data.get("timezone") == PLAYER and value is not None:
+            if owner == "every" and value < _HOUR_SECONDS:
+                raise ValueError(f"must be at least {_HOUR_SECONDS} with timezone '{PLAYER}'")
+            if owner == "cron" and not value.split()[0].isdigit():
+                raise ValueError(f"must have a single number as its minute with timezone '{PLAYER}'")
         return value
 
     @field_validator("starts_at", "ends_at")
@@ -243,6 +249,13 @@ class Timeframe(BaseModel):
             if starts_at is not None and value <= starts_at:
                 raise ValueError("must be after starts_at")
         return value
+
+    @property
+    def is_player_local(self) -> bool:
+        """Whether bounds are digits in each player's own zone. The functions of this module then take digits
+        and give digits (`lbactors.core.zones`), in place of instants.
+        """
+        return self.timezone == PLAYER
 
 
 def spelled_out(written: object) -> object:
@@ -263,6 +276,11 @@ def spelled_out(written: object) -> object:
         f"unknown type {written[:64]!r}: must be {known}, or an object such as {_EXAMPLE} "
         f"('cron', 'every' and 'range' need one){meant}"
     )
+
+
+def _clock(tf: Timeframe) -> ZoneInfo:
+    """The clock on which the periods are counted. That of UTC counts digits, whose clock never jumps."""
+    return zone_of(UTC if tf.is_player_local else tf.timezone)
 
 
 # The zone's clock ---------------------------------------------------------------------------------------
@@ -359,7 +377,7 @@ _CALENDAR: Final[dict[str, Callable[[Timeframe, datetime], tuple[str, datetime, 
 
 
 def _calendar_period(tf: Timeframe, kind: str, at: int) -> tuple[str, int, int]:
-    zone = _zone(tf.timezone)
+    zone = _clock(tf)
     reset = timedelta(seconds=_reset_seconds(tf.reset_time))
     shifted = _high_water_mark(zone, at) - reset  # on this clock days begin at midnight
     key, first, after = _CALENDAR[kind](tf, shifted.replace(hour=0, minute=0, second=0))
@@ -396,7 +414,7 @@ def _hour_end(zone: ZoneInfo, phase: int, at: int) -> int:
 
 
 def _hourly_period(tf: Timeframe, at: int) -> tuple[str, int, int]:
-    zone = _zone(tf.timezone)
+    zone = _clock(tf)
     phase = _reset_seconds(tf.reset_time) % _HOUR_SECONDS
     start, reading = _hour_start(zone, phase, at)
     key = (EPOCH + timedelta(seconds=reading)).isoformat()[:13]
@@ -418,7 +436,7 @@ def _cron_period(tf: Timeframe, at: int) -> tuple[int, int]:
     for start, end in recent:
         if start <= at < end:
             return start, end
-    zone = _zone(tf.timezone)
+    zone = _clock(tf)
     mark = _high_water_mark(zone, at)
     # cronsim excludes the instant it starts from, in both directions.
     first = next(CronSim(tf.cron, mark + _SECOND, reverse=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 import msgpack
 import orjson
@@ -22,7 +22,7 @@ from lbactors.core.instants import format_instant, parse_instant
 from lbactors.core.lifecycle import state_of
 from lbactors.core.model import Board, Key, PeriodRecord, PeriodView, Row, Tenant
 from lbactors.core.packing import pack
-from lbactors.core.timeframe import valid_timezone
+from lbactors.core.zones import format_digits, valid_timezone
 
 METADATA_BYTES = 4096
 
@@ -136,20 +136,48 @@ def view_of_record(
         next_starts_at_ms,
         record.entries,
         record.submissions,
+        record.local_starts_at_ms,
+        record.local_ends_at_ms,
     )
 
 
-def period_json(view: PeriodView) -> dict[str, Any]:
-    def instant(at_ms: int | None) -> str | None:
-        return None if at_ms is None else format_instant(at_ms)
+class Bounds(Protocol):
+    """What has the bounds of a period (`lbactors.core.model.PeriodRecord`)."""
 
+    @property
+    def starts_at_ms(self) -> int | None: ...
+    @property
+    def ends_at_ms(self) -> int | None: ...
+    @property
+    def local_starts_at_ms(self) -> int | None: ...
+    @property
+    def local_ends_at_ms(self) -> int | None: ...
+
+
+def bounds_json(bounds: Bounds) -> dict[str, str | None]:
+    """The bounds of a period; of a player-local one also the digits."""
+    shown = {
+        "starts_at": _instant_or_null(bounds.starts_at_ms),
+        "ends_at": _instant_or_null(bounds.ends_at_ms),
+    }
+    local = bounds.local_starts_at_ms, bounds.local_ends_at_ms
+    if local != (None, None):
+        names = ("local_starts_at", "local_ends_at")
+        shown |= {n: None if ms is None else format_digits(ms) for n, ms in zip(names, local, strict=True)}
+    return shown
+
+
+def _instant_or_null(at_ms: int | None) -> str | None:
+    return None if at_ms is None else format_instant(at_ms)
+
+
+def period_json(view: PeriodView) -> dict[str, Any]:
     return {
         "period_key": view.key,
         "window": view.window,
         "state": view.state,
-        "starts_at": instant(view.starts_at_ms),
-        "ends_at": instant(view.ends_at_ms),
-        "next_starts_at": instant(view.next_starts_at_ms),
+        **bounds_json(view),
+        "next_starts_at": _instant_or_null(view.next_starts_at_ms),
         "entries": view.entries,
         "submissions": view.submissions,
     }

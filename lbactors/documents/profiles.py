@@ -17,6 +17,7 @@ import orjson
 from lbactors.core.audience import role_label, tag_label
 from lbactors.core.ids import in_tenant
 from lbactors.core.instants import HORIZON_MS, format_instant
+from lbactors.core.zones import UTC
 from lbactors.documents.entities import ProfileBody
 from lbactors.documents.hidden_players import HIDDEN, SHOWN, Hidden
 from lbactors.documents.labels import players_with
@@ -43,6 +44,11 @@ def profile_json(stored: Mapping[str, Any], hidden: Hidden, now_ms: int) -> dict
         "updated_at": stored["updated_at"],
     }
     return _with_version(shown)
+
+
+def zone_of_profile(stored: Mapping[str, Any] | None) -> str:
+    """The IANA name of a player's zone, by the stored profile; UTC without one."""
+    return UTC if stored is None else stored.get("timezone") or UTC
 
 
 def without_private(shown: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from lbactors.core.ids import in_tenant, parse_chain, split_tenant, window_of_ch
 from lbactors.core.instants import format_instant
 from lbactors.core.model import PeriodRecord
 from lbactors.core.reward_rules import Place, RewardRules
-from lbactors.documents.entities import Written
+from lbactors.documents.entities import Written, bounds_json
 
 CHUNK_WINNERS = 500
 EXPIRY, GONE = "~expiry/", "~gone/"
@@ -58,6 +58,8 @@ class Promise(NamedTuple):
     by_tier: list[int]
     granted_at_ms: int | None
     reopened: int = 0  # how often the period was closed before; winners of these closings stand first
+    local_starts_at_ms: int | None = None
+    local_ends_at_ms: int | None = None
 
     @classmethod
     def of(cls, record: PeriodRecord, rules: RewardRules, order: str, at_ms: int) -> Promise:
@@ -77,6 +79,8 @@ class Promise(NamedTuple):
             [0] * len(rules.tiers),
             None if record.entries else at_ms,
             record.reopened,
+            record.local_starts_at_ms,
+            record.local_ends_at_ms,
         )
 
     def again(self, record: PeriodRecord, order: str, at_ms: int) -> Promise:
@@ -208,8 +212,7 @@ def period_of(chain_id: str, promise: Promise) -> dict[str, Any]:
         "period_key": promise.period_key,
         "window": window_of_chain(chain_id),
         "state": "closed",
-        "starts_at": instant(promise.starts_at_ms),
-        "ends_at": instant(promise.ends_at_ms),
+        **bounds_json(promise),
     }
 
 

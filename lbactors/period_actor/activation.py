@@ -139,6 +139,7 @@ class Activation:
         self.floor_seq = floor_seq  # what a predecessor acknowledged: a journal that ends before it went back
         self.state = "loading"
         self.on_demand = False  # somebody waits for it to load
+        self.before_serial: int | None = None  # of the period before it, once the store was asked; 0: none
         self.heir_of = 0  # serial of the closed period whose submission ids it has taken over
         self.follows = -1  # generation of the tenant's hidden players and roles that its state shows
         self.reason = ""  # why it is gone or suspended

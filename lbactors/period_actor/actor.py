@@ -348,7 +348,7 @@ class PeriodActor:
         chain = self.chains.get(request.chain_id)
         if chain is None or chain.is_leaving:
             return _pack_one(Reply(NOT_HERE))
-        changed = change_entry(chain, request.edit, request.player_id, request.fields)
+        changed = change_entry(chain, request.edit, request.player_id, request.fields, request.zone)
         return _pack_one(await _reply(_value(changed)))
 
     async def import_entries(self, payload: bytes) -> bytes:
@@ -412,7 +412,7 @@ class PeriodActor:
             chain = self.chains.get(op.chain_id)
             if chain is None or chain.is_leaving:
                 replies.append(Reply(NOT_HERE))
-            elif is_warm(chain, op.ref):
+            elif is_warm(chain, op.ref, op.zone):
                 replies.append(await _reply(self._read(chain, op)))
             else:
                 replies.append(Reply(VALUE))
@@ -435,7 +435,7 @@ class PeriodActor:
     async def _read(self, chain: Chain, op: ReadOp) -> Reply:
         self.reads += 1
         try:
-            return Reply(VALUE, await read(chain, op.ref, op.kind, op.args))
+            return Reply(VALUE, (await read(chain, op.ref, op.kind, op.args, op.zone)).to_wire())
         except ApiError as error:
             if chain.is_leaving and error.code == "period_loading":
                 return Reply(NOT_HERE)  # gateways look for it

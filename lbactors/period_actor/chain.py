@@ -1,13 +1,14 @@
 """A chain: one window's periods of one leaderboard as they live in a period actor.
 
-A chain's periods share a process, one after the other. So the next period opens without a process start, a
+A chain's periods share a process, one after the other (player-local ones overlap, and several take scores at
+a time). So the next period opens without a process start, a
 submission that is repeated across a boundary meets the ids of both periods, and `change` compares two
 rankings in one memory.
 
-It owns the activations (`open`: unsealed ones, by start; `closed`: sealed ones that are loaded for reading),
-says by a submission's time which period takes it, by its id which one has it, and puts a successor in place
-of an activation that lost its journal. What exists and when it is sealed is the supervisor's to decide: it
-comes as a `ChainSpec`.
+It owns the activations (`open`: unsealed ones, in their order; `closed`: sealed ones that are loaded for
+reading), says by a submission's time which period takes it, by its id which one has it, and puts a successor
+in place of an activation that lost its journal. What exists and when it is sealed is the supervisor's to
+decide: it comes as a `ChainSpec`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
 from lbactors.core.lifecycle import grace_of, owes_ids, rules_of, state_of
 from lbactors.core.model import PeriodRecord
+from lbactors.core.zones import local_ms
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.closed_periods import ClosedPeriods
 from lbactors.period_actor.hidden_players import UNKNOWN, HiddenPlayers
@@ -102,6 +104,7 @@ class Chain:
                 activation.record = record
             elif activation.state != "draining":
                 self.open.forget(activation)
+        self.open.sort()
         awake = spec.awake if not len(self.open) else self.open.is_awake
         for record in wanted.values():
             closed = self.closed.get(record.serial)
@@ -207,8 +210,15 @@ class Chain:
         return source is None or source.state != "sealed" or len(source.period.ids) > 0
 
     def _after(self, serial: int) -> Activation | None:
-        """The first open period after a serial."""
-        return next((a for a in self.open if a.record.serial > serial), None)
+        """The open period to which one hands its ids on: the first one after it, or where player-local ones
+        overlap, one before it that still takes scores.
+        """
+        following = next((a for a in self.open if a.record.serial > serial), None)
+        if following is not None:
+            return following
+        now_ms = self.clock.now_ms()
+        before = (a for a in reversed(self.open) if a.record.serial < serial)
+        return next((a for a in before if state_of(a.record, now_ms, 0) == "active"), None)
 
     async def _inherit(self, activation: Activation) -> None:
         """Journal the ids that it awaits. ApiError."""
@@ -245,12 +255,14 @@ class Chain:
         """Whether submissions must wait for a period that sleeps or was just woken."""
         return any(self.open.is_waking(a) for a in self._begun())
 
-    def is_between(self, at_ms: int) -> bool:
-        """Whether the period of an instant should have begun and is not open yet: the supervisor is late."""
-        if not self.spec.more or self._at(at_ms) is not None:
+    def is_between(self, at_ms: int, zone: str = "") -> bool:
+        """Whether the period of an instant should have begun in a zone and is not open yet: the supervisor is
+        late.
+        """
+        if not self.spec.more or self._at(at_ms, zone) is not None:
             return False
         last = self.open[-1].record if len(self.open) else self.last_sealed
-        return last is not None and last.ends_at_ms is not None and last.ends_at_ms <= at_ms
+        return last is not None and last.is_behind(at_ms, local_ms(at_ms, zone))
 
     async def wake(self) -> bool:
         """Wake the periods that submissions may belong to; whether they serve within a moment."""
@@ -308,48 +320,48 @@ class Chain:
 
     # Times ----------------------------------------------------------------------------------------------
 
-    def _at(self, at_ms: int) -> Activation | None:
-        """The open period that contains an instant, the newest if there are several."""
+    def _at(self, at_ms: int, zone: str) -> Activation | None:
+        """The open period that contains an instant in a zone, the newest if there are several."""
+        digits_ms = local_ms(at_ms, zone)
         for activation in reversed(self.open):
-            if activation.record.contains(at_ms):
+            if activation.record.contains(at_ms, digits_ms):
                 return activation
         return None
 
-    def taking(self, occurred_at_ms: int | None, arrived_at_ms: int) -> Activation:
+    def taking(self, occurred_at_ms: int | None, arrived_at_ms: int, zone: str = "") -> Activation:
         """The period that takes a submission: the one it happened in, if that is known (and lies before its
-        arrival), else the one it arrived in. ApiError: OUTSIDE if there is none, else why it cannot be taken
-        now.
+        arrival), else the one it arrived in. zone: of the player, where periods are player-local; empty
+        stands for UTC. ApiError: OUTSIDE if there is none, else why it cannot be taken now.
         """
-        found = self._taking(occurred_at_ms, arrived_at_ms)
+        found = self._taking(occurred_at_ms, arrived_at_ms, zone)
         if not found.takes_more:
             raise ApiError("period_closed", f"window {self.spec.window} takes no more scores")
-        if self._awaits_ids(found):
+        if self._awaits_ids(found) or (found.record.is_local and any(map(self._awaits_ids, self.open))):
             raise ApiError("period_loading", "the ids of the period before are being taken over")
         found.require_writable()
         return found
 
-    def _taking(self, occurred_at_ms: int | None, arrived_at_ms: int) -> Activation:
+    def _taking(self, occurred_at_ms: int | None, arrived_at_ms: int, zone: str) -> Activation:
         if occurred_at_ms is not None:
-            found = self._at(occurred_at_ms)
+            found = self._at(occurred_at_ms, zone)
             state = "closed" if found is None else state_of(found.record, arrived_at_ms, self.spec.grace_ms)
             if found is not None and state in ("active", "closing") and found.takes_more:
                 return found
             if self.spec.late_arrival:
-                return self._taking(None, arrived_at_ms)
-            last = self.open[-1].record if self.open else self.last_sealed
-            if found is None and self.spec.more and last and occurred_at_ms >= (last.ends_at_ms or 0):
+                return self._taking(None, arrived_at_ms, zone)
+            if self.is_between(occurred_at_ms, zone):
                 raise ApiError("period_loading", "the next period is being opened")
             raise ApiError("period_closed", "occurred_at lies in a period that takes no more scores")
-        found = self._at(arrived_at_ms)
+        found = self._at(arrived_at_ms, zone)
         if found is None or not found.takes_more or found.state in ("draining", "sealed"):  # long on its way
             now_ms = self.clock.now_ms()
-            found = self._at(now_ms) or found
+            found = self._at(now_ms, zone) or found
             if found is None:
-                raise self._not_open(now_ms)
+                raise self._not_open(now_ms, zone)
         return found
 
-    def _not_open(self, now_ms: int) -> ApiError:
-        if any(now_ms < (a.record.starts_at_ms or 0) for a in self.open):
+    def _not_open(self, now_ms: int, zone: str) -> ApiError:
+        if any(a.record.is_ahead(now_ms, local_ms(now_ms, zone)) for a in self.open):
             return ApiError("period_not_open", f"window {self.spec.window} has not begun")
         if self.spec.more:
             return ApiError("period_loading", "the next period is being opened")
@@ -357,13 +369,14 @@ class Chain:
             return ApiError("period_not_open", f"window {self.spec.window} has no period yet")
         return ApiError("period_closed", f"window {self.spec.window} takes no more scores")
 
-    def current(self, now_ms: int) -> Activation | PeriodRecord:
-        """The active period; else the pending one; else the last."""
-        found = self._at(now_ms)
+    def current(self, now_ms: int, zone: str = "") -> Activation | PeriodRecord:
+        """The active period, of player-local ones that of a zone; else the pending one; else the last."""
+        found = self._at(now_ms, zone)
         if found is not None:
             return found
+        digits_ms = local_ms(now_ms, zone)
         for activation in self.open:
-            if activation.record.starts_at_ms is not None and now_ms < activation.record.starts_at_ms:
+            if activation.record.is_ahead(now_ms, digits_ms):
                 return activation
         if self.open:
             return self.open[-1]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lbactors.core.errors import ApiError
+from lbactors.core.lifecycle import record_after
 from lbactors.core.model import PeriodView
 from lbactors.period_actor import period_finder, reads
 from lbactors.period_actor.activation import Activation
@@ -16,10 +17,10 @@ from lbactors.period_actor.chain import Chain
 from lbactors.wire.reads import QUERIES, ReadAnswer
 
 
-def is_warm(chain: Chain, ref: str) -> bool:
+def is_warm(chain: Chain, ref: str, zone: str = "") -> bool:
     """Whether a read needs no loading and so no waiting."""
     try:
-        found = period_finder.named(chain, ref)
+        found = period_finder.named(chain, ref, zone)
     except ApiError:
         return True
     if not isinstance(found, Activation):
@@ -39,12 +40,12 @@ def is_warm(chain: Chain, ref: str) -> bool:
     return period_finder.loaded_before(chain, before) is not None
 
 
-async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any]) -> ReadAnswer:
-    """One read. `ref`: current, previous or a key. `kind` and `args`: see `lbactors.wire.reads`."""
+async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any], zone: str = "") -> ReadAnswer:
+    """One read. `ref`: current, previous or a key. The rest: see `lbactors.wire.reads`."""
     asked = QUERIES[kind](*args)
-    found = period_finder.named(chain, ref)
+    found = period_finder.named(chain, ref, zone)
     if found is None:
-        found = await period_finder.stored(chain, ref)
+        found = await period_finder.stored(chain, ref, zone)
     chain.work += 1
     activation = found if isinstance(found, Activation) else await chain.closed.ensure_loaded(found)
     if activation in chain.open and chain.open.is_waking(activation):
@@ -69,13 +70,13 @@ async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any]) -> ReadAn
 
 
 def _view(chain: Chain, activation: Activation) -> PeriodView:
-    serial = activation.record.serial
-    following = [a for a in chain.open if a.record.serial > serial]
+    record = activation.record
+    following = record_after((a.record for a in chain.open), record)
     last = chain.last_sealed
-    if last is not None and serial < last.serial:  # others lie between it and the open ones
-        next_ms = activation.record.ends_at_ms
-    elif following:
-        next_ms = following[0].record.starts_at_ms
+    if last is not None and record.order < last.order:  # others lie between it and the open ones
+        next_ms = record.next_starts_at_ms
+    elif following is not None:
+        next_ms = following.starts_at_ms
     else:
-        next_ms = activation.record.ends_at_ms if chain.spec.more else None
+        next_ms = record.next_starts_at_ms if chain.spec.more else None
     return reads.view_of(activation, chain.spec.window, chain.clock.now_ms(), chain.spec.grace_ms, next_ms)

@@ -24,9 +24,14 @@ EDITS: dict[str, Callable[..., inputs.Input]] = {
 }
 
 
-async def _writable(chain: Chain) -> Activation:
-    """The current period, in memory. ApiError period_closed."""
-    found = chain.current(chain.clock.now_ms())
+async def _writable(chain: Chain, zone: str = "", key: str | None = None) -> Activation:
+    """The current period, of player-local ones that of a zone, or the one with this key; in memory. ApiError
+    period_closed.
+    """
+    found = chain.current(chain.clock.now_ms(), zone)
+    if key is not None:
+        named = (a for a in chain.open if a.record.is_local and a.record.key == key)
+        found = next(named, found)
     if not isinstance(found, Activation) or found.state == "sealed":
         raise ApiError("period_closed", f"window {chain.spec.window} takes no more changes")
     found = await chain.open.ensure_awake(found.record.serial)
@@ -40,7 +45,7 @@ async def import_entries(chain: Chain, request: Import) -> EntryImport:
     """Put entries into the current period, in their order. ApiError period_closed; after another one some may
     have been put there, and a repeat completes it.
     """
-    found = await _writable(chain)
+    found = await _writable(chain, key=request.period_key)
     key = found.record.key
     if request.period_key not in (None, key):
         raise ApiError("period_closed", f"the current period is '{key}', not '{request.period_key}'")
@@ -68,11 +73,13 @@ async def _imported(done: asyncio.Future[list[Applied]], hiding: int) -> list[Ap
     return (await done)[hiding:]
 
 
-async def change_entry(chain: Chain, edit: str, player_id: str, fields: Sequence[Any] = ()) -> EntryChange:
+async def change_entry(
+    chain: Chain, edit: str, player_id: str, fields: Sequence[Any] = (), zone: str = ""
+) -> EntryChange:
     """Remove, edit or restore a player's entry in the current period, see `ChangeEntry`. ApiError
     entry_not_found, entry_exists, period_closed.
     """
-    found = await _writable(chain)
+    found = await _writable(chain, zone)
     if edit != "restore" and found.period.entry(player_id) is None:
         raise ApiError("entry_not_found", f"no entry of player '{player_id}'")
     hiding = chain.hidden.ahead_of(found, [player_id])  # what is restored may be hidden by now

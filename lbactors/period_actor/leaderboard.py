@@ -43,20 +43,28 @@ class Leaderboard:
         if len(chains) < len(op.windows):
             return Reply(NOT_HERE)  # gateways wait a moment for it
         try:
-            verdicts = await self.submit(chains, op.items, at_ms, op.want, op.tag)
+            verdicts = await self.submit(chains, op.items, at_ms, op.want, op.tag, op.zones)
         except NotTaken as error:
             return Reply(error.reply_status)
         return Reply(VALUE, Submitted.to_wire(verdicts, op.want))
 
     async def submit(
-        self, chains: Sequence[Chain], items: Sequence[SubmissionRow], at_ms: int, want: int, tag: int = 0
+        self,
+        chains: Sequence[Chain],
+        items: Sequence[SubmissionRow],
+        at_ms: int,
+        want: int,
+        tag: int = 0,
+        zones: Sequence[str] = (),
     ) -> list[Verdict]:
-        """Take submissions in order into the windows of these chains, main first. ApiError; NotTaken."""
+        """Take submissions in order into the windows of these chains, main first. zones: see `WriteOp`.
+        ApiError; NotTaken.
+        """
         if self.writer.weight + len(items) > self._queue_limit and self.writer.weight:
             raise ApiError("overloaded", "too many submissions wait for this leaderboard")
         chains[0].work += len(items)
         sums = _may_overflow(items, chains[0].spec.rules.aggregation)
-        submissions = Submissions(chains, items, at_ms, want, tag, alone=sums)
+        submissions = Submissions(chains, items, at_ms, want, tag, zones, alone=sums)
         self.writer.put(submissions)
         return await submissions.done
 

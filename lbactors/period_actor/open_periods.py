@@ -34,8 +34,9 @@ async def _pause(attempt: int) -> None:
 
 
 class OpenPeriods:
-    """Those of one chain, by start. `new` makes an activation for a record; `settle` journals what it must
-    know before it is read (rules that changed meanwhile); `gone` is called when another one took over.
+    """Those of one chain, in their order (`PeriodRecord.order`). `new` makes an activation for a record;
+    `settle` journals what it must know before it is read (rules that changed meanwhile); `gone` is called
+    when another one took over.
     """
 
     def __init__(
@@ -82,12 +83,16 @@ class OpenPeriods:
     def add(self, record: PeriodRecord, *, awake: bool) -> None:
         activation = self._new(record)
         self._all.append(activation)
-        self._all.sort(key=lambda a: (a.record.starts_at_ms or 0, a.record.serial))
+        self.sort()
         if awake:
             activation.on_demand = True
             self._guard(activation)
         else:
             activation.deactivate()
+
+    def sort(self) -> None:
+        """Put them in order, after their bounds were changed."""
+        self._all.sort(key=lambda a: a.record.order)
 
     def remove(self, activation: Activation) -> None:
         """Give up an activation that was sealed."""
@@ -266,7 +271,7 @@ class OpenPeriods:
         """Assert every invariant; called throughout the tests. It holds whenever another task runs."""
         if self._stopped:
             return
-        order = [(a.record.starts_at_ms or 0, a.record.serial) for a in self._all]
+        order = [a.record.order for a in self._all]
         assert order == sorted(set(order)), f"open periods out of order: {order}"
         guarded = sorted(a.record.serial for a in self._all if a.state != "asleep")
         assert sorted(self._tasks) == guarded, f"guards of {sorted(self._tasks)}, awake are {guarded}"

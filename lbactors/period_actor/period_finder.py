@@ -7,6 +7,7 @@ all else is answered.
 
 from __future__ import annotations
 
+from lbactors.core import lifecycle
 from lbactors.core.errors import PERIODS_NAMED, ApiError
 from lbactors.core.model import PeriodRecord
 from lbactors.period_actor import reads
@@ -15,19 +16,19 @@ from lbactors.period_actor.chain import Chain
 from persistence.store import StoreError
 
 
-def named(chain: Chain, ref: str) -> Activation | PeriodRecord | None:
-    """What `current`, `previous` or a key mean now; None for a key that is not loaded."""
+def named(chain: Chain, ref: str, zone: str = "") -> Activation | PeriodRecord | None:
+    """What `current`, `previous` or a key mean now; None for a key that is not loaded. zone: whose current
+    period, where periods are player-local.
+    """
     if ref == "current":
-        return _loaded_or(chain, chain.current(chain.clock.now_ms()))
+        return _loaded_or(chain, chain.current(chain.clock.now_ms(), zone))
     if ref == "previous":
-        current = chain.current(chain.clock.now_ms())
-        record = current.record if isinstance(current, Activation) else current
-        before = [a for a in chain.open if a.record.serial < record.serial]
-        if before:
-            return before[-1]
+        record = _current_record(chain, zone)
         last = chain.last_sealed
-        if last is not None and last.serial < record.serial:
-            return _loaded_or(chain, last)
+        known = [a.record for a in chain.open] if last is None else [*(a.record for a in chain.open), last]
+        before = lifecycle.record_before(known, record)
+        if before is not None:
+            return chain.open.find(before.serial) or _loaded_or(chain, before)
         if record.serial == chain.spec.oldest_serial:
             raise ApiError("period_not_found", "there is no previous period")
         return None
@@ -38,19 +39,22 @@ def named(chain: Chain, ref: str) -> Activation | PeriodRecord | None:
     return None
 
 
-async def stored(chain: Chain, ref: str) -> PeriodRecord:
+def _current_record(chain: Chain, zone: str) -> PeriodRecord:
+    current = chain.current(chain.clock.now_ms(), zone)
+    return current.record if isinstance(current, Activation) else current
+
+
+async def stored(chain: Chain, ref: str, zone: str = "") -> PeriodRecord:
     """A sealed period that only the store knows: by key, or the one before the current one."""
     records = await chain.closed.records()
     if ref == "previous":
-        current = chain.current(chain.clock.now_ms())
-        serial = (current.record if isinstance(current, Activation) else current).serial
-        chosen = [r for r in records if r.serial < serial]
+        chosen = lifecycle.record_before(records, _current_record(chain, zone))
     else:
-        chosen = [r for r in records if r.key == ref]
-    if not chosen:
+        chosen = next((r for r in records if r.key == ref), None)
+    if chosen is None:
         told = f"no period '{ref}' in window {chain.spec.window}; {PERIODS_NAMED}"
         raise ApiError("period_not_found", told)
-    return chosen[-1]
+    return chosen
 
 
 def _loaded_or(chain: Chain, found: Activation | PeriodRecord) -> Activation | PeriodRecord:
@@ -61,12 +65,25 @@ def _loaded_or(chain: Chain, found: Activation | PeriodRecord) -> Activation | P
 
 def record_before(chain: Chain, activation: Activation) -> PeriodRecord | None:
     """The period that `change` compares with, as far as it is known without asking the store."""
-    before = [a.record for a in chain.open if a.record.serial < activation.record.serial]
+    known = [a.record for a in (*chain.open, *chain.closed.values())]
     last = chain.last_sealed
-    if last is not None and last.serial < activation.record.serial:
-        before.append(last)
-    before.extend(a.record for s, a in chain.closed.items() if s < activation.record.serial)
-    return max(before, key=lambda r: r.serial, default=None)
+    if last is not None:
+        known.append(last)
+    return lifecycle.record_before(known, activation.record)
+
+
+def _may_lack(chain: Chain, activation: Activation, before: PeriodRecord | None) -> bool:
+    """Whether the store may know a period between these two. Open periods come after all closed ones, but for
+    player-local ones, which are not closed in their order where one was closed by hand.
+    """
+    record = activation.record
+    if record.is_local:
+        if activation.before_serial == (0 if before is None else before.serial):
+            return False
+        if before is None:
+            return record.serial > chain.spec.oldest_serial
+        return before.local_ends_at_ms not in (record.local_starts_at_ms, record.local_ends_at_ms)
+    return record.sealed and (before is None or before.serial != record.serial - 1)
 
 
 def loaded_before(chain: Chain, record: PeriodRecord) -> Activation | None:
@@ -82,13 +99,14 @@ async def period_before(chain: Chain, activation: Activation) -> reads.Before:
     need a look into the store. ApiError period_loading if the chain was let go of meanwhile.
     """
     record = record_before(chain, activation)
-    serial = activation.record.serial
-    if activation.record.sealed and (record is None or record.serial != serial - 1):
+    if _may_lack(chain, activation, record):
         try:
-            earlier = [r for r in await chain.closed.records() if r.serial < serial]
+            closed = await chain.closed.records()
         except StoreError:
             return reads.UNREAD
-        record = earlier[-1] if earlier else None
+        known = closed if record is None else [*closed, record]
+        record = lifecycle.record_before(known, activation.record)
+        activation.before_serial = 0 if record is None else record.serial
     if record is None:
         return None
     found = loaded_before(chain, record)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 from lbactors.core import inputs as made
@@ -70,7 +71,8 @@ class _Taken(NamedTuple):
 
 class Submissions(Waiting):
     """Those of one call. chains: of the windows that it feeds, main first. items: `Submission`s as they
-    travel, which arrived at `at_ms`. tag: of the body that made all their ids, or 0 (`core.seen_ids`).
+    travel, which arrived at `at_ms`. tag: of the body that made all their ids, or 0 (`core.seen_ids`). zones:
+    of their players, where periods are player-local; else none.
 
     `done`: a verdict on each, in order; NotTaken.
     """
@@ -82,6 +84,7 @@ class Submissions(Waiting):
         at_ms: int,
         want: int,
         tag: int = 0,
+        zones: Sequence[str] = (),
         *,
         alone: bool = False,
     ) -> None:
@@ -92,6 +95,8 @@ class Submissions(Waiting):
         self._at_ms = at_ms
         self._want = want
         self._tag = tag
+        self._zones = zones
+        self._distinct_zones = set(zones) or {""}
         self._sums: dict[tuple[Activation, str], Entry] = {}  # of players, after what is placed before
         self._unknown: dict[Chain, ApiError] = {}  # why the last period of a chain could not be asked
         self._whole: list[_Placed] = []  # where all items went, if they went the same way
@@ -115,21 +120,22 @@ class Submissions(Waiting):
 
     def place(self, append: Append) -> None:
         for chain in self._chains:
-            if chain.is_leaving or chain.open.is_stopped or chain.is_between(self._at_ms):
+            late = any(chain.is_between(self._at_ms, zone) for zone in self._distinct_zones)
+            if chain.is_leaving or chain.open.is_stopped or late:
                 raise NotTaken(NOT_HERE)  # gateways wait a moment for it
             if chain.is_waking:
                 raise NotTaken(ASLEEP)
         if not self._place_all(append):
             self._require_same_body(append)
-            for item in self._items:
+            for item, zone in zip(self._items, self._zones or repeat(""), strict=False):
                 try:
-                    self._each.append(self._place_one(append, item))
+                    self._each.append(self._place_one(append, item, zone))
                 except ApiError as error:
                     self._each.append(error)
 
     def _place_all(self, append: Append) -> bool:
-        """Place everything at once, as is possible nearly always: nothing says when it occurred, and no id
-        was seen before. Whether it was. ApiError: all are refused.
+        """Place everything at once, as is possible nearly always: nothing says when it occurred, no id was
+        seen before, and all players have the same date. Whether it was. ApiError: all are refused.
         """
         if self.alone or any(ms is not None for ms in map(occurred_at_ms_of, self._items)):
             return False
@@ -140,17 +146,19 @@ class Submissions(Waiting):
         windows = []
         for chain in self._chains:
             try:
-                target = chain.taking(None, self._at_ms)
+                targets = {chain.taking(None, self._at_ms, zone) for zone in self._distinct_zones}
             except ApiError as error:
+                if len(self._distinct_zones) > 1:
+                    return False  # it holds for some of them
                 if error.code not in OUTSIDE or chain is self._chains[0]:
                     if error.code in OUTSIDE and ids:
                         return False  # some may be repeats
                     raise
                 windows.append(_Placed(chain, skipped=error.code))
                 continue
-            if ids and not chain.knows_none(fresh):
+            if len(targets) > 1 or (ids and not chain.knows_none(fresh)):
                 return False
-            windows.append(_Placed(chain, target))
+            windows.append(_Placed(chain, targets.pop()))
         inputs = made.submit_all(self._items, self._at_ms, self._tag)
         self._whole = [self._added(append, window, inputs) for window in windows]
         for item in self._items if ids else ():
@@ -173,7 +181,7 @@ class Submissions(Waiting):
             if known is not None and known.period.ids.contradicts(submission_id, tag):
                 raise _conflict(submission_id, whole=True)
 
-    def _place_one(self, append: Append, item: SubmissionRow) -> list[_Placed]:
+    def _place_one(self, append: Append, item: SubmissionRow, zone: str) -> list[_Placed]:
         """Place one submission in every window that takes it. ApiError: it is refused."""
         submission_id, occurred_at_ms = submission_id_of(item), occurred_at_ms_of(item)
         if occurred_at_ms is not None and occurred_at_ms >= self._at_ms:
@@ -185,15 +193,15 @@ class Submissions(Waiting):
             if taken is not None:
                 if contradict(taken.tag, tag):
                     raise _conflict(submission_id)
-                return self._repeated(taken, submission_id)
+                return self._repeated(taken, submission_id, zone)
             known = self._knowing(main, submission_id)
             if known is not None:
                 if known.period.ids.contradicts(submission_id, tag):
                     raise _conflict(submission_id)
-                others = [self._shown(chain, submission_id, tag) for chain in further]
+                others = [self._shown(chain, submission_id, tag, zone) for chain in further]
                 return [_Placed(main, repeats=known), *others]
-        windows = [_Placed(main, main.taking(occurred_at_ms, self._at_ms))]
-        windows += [self._found(chain, submission_id, occurred_at_ms, tag) for chain in further]
+        windows = [_Placed(main, main.taking(occurred_at_ms, self._at_ms, zone))]
+        windows += [self._found(chain, submission_id, occurred_at_ms, tag, zone) for chain in further]
         if self.alone:
             self._require_finite(item, windows)
         if occurred_at_ms is None:
@@ -228,20 +236,22 @@ class Submissions(Waiting):
             raise self._unknown[chain]
         return chain.knowing(submission_id)
 
-    def _repeated(self, taken: _Taken, submission_id: str) -> list[_Placed]:
+    def _repeated(self, taken: _Taken, submission_id: str, zone: str) -> list[_Placed]:
         """The same submission again in one append, perhaps from a gateway that knows other windows."""
         there = {window.chain: window for window in taken.windows if not window.skipped}
         return [
-            self._repeat(there[chain]) if chain in there else self._shown(chain, submission_id, taken.tag)
+            self._repeat(there[chain])
+            if chain in there
+            else self._shown(chain, submission_id, taken.tag, zone)
             for chain in self._chains
         ]
 
-    def _shown(self, chain: Chain, submission_id: str, tag: int) -> _Placed:
+    def _shown(self, chain: Chain, submission_id: str, tag: int, zone: str) -> _Placed:
         """What a further window shows of a submission that the main one knows: the entry in the period that
         has it, else in the present one. Nothing changes there.
         """
         try:
-            found = self._found(chain, submission_id, None, tag)
+            found = self._found(chain, submission_id, None, tag, zone)
         except ApiError:  # its period cannot be asked now: the repeat is one all the same
             return _Placed(chain, skipped=DUPLICATE)
         if found.skipped:
@@ -249,7 +259,7 @@ class Submissions(Waiting):
         return _Placed(chain, repeats=found.activation or found.repeats)
 
     def _found(
-        self, chain: Chain, submission_id: str | None, occurred_at_ms: int | None, tag: int
+        self, chain: Chain, submission_id: str | None, occurred_at_ms: int | None, tag: int, zone: str
     ) -> _Placed:
         """What a further window does with a submission. ApiError: it is refused everywhere."""
         known = None if submission_id is None else self._knowing(chain, submission_id)
@@ -258,7 +268,7 @@ class Submissions(Waiting):
                 raise _conflict(submission_id)
             return _Placed(chain, repeats=known)
         try:
-            return _Placed(chain, chain.taking(occurred_at_ms, self._at_ms))
+            return _Placed(chain, chain.taking(occurred_at_ms, self._at_ms, zone))
         except ApiError as error:
             if error.code not in OUTSIDE:
                 raise

@@ -7,12 +7,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgpack
 
 from lbactors.core.errors import ApiError
 from lbactors.core.ids import in_tenant
+from lbactors.documents.profiles import zone_of_profile
 from lbactors.documents.storage_errors import storage_errors
 from persistence.store import Store, StoreError
 
@@ -62,6 +64,22 @@ class Profiles:
             if entry is None:
                 raise
             return entry.profile
+
+    async def zones(self, tenant_id: str, player_ids: Sequence[str]) -> list[str]:
+        """Time zones of players, in their order; UTC for those who say none. While the store is away, as they
+        were read before. ApiError storage_unavailable if one never was.
+        """
+        known = self._known
+        distinct = list(dict.fromkeys(player_ids))
+        try:
+            with storage_errors():
+                profiles = await self._get(tenant_id, distinct)
+        except ApiError:
+            entries = {p: known[tenant_id, p].profile for p in distinct if (tenant_id, p) in known}
+            if len(entries) < len(distinct):
+                raise
+            profiles = {p: profile for p, profile in entries.items() if profile is not None}
+        return [zone_of_profile(profiles.get(player_id)) for player_id in player_ids]
 
     async def get_known(self, tenant_id: str, player_ids: list[str]) -> dict[str, Profile]:
         """Profiles of those players that have one; while the store is away, those that were read before,

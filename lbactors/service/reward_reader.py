@@ -16,7 +16,7 @@ import msgpack
 from lbactors.core.errors import ApiError
 from lbactors.core.ids import board_of_chain, board_uid, in_chain
 from lbactors.core.model import Board, PeriodRecord, PeriodView
-from lbactors.documents.entities import view_of_record
+from lbactors.documents.entities import bounds_json, view_of_record
 from lbactors.documents.rewards import (
     CHUNK_WINNERS,
     Claim,
@@ -279,8 +279,7 @@ def _period(view: PeriodView) -> Json:
         "period_key": view.key,
         "window": view.window,
         "state": view.state,
-        "starts_at": instant(view.starts_at_ms),
-        "ends_at": instant(view.ends_at_ms),
+        **bounds_json(view),
     }
 
 

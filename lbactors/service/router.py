@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -59,6 +59,10 @@ def lost_read(error: Exception) -> ApiError:
     if isinstance(error, VersionRefused):
         return ApiError("period_loading", str(error))
     return ApiError("period_loading", "the period actor went away and is being started again")
+
+
+def _read_call(ops: list[ReadOp]) -> list[Sequence[Any]]:
+    return [op.to_wire() for op in ops]
 
 
 class Router:
@@ -124,15 +128,15 @@ class Router:
                 # A bug. A write may have been journaled before it, so its outcome is unknown.
                 return lost(error) if method == "write" else RuntimeError(repr(error))
 
-            request = self._write_call if method == "write" else list
+            request = self._write_call if method == "write" else _read_call
             channel = channels[name] = Channel(self._client(name), method, failed, limit, batch, request)
         return channel
 
-    def _write_call(self, ops: list[WriteOp]) -> WriteCall:
+    def _write_call(self, ops: list[WriteOp]) -> Sequence[Any]:
         """It says when it was sent, so the actor can tell how long ago something arrived, whatever the clocks
         say.
         """
-        return WriteCall(self._now_ms(), ops)
+        return WriteCall(self._now_ms(), ops).to_wire()
 
     def _report(self, name: str, error: Exception | None) -> None:
         """Tell the supervisor that an actor is away or lacks a chain."""
@@ -228,13 +232,15 @@ class Router:
         self._report(name, None)
         await self._catalogue.home_changed(board_id, name, MOVED_LOOK_S)
 
-    async def read(self, chain_id: str, ref: str, query: Query, top_only: int | None = None) -> Reading:
+    async def read(
+        self, chain_id: str, ref: str, query: Query, top_only: int | None = None, zone: str = ""
+    ) -> Reading:
         """A read's answer, which must not be changed: equal reads that wait share it. top_only: see
-        `lbactors.core.shown_ranks`. ApiError.
+        `lbactors.core.shown_ranks`. zone: see `ReadOp`. ApiError.
         """
         board_id = board_of_chain(chain_id)
         name = await self._live_home(board_id)
-        op = ReadOp.of(chain_id, ref, query)
+        op = ReadOp.of(chain_id, ref, query, zone)
         key = object() if isinstance(query, Lookup) else (op, top_only)
 
         def convert(reply: Reply) -> Any:
@@ -262,7 +268,7 @@ class Router:
         """A read of a period that is not in memory, by a call of its own: others need not wait for it."""
         try:
             async with asyncio.timeout(LOAD_TIMEOUT_S):
-                packed = await self._client(name).call("load", pack(op))
+                packed = await self._client(name).call("load", pack(op.to_wire()))
         except LOST as error:
             raise lost_read(error) from error
         return Reply.from_wire(msgpack.unpackb(packed))

@@ -17,7 +17,7 @@ import structlog
 from lbactors.clock import Clock
 from lbactors.core.errors import PERIODS_NAMED, ApiError
 from lbactors.core.ids import in_chain
-from lbactors.core.lifecycle import state_of
+from lbactors.core.lifecycle import record_after, state_of
 from lbactors.core.model import Board, Outcome, PeriodRecord, PeriodView, Reading, Row, Submission
 from lbactors.core.rank_keys import Standing
 from lbactors.core.schedule import has_next_period
@@ -72,7 +72,7 @@ class Service:
             supervisor, self._profiles.changed, lambda name, made: self._router.moved(name, made)
         )
         self._router = Router(cluster, supervisor, self.catalogue, settings, self.now_ms)
-        self._submitter = Submitter(self._router)
+        self._submitter = Submitter(self._router, self._profiles)
         self._supervisor = SupervisorClient(supervisor, self.catalogue, store)
 
     async def start(self, within_s: float = 30.0, waits: Callable[[str], None] = lambda why: None) -> None:
@@ -143,9 +143,18 @@ class Service:
         """The players of a tenant that are hidden now, by id (JSON-ready)."""
         return await hidden_of(self._store, tenant_id, self.now_ms())
 
-    # Reads: `period` is current | previous | a key; `window` a name of model.WINDOWS -----------------------
+    # Reads: `period` is current | previous | a key; `window` a name of model.WINDOWS; `zone` tells whose
+    # current period is meant, where periods are player-local (empty: UTC) -----------------------------------
 
-    async def _read(self, board: Board, window: str, period: str, query: Query) -> Reading:
+    async def zone_of(self, board: Board, player_id: str) -> str:
+        """The zone of a player, where the board's periods are player-local; else empty. ApiError
+        storage_unavailable: nobody can tell.
+        """
+        if not board.definition.timeframe.is_player_local:
+            return ""
+        return (await self._profiles.zones(board.tenant_id, [player_id]))[0]
+
+    async def _read(self, board: Board, window: str, period: str, query: Query, zone: str = "") -> Reading:
         chain_id = board.chain_id(window)
         lacks = self.catalogue.home(board.board_uid) is None
         # A window that was taken away can be read as long as its periods are kept.
@@ -155,7 +164,7 @@ class Service:
                 "period_not_found",
                 f"leaderboard '{board.leaderboard_id}' has no window '{window}'; its windows: {has}",
             )
-        return await self._router.read(chain_id, period, query, board.definition.ranking.top_only)
+        return await self._router.read(chain_id, period, query, board.definition.ranking.top_only, zone)
 
     async def page(
         self,
@@ -166,9 +175,10 @@ class Service:
         limit: int,
         score_min: float | None = None,
         score_max: float | None = None,
+        zone: str = "",
     ) -> Reading:
         """Rows from `offset` on; inside a score range `offset` counts from the best entry in it."""
-        return await self._read(board, window, period, Page(offset, limit, score_min, score_max))
+        return await self._read(board, window, period, Page(offset, limit, score_min, score_max), zone)
 
     async def page_from(
         self,
@@ -187,34 +197,43 @@ class Service:
         asked = Page(0, limit, score_min, score_max, standing, backward)
         return await self._read(board, window, period, asked)
 
-    async def entry(self, board: Board, window: str, period: str, player_id: str) -> Reading:
+    async def entry(self, board: Board, window: str, period: str, player_id: str, zone: str = "") -> Reading:
         """One row; ApiError entry_not_found."""
-        return await self._read(board, window, period, Entry(player_id))
+        return await self._read(board, window, period, Entry(player_id), zone)
 
     async def around(
-        self, board: Board, window: str, period: str, player_id: str, limit: int, fill: bool
+        self,
+        board: Board,
+        window: str,
+        period: str,
+        player_id: str,
+        limit: int,
+        fill: bool,
+        zone: str = "",
     ) -> Reading:
         """The player and its neighbours; one who is not ranked has none. ApiError entry_not_found."""
-        return await self._read(board, window, period, Around(player_id, limit, fill))
+        return await self._read(board, window, period, Around(player_id, limit, fill), zone)
 
-    async def lookup(self, board: Board, window: str, period: str, player_ids: list[str]) -> Reading:
+    async def lookup(
+        self, board: Board, window: str, period: str, player_ids: list[str], zone: str = ""
+    ) -> Reading:
         """Rows in rank order, unranked ones last; `missing` lists the others."""
-        return await self._read(board, window, period, Lookup(player_ids))
+        return await self._read(board, window, period, Lookup(player_ids), zone)
 
     async def rank_at(
-        self, board: Board, window: str, period: str, score: float, subscore: float
+        self, board: Board, window: str, period: str, score: float, subscore: float, zone: str = ""
     ) -> tuple[int | None, Reading]:
         """The rank that a new player with this score would take; None where it would not be ranked, or its
         rank not be shown.
         """
-        reading = await self._read(board, window, period, RankAt(score, subscore))
+        reading = await self._read(board, window, period, RankAt(score, subscore), zone)
         return shown_rank(reading.matched, board.definition.ranking.top_only), reading
 
     async def distribution(
-        self, board: Board, window: str, period: str, buckets: int
+        self, board: Board, window: str, period: str, buckets: int, zone: str = ""
     ) -> tuple[dict[str, Any], Reading]:
         """How scores are spread (`Ranking.distribution`), and of what period."""
-        reading = await self._read(board, window, period, Distribution(buckets))
+        reading = await self._read(board, window, period, Distribution(buckets), zone)
         return reading.spread or {}, reading
 
     async def player_entries(
@@ -225,14 +244,16 @@ class Service:
         period: str,
         viewers: Collection[str] = (),
     ) -> list[tuple[Board, Reading]]:
-        """The player's entry in each window of these boards, in their order; one-row readings.
+        """The player's entry in each window of these boards, in their order; one-row readings. Of boards with
+        player-local periods, `current` is that of the player's own zone.
 
         viewers: boards whose `audience.view` lacks one of these players are left out.
         """
 
         async def one(board: Board, window: str) -> tuple[Board, Reading] | None:
             try:
-                return board, await self.entry(board, window, period, player_id)
+                zone = await self.zone_of(board, player_id)
+                return board, await self.entry(board, window, period, player_id, zone)
             except ApiError as error:
                 if error.code in ("entry_not_found", "period_not_found"):
                     return None
@@ -260,12 +281,12 @@ class Service:
             except ApiError:
                 log.debug("no counts", key=record.key)
         timeframe = board.definition.timeframe
-        later = [r for r in records if r.serial > record.serial]
+        later = record_after(records, record)
         next_ms = None
-        if later:
-            next_ms = later[0].starts_at_ms
+        if later is not None:
+            next_ms = later.starts_at_ms
         elif has_next_period(timeframe, window, [record]):
-            next_ms = record.ends_at_ms
+            next_ms = record.next_starts_at_ms
         grace_ms = timeframe.late_grace_seconds * 1000
         return view_of_record(record, window, self.now_ms(), grace_ms, next_ms)
 
@@ -296,10 +317,10 @@ class Service:
         views = await asyncio.gather(*(self._view(board, window, r, records) for r in shown))
         return list(views), len(chosen)
 
-    async def period(self, board: Board, window: str | None, period: str) -> PeriodView:
+    async def period(self, board: Board, window: str | None, period: str, zone: str = "") -> PeriodView:
         """One period; by its key alone (`window` None) in whichever window has it. period_not_found."""
         if period in ("current", "previous"):
-            return (await self._read(board, window or "main", period, Stats())).period
+            return (await self._read(board, window or "main", period, Stats(), zone)).period
         for name in (window,) if window is not None else board.windows:
             records = await self._records(board.chain_id(name))
             record = next((r for r in records if r.key == period), None)

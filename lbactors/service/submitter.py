@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Outcome, Submission
 from lbactors.core.period import FULL, NO_RANK, RANK
+from lbactors.service.profiles import Profiles
 from lbactors.service.router import Router
 from lbactors.wire.writes import Submitted, WriteOp
 
@@ -14,8 +17,9 @@ WANT = {"none": NO_RANK, "ranks": RANK, "full": FULL}
 class Submitter:
     """One for each gateway process."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, profiles: Profiles) -> None:
         self._router = router
+        self._profiles = profiles
 
     async def submit(
         self, board: Board, submissions: list[Submission], at_ms: int, results: str, tag: int = 0
@@ -27,8 +31,12 @@ class Submitter:
         outcomes, main window first, or why it was refused. With `none` the lists are empty.
         """
         want, windows = WANT[results], board.windows
-        op = WriteOp(board.board_uid, at_ms, want, submissions, windows, tag)
+        zones: Sequence[str] = ()
         try:
+            if board.definition.timeframe.is_player_local:
+                players = [submission.player_id for submission in submissions]
+                zones = await self._profiles.zones(board.tenant_id, players)
+            op = WriteOp(board.board_uid, at_ms, want, submissions, windows, tag, zones)
             reply = await self._router.write(op, len(submissions))
         except ApiError as error:
             return [error] * len(submissions)

@@ -11,7 +11,6 @@ from lbactors.core.audience import RankAudience
 from lbactors.core.definition import Rules
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.past_periods import PastPeriods
-from lbactors.core.timeframe import Span, next_span
 from lbactors.wire.chain_spec import ChainSpec
 
 
@@ -100,14 +99,10 @@ class ChainState:
 
     def next_starts_ms(self, record: PeriodRecord) -> int | None:
         """When the period after a record begins, as far as the schedule knows."""
-        later = next((r for r in self.records if r.serial > record.serial), None)
+        later = lifecycle.record_after(self.records, record)
         if later is not None:
             return later.starts_at_ms
-        if record.ends_at_ms is None:
-            return None
-        span = Span(record.key, record.starts_at_ms, record.ends_at_ms)
-        following = next_span(self.board.definition.timeframe, self.window, span)
-        return None if following is None else following.starts_at_ms
+        return schedule.next_starts_ms(self.board.definition.timeframe, self.window, record)
 
     def record(self, serial: int) -> PeriodRecord:
         return next(r for r in self.records if r.serial == serial)
@@ -122,7 +117,8 @@ class ChainState:
         assert self.next_serial > max(serials, default=0), f"{self.chain_id}: a serial would be used again"
         for record in self.records:
             lifecycle.check_record(record)
-        endless = [r.serial for r in self.records[:-1] if r.ends_at_ms is None]
+        last = lifecycle.last_of(self.records)
+        endless = [r.serial for r in self.records if r is not last and r.ends_at_ms is None]
         assert not endless, f"{self.chain_id}: others follow {endless}, which have no end"
         assert all(seq > 0 for seq in self.floors.values()), self.floors
         assert self.home or not self.records, f"{self.chain_id} has periods and no home"
@@ -150,7 +146,7 @@ class ChainState:
             self.grace_ms,
             more,
             [r for r in self.records if not r.sealed],
-            sealed[-1] if sealed else None,
+            lifecycle.last_of(sealed),
             self.oldest_serial,
             {
                 r.serial: self.floors[r.serial]

@@ -265,7 +265,7 @@ class Hosting:
 
     async def read(self, chain: ChainState, ref: str, query: Query) -> Reading:
         """A read of a chain; loads the period if need be. ApiError."""
-        reply = await self.call_home(chain, "load", ReadOp.of(chain.chain_id, ref, query))
+        reply = await self.call_home(chain, "load", ReadOp.of(chain.chain_id, ref, query).to_wire())
         return ReadAnswer.from_wire(reply.result())
 
     async def release(self, chain_ids: list[str]) -> None:

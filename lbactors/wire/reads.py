@@ -89,16 +89,23 @@ KINDS = {query: kind for kind, query in QUERIES.items()}
 
 
 class ReadOp(NamedTuple):
-    """A read of a chain. ref: current | previous | a period's key."""
+    """A read of a chain. ref: current | previous | a period's key. zone: whose current period is meant, where
+    periods are player-local; empty stands for UTC.
+    """
 
     chain_id: str
     ref: str
     kind: str
     args: Sequence[Any]
+    zone: str = ""
 
     @classmethod
-    def of(cls, chain_id: str, ref: str, query: Query) -> ReadOp:
-        return cls(chain_id, ref, KINDS[type(query)], query)
+    def of(cls, chain_id: str, ref: str, query: Query, zone: str = "") -> ReadOp:
+        return cls(chain_id, ref, KINDS[type(query)], query, zone)
+
+    def to_wire(self) -> Sequence[Any]:
+        """As it travels. The last field is there only where it says something."""
+        return self if self.zone else self[:-1]
 
 
 class ReadAnswer(NamedTuple):
@@ -112,6 +119,9 @@ class ReadAnswer(NamedTuple):
     matched: int | None
     missing: Sequence[str]
     edges: Sequence[Standing] = ()
+
+    def to_wire(self) -> Sequence[Any]:
+        return self.period.to_wire(), *self[1:]
 
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> Reading:

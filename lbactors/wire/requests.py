@@ -110,13 +110,18 @@ class ChangeEntry(NamedTuple):
     """Change a player's entry in the current period; an `EntryChange`.
 
     edit: remove | edit | restore. fields: those of `core.inputs.Edit` after the player for an edit, else
-    none.
+    none. zone: of the player, where periods are player-local; empty stands for UTC.
     """
 
     chain_id: str
     edit: str
     player_id: str
     fields: Sequence[Any] = ()
+    zone: str = ""
+
+    def to_wire(self) -> Sequence[Any]:
+        """As it travels. The last field is there only where it says something."""
+        return self if self.zone else self[:-1]
 
 
 class ImportedEntry(NamedTuple):
@@ -133,7 +138,8 @@ class ImportedEntry(NamedTuple):
 
 class Import(NamedTuple):
     """Put entries into the current period, see `core.inputs.IMPORT`; an `EntryImport`. period_key: the key
-    that it must have, if not None. rows: of `ImportedEntry`s.
+    that it must have, if not None; it names any of the player-local periods that are open. rows: of
+    `ImportedEntry`s.
     """
 
     chain_id: str

@@ -35,7 +35,8 @@ Verdict = ApiError | list[TakenBy] | None
 class WriteOp(NamedTuple):
     """Submissions to a leaderboard (`lbactors.core.ids.board_uid`) that arrived at `at_ms`. want: the ranks
     that are asked for (`lbactors.core.period`). windows: that they feed, main first. tag: of the body that
-    made all their ids (`lbactors.core.seen_ids`), or 0.
+    made all their ids (`lbactors.core.seen_ids`), or 0. zones: of each item's player, where the periods are
+    player-local; else none.
     """
 
     board_id: str
@@ -44,6 +45,11 @@ class WriteOp(NamedTuple):
     items: Sequence[SubmissionRow]
     windows: Sequence[str]
     tag: int = 0
+    zones: Sequence[str] = ()
+
+    def to_wire(self) -> Sequence[Any]:
+        """As it travels. The last field is there only where it says something."""
+        return self if self.zones else self[:-1]
 
 
 class WriteCall(NamedTuple):
@@ -56,6 +62,9 @@ class WriteCall(NamedTuple):
     def from_wire(cls, wire: Sequence[Any]) -> WriteCall:
         sent_ms, ops = wire
         return cls(sent_ms, [WriteOp(*op) for op in ops])
+
+    def to_wire(self) -> Sequence[Any]:
+        return self.sent_ms, [op.to_wire() for op in self.ops]
 
 
 class Submitted:

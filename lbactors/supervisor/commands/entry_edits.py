@@ -17,12 +17,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any, TypeGuard
 
+import msgpack
 import orjson
 
 from lbactors.core.errors import ApiError
+from lbactors.core.ids import in_tenant
 from lbactors.core.model import Board, Row
 from lbactors.documents.audit import Audited
 from lbactors.documents.entry_edits import EditBody, RestoreBody
+from lbactors.documents.profiles import zone_of_profile
+from lbactors.documents.storage_errors import storage_errors
 from lbactors.supervisor.chain_state import ChainState
 from lbactors.supervisor.command_plan import CommandContext, CommandPlan, parse
 from lbactors.supervisor.hosting import Hosting
@@ -149,9 +153,10 @@ class EntryEdits:
         outcome: dict[str, Any] = {}
 
         async def carry_out() -> dict[str, Any]:
+            zone = await self._zone(board, player_id)
             outcome["outcome"] = UNKNOWN  # as long as not all have answered
             done = await asyncio.gather(
-                *(self._change(chain, act, player_id, fields) for chain in chains),
+                *(self._change(chain, act, player_id, fields, zone) for chain in chains),
                 return_exceptions=True,
             )
             changed: list[tuple[str, EntryChange]] = []
@@ -197,8 +202,18 @@ class EntryEdits:
             )
         return chains
 
-    async def _change(self, chain: ChainState, act: str, player_id: str, fields: list[Any]) -> EntryChange:
+    async def _zone(self, board: Board, player_id: str) -> str:
+        """The zone whose current periods are meant. ApiError storage_unavailable."""
+        if not board.definition.timeframe.is_player_local:
+            return ""
+        with storage_errors():
+            (body,) = await self.state.store.get("profiles", [in_tenant(board.tenant_id, player_id)])
+        return zone_of_profile(None if body is None else msgpack.unpackb(body))
+
+    async def _change(
+        self, chain: ChainState, act: str, player_id: str, fields: list[Any], zone: str
+    ) -> EntryChange:
         """Of one chain. Under its lock, so it does not move meanwhile."""
-        request = ChangeEntry(chain.chain_id, act, player_id, fields)
+        request = ChangeEntry(chain.chain_id, act, player_id, fields, zone)
         async with chain.lock:
-            return EntryChange.from_wire(await self.hosting.change(chain, "change_entry", request))
+            return EntryChange.from_wire(await self.hosting.change(chain, "change_entry", request.to_wire()))

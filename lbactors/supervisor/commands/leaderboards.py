@@ -18,7 +18,7 @@ from lbactors.core.errors import ApiError, invalid
 from lbactors.core.ids import in_chain, in_tenant
 from lbactors.core.instants import format_instant
 from lbactors.core.model import Board, PeriodRecord
-from lbactors.core.timeframe import SHORT_FORMS, Span, last_span, span_at, span_from
+from lbactors.core.timeframe import SHORT_FORMS, Span, Timeframe, last_span, span_at, span_from
 from lbactors.documents.audit import NOT_AN_ACT
 from lbactors.documents.entities import (
     METADATA_BYTES,
@@ -171,7 +171,7 @@ class LeaderboardCommands:
         is none. Changes nothing here. ApiError if its entries stand by other rules, StoreError.
         """
         after = board.definition.timeframe
-        record = next((r for r in reversed(chain.records) if (r.starts_at_ms or 0) <= now_ms), None)
+        record = lifecycle.last_of([r for r in chain.records if (r.starts_at_ms or 0) <= now_ms])
         if record is None or record.ends_at_ms is None or now_ms < record.ends_at_ms:
             return None
         if chain.window not in board.windows or _same_schedule(chain.board, board, chain.window):
@@ -182,10 +182,13 @@ class LeaderboardCommands:
         rules = lifecycle.rules_of(record, Rules.of(chain.board.definition))
         if record.submissions and Rules.of(board.definition).reorders(rules):
             raise _reorders()
-        earlier = [r for r in chain.records if r.serial < record.serial]
-        begins_ms = earlier[-1].ends_at_ms if earlier else None
+        earlier = [r for r in chain.records if r.order < record.order]
+        before = lifecycle.last_of(earlier)
+        begins_ms = None if before is None else before.ends_at_ms
+        if after.is_player_local:
+            begins_ms = record.starts_at_ms  # periods overlap
         keys = [*chain.past.keys(), *(r.key for r in earlier)]
-        bounds = schedule.new_record(span, record.serial, now_ms, keys, begins_ms)
+        bounds = schedule.new_record(after, span, record.serial, now_ms, keys, begins_ms)
         changes = await self.lifecycle.granting.reopen(chain, record)
         return Reopened(record, lifecycle.reopened(record, bounds, now_ms), changes)
 
@@ -196,7 +199,7 @@ class LeaderboardCommands:
         old_board, chain.board = chain.board, board
         chain.version += 1
         if reopened is not None:
-            changes = self._rewrite(chain, chain.records, reopened.record)
+            changes = self._rewrite(chain, chain.records, reopened.record, now_ms)
             if reopened.before.last_seq:
                 chain.saw(reopened.before.serial, reopened.before.last_seq)
             changes += self._keep_terms(chain, old_board.definition, now_ms)  # of those before it
@@ -208,36 +211,71 @@ class LeaderboardCommands:
         if current is None or (current.ends_at_ms is not None and current.ends_at_ms <= now_ms):
             return kept  # what is over stays as it was
         if chain.window not in board.windows:
-            return [*kept, *self._rewrite(chain, open_records, lifecycle.closed_by_force(current, now_ms))]
+            others = [
+                lifecycle.closed_by_force(r, now_ms) for r in _overlapping(open_records, current, now_ms)
+            ]
+            closed = lifecycle.closed_by_force(current, now_ms)
+            return [*kept, *self._rewrite(chain, open_records, closed, now_ms), *self._take(chain, others)]
         before, after = old_board.definition.timeframe, board.definition.timeframe
         if _same_schedule(old_board, board, chain.window):
-            return kept
+            if after.is_player_local or not current.is_local:
+                return kept
+            # A manual one now, and it goes on as the period of UTC that it is.
+            others = [lifecycle.ended(r, now_ms) for r in _overlapping(open_records, current, now_ms)]
+            plain = lifecycle.ended(current, max(current.local_ends_at_ms or now_ms, now_ms))
+            return [*kept, *self._rewrite(chain, open_records, plain, now_ms), *self._take(chain, others)]
         span = span_from(after, chain.window, now_ms) or last_span(after, chain.window)
-        if span is None or span == span_at(before, chain.window, now_ms):
+        if span is None:
             return kept
+        # Player-local periods beside the current one: those that the new schedule does not have end now.
+        overlapping = _overlapping(open_records, current, now_ms)
+        stay = [r for r in overlapping if _has_same_digits(after, chain.window, r)]
+        ended = [lifecycle.ended(r, now_ms) for r in overlapping if r not in stay]
+        is_same_kind = before.is_player_local == after.is_player_local or span[1:] == (None, None)
+        if is_same_kind and span == span_at(before, chain.window, now_ms):
+            if after.is_player_local:  # what is ahead may have changed
+                kept += self._rewrite(chain, open_records, current, now_ms)
+            return [*kept, *self._take(chain, ended)]
         # Of all that stay: the period before may be in its grace, or wait for its seal.
-        keys = [r.key for r in chain.records if r.sealed or r.serial < current.serial]
+        keys = [r.key for r in chain.records if r.sealed or r.serial < current.serial or r in overlapping]
         keys += chain.past.keys()
-        renewed = schedule.new_record(span, current.serial, now_ms, keys, None)
+        begins_ms = current.starts_at_ms if after.is_player_local and not current.is_local else None
+        renewed = schedule.new_record(after, span, current.serial, now_ms, keys, begins_ms)
+        if after.is_player_local and span.starts_at_ms not in (
+            after.starts_at,
+            *(r.local_ends_at_ms for r in stay),
+        ):
+            # Nobody's date is before the first: whoever has not reached it goes on in the current period.
+            renewed = renewed._replace(local_starts_at_ms=None)
         renewed = renewed._replace(
             opened_at_ms=current.opened_at_ms,
             stage=lifecycle.stage_under(renewed, current.stage, now_ms),
             reopened=current.reopened,
         )
-        return [*kept, *self._rewrite(chain, open_records, renewed)]
+        return [*kept, *self._rewrite(chain, open_records, renewed, now_ms), *self._take(chain, ended)]
+
+    def _take(self, chain: ChainState, records: list[PeriodRecord]) -> list[Change]:
+        """Put records of a chain in the place of those of their serials."""
+        if records:
+            self.state.take_records(chain, records)
+        return [self.state.record_change(chain, r) for r in records]
 
     def _keep_terms(self, chain: ChainState, before: Definition, now_ms: int) -> list[Change]:
         """Have periods that are closed, and not sealed yet, sealed by the definition that was."""
-        records = [r for r in chain.records if not r.sealed or r is chain.records[-1]]
+        last = lifecycle.last_of(chain.records)
+        records = [r for r in chain.records if not r.sealed or r is last]
         kept = [lifecycle.kept_terms(r, before, chain.board.definition, now_ms) for r in records]
         changed = [new for new, old in zip(kept, records, strict=True) if new is not old]
         if changed:
             self.state.take_records(chain, changed)
         return [self.state.record_change(chain, r) for r in changed]
 
-    def _rewrite(self, chain: ChainState, records: list[PeriodRecord], current: PeriodRecord) -> list[Change]:
+    def _rewrite(
+        self, chain: ChainState, records: list[PeriodRecord], current: PeriodRecord, now_ms: int
+    ) -> list[Change]:
         """Replace the current record; periods that were opened ahead go (they hold nothing yet)."""
-        gone = {r.serial: r for r in records if r.serial >= current.serial}
+        ahead = [r for r in records if r.serial > current.serial and (r.starts_at_ms or 0) > now_ms]
+        gone = {r.serial: r for r in records if r.serial == current.serial or r in ahead}
         changes = [Change("periods", in_chain(chain.chain_id, r.key), None) for r in gone.values()]
         chain.records = [r for r in chain.records if r.serial not in gone]
         self.state.take_records(chain, [current])
@@ -284,9 +322,9 @@ class LeaderboardCommands:
             if chain.records and starts_at < (chain.records[-1].ends_at_ms or 0):
                 raise invalid("must not be before the end of the last period", "body", "starts_at")
             key = body.period_key or format_instant(starts_at).replace(".000Z", "Z")
-            record = schedule.new_record(
-                Span(key, starts_at, body.ends_at), chain.next_serial, now_ms, keys, None
-            )
+            span = Span(key, starts_at, body.ends_at)
+            timeframe = board.definition.timeframe
+            record = schedule.new_record(timeframe, span, chain.next_serial, now_ms, keys, None)
             self.state.take_records(chain, [record])
             changes = [self.state.record_change(chain, record)]
             chains = chains_of(self.state.chains, board.board_uid)
@@ -299,7 +337,9 @@ class LeaderboardCommands:
         return CommandPlan(201, self._record_json(chain, record), changes, act)
 
     async def close_period(self, context: CommandContext, command: ClosePeriod) -> CommandPlan:
-        """End the current period now and begin the next one (a forced reset)."""
+        """End the current period now and begin the next one (a forced reset). Of player-local ones it is that
+        of UTC, and begins anew for the rest of its digits; those of the dates before and after stay.
+        """
         board = self.state.board(context.tenant_id, command.leaderboard_id)
         chain = self.state.chains.get(board.chain_id(command.window))
         if chain is None or command.window not in board.windows:
@@ -312,16 +352,22 @@ class LeaderboardCommands:
             if current is None:
                 code = "period_closed" if chain.records else "period_not_open"
                 raise ApiError(code, f"window '{command.window}' has no open period")
-            if current.starts_at_ms is not None and now_ms <= current.starts_at_ms:
+            if current.is_ahead(now_ms) or now_ms == current.starts_at_ms:
                 raise ApiError("period_not_open", f"period '{current.key}' has not begun")
             if current.ends_at_ms is not None and now_ms >= current.ends_at_ms:
                 raise ApiError("period_closed", f"period '{current.key}' is over")
             closed = lifecycle.closed_by_force(current, now_ms)
-            changes = self._rewrite(chain, open_records, closed)
+            changes = self._rewrite(chain, open_records, closed, now_ms)
             following: PeriodRecord | None = None
-            span = span_at(timeframe, command.window, now_ms) if chain.wanted else None
+            span = None
+            if chain.wanted and current.is_local:
+                span = schedule.span_for(timeframe, command.window, current)
+            elif chain.wanted:
+                span = span_at(timeframe, command.window, now_ms)
             if span is not None:
-                following = schedule.new_record(span, chain.next_serial, now_ms, chain.keys, now_ms)
+                following = schedule.new_record(
+                    timeframe, span, chain.next_serial, now_ms, chain.keys, now_ms
+                )
                 self.state.take_records(chain, [following])
                 changes.append(self.state.record_change(chain, following))
 
@@ -366,8 +412,25 @@ def _current(open_records: list[PeriodRecord], now_ms: int) -> PeriodRecord | No
     for record in reversed(open_records):
         if record.contains(now_ms):
             return record
-    later = [r for r in open_records if (r.starts_at_ms or 0) > now_ms]
-    return later[0] if later else (open_records[-1] if open_records else None)
+    later = [r for r in open_records if r.is_ahead(now_ms)]
+    return min(later, key=lambda r: r.order) if later else lifecycle.last_of(open_records)
+
+
+def _overlapping(records: list[PeriodRecord], current: PeriodRecord, now_ms: int) -> list[PeriodRecord]:
+    """Player-local periods that others are in at the same time as the current one."""
+    return [
+        r
+        for r in records
+        if r.is_local and r.serial != current.serial and lifecycle.state_of(r, now_ms, 0) == "active"
+    ]
+
+
+def _has_same_digits(timeframe: Timeframe, window: str, record: PeriodRecord) -> bool:
+    """Whether a player-local period lies in a schedule as it is."""
+    if not timeframe.is_player_local:
+        return False
+    span = schedule.span_for(timeframe, window, record)
+    return span is not None and span[1:] == (record.local_starts_at_ms, record.local_ends_at_ms)
 
 
 def merged(definition: Definition, patch: Any) -> Definition:

@@ -113,7 +113,7 @@ class Timeline:
         span = span_at(self.timeframe, self.window, now_ms)
         assert span is not None
         keys = [r.key for r in self.records]
-        self.put(new_record(span, self.next_serial, now_ms, keys, now_ms))
+        self.put(new_record(self.timeframe, span, self.next_serial, now_ms, keys, now_ms))
 
     def holding(self, at_ms: int) -> PeriodRecord:
         """The one record that contains an instant."""
@@ -413,11 +413,11 @@ def test_a_schedule_that_is_extended_goes_on_with_its_last_period() -> None:
 def test_a_manual_board_opens_nothing_by_itself_but_seals() -> None:
     line = Timeline(frame(type="manual"), now_ms=at("2026-11-18"))
     assert line.records == [] and line.due_ms is None
-    line.put(new_record(Span("cup", at("2026-11-19"), at("2026-11-20")), 1, 0, [], None))
+    line.put(new_record(line.timeframe, Span("cup", at("2026-11-19"), at("2026-11-20")), 1, 0, [], None))
     assert line.run(at("2026-11-18")) == [] and line.due_ms == at("2026-11-19")
     line.run(at("2026-11-20T00:00:06"))
     assert line.ever[1].sealed and line.due_ms is None
-    line.put(new_record(Span("open-ended", at("2026-11-21"), None), 2, 0, ["cup"], None))
+    line.put(new_record(line.timeframe, Span("open-ended", at("2026-11-21"), None), 2, 0, ["cup"], None))
     line.run(at("2036-11-21"))
     opened = Step(at("2036-11-21") - 10 * 365 * DAY_MS - 3 * DAY_MS, Stage.OPENED, 2)
     assert line.told[-1] == opened
@@ -519,9 +519,9 @@ def test_a_window_beside_the_main_timeframe() -> None:
 
 def test_leaderboards_that_share_a_boundary_have_their_work_spread() -> None:
     timeframe, now_ms, end_ms = frame(type="daily"), at("2026-11-18T12:00:00"), at("2026-11-19")
-    record = new_record(Span("2026-11-18", at("2026-11-18"), end_ms), 1, now_ms, [], None)._replace(
-        stage=Stage.OPENED
-    )
+    record = new_record(
+        timeframe, Span("2026-11-18", at("2026-11-18"), end_ms), 1, now_ms, [], None
+    )._replace(stage=Stage.OPENED)
     first, last = (
         plan_chain(timeframe, "main", [record], 2, now_ms, wanted=True, spread=s) for s in (0.0, 0.999)
     )

@@ -56,6 +56,7 @@ errors = st.builds(ApiError, st.sampled_from(sorted(ERROR_STATUS)), names, st.ju
 records = st.builds(
     PeriodRecord, counts, names, maybe_ints, maybe_ints, st.booleans(), counts, counts, ints, counts,
     st.booleans(), st.integers(0, 4), st.booleans(), counts, st.none() | st.just([5, ["best"], None]),
+    st.booleans(), maybe_ints, maybe_ints,
 )  # fmt: skip
 rules = st.builds(
     Rules, names, names, names, names, names, st.none() | numbers, st.none() | st.integers(1, 9)
@@ -87,7 +88,8 @@ pings = st.builds(
     st.lists(names, max_size=2), names,
 )  # fmt: skip
 wants = st.sampled_from([NO_RANK, RANK, FULL])
-ops = st.builds(WriteOp, names, ints, wants, st.just([]), st.lists(names, max_size=2), counts)
+ops = st.builds(WriteOp, names, ints, wants, st.just([]), st.lists(names, max_size=2), counts,
+    st.lists(names, min_size=1, max_size=2) | st.just(()))  # fmt: skip
 
 
 def raised(work: Callable[[], Any]) -> ApiError:
@@ -121,7 +123,7 @@ def sent(message: Any) -> Any:
             st.lists(member_lists, max_size=2),
             counts,
         ),
-        st.builds(ChangeEntry, names, names, names, st.lists(numbers, max_size=3)),
+        st.builds(ChangeEntry, names, names, names, st.lists(numbers, max_size=3), names),
         st.builds(EntryChange, names, st.none() | rows, st.none() | rows),
         st.builds(CatalogueVersion, counts, counts),
         st.builds(
@@ -147,7 +149,7 @@ def sent(message: Any) -> Any:
             st.builds(CatalogueVersion, counts, counts),
         ),
         st.builds(WriteCall, ints, st.lists(ops, max_size=2)),
-        st.builds(reads.ReadOp, names, names, names, st.lists(numbers, max_size=3)),
+        st.builds(reads.ReadOp, names, names, names, st.lists(numbers, max_size=3), names),
         st.builds(Reply, st.just(VALUE), st.none() | names),
         st.builds(Reply, st.sampled_from([NOT_HERE, ASLEEP]), st.none()),
     )
@@ -258,9 +260,9 @@ def test_the_rows_are_those_of_the_release_before() -> None:
     assert msgpack.unpackb(pack(Reply(NOT_HERE).to_wire())) == [NOT_HERE]
     call = WriteCall(5, [WriteOp("b", 4, 2, [["p", 1, 0, None, None, None, None]], ["main"])])
     rows = [5, [["b", 4, 2, [["p", 1, 0, None, None, None, None]], ["main"], 0]]]
-    assert msgpack.unpackb(pack(call)) == rows and WriteCall.from_wire(rows) == call
+    assert msgpack.unpackb(pack(call.to_wire())) == rows and WriteCall.from_wire(rows) == call
     op = reads.ReadOp.of("c", "current", reads.Page(0, 10))
-    assert msgpack.unpackb(pack(op)) == ["c", "current", "page", [0, 10, None, None, None, False]]
+    assert msgpack.unpackb(pack(op.to_wire())) == ["c", "current", "page", [0, 10, None, None, None, False]]
 
 
 def test_a_ping_of_the_release_before_is_read() -> None:
