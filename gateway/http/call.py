@@ -190,6 +190,18 @@ class Call:
                 found.append(player_id)
         return found
 
+    async def zone(self, board: Board) -> str:
+        """The zone whose current period is meant, where the board's periods are player-local; else empty. It
+        is that of the query, else of the player who asks.
+        """
+        if not board.definition.timeframe.is_player_local:
+            return ""
+        named: str = self.query["timezone"]
+        if named:
+            return named
+        viewers = self.viewers()
+        return await self.service.zone_of(board, viewers[0]) if viewers else ""
+
     async def board_of(self, leaderboard_id: str) -> Board:
         """A leaderboard of the tenant by id; asks the supervisor before saying that there is none."""
         board = self._known(leaderboard_id)

@@ -17,13 +17,26 @@ from gateway.http.shapes import (
     said,
 )
 
+DIGITS = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{3})?$"  # local date and time, without an offset
+
 PAGE_PERIOD: Schema = {
     "period_key": said(STRING, "For example `2026-W47`; unique in its window."),
     "window": WINDOW,
     "state": {"type": "string", "enum": ["pending", "active", "closing", "closed"]},
     "starts_at": or_null(INSTANT),
     "ends_at": or_null(INSTANT),
+    "local_starts_at": said(
+        {"type": ["string", "null"], "pattern": DIGITS},
+        "Only with timezone `player`: the start in local time of each player, such as `2026-05-24T00:00:00`. "
+        "`starts_at` is when UTC+14 reaches it. Null: players whose date is earlier count in it, too.",
+    ),
+    "local_ends_at": said(
+        {"type": ["string", "null"], "pattern": DIGITS},
+        "Only with timezone `player`: the end in local time of each player. `ends_at` is when UTC-12 passes "
+        "it.",
+    ),
 }
+LOCAL = ("local_starts_at", "local_ends_at")  # fields of it that may be absent
 ENTRY: Schema = {
     "rank": said(
         RANK,
@@ -54,4 +67,4 @@ PAGE_HEAD: Schema = {
 
 def document_shapes() -> dict[str, Schema]:
     """The components that stand for them."""
-    return {"PagePeriod": answer(PAGE_PERIOD), "Entry": answer(ENTRY)}
+    return {"PagePeriod": answer(PAGE_PERIOD, LOCAL), "Entry": answer(ENTRY)}

@@ -15,16 +15,11 @@ import orjson
 
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Outcome, PeriodView, Reading, Row
-from lbactors.documents.entities import entry_json, instant_text
+from lbactors.documents.entities import bounds_json, entry_json
 
 Document = dict[str, Any]
 
 entry = entry_json  # with `metadata`: see `metadata_reader`
-
-
-def instant(at_ms: int | None) -> str | None:
-    """RFC 3339 text, or None for no time."""
-    return None if at_ms is None else instant_text(at_ms)
 
 
 def error_item(index: int, error: ApiError) -> Document:
@@ -46,8 +41,7 @@ def page_period(view: PeriodView) -> Document:
         "period_key": view.key,
         "window": view.window,
         "state": view.state,
-        "starts_at": instant(view.starts_at_ms),
-        "ends_at": instant(view.ends_at_ms),
+        **bounds_json(view),
     }
 
 

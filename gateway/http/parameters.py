@@ -25,6 +25,7 @@ from lbactors.core.errors import ApiError, invalid
 from lbactors.core.ids import NO_CONTROL_CHARACTERS
 from lbactors.core.instants import parse_instant
 from lbactors.core.numbers import check_number
+from lbactors.core.zones import valid_timezone
 
 Where = Literal["path", "query", "header"]
 
@@ -96,6 +97,12 @@ def parse_number(text: str) -> int | float:
         return check_number(value)
     except PydanticCustomError as error:
         raise ValueError(error.message()) from None
+
+
+def time_zone(name: str, description: str) -> Parameter:
+    """A query parameter: the IANA name of a time zone; empty without one."""
+    schema = {"type": "string", "format": "time-zone"}
+    return Parameter(name, "query", description, schema, valid_timezone, "", example="Europe/Rome")
 
 
 def boolean(name: str, description: str, default: bool) -> Parameter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gateway.http.parameters import Parameter, choice, identifier, integer, text
+from gateway.http.parameters import Parameter, choice, identifier, integer, text, time_zone
 from gateway.http.settings import GatewaySettings
 from lbactors.core.definition import WINDOWS
 from lbactors.core.ids import IDEMPOTENCY_KEY
@@ -38,12 +38,21 @@ class Shared(NamedTuple):
     idempotency_key: Parameter
     if_none_match: Parameter
     viewer: Parameter
+    timezone: Parameter
+    asker: Parameter
     settings: GatewaySettings
 
 
 def shared_parameters(settings: GatewaySettings) -> Shared:
     """The shared parameters under the limits of the settings."""
     most = settings.page_limit
+    viewer = text(
+        "X-Player-Id",
+        "The player who asks: 403 if `audience.view` lacks the player. The player that the key is "
+        "bound to must belong, too.",
+        "header",
+        example="p1",
+    )
     return Shared(
         board=text("leaderboard_id", "Id of a leaderboard.", "path", example="xp-weekly-global"),
         player=identifier("player_id", "Id of a player.", settings.id_length),
@@ -69,12 +78,13 @@ def shared_parameters(settings: GatewaySettings) -> Shared:
             "The `ETag` of an answer that you have; if it is still current, the answer is 304.",
             "header",
         ),
-        viewer=text(
-            "X-Player-Id",
-            "The player who asks: 403 if `audience.view` lacks the player. The player that the key is "
-            "bound to must belong, too.",
-            "header",
-            example="p1",
+        viewer=viewer,
+        asker=viewer.described("The player who asks. It only matters for `timezone`."),
+        timezone=time_zone(
+            "timezone",
+            "The zone whose `current` and `previous` periods are meant, on a leaderboard with timezone "
+            "`player`. By default that of the player whom the key or `X-Player-Id` names, else UTC. Ignored "
+            "on others.",
         ),
         settings=settings,
     )

@@ -60,7 +60,12 @@ FIELDS = (
         "inactive and archived leaderboards take no scores.",
     ),
     _Field("--timeframe", ("timeframe", "type"), TIMEFRAMES, "The reset schedule."),
-    _Field("--timezone", ("timeframe", "timezone"), str, "Time zone of the resets, e.g. Europe/Rome."),
+    _Field(
+        "--timezone",
+        ("timeframe", "timezone"),
+        str,
+        "Time zone of the resets, e.g. Europe/Rome; player: each player's own.",
+    ),
     _Field("--reset-time", ("timeframe", "reset_time"), str, "Time of day of a reset, HH:MM[:SS]."),
     _Field("--reset-day", ("timeframe", "reset_day"), DAYS, "Day of a weekly reset."),
     _Field("--reset-date", ("timeframe", "reset_date"), click.IntRange(1, 31), "Day of a monthly reset."),

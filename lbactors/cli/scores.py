@@ -38,6 +38,9 @@ Page = Mapping[str, Any]
 @click.option("--limit", type=click.IntRange(1, 1000), help="Number of entries to show. Default: 10.")
 @click.option("--offset", type=click.IntRange(0), help="Number of entries to skip at the top.")
 @click.option("--around", metavar="PLAYER", help="Show this player and their neighbours instead of the top.")
+@click.option(
+    "--timezone", metavar="ZONE", help="Whose current period, on a leaderboard with time zone `player`."
+)
 @click.option("--watch", is_flag=True, help="Keep showing changes until Ctrl-C.")
 @click.option(
     "--interval", type=click.FloatRange(0.1, 3600), default=1.0, show_default=True,
@@ -53,6 +56,7 @@ def top(
     limit: int | None,
     offset: int | None,
     around: str | None,
+    timezone: str | None,
     watch: bool,
     interval: float,
 ) -> None:
@@ -70,11 +74,16 @@ def top(
         page: Page
         if around is not None:
             page = server.client.around(
-                leaderboard_id, around, limit=limit or 11, period=period, window=window
+                leaderboard_id, around, limit=limit or 11, period=period, window=window, timezone=timezone
             )
         else:
             page = server.client.rankings(
-                leaderboard_id, limit=limit or 10, offset=offset, period=period, window=window
+                leaderboard_id,
+                limit=limit or 10,
+                offset=offset,
+                period=period,
+                window=window,
+                timezone=timezone,
             )
         return page
 

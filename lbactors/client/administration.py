@@ -104,9 +104,12 @@ class Administration(Routes):
         """params: window, state, limit, cursor."""
         return await self.transport.json("GET", f"{board_path(leaderboard_id)}/periods", params=params)
 
-    async def period(self, leaderboard_id: str, period_key: str, *, window: str | None = None) -> Period:
+    async def period(
+        self, leaderboard_id: str, period_key: str, *, window: str | None = None, timezone: str | None = None
+    ) -> Period:
+        """One period. timezone: whose `current` is meant on a leaderboard with timezone `player`."""
         path = f"{board_path(leaderboard_id)}/periods/{segment(period_key)}"
-        return await self.transport.json("GET", path, params={"window": window})
+        return await self.transport.json("GET", path, params={"window": window, "timezone": timezone})
 
     async def create_period(self, leaderboard_id: str, period: Mapping[str, Any]) -> Period:
         """For boards with timeframe `manual`: `{"period_key"?, "starts_at"? (now), "ends_at"?}`."""

@@ -127,7 +127,8 @@ class Scores(Routes):
             merged[name].sort(key=lambda row: row["index"])
         return cast("BatchOutcome", merged)
 
-    # Rankings: `period` is current, previous or a period_key; `window` main, all_time, … ----------------
+    # Rankings: `period` is current, previous or a period_key; `window` main, all_time, …; `timezone` tells
+    # whose current period is meant on a leaderboard with timezone `player` ------------------------------
 
     async def rankings(
         self,
@@ -140,6 +141,7 @@ class Scores(Routes):
         score_max: float | None = None,
         period: str | None = None,
         window: str | None = None,
+        timezone: str | None = None,
     ) -> RankingsPage:
         """A page of the ranking: `{"period", "total", "as_of_seq", "entries", "next_cursor", …}`."""
         params = {
@@ -150,17 +152,24 @@ class Scores(Routes):
             "score_max": score_max,
             "period": period,
             "window": window,
+            "timezone": timezone,
         }
         return await self.transport.json("GET", f"{board_path(leaderboard_id)}/rankings", params=params)
 
     async def all_rankings(
-        self, leaderboard_id: str, *, page: int = 1000, period: str | None = None, window: str | None = None
+        self,
+        leaderboard_id: str,
+        *,
+        page: int = 1000,
+        period: str | None = None,
+        window: str | None = None,
+        timezone: str | None = None,
     ) -> AsyncIterator[RankingsPage]:
         """Every page of a ranking, best first: `async for page in client.all_rankings("xp"): …`."""
         cursor = None
         while True:
             answer = await self.rankings(
-                leaderboard_id, limit=page, cursor=cursor, period=period, window=window
+                leaderboard_id, limit=page, cursor=cursor, period=period, window=window, timezone=timezone
             )
             yield answer
             cursor = answer["next_cursor"]
@@ -168,10 +177,16 @@ class Scores(Routes):
                 return
 
     async def entry(
-        self, leaderboard_id: str, player_id: str, *, period: str | None = None, window: str | None = None
+        self,
+        leaderboard_id: str,
+        player_id: str,
+        *,
+        period: str | None = None,
+        window: str | None = None,
+        timezone: str | None = None,
     ) -> PlayerEntry:
         """One player's entry with rank and percentile; ApiError `entry_not_found`."""
-        params = {"period": period, "window": window}
+        params = {"period": period, "window": window, "timezone": timezone}
         return await self.transport.json("GET", player_path(leaderboard_id, player_id), params=params)
 
     async def around(
@@ -183,9 +198,10 @@ class Scores(Routes):
         fill: bool | None = None,
         period: str | None = None,
         window: str | None = None,
+        timezone: str | None = None,
     ) -> RankingsPage:
         """The player and the neighbours, `limit` in all."""
-        params = {"limit": limit, "fill": fill, "period": period, "window": window}
+        params = {"limit": limit, "fill": fill, "period": period, "window": window, "timezone": timezone}
         return await self.transport.json(
             "GET", f"{player_path(leaderboard_id, player_id)}/around", params=params
         )
@@ -197,12 +213,13 @@ class Scores(Routes):
         *,
         period: str | None = None,
         window: str | None = None,
+        timezone: str | None = None,
     ) -> LookupAnswer:
         """A friends list: these players' entries in rank order, and `not_found`."""
         if isinstance(player_ids, str):
             raise TypeError("player_ids must be a list of player ids, not one id")
         path = f"{board_path(leaderboard_id)}/rankings/lookup"
-        params = {"period": period, "window": window}
+        params = {"period": period, "window": window, "timezone": timezone}
         return await self.transport.json("POST", path, params=params, body={"player_ids": list(player_ids)})
 
     async def rank_at(
@@ -213,9 +230,10 @@ class Scores(Routes):
         subscore: float | None = None,
         period: str | None = None,
         window: str | None = None,
+        timezone: str | None = None,
     ) -> RankAt:
         """The rank that a new player with this score would take."""
-        params = {"subscore": subscore, "period": period, "window": window}
+        params = {"subscore": subscore, "period": period, "window": window, "timezone": timezone}
         return await self.transport.json(
             "GET", f"{board_path(leaderboard_id)}/rankings/at/{score}", params=params
         )
@@ -227,9 +245,10 @@ class Scores(Routes):
         buckets: int | None = None,
         period: str | None = None,
         window: str | None = None,
+        timezone: str | None = None,
     ) -> Distribution:
         """How the scores are spread: quantiles and a histogram."""
-        params = {"buckets": buckets, "period": period, "window": window}
+        params = {"buckets": buckets, "period": period, "window": window, "timezone": timezone}
         return await self.transport.json("GET", f"{board_path(leaderboard_id)}/distribution", params=params)
 
     async def player_entries(self, player_id: str, **params: Any) -> PlayerEntries:

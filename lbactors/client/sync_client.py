@@ -139,6 +139,7 @@ class SyncClient(Blocking):
         score_max: float | None = None,
         period: str | None = None,
         window: str | None = None,
+        timezone: str | None = None,
     ) -> RankingsPage:
         """A page of the ranking: `{"period", "total", "as_of_seq", "entries", "next_cursor", …}`."""
         return self._run(
@@ -151,22 +152,39 @@ class SyncClient(Blocking):
                 score_max=score_max,
                 period=period,
                 window=window,
+                timezone=timezone,
             )
         )
 
     def all_rankings(
-        self, leaderboard_id: str, *, page: int = 1000, period: str | None = None, window: str | None = None
+        self,
+        leaderboard_id: str,
+        *,
+        page: int = 1000,
+        period: str | None = None,
+        window: str | None = None,
+        timezone: str | None = None,
     ) -> Iterator[RankingsPage]:
         """Every page of a ranking, best first: `for page in client.all_rankings("xp"): …`."""
         return self._iterate(
-            self._client.all_rankings(leaderboard_id, page=page, period=period, window=window)
+            self._client.all_rankings(
+                leaderboard_id, page=page, period=period, window=window, timezone=timezone
+            )
         )
 
     def entry(
-        self, leaderboard_id: str, player_id: str, *, period: str | None = None, window: str | None = None
+        self,
+        leaderboard_id: str,
+        player_id: str,
+        *,
+        period: str | None = None,
+        window: str | None = None,
+        timezone: str | None = None,
     ) -> PlayerEntry:
         """One player's entry with rank and percentile; ApiError `entry_not_found`."""
-        return self._run(self._client.entry(leaderboard_id, player_id, period=period, window=window))
+        return self._run(
+            self._client.entry(leaderboard_id, player_id, period=period, window=window, timezone=timezone)
+        )
 
     def around(
         self,
@@ -177,11 +195,18 @@ class SyncClient(Blocking):
         fill: bool | None = None,
         period: str | None = None,
         window: str | None = None,
+        timezone: str | None = None,
     ) -> RankingsPage:
         """The player and the neighbours, `limit` in all."""
         return self._run(
             self._client.around(
-                leaderboard_id, player_id, limit=limit, fill=fill, period=period, window=window
+                leaderboard_id,
+                player_id,
+                limit=limit,
+                fill=fill,
+                period=period,
+                window=window,
+                timezone=timezone,
             )
         )
 
@@ -192,9 +217,12 @@ class SyncClient(Blocking):
         *,
         period: str | None = None,
         window: str | None = None,
+        timezone: str | None = None,
     ) -> LookupAnswer:
         """A friends list: these players' entries in rank order, and `not_found`."""
-        return self._run(self._client.lookup(leaderboard_id, player_ids, period=period, window=window))
+        return self._run(
+            self._client.lookup(leaderboard_id, player_ids, period=period, window=window, timezone=timezone)
+        )
 
     def rank_at(
         self,
@@ -204,10 +232,13 @@ class SyncClient(Blocking):
         subscore: float | None = None,
         period: str | None = None,
         window: str | None = None,
+        timezone: str | None = None,
     ) -> RankAt:
         """The rank that a new player with this score would take."""
         return self._run(
-            self._client.rank_at(leaderboard_id, score, subscore=subscore, period=period, window=window)
+            self._client.rank_at(
+                leaderboard_id, score, subscore=subscore, period=period, window=window, timezone=timezone
+            )
         )
 
     def distribution(
@@ -217,10 +248,13 @@ class SyncClient(Blocking):
         buckets: int | None = None,
         period: str | None = None,
         window: str | None = None,
+        timezone: str | None = None,
     ) -> Distribution:
         """How the scores are spread: quantiles and a histogram."""
         return self._run(
-            self._client.distribution(leaderboard_id, buckets=buckets, period=period, window=window)
+            self._client.distribution(
+                leaderboard_id, buckets=buckets, period=period, window=window, timezone=timezone
+            )
         )
 
     def player_entries(self, player_id: str, **params: Any) -> PlayerEntries:
@@ -261,9 +295,11 @@ class SyncClient(Blocking):
         """params: window, state, limit, cursor."""
         return self._run(self._client.list_periods(leaderboard_id, **params))
 
-    def period(self, leaderboard_id: str, period_key: str, *, window: str | None = None) -> Period:
-
-        return self._run(self._client.period(leaderboard_id, period_key, window=window))
+    def period(
+        self, leaderboard_id: str, period_key: str, *, window: str | None = None, timezone: str | None = None
+    ) -> Period:
+        """One period. timezone: whose `current` is meant on a leaderboard with timezone `player`."""
+        return self._run(self._client.period(leaderboard_id, period_key, window=window, timezone=timezone))
 
     def create_period(self, leaderboard_id: str, period: Mapping[str, Any]) -> Period:
         """For boards with timeframe `manual`: `{"period_key"?, "starts_at"? (now), "ends_at"?}`."""

@@ -106,6 +106,8 @@ class PagePeriod(TypedDict):
     state: Literal["pending", "active", "closing", "closed"]
     starts_at: str | None
     ends_at: str | None
+    local_starts_at: NotRequired[str | None]
+    local_ends_at: NotRequired[str | None]
 
 
 @final
@@ -441,6 +443,8 @@ class Period(TypedDict):
     state: Literal["pending", "active", "closing", "closed"]
     starts_at: str | None
     ends_at: str | None
+    local_starts_at: NotRequired[str | None]
+    local_ends_at: NotRequired[str | None]
     next_starts_at: str | None
     entries: int
     submissions: int

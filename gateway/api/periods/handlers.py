@@ -29,7 +29,8 @@ async def list_periods(call: Call) -> web.Response:
 async def get_period(call: Call) -> web.Response:
     """`GET /v1/leaderboards/{leaderboard_id}/periods/{period_key}`."""
     board = await call.board()
-    view = await call.service.period(board, call.query["window"], call.path["period_key"])
+    zone = await call.zone(board)
+    view = await call.service.period(board, call.query["window"], call.path["period_key"], zone)
     return call.reading(period_json(view))
 
 

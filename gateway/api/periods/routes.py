@@ -51,6 +51,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 s.board,
                 text("period_key", PERIOD_WORDS, "path", example="current"),
                 s.any_window.described("The window; by default any window that has a period with this key."),
+                s.timezone,
+                s.asker,
                 s.if_none_match,
             ),
             codes=READ_CODES,
@@ -87,6 +89,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 "ClosedPeriod",
                 {"closed": {**example.PERIOD, "state": "closed"}, "current": None},
             ),
+            "With timezone `player` it is the current period of UTC that ends, for everybody, and begins "
+            "anew for the rest of its local time; those of the dates before and after go on.",
             scopes=write,
             parameters=(s.board, s.window, s.idempotency_key),
             body=Body("Empty", {}, required=False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.http.document_shapes import PAGE_PERIOD
+from gateway.http.document_shapes import LOCAL, PAGE_PERIOD
 from gateway.http.model_shapes import model_shape
 from gateway.http.settings import GatewaySettings
 from gateway.http.shapes import (
@@ -21,7 +21,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
     """Of its periods."""
     return {
         "Period": answer(
-            {**PAGE_PERIOD, "next_starts_at": or_null(INSTANT), "entries": COUNT, "submissions": COUNT}
+            {**PAGE_PERIOD, "next_starts_at": or_null(INSTANT), "entries": COUNT, "submissions": COUNT}, LOCAL
         ),
         "PeriodListing": listing("Period"),
         "PeriodInput": model_shape(PeriodBody),

@@ -36,7 +36,8 @@ async def page(call: Call) -> web.Response:
         return await _page_of_cursor(call, board, _cursor(call, board))
     window, period = query["window"] or "main", query["period"] or "current"
     low, high = _score_range(query["score_min"], query["score_max"])
-    reading = await call.service.page(board, window, period, query["offset"], query["limit"], low, high)
+    zone = await call.zone(board)
+    reading = await call.service.page(board, window, period, query["offset"], query["limit"], low, high, zone)
     return await _page_answer(call, board, reading, low, high)
 
 
@@ -125,7 +126,13 @@ async def around(call: Call) -> web.Response:
     board = await call.board_to_read()
     query = call.query
     reading = await call.service.around(
-        board, query["window"], query["period"], call.path["player_id"], query["limit"], query["fill"]
+        board,
+        query["window"],
+        query["period"],
+        call.path["player_id"],
+        query["limit"],
+        query["fill"],
+        await call.zone(board),
     )
     return await _page_answer(call, board, reading)
 
@@ -135,7 +142,9 @@ async def lookup(call: Call) -> web.Response:
     board = await call.board_to_read()
     player_ids = _player_ids(call, await call.body())
     query = call.query
-    reading = await call.service.lookup(board, query["window"], query["period"], player_ids)
+    reading = await call.service.lookup(
+        board, query["window"], query["period"], player_ids, await call.zone(board)
+    )
     names = await call.service.names(board.tenant_id, [row.player_id for row in reading.rows])
     entries = documents.entries(reading.rows, names, call.packed)
     return call.answer(
@@ -173,7 +182,9 @@ async def entry(call: Call) -> web.Response:
     """`GET /v1/leaderboards/{leaderboard_id}/players/{player_id}`."""
     board = await call.board_to_read()
     query = call.query
-    reading = await call.service.entry(board, query["window"], query["period"], call.path["player_id"])
+    reading = await call.service.entry(
+        board, query["window"], query["period"], call.path["player_id"], await call.zone(board)
+    )
     row = reading.rows[0]
     (name,) = await call.service.names(board.tenant_id, [row.player_id])
     return call.reading(
@@ -190,7 +201,12 @@ async def rank_at(call: Call) -> web.Response:
     board = await call.board_to_read()
     query = call.query
     rank, reading = await call.service.rank_at(
-        board, query["window"], query["period"], call.path["score"], query["subscore"]
+        board,
+        query["window"],
+        query["period"],
+        call.path["score"],
+        query["subscore"],
+        await call.zone(board),
     )
     return call.reading(
         {"rank": rank, "total": reading.total, "period": documents.page_period(reading.period)}
@@ -202,7 +218,7 @@ async def distribution(call: Call) -> web.Response:
     board = await call.board_to_read()
     query = call.query
     document, reading = await call.service.distribution(
-        board, query["window"], query["period"], query["buckets"]
+        board, query["window"], query["period"], query["buckets"], await call.zone(board)
     )
     return call.reading({**document, "period": documents.page_period(reading.period)})
 

@@ -20,7 +20,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
         s.settings.page_limit,
         min(11, s.settings.page_limit),
     )
-    here = (s.board, s.window, s.period, s.viewer)
+    here = (s.board, s.window, s.period, s.timezone, s.viewer)
     page = Answer(200, "A page of entries, best first.", "RankingsPage", example.PAGE, headers=())
     return (
         Route(
@@ -49,6 +49,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 s.limit,
                 s.offset,
                 s.cursor,
+                s.timezone,
                 s.viewer,
                 number("score_min", "Only entries with at least this score."),
                 number("score_max", "Only entries with at most this score."),
@@ -68,7 +69,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Read a player's entry",
             Answer(200, "The entry.", "PlayerEntry", example.PLAYER_ENTRY),
             scopes=read,
-            parameters=(s.board, s.player, s.window, s.period, s.viewer, s.if_none_match),
+            parameters=(s.board, s.player, s.window, s.period, s.timezone, s.viewer, s.if_none_match),
             codes=(*READ_CODES, "entry_not_found"),
             etag=True,
             python="entry(leaderboard_id, player_id)",
@@ -90,6 +91,7 @@ def routes(s: Shared) -> tuple[Route, ...]:
                 s.player,
                 s.window,
                 s.period,
+                s.timezone,
                 s.viewer,
                 neighbours,
                 boolean(
@@ -172,7 +174,8 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "Rankings",
             "Read a player's entries on all leaderboards",
             Answer(200, "Entries by leaderboard and window.", "PlayerEntries"),
-            "Leaderboards whose `audience.view` lacks the player who asks are left out.",
+            "Leaderboards whose `audience.view` lacks the player who asks are left out. With timezone "
+            "`player`, `current` is the period of the zone in the player's profile.",
             scopes=read,
             parameters=(s.player, s.any_window, s.period, s.viewer, s.if_none_match),
             codes=("overloaded", "period_not_found"),

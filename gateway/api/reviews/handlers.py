@@ -13,6 +13,7 @@ from gateway.http.documents import outcome_document
 from gateway.http.listings import listing_of
 from lbactors.core.errors import ApiError, invalid
 from lbactors.core.model import Board
+from lbactors.core.zones import local_ms
 from lbactors.documents.reviews import APPROVED, Review, review_json
 from lbactors.wire.commands import BeginApproval, FinishApproval, RejectSubmission
 
@@ -76,12 +77,13 @@ async def _check_open(call: Call, board: Board, held: Review) -> None:
     if board.definition.timeframe.late_submissions == "arrival":
         return
     at_ms = held.submission().occurred_at_ms
+    zone = await call.service.zone_of(board, held.player_id)
     for window in board.windows:
-        current = await call.service.period(board, window, "current")
-        if at_ms is None or current.starts_at_ms is None or at_ms >= current.starts_at_ms:
+        current = await call.service.period(board, window, "current", zone)
+        if at_ms is None or not current.is_after(at_ms, local_ms(at_ms, zone)):
             continue
         try:
-            before = await call.service.period(board, window, "previous")
+            before = await call.service.period(board, window, "previous", zone)
         except ApiError as error:
             if error.code == "period_not_found":
                 continue  # the first one: it takes what is older, too

@@ -20,7 +20,7 @@ async def _found(call: Call) -> Found:
     board = await call.board()
     window, period_key = call.query["window"], call.path["period_key"]
     if period_key in ("current", "previous"):
-        period_key = (await call.service.period(board, window, period_key)).key
+        period_key = (await call.service.period(board, window, period_key, await call.zone(board))).key
     return await call.service.rewards.find(board, window, period_key)
 
 

@@ -36,7 +36,7 @@ from lbactors.documents.entities import (
 from lbactors.documents.entry_edits import EditBody, RestoreBody
 from lbactors.documents.hidden_players import SHOWN, Hidden, HideBody, UnhideBody, hidden_json
 from lbactors.documents.labels import profile_labels
-from lbactors.documents.profiles import Found, merged_profile, profile_json
+from lbactors.documents.profiles import Found, merged_profile, profile_json, zone_of_profile
 from lbactors.documents.profiles import Wanted as WantedPlayers
 from lbactors.documents.reviews import Review, read_reviews
 from lbactors.service.service import AdminAnswer, ChangedEntry, Idempotency
@@ -487,6 +487,7 @@ class FakeService:
         limit: int,
         score_min: float | None = None,
         score_max: float | None = None,
+        zone: str = "",
     ) -> Reading:
         rows = self._in_range(board, score_min, score_max)
         reading = self._reading(board, window, period, rows[offset : offset + limit], offset)
@@ -528,31 +529,33 @@ class FakeService:
                 return rows, index
         raise ApiError("entry_not_found", "no entry")
 
-    async def entry(self, board: Board, window: str, period: str, player_id: str) -> Reading:
+    async def entry(self, board: Board, window: str, period: str, player_id: str, zone: str = "") -> Reading:
         rows, index = self._index(board, player_id)
         return self._reading(board, window, period, [rows[index]], index)
 
     async def around(
-        self, board: Board, window: str, period: str, player_id: str, limit: int, fill: bool
+        self, board: Board, window: str, period: str, player_id: str, limit: int, fill: bool, zone: str = ""
     ) -> Reading:
         rows, index = self._index(board, player_id)
         start = max(index - (limit - 1) // 2, 0)
         return self._reading(board, window, period, rows[start : start + limit], start)
 
-    async def lookup(self, board: Board, window: str, period: str, player_ids: list[str]) -> Reading:
+    async def lookup(
+        self, board: Board, window: str, period: str, player_ids: list[str], zone: str = ""
+    ) -> Reading:
         rows = [row for row in self._ranked(board) if row.player_id in player_ids]
         found = {row.player_id for row in rows}
         missing = tuple(player_id for player_id in player_ids if player_id not in found)
         return self._reading(board, window, period, rows, 0)._replace(missing=missing)
 
     async def rank_at(
-        self, board: Board, window: str, period: str, score: float, subscore: float
+        self, board: Board, window: str, period: str, score: float, subscore: float, zone: str = ""
     ) -> tuple[int | None, Reading]:
         rank = 1 + sum((row.score, row.subscore) >= (score, subscore) for row in self._ranked(board))
         return rank, self._reading(board, window, period, [], 0)
 
     async def distribution(
-        self, board: Board, window: str, period: str, buckets: int
+        self, board: Board, window: str, period: str, buckets: int, zone: str = ""
     ) -> tuple[dict[str, Any], Reading]:
         quantiles = {"p50": None, "p90": None, "p99": None}
         nothing = {"total": 0, "min": None, "max": None, "mean": None, "quantiles": quantiles, "buckets": []}
@@ -600,7 +603,11 @@ class FakeService:
         older = [view for view in views if before is None or view.serial < before]
         return older[offset : offset + limit], len(views)
 
-    async def period(self, board: Board, window: str | None, period: str) -> PeriodView:
+    async def zone_of(self, board: Board, player_id: str) -> str:
+        profile = self.profile_of.get((board.tenant_id, player_id))
+        return zone_of_profile(profile) if board.definition.timeframe.is_player_local else ""
+
+    async def period(self, board: Board, window: str | None, period: str, zone: str = "") -> PeriodView:
         return self._checked_view(board, window or "main", period)
 
     async def names(self, tenant_id: str, player_ids: list[str]) -> list[str | None]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self, cast
@@ -225,7 +226,9 @@ class Server:
         self._claim = await claim_store(
             self.settings.store_url, KnownStores(self.settings.data_dir), accept_older=False
         )
-        ref = self._ref = self.cluster.supervisor(actor_settings(self.settings, None, self._claim))
+        root_key = self.settings.root_key
+        hashed = None if root_key is None else sha256(root_key.get_secret_value().encode()).hexdigest()
+        ref = self._ref = self.cluster.supervisor(actor_settings(self.settings, hashed, self._claim))
         self.service = Service(self.cluster, ref, self._claim.store, self.settings)  # type: ignore[arg-type]
         await self.service.start()
         self._services = [self.service]
