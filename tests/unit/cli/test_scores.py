@@ -38,6 +38,13 @@ def test_top_around_a_player(scores: FakeApi) -> None:
     ]
 
 
+@pytest.mark.parametrize("around", [[], ["--around", "p2"]])
+def test_top_by_the_clock_of_a_zone(scores: FakeApi, around: list[str]) -> None:
+    ok("top", "xp", "--timezone", "Asia/Tokyo", *around)
+    (path,) = scores.paths()
+    assert "timezone=Asia%2FTokyo" in path or "timezone=Asia/Tokyo" in path
+
+
 def test_json_is_the_api_s_answer(scores: FakeApi) -> None:
     page = ok_json("top", "xp", "--limit", "2")
     assert set(page) >= {
