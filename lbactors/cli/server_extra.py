@@ -22,6 +22,7 @@ PACKAGES = (
     "sortedcontainers",
     "cachetools",
     "cronsim",
+    "lark",
     "prometheus_client",
     "structlog",
     "pluggy",
