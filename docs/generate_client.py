@@ -220,7 +220,9 @@ class Types:
                 annotation = self.annotation(value, name + camel(key))
                 # Schemas that are closed are also those of what is sent. Answers have all of their fields,
                 # unless they have those that were sent and no others.
-                whole = found.get("additionalProperties") is False and not found.get("x-as-written")
+                written = found.get("x-as-written", [])  # true: any field
+                whole = found.get("additionalProperties") is False and written is not True
+                whole = whole and key not in written
                 present = whole or key in found.get("required", ())
                 fields[key] = annotation if present else f"NotRequired[{annotation}]"
         return fields

@@ -296,14 +296,45 @@ class Timeframe(TypedDict):
     late_submissions: Literal["refuse", "arrival"]
 
 
+FilterOperators = TypedDict(
+    "FilterOperators",
+    {
+        "eq": NotRequired[str | float | bool | list[Any] | Json],
+        "ne": NotRequired[str | float | bool | list[Any] | Json],
+        "in": NotRequired[list[str | float | bool | list[Any] | Json]],
+        "not_in": NotRequired[list[str | float | bool | list[Any] | Json]],
+        "gt": NotRequired[float | str],
+        "gte": NotRequired[float | str],
+        "lt": NotRequired[float | str],
+        "lte": NotRequired[float | str],
+        "exists": NotRequired[bool],
+        "contains": NotRequired[str | float | bool | list[Any] | Json],
+    },
+)
+
+
+@final
+class ScoringRule(TypedDict):
+    """What an event of one type is worth."""
+
+    event_type: str
+    points_expression: str
+    conditions: dict[str, FilterOperators]
+
+
 @final
 class Scoring(TypedDict):
-    """How submissions become a player's score."""
+    """How submissions become a player's score, and where they come from."""
 
-    source: Literal["scores"]
+    source: Literal["scores", "metric", "events"]
     aggregation: Literal["best", "latest", "sum", "min", "max", "count"]
     score_min: float | None
     score_max: float | None
+    metric: NotRequired[str | None]
+    basis: NotRequired[Literal["earned", "balance"] | None]
+    filters: NotRequired[dict[str, FilterOperators]]
+    rules: NotRequired[list[ScoringRule] | None]
+    backfill: NotRequired[bool | None]
 
 
 @final

@@ -27,6 +27,7 @@ from lbactors.core.presentation import (
     languages,
 )
 from lbactors.core.reward_rules import RewardRules, check_windows
+from lbactors.core.scoring import Aggregation, Scoring
 from lbactors.core.timeframe import Timeframe, spelled_out
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -56,7 +57,6 @@ Scope = Literal[
     "platform",
 ]
 SCOPES: tuple[str, ...] = get_args(Scope)
-Aggregation = Literal["best", "latest", "sum", "min", "max", "count"]
 Order = Literal["desc", "asc"]
 TieBreaking = Literal["first", "last"]
 RankStyle = Literal["ordinal", "competition", "dense"]
@@ -72,37 +72,6 @@ _EXAMPLES = {
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Scoring(Strict):
-    """How submissions become an entry's score."""
-
-    source: Literal["scores", "metric", "events"] = Field(
-        default="scores", json_schema_extra={"enum": ["scores"]}
-    )
-    aggregation: Aggregation = Field(
-        default="best",
-        description="How several scores of a player become one: `best` (by the leaderboard's order), "
-        "`latest`, `sum`, `min`, `max`, or `count` (of submissions). It cannot change while a period has "
-        "entries.",
-    )
-    score_min: NumberField | None = Field(default=None, description="Lower scores are refused.")
-    score_max: NumberField | None = Field(
-        default=None, description="Higher scores are refused. Not below `score_min`."
-    )
-
-    @field_validator("source")
-    @classmethod
-    def _source_supported(cls, value: str) -> str:
-        if value != "scores":
-            raise PydanticCustomError("unsupported", "not yet supported; use 'scores'")
-        return value
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Scoring:
-        if self.score_min is not None and self.score_max is not None and self.score_min > self.score_max:
-            raise PydanticCustomError("bounds", "score_min must not exceed score_max")
-        return self
 
 
 class RankingRules(Strict):

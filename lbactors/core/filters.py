@@ -230,9 +230,7 @@ class _Condition(NamedTuple):
 def compile_filters(filters: Filters, roots: Mapping[str, Root]) -> Predicate | None:
     """A function that says whether all of them hold for a subject. None: there are none. It never raises."""
     conditions = sorted(_conditions(filters, roots), key=operator.attrgetter("costly"))
-    predicates = [
-        _predicate(condition.read, test) for condition in conditions for *_, test in condition.tests
-    ]
+    predicates = [_predicate(condition.read, *test) for condition in conditions for test in condition.tests]
     if not predicates:
         return None
     if len(predicates) == 1:
@@ -249,6 +247,21 @@ def compile_filters(filters: Filters, roots: Mapping[str, Root]) -> Predicate | 
         return True
 
     return all_hold
+
+
+def demands(filters: Filters) -> dict[str, frozenset[str | Number]]:
+    """By path: where the value is a string or a number, it must be one of these, or the filters do not hold.
+
+    Paths that have no such operator are left out. Of a value of another type this says nothing.
+    """
+    found: dict[str, frozenset[str | Number]] = {}
+    for path, operators in filters.written.items():
+        lists = [[operators["eq"]]] if "eq" in operators else []
+        lists += [operators["in"]] if "in" in operators else []
+        for operands in lists:
+            values = frozenset(v for v in operands if isinstance(v, str) or _is_number(v))
+            found[path] = found.get(path, values) & values
+    return found
 
 
 def explain(filters: Filters, roots: Mapping[str, Root], subject: Subject) -> tuple[bool, str]:
@@ -272,7 +285,9 @@ def _conditions(filters: Filters, roots: Mapping[str, Root]) -> list[_Condition]
     return found
 
 
-def _predicate(read: Reader, test: Test) -> Predicate:
+def _predicate(read: Reader, name: str, operand: Any, test: Test) -> Predicate:
+    if name == "eq" and isinstance(operand, str):  # the commonest, one call less
+        return lambda subject: read(subject) == operand
     return lambda subject: test(read(subject))
 
 

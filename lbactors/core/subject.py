@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgpack
 import orjson
@@ -30,20 +30,21 @@ class Subject:
     attrs, actor_metadata: of an event, as JSON. metadata: of a metric's row, as JSON. profile: the player's,
     as JSON or MessagePack, an object of which `attributes`, `tags`, `roles` and `timezone` are looked at.
 
-    The properties have what was decoded, and never raise: what is no object counts as empty, so that no row
-    can stop a leaderboard that reads it.
+    The attributes below have what was decoded, and to read them never raises: what is no object counts as
+    empty, so that no row can stop a leaderboard that reads it.
     """
 
-    __slots__ = (
-        "_actor_metadata",
-        "_attrs",
-        "_metadata",
-        "_profile",
-        "_raw_actor_metadata",
-        "_raw_attrs",
-        "_raw_metadata",
-        "_raw_profile",
-    )
+    # A slot is empty until `__getattr__`, which Python calls for empty ones alone, fills it. Then a look at
+    # it costs no call, and rules look at the same part again and again.
+    __slots__ = ("_raw", "actor_metadata", "attributes", "attrs", "metadata", "profile", "roles", "tags")
+
+    attrs: dict[str, Any]
+    actor_metadata: dict[str, Any]
+    metadata: dict[str, Any]
+    profile: dict[str, Any]  # empty for a player without one
+    attributes: dict[str, Any]  # of the profile
+    tags: list[Any] | None  # of the profile; None if it has none
+    roles: list[Any] | None
 
     def __init__(
         self,
@@ -53,66 +54,34 @@ class Subject:
         metadata: bytes | None = None,
         profile: bytes | None = None,
     ) -> None:
-        self._raw_attrs = attrs
-        self._raw_actor_metadata = actor_metadata
-        self._raw_metadata = metadata
-        self._raw_profile = profile
-        self._attrs: dict[str, Any] | None = None  # None: not decoded yet
-        self._actor_metadata: dict[str, Any] | None = None
-        self._metadata: dict[str, Any] | None = None
-        self._profile: dict[str, Any] | None = None
+        self._raw = attrs, actor_metadata, metadata, profile
 
-    @property
-    def attrs(self) -> dict[str, Any]:
-        found = self._attrs
-        if found is None:
-            found = self._attrs = _object(self._raw_attrs)
-        return found
+    if not TYPE_CHECKING:  # else any name would pass for an attribute
 
-    @property
-    def actor_metadata(self) -> dict[str, Any]:
-        found = self._actor_metadata
-        if found is None:
-            found = self._actor_metadata = _object(self._raw_actor_metadata)
-        return found
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        found = self._metadata
-        if found is None:
-            found = self._metadata = _object(self._raw_metadata)
-        return found
-
-    @property
-    def profile(self) -> dict[str, Any]:
-        """Empty for a player without one."""
-        found = self._profile
-        if found is None:
-            found = self._profile = _object(self._raw_profile)
-        return found
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        found = self.profile.get("attributes")
-        return found if type(found) is dict else {}
-
-    @property
-    def tags(self) -> list[Any] | None:
-        """None: no profile, or it names none."""
-        found = self.profile.get("tags")
-        return found if type(found) is list and found else None
-
-    @property
-    def roles(self) -> list[Any] | None:
-        """As `tags`."""
-        found = self.profile.get("roles")
-        return found if type(found) is list and found else None
+        def __getattr__(self, name: str) -> Any:
+            if name in _PARTS:
+                found = _object(self._raw[_PARTS.index(name)])
+            elif name == "attributes":
+                found = self.profile.get(name)
+                if type(found) is not dict:
+                    found = {}
+            elif name in ("tags", "roles"):
+                found = self.profile.get(name)
+                if type(found) is not list or not found:
+                    found = None
+            else:
+                raise AttributeError(name, name=name, obj=self)
+            setattr(self, name, found)
+            return found
 
     @property
     def timezone(self) -> str | None:
         """IANA name; None: the profile names none."""
         found = self.profile.get("timezone")
         return found if type(found) is str else None
+
+
+_PARTS: Final = ("attrs", "actor_metadata", "metadata", "profile")
 
 
 def _object(raw: bytes | None) -> dict[str, Any]:
@@ -130,7 +99,7 @@ def _object(raw: bytes | None) -> dict[str, Any]:
 
 
 class Root(NamedTuple):
-    """Where a path begins. `part`: the property of `Subject`. `fields`: names of fields follow, else none."""
+    """Where a path begins. `part`: the attribute of `Subject`. `fields`: whether names of fields follow."""
 
     part: str
     fields: bool = True

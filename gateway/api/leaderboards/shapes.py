@@ -6,7 +6,8 @@ from gateway.http.model_shapes import model_shape
 from gateway.http.settings import GatewaySettings
 from gateway.http.shapes import INSTANT, STRING, Schema, answer, closed, listing, or_null, ref, said
 from lbactors.core.audience import Audience, AudienceList
-from lbactors.core.definition import Definition, RankingRules, Scoring
+from lbactors.core.definition import Definition, RankingRules
+from lbactors.core.filters import OPERATORS, PATHS, VALUES
 from lbactors.core.ids import LANGUAGE_TAG
 from lbactors.core.presentation import (
     LANGUAGE_CHARACTERS,
@@ -16,11 +17,12 @@ from lbactors.core.presentation import (
     Translation,
     Widget,
 )
+from lbactors.core.scoring import Scoring, ScoringRule
 from lbactors.core.timeframe import SHORT_FORMS, Timeframe
 
 
-def _where(type_: str) -> Schema:
-    return {"if": {"properties": {"type": {"const": type_}}, "required": ["type"]}}
+def _where(value: str, field: str = "type") -> Schema:
+    return {"if": {"properties": {field: {"const": value}}, "required": [field]}}
 
 
 def _only_for(type_: str, field: str) -> Schema:
@@ -29,6 +31,69 @@ def _only_for(type_: str, field: str) -> Schema:
         **_where(type_),
         "then": {"required": [field], "properties": {field: {"not": {"type": "null"}}}},
         "else": {"properties": {field: {"type": "null"}}},
+    }
+
+
+def _of_source(source: str, required: str | None, others: tuple[str, ...]) -> Schema:
+    """Fields of a scoring that one source has, the first required there, and the others have not."""
+    without = {name: {"type": "null"} for name in (*([required] if required else []), *others)}
+    then = {"required": [required], "properties": {required: {"not": {"type": "null"}}}} if required else {}
+    return {**_where(source, "source"), "then": then, "else": {"properties": without}}
+
+
+_VALUE: Schema = {"type": ["string", "number", "boolean", "array", "object"], "items": {}}
+_ORDERED: Schema = {"type": ["number", "string"]}
+_VALUES: Schema = {"type": "array", "items": _VALUE, "maxItems": VALUES}
+_OPERANDS: dict[str, Schema] = {
+    "eq": said(_VALUE, "Equal as in JSON: 1 is 1.0, true is not 1."),
+    "ne": said(_VALUE, "Not equal, or missing."),
+    "in": said(_VALUES, "One of these; of a list, one item is."),
+    "not_in": said(_VALUES, "None of these, or missing."),
+    "gt": said(_ORDERED, "Above; between two numbers or two strings."),
+    "gte": said(_ORDERED, "At least."),
+    "lt": said(_ORDERED, "Below."),
+    "lte": said(_ORDERED, "At most."),
+    "exists": said({"type": "boolean"}, "Whether there is a value; null is none."),
+    "contains": said(_VALUE, "A list has this item, or a string this part."),
+}
+_FILTERS: Schema = {"type": "object", "maxProperties": PATHS, "additionalProperties": ref("FilterOperators")}
+
+
+def _scoring_shapes() -> dict[str, Schema]:
+    """Of where scores come from. A patch has some of the fields, so there are no rules across them."""
+    filters = said(_FILTERS, str(Scoring.model_fields["filters"].description))
+    conditions = said(_FILTERS, str(ScoringRule.model_fields["conditions"].description))
+    about = "How submissions become a player's score, and where they come from."
+    sometimes = ["metric", "basis", "filters", "rules", "backfill"]  # for `docs/generate_client.py`
+    across = [
+        _of_source("metric", "metric", ("basis",)),
+        _of_source("events", "rules", ()),
+        {
+            "if": {"properties": {"source": {"enum": ["metric", "events"]}}, "required": ["source"]},
+            "else": {"properties": {"backfill": {"type": "null"}, "filters": {"maxProperties": 0}}},
+        },
+    ]
+    scoring = model_shape(Scoring, about, replaced={"filters": filters}, allOf=across)
+    return {
+        "Scoring": {**scoring, "x-as-written": sometimes},
+        "ScoringPatch": closed(
+            {
+                name: {keyword: said for keyword, said in field.items() if keyword != "default"}
+                for name, field in scoring["properties"].items()
+            },
+            description="Fields that you leave out keep their values.",
+        ),
+        "ScoringRule": model_shape(
+            ScoringRule, "What an event of one type is worth.", replaced={"conditions": conditions}
+        ),
+        "FilterOperators": {
+            **closed(
+                {name: _OPERANDS[name] for name in OPERATORS},
+                description="What the value at a path must be; all operators must hold.",
+                minProperties=1,
+            ),
+            "x-as-written": True,
+        },
     }
 
 
@@ -60,6 +125,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
             {
                 **fields,
                 **emptied,
+                "scoring": ref("ScoringPatch"),
                 "leaderboard_id": own_id,
                 "translations": or_null(changed_translations),
             },
@@ -100,7 +166,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         ),
         "Audience": model_shape(Audience, "Who is ranked, and who may read the rankings."),
         "AudienceList": model_shape(AudienceList, "Players by id, role or tag. Any of the three will do."),
-        "Scoring": model_shape(Scoring, "How submissions become a player's score."),
+        **_scoring_shapes(),
         "Display": model_shape(Display, "How to draw the leaderboard.", **as_written),
         "DisplayColumn": model_shape(DisplayColumn, **as_written),
         "Translation": model_shape(Translation, "Texts in one language.", **as_written),

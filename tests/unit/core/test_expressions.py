@@ -5,7 +5,6 @@ no text whatever makes more of them than a number, nothing, or one kind of error
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -27,6 +26,7 @@ from lbactors.core.expressions import (
     compile_expression,
 )
 from lbactors.core.subject import Subject
+from tests.support.calls import calls
 from tests.support.rounds import rounds
 
 ATTRS = {
@@ -382,23 +382,6 @@ WORDS = [
     "**",
 ]
 WORDS += ["attrs.unknown", "attrs.zero", "player.tags", "__class__", "lambda", "attrs.huge"]
-
-
-def calls(function: Callable[[], object]) -> int:
-    """How many calls, of Python and of C, a function makes: the time that it takes, on any machine."""
-    counted = 0
-
-    def count(_frame: object, event: str, _argument: object) -> None:
-        nonlocal counted
-        counted += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        function()
-    finally:
-        sys.setprofile(before)
-    return counted
 
 
 def judged(text: str) -> None:
