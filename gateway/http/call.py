@@ -386,6 +386,21 @@ def inactive(board: Board) -> ApiError | None:
     return ApiError("leaderboard_inactive", f"leaderboard {board.leaderboard_id!r} is {status}")
 
 
+def not_writable(board: Board) -> ApiError | None:
+    """The 409 for scores and entries sent to a leaderboard that is computed from a log."""
+    scoring = board.definition.scoring
+    if not scoring.is_projection:
+        return None
+    origin = f"metric {scoring.metric!r}" if scoring.source == "metric" else "events"
+    text = f"leaderboard {board.leaderboard_id!r} is computed from {origin}, and takes no scores of its own"
+    return ApiError("leaderboard_not_writable", text)
+
+
+def takes_no_scores(board: Board) -> ApiError | None:
+    """The 409 for a submission to a leaderboard that takes none, now or ever."""
+    return not_writable(board) or inactive(board)
+
+
 def render(document: Any, packed: bool) -> tuple[bytes, str]:
     """The bytes of an answer, and an ETag that follows from them.
 

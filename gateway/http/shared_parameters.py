@@ -15,6 +15,7 @@ READ_CODES = ("leaderboard_not_found", "period_not_found", "overloaded")
 SUBMIT_CODES = (
     "leaderboard_not_found",
     "leaderboard_inactive",
+    "leaderboard_not_writable",
     "period_not_open",
     "period_closed",
     "overloaded",

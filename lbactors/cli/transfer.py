@@ -359,6 +359,12 @@ def import_(
     if id_prefix is not None and not add:
         raise click.UsageError("--id-prefix needs --add")
     definition = server.client.leaderboard(leaderboard_id)
+    scoring = definition["scoring"]
+    if scoring["source"] != "scores":
+        origin = f"metric {scoring['metric']!r}" if scoring["source"] == "metric" else "events"
+        raise Refusal(
+            f"leaderboard {leaderboard_id!r} is computed from {origin}, and takes no scores of its own"
+        )
     with click.open_file(str(path), "rb") as source:
         if add:
             _add(server, definition, source, id_prefix)

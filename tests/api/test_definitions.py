@@ -172,6 +172,10 @@ def test_a_leaderboard_exists_once(api: Api, make_board: MakeBoard) -> None:
         ("timeframe", {"type": "daily", "retain_days": -1}),
         ("timeframe", {"type": "daily", "retain_days": 3651}),
         ("scoring", {"source": "rumours"}),
+        ("scoring", {"source": "metric"}),
+        ("scoring", {"source": "events", "rules": []}),
+        ("scoring", {"metric": "kills"}),
+        ("scoring", {"filters": {"attrs.mode": {"eq": "ranked"}}}),
         ("scoring", {"aggregation": "median"}),
         ("scoring", {"score_min": "low"}),
         ("ranking", {"order": "up"}),
@@ -227,13 +231,43 @@ def test_a_window_may_not_repeat_the_main_type(api: Api, kind: str) -> None:
     api.fails(422, "validation_failed", "POST", "/v1/leaderboards", body)
 
 
+MATCH = {"event_type": "match", "points_expression": "attrs.kills * 10"}
+RANKED = {"attrs.mode": {"in": ["ranked"]}}
+
+
 @pytest.mark.parametrize(
-    "scoring", [{"source": "metric", "metric": "kills"}, {"source": "events", "rules": []}]
+    "scoring",
+    [
+        {"source": "metric", "metric": "kills", "basis": "balance", "filters": {"metadata.x": {"eq": 1}}},
+        {"source": "events", "rules": [{**MATCH, "conditions": RANKED}], "filters": RANKED, "backfill": True},
+    ],
 )
-def test_sources_that_are_not_yet_supported(api: Api, scoring: dict[str, Any]) -> None:
-    body = {"leaderboard_id": unique("source"), "scoring": scoring}
+def test_sources_other_than_scores(api: Api, make_board: MakeBoard, scoring: dict[str, Any]) -> None:
+    board = make_board(scoring=scoring)
+    assert contains(board.definition()["scoring"], scoring)
+    api.fails(422, "validation_failed", "PATCH", board.path, {"scoring": {"source": "scores"}})
+    item = {"player_id": "p1", "score": 1}
+    api.fails(409, "leaderboard_not_writable", "POST", board.scores, item)
+    routed = api.ok("POST", "/v1/scores", [{"leaderboard_id": board.id, **item}])
+    assert [error["code"] for error in routed["errors"]] == ["leaderboard_not_writable"]
+    entries = {"entries": [item]}
+    api.fails(409, "leaderboard_not_writable", "POST", f"{board.path}/entries/import", entries)
+    patched = board.patch(scoring={"filters": {}})
+    assert patched["scoring"] == {**board.definition()["scoring"], "filters": {}}
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"filters": {"attrs.mode": {"near": 1}}}, ["filters", "attrs.mode", "near"]),
+        ({"rules": [MATCH, {**MATCH, "points_expression": "9**9**9"}]}, ["rules", 1, "points_expression"]),
+    ],
+)
+def test_the_place_of_a_wrong_rule_is_named(api: Api, change: dict[str, Any], place: list[Any]) -> None:
+    scoring = {"source": "events", "rules": [MATCH], **change}
+    body = {"leaderboard_id": unique("rules"), "scoring": scoring}
     error = api.fails(422, "validation_failed", "POST", "/v1/leaderboards", body)
-    assert "not yet supported" in str(error).lower(), error
+    assert [detail["loc"] for detail in error["details"]] == [["body", "scoring", *place]]
 
 
 # Listings

@@ -175,7 +175,7 @@ class FakeApi:
             "leaderboard_id": leaderboard_id, "name": leaderboard_id, "status": "active", "windows": [],
             "version": 1, **given,
             "timeframe": {"type": "permanent", "timezone": "UTC", **given.get("timeframe", {})},
-            "scoring": {"aggregation": "best", **given.get("scoring", {})},
+            "scoring": {"source": "scores", "aggregation": "best", **given.get("scoring", {})},
             "ranking": {
                 "order": "desc", "subscore_order": "desc", "tie_breaking": "first", **given.get("ranking", {})
             },

@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from gateway.http import codec, documents
-from gateway.http.call import Call, inactive
+from gateway.http.call import Call, inactive, not_writable
 from gateway.http.submissions import AHEAD_MS
 from lbactors.core.errors import ApiError, invalid, invalid_from
 from lbactors.core.model import Row
@@ -91,6 +91,9 @@ async def import_entries(call: Call) -> web.Response:
     """`POST /v1/leaderboards/{leaderboard_id}/entries/import`."""
     board = await call.board()
     document, _ = await call.document()
+    refusal = not_writable(board)
+    if refusal is not None:
+        raise refusal
     try:
         body = ImportBody.model_validate(document)
     except ValidationError as error:

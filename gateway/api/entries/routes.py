@@ -91,12 +91,14 @@ def routes(s: Shared) -> tuple[Route, ...]:
             "`unchanged`; a different one stays and the item is rejected with `entry_exists`; if the entry "
             "was removed, the item is rejected with `entry_removed`. With `replace` the item is written in "
             "these cases too. An invalid item is rejected without affecting the others. Plugins do not "
-            "judge imported entries; the import is recorded in the audit log.",
+            "judge imported entries; the import is recorded in the audit log. A leaderboard that is computed "
+            "from a metric or from events takes none: 409 `leaderboard_not_writable`.",
             scopes=scopes,
             parameters=(s.board, s.window),
             body=Body("ImportInput", example.IMPORT),
             codes=(
                 "leaderboard_not_found",
+                "leaderboard_not_writable",
                 "period_not_found",
                 "period_closed",
                 "entry_exists",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.http.call import Call, inactive
+from gateway.http.call import Call, takes_no_scores
 from gateway.http.documents import outcome_document
 from gateway.http.listings import listing_of
 from lbactors.core.errors import ApiError, invalid
@@ -40,7 +40,7 @@ async def approve(call: Call) -> web.Response:
     """`POST /v1/leaderboards/{leaderboard_id}/held/{held_id}/approve`."""
     board = await call.board()
     await call.empty_document()
-    refusal = inactive(board)
+    refusal = takes_no_scores(board)
     if refusal is not None:
         raise refusal
     held_id = call.path["held_id"]

@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.http.call import Call, inactive
+from gateway.http.call import Call, takes_no_scores
 from gateway.http.documents import Document, error_item, outcome_document
 from gateway.http.submissions import Item, Loc, Standard
 from gateway.http.validation import HeldForReview, Verdict
@@ -32,7 +32,7 @@ async def submit(call: Call) -> web.Response:
     """`POST /v1/leaderboards/{leaderboard_id}/scores`."""
     board = await call.board()
     body = await call.body()
-    refusal = inactive(board)
+    refusal = takes_no_scores(board)
     if refusal is not None:
         raise refusal
     key = call.idempotency_key()
@@ -65,7 +65,7 @@ async def submit_to_several(call: Call) -> web.Response:
 
     async def submit_group(leaderboard_id: str, indexes: list[int]) -> None:
         found = boards[leaderboard_id]
-        refusal = found if isinstance(found, ApiError) else inactive(found)
+        refusal = found if isinstance(found, ApiError) else takes_no_scores(found)
         if isinstance(found, ApiError) or refusal is not None:
             for index in indexes:
                 verdicts[index] = refusal

@@ -439,6 +439,10 @@ def merged(definition: Definition, patch: Any) -> Definition:
         raise invalid("must be an object", "body")
     if patch.get("leaderboard_id", definition.leaderboard_id) != definition.leaderboard_id:
         raise invalid("cannot change", "body", "leaderboard_id")
+    scoring = patch.get("scoring")
+    source = definition.scoring.source
+    if isinstance(scoring, dict) and scoring.get("source", source) != source:
+        raise invalid("cannot change", "body", "scoring", "source")
     base = definition.model_dump(mode="json")
     new = {**base, **patch}
     for part in ("timeframe", "scoring", "ranking", "audience"):

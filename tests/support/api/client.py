@@ -50,6 +50,7 @@ CODES_BY_STATUS: dict[int, set[str]] = {
         "period_not_open",
         "rewards_pending",
         "leaderboard_inactive",
+        "leaderboard_not_writable",
         "webhook_limit",
         "webhook_disabled",
         "idempotency_conflict",

@@ -90,6 +90,19 @@ def test_a_board_with_other_rules_is_refused(scores: FakeApi, definition: Any, d
     assert len(scores.standings("other")) == 5
 
 
+@pytest.mark.parametrize(
+    ("scoring", "origin"),
+    [({"source": "metric", "metric": "coins"}, "metric 'coins'"), ({"source": "events"}, "events")],
+)
+@pytest.mark.parametrize("options", [(), ("--force",), ("--add",)])
+def test_a_board_that_is_computed_from_a_log_is_refused(
+    scores: FakeApi, scoring: Any, origin: str, options: tuple[str, ...]
+) -> None:
+    scores.add_board("computed", scoring=scoring)
+    message = refused(2, "import", "computed", "-", *options, stdin=ok("export", "xp"))
+    assert f"leaderboard 'computed' is computed from {origin}, and takes no scores of its own" in message
+
+
 def test_another_period_is_refused(scores: FakeApi) -> None:
     scores.add_board("copy")
     exported = ok("export", "xp").replace("2026-W47", "2026-W46")

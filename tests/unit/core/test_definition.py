@@ -109,3 +109,70 @@ def test_the_rules_of_a_period_have_the_form_that_they_always_had() -> None:
     """Journals and snapshots of older releases hold these fields, and theirs read ours."""
     made = definition(ranking={"min_score": 3, "top_only": 10})
     assert list(Rules.of(made)) == ["best", "desc", "desc", "first", "ordinal", None, 3]
+
+
+# Projections ----------------------------------------------------------------------------------------------
+
+RULE = {"event_type": "match", "points_expression": "1", "conditions": {}}
+EVENTS = definition(scoring={"source": "events", "rules": [RULE], "filters": {"attrs.x": {"eq": 1, "lt": 9}}})
+METRIC = definition(scoring={"source": "metric", "metric": "coins", "basis": "balance"})
+
+
+@pytest.mark.parametrize("source", ["scores", "metric", "events", "rumours", None])
+@pytest.mark.parametrize("before", [EVENTS, METRIC, definition()])
+def test_the_source_cannot_change(before: Definition, source: Any) -> None:
+    if source == before.scoring.source:
+        assert merged(before, {"scoring": {"source": source}}) == before
+        return
+    with pytest.raises(ApiError) as caught:
+        merged(before, {"scoring": {"source": source, "metric": "coins"}})
+    assert caught.value.details == [{"loc": ["body", "scoring", "source"], "msg": "cannot change"}]
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "after"),
+    [
+        (EVENTS, {"filters": {"attrs.y": {"eq": 2}}}, {"filters": {"attrs.y": {"eq": 2}}}),
+        (EVENTS, {"filters": {}}, {"filters": {}}),
+        (
+            EVENTS,
+            {"rules": [RULE | {"points_expression": "2"}]},
+            {"rules": [RULE | {"points_expression": "2"}]},
+        ),
+        (EVENTS, {"backfill": True}, {"backfill": True}),
+        (EVENTS, {"backfill": None}, {"backfill": False}),
+        (EVENTS, {"aggregation": "sum"}, {"aggregation": "sum"}),
+        (METRIC, {"metric": "gems"}, {"metric": "gems"}),
+        (METRIC, {"basis": "earned"}, {"basis": "earned"}),
+        (METRIC, {"basis": None}, {"basis": "earned"}),
+        (METRIC, {"filters": {"metadata.x": {"ne": 1}}}, {"filters": {"metadata.x": {"ne": 1}}}),
+        (METRIC, {"backfill": False}, {"backfill": False}),
+    ],
+)
+def test_a_patch_replaces_each_field_as_a_whole(before: Definition, change: Any, after: Any) -> None:
+    written = before.model_dump(mode="json")
+    changed = merged(before, {"scoring": change})
+    assert changed.model_dump(mode="json") == {**written, "scoring": {**written["scoring"], **after}}
+    assert merged(changed, {"scoring": change}) == changed
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "place"),
+    [
+        (EVENTS, {"rules": []}, "rules"),
+        (EVENTS, {"rules": None}, "rules"),
+        (EVENTS, {"metric": "coins"}, "metric"),
+        (EVENTS, {"filters": {"attrs.x": {"near": 1}}}, "filters.attrs.x.near"),
+        (METRIC, {"rules": [RULE]}, "rules"),
+        (METRIC, {"metric": None}, "metric"),
+        (definition(), {"filters": {"attrs.x": {"eq": 1}}}, "filters"),
+        (definition(), {"backfill": True}, "backfill"),
+    ],
+)
+def test_a_patch_that_does_not_go_with_the_source_is_refused(
+    before: Definition, change: Any, place: str
+) -> None:
+    with pytest.raises(ApiError) as caught:
+        merged(before, {"scoring": change})
+    (found,) = caught.value.details
+    assert (caught.value.status, ".".join(found["loc"])) == (422, f"body.scoring.{place}")

@@ -223,6 +223,44 @@ async def test_inactive_leaderboards(http: Http, service: FakeService, status: s
     assert service.submitted == []
 
 
+@pytest.mark.parametrize(
+    ("scoring", "origin"),
+    [
+        ({"source": "metric", "metric": "coins"}, "metric 'coins'"),
+        ({"source": "events", "rules": [{"event_type": "match", "points_expression": "1"}]}, "events"),
+    ],
+)
+async def test_leaderboards_that_are_computed_from_a_log(
+    http: Http, service: FakeService, scoring: dict[str, Any], origin: str
+) -> None:
+    service.add_board("xp", scoring=scoring)
+    service.add_board("other")
+    item = {"player_id": "p", "score": 1}
+    for body in (item, [item], {"submissions": [item]}):
+        answer = await http.post(SCORES, body)
+        assert (answer.status, answer.code) == (409, "leaderboard_not_writable")
+        message = f"leaderboard 'xp' is computed from {origin}, and takes no scores of its own"
+        assert answer.body["error"]["message"] == message
+    several = [{"leaderboard_id": name, **item} for name in ("xp", "other", "xp")]
+    answer = await http.post("/v1/scores", several)
+    assert (answer.status, answer.body["accepted"]) == (200, 1)
+    refused = [(error["index"], error["code"]) for error in answer.body["errors"]]
+    assert refused == [(0, "leaderboard_not_writable"), (2, "leaderboard_not_writable")]
+    entries = {"entries": [item]}
+    imported = await http.post("/v1/leaderboards/xp/entries/import", entries)
+    assert (imported.status, imported.code) == (409, "leaderboard_not_writable")
+    assert len(service.submitted) == 1
+
+
+async def test_entries_of_computed_leaderboards_are_moderated(http: Http, service: FakeService) -> None:
+    board = service.add_board("xp", scoring={"source": "metric", "metric": "coins"})
+    service.add_scores(board, {"p": 5})
+    entry = "/v1/leaderboards/xp/players/p"
+    assert (await http.send("PATCH", entry, {"score": 4, "reason": "lag"})).status == 200
+    assert (await http.send("DELETE", entry)).status == 200
+    assert (await http.post(f"{entry}/restore")).status == 200
+
+
 # Many -----------------------------------------------------------------------------------------------------
 
 
