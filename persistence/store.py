@@ -4,7 +4,9 @@ A store knows three things, all of them opaque bytes under a name:
 
 * **documents** - small records in collections (tenants, keys, definitions, period records, routes…),
   changed in atomic groups by the one process that holds the `owner` epoch;
-* **journals** - for each period a gapless run of records, appended under an epoch and an expected seq;
+* **journals** - for each period a gapless run of records, appended under an epoch and an expected seq. What
+  a snapshot covers is deleted, unless the snapshot *keeps* it: then the journal is a log, read in pages,
+  trimmed at its old end, and rewritten where something in it must be forgotten;
 * **snapshots** - for each period named *parts* and a *manifest* that says which version of each part
   makes up the state at one seq.
 
@@ -120,7 +122,8 @@ class Examined(NamedTuple):
     `records`: (epoch, first_seq, last_seq, size in bytes, whether its checksum is right) of each journal
     record after the snapshot, by last_seq. `damage`: what is wrong with manifest, parts or records, gaps and
     a lost end included, each in a sentence that names the place; empty if all is well. `snapshot_sound`:
-    manifest and every part that it names are there and right.
+    manifest and every part that it names are there and right. `kept`: number of records that the snapshot
+    covers and that are kept all the same; damage among them is told, and gaps up to the snapshot's seq.
     """
 
     epoch: int
@@ -130,6 +133,7 @@ class Examined(NamedTuple):
     snapshot_sound: bool
     records: list[tuple[int, int, int, int, bool]]
     damage: list[str]
+    kept: int = 0
 
 
 class Store(Protocol):
@@ -223,7 +227,13 @@ class Store(Protocol):
         """
 
     async def commit_snapshot(
-        self, period_id: str, epoch: int, seq: int, manifest: Mapping[str, int]
+        self,
+        period_id: str,
+        epoch: int,
+        seq: int,
+        manifest: Mapping[str, int],
+        *,
+        keep_journal: bool = False,
     ) -> None:
         """Make `manifest` (part name -> the seq it was put under) the snapshot at `seq`, in one step.
 
@@ -231,7 +241,13 @@ class Store(Protocol):
         named by the manifest before. `seq` is that of the snapshot before, or a later one that ends a record
         of the journal (else SeqMismatch). Afterwards the journal up to `seq` and the parts that this manifest
         does not name are deleted, here or at the next call. Fenced. Repeating it is safe.
+
+        keep_journal: what the journal has at that moment stays, until `trim`; the parts go as ever.
+        `recover`, `records_after` and `cut` go by the snapshot all the same, as if nothing was kept.
         """
+
+    async def manifest(self, period_id: str) -> dict[str, int]:
+        """The manifest of the snapshot in force, as it was committed; {} without one. StoreCorrupt."""
 
     def recover(self, period_id: str) -> AsyncIterator[Recovered | Part | Record]:
         """Snapshot and journal of a period: one `Recovered`, its parts (any order), then records after its
@@ -244,6 +260,41 @@ class Store(Protocol):
 
         StoreWentBack if journal and snapshot end before it; SeqMismatch if a snapshot covers more, so that
         records after it are gone, or if no record ends there; StoreCorrupt as in `recover`.
+        """
+
+    async def records(self, period_id: str, after_seq: int, limit: int) -> list[Record]:
+        """A page of the journal: at most `limit` (>= 1) records that end after a seq, in order, those that a
+        snapshot covers and keeps included; [] if there is none.
+
+        At most about `paging.PAGE_BYTES` of bodies, but one record at least. The first one may begin after
+        `after_seq` + 1: what was between is trimmed. Beyond the journal's last seq: StoreWentBack.
+        StoreCorrupt for damage, a gap, or an end that is missing, once what is sound before it was given: at
+        the call that would begin with it. Needs no epoch, and sees one moment of the journal, whatever is
+        done to it meanwhile.
+        """
+
+    async def records_before(self, period_id: str, before_seq: int, limit: int) -> list[Record]:
+        """A page of the journal backwards: at most `limit` (>= 1) records that begin before a seq, newest
+        first; [] if there is none. Sizes and StoreCorrupt as in `records`.
+        """
+
+    async def first_seq(self, period_id: str) -> int:
+        """The first seq that the journal still has; its last one + 1 if it has none."""
+
+    async def trim(self, period_id: str, epoch: int, seq: int) -> None:
+        """Let the kept records go that end at `seq` or before. Fenced; SeqMismatch, and nothing changes,
+        beyond what the snapshot in force covers.
+
+        Nobody reads them any more when it returns, and what they took up is freed little by little: no
+        append waits long. Repeating it is safe.
+        """
+
+    async def rewrite(self, period_id: str, epoch: int, records: Sequence[Record]) -> None:
+        """Replace the bodies of records that the journal has, covered or not: those with the same epoch,
+        first and last seq (`epoch`: the writer's). Fenced; SeqMismatch if there is no such record.
+
+        All or none of them. Repeating it is safe. With `scrub` after it the old bodies leave nothing behind,
+        as far as the backend can.
         """
 
     async def examine(self, period_id: str) -> Examined:
@@ -266,6 +317,9 @@ class Store(Protocol):
 
     async def last_seq(self, period_id: str) -> int:
         """The last seq that snapshot or journal hold (0 for none)."""
+
+    async def last_seqs(self, period_ids: Sequence[str]) -> list[int]:
+        """`last_seq` of each period, in the order asked for."""
 
     async def scrub(self) -> bool:
         """See to it that what was deleted or replaced so far leaves no bytes behind, as far as this backend

@@ -9,7 +9,7 @@ from persistence.store import StoreCorrupt
 
 _CRC = struct.Struct(">I")
 CRC_BYTES = _CRC.size
-PERIOD_KEYS = ("h", "j", "p", "s")
+PERIOD_KEYS = ("h", "j", "p", "s", "o")
 _ESCAPES = {"%": "%25", "{": "%7B", "}": "%7D"}  # braces would end or begin a hash tag
 
 
@@ -55,7 +55,7 @@ class Keys:
         return self.index_prefix + collection.encode()
 
     def period(self, period_id: str) -> list[bytes]:
-        """Head, journal, parts and staged parts of a period."""
+        """Head, journal, parts, staged parts and overlay of a period."""
         for plain, escaped in _ESCAPES.items():
             if plain in period_id:
                 period_id = period_id.replace(plain, escaped)

@@ -1,9 +1,13 @@
 """Reading what the Redis backend keeps: replay, examination, and the check of everything on the way.
 
 Redis has no view that stays the same over several commands. What can change under a reader are the snapshot
-(its parts and the records that it covers go when a newer one is committed) and the journal's end (it
-grows). So a reader that misses something looks at the head again: if the snapshot is another one by now,
-the answer is "read again" (StoreUnavailable); only if it is the same is the period damaged.
+(its parts and the records that it covers go when a newer one is committed), the journal's end (it grows) and
+its beginning (it is trimmed). So a reader that misses something looks at the head again: if the snapshot is
+another one by now, the answer is "read again" (StoreUnavailable); only if it is the same is the period
+damaged.
+
+A page of the journal is read by one script, together with the head's numbers: what it shows is one moment, so
+within a page a gap is a gap. `Store.records` is that alone.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
+from persistence.paging import PAGE_BYTES, Found
 from persistence.redis.keys import CRC_BYTES, PERIOD_KEYS, Keys, opened, text
 from persistence.store import (
     Examined,
@@ -29,6 +34,8 @@ from persistence.store import (
 
 PARTS_AT_ONCE = 8  # in one reply; about 1 MB of a full period
 RECORDS_AT_ONCE = 256
+
+AFTER, BEFORE = "A", "B"  # the ways of the script `records`
 
 Run = Callable[..., Awaitable[Any]]
 Entry = tuple[str, int, int]  # part name, seq it was put under, version
@@ -61,23 +68,42 @@ class Head(NamedTuple):
     manifest: bytes | None
 
 
-class Found(NamedTuple):
-    """A journal record as it was read; `sound`: fields and checksum are right."""
+class Page(NamedTuple):
+    """A page of a journal, and the numbers of the head at that moment. floor: trimmed up to there."""
 
-    record: Record
-    sound: bool
+    last_seq: int
+    floor: int
+    found: list[Found]
 
-    @property
-    def place(self) -> str:
-        return f"record {self.record.first_seq}..{self.record.last_seq}"
+
+def page_of(reply: Sequence[Any], period_id: str) -> Page:
+    """What the script `records` answered."""
+    last, snapshot, floor, rows = reply
+    found = []
+    for row in rows:
+        if isinstance(row, bytes):  # of the overlay
+            last_seq, _, rest = row.partition(b":")
+            epoch, _, rest = rest.partition(b":")
+            first_seq, _, value = rest.partition(b":")
+        else:
+            entry_id, fields = row
+            values = dict(zip(fields[::2], fields[1::2], strict=True))
+            last_seq = entry_id.partition(b"-")[0]
+            epoch, first_seq = values.get(b"e", b""), values.get(b"f", b"")
+            value = values.get(b"b", b"")
+        epoch_number, first, end = (int(n) if n.isdigit() else 0 for n in (epoch, first_seq, last_seq))
+        sound = opened(value, period_id, epoch_number, first, end) is not None
+        found.append(Found(Record(epoch_number, first, end, value[CRC_BYTES:]), sound))
+    return Page(max(int(last), int(snapshot)), int(floor), found)
 
 
 class Reader:
-    """Commands about one period. keys: head, journal, parts, staged parts."""
+    """Commands about one period. keys: head, journal, parts, staged parts, overlay. script: runs a script."""
 
-    def __init__(self, keys: Sequence[bytes], run: Run) -> None:
-        self._head, self._journal, self._parts, _ = keys
+    def __init__(self, keys: Sequence[bytes], run: Run, script: Run) -> None:
+        self._head, _, self._parts, _, _ = keys
         self._run = run
+        self._script = script
 
     async def head(self) -> Head:
         epoch, last, snapshot, body = await self._run("HMGET", self._head, "e", "l", "s", "m")
@@ -87,24 +113,15 @@ class Reader:
         versions = [version for _, _, version in entries]
         return list(await self._run("HMGET", self._parts, *versions)) if versions else []
 
-    async def ends_at(self, seq: int) -> bool:
-        """Whether a journal record ends at a seq."""
-        return bool(await self._run("XRANGE", self._journal, f"{seq}-0", f"{seq}-0"))
-
-    async def records(self, period_id: str, after: int) -> list[Found]:
+    async def records(self, period_id: str, after: int) -> Page:
         """The next records after a seq."""
-        start = f"({after}-0" if after else "-"
-        raw = await self._run("XRANGE", self._journal, start, "+", "COUNT", RECORDS_AT_ONCE)
-        found = []
-        for entry_id, fields in raw:
-            last_seq = int(entry_id.partition(b"-")[0])
-            values = dict(zip(fields[::2], fields[1::2], strict=True))
-            epoch, first_seq = values.get(b"e", b""), values.get(b"f", b"")
-            value = values.get(b"b", b"")
-            epoch_number, first = (int(n) if n.isdigit() else 0 for n in (epoch, first_seq))
-            sound = opened(value, period_id, epoch_number, first, last_seq) is not None
-            found.append(Found(Record(epoch_number, first, last_seq, value[CRC_BYTES:]), sound))
-        return found
+        reply = await self._script("records", after, AFTER, RECORDS_AT_ONCE, PAGE_BYTES)
+        return page_of(reply, period_id)
+
+    async def ends_at(self, period_id: str, seq: int) -> bool:
+        """Whether a journal record ends at a seq."""
+        page = page_of(await self._script("records", seq, BEFORE, 1, 1), period_id)
+        return any(each.record.last_seq == seq for each in page.found)
 
 
 async def _ahead(steps: Sequence[Callable[[], Awaitable[Any]]]) -> AsyncGenerator[Any, None]:
@@ -152,8 +169,9 @@ async def _still(reader: Reader, head: Head, period_id: str) -> None:
 
 async def _records(reader: Reader, head: Head, period_id: str, seq: int) -> AsyncIterator[Record]:
     """Records after a seq, checked: none damaged, none missing, none lost at the end."""
-    while found := await reader.records(period_id, seq):
-        for each in found:
+    while True:
+        page = await reader.records(period_id, seq)
+        for each in page.found:
             record = each.record
             place = f"period {period_id!r}: {each.place}"
             if not each.sound or record.first_seq != seq + 1:
@@ -163,7 +181,7 @@ async def _records(reader: Reader, head: Head, period_id: str, seq: int) -> Asyn
                 )
             seq = record.last_seq
             yield record
-        if len(found) < RECORDS_AT_ONCE:
+        if not page.found or seq >= page.last_seq:
             break
     if seq < head.last_seq:
         await _still(reader, head, period_id)
@@ -182,7 +200,7 @@ async def records_after(reader: Reader, period_id: str, seq: int) -> AsyncIterat
         )
     if seq < head.snapshot_seq:
         raise SeqMismatch(f"period {period_id!r}: a snapshot covers seq {head.snapshot_seq}, after {seq}")
-    if seq != head.snapshot_seq and not await reader.ends_at(seq):
+    if seq != head.snapshot_seq and not await reader.ends_at(period_id, seq):
         raise SeqMismatch(f"period {period_id!r}: no record ends at seq {seq}")
     async for record in _records(reader, head, period_id, seq):
         yield record
@@ -207,22 +225,30 @@ async def examine(reader: Reader, period_id: str) -> Examined:
                 damage.append(f"{place}: part {name!r} of seq {put_at}: checksum differs")
     snapshot_sound = not damage
     records: list[tuple[int, int, int, int, bool]] = []
-    read = seq = head.snapshot_seq
-    while found := await reader.records(period_id, read):
-        for each in found:
+    kept = read = seq = 0
+    while True:
+        page = await reader.records(period_id, read)
+        seq = max(seq, page.floor)  # what is trimmed meanwhile is not missing
+        for each in page.found:
             record = each.record
             read = record.last_seq
-            size_bytes = len(record.body)
-            records.append((record.epoch, record.first_seq, record.last_seq, size_bytes, each.sound))
+            if read <= head.snapshot_seq:
+                kept += 1
+            else:
+                size_bytes = len(record.body)
+                records.append((record.epoch, record.first_seq, record.last_seq, size_bytes, each.sound))
             if not each.sound:
                 damage.append(f"{place}: {each.place}: checksum differs")
             elif record.first_seq != seq + 1:
                 damage.append(f"{place}: {each.place} comes after seq {seq}: a gap")
             seq = record.last_seq
+        if not page.found or read >= page.last_seq:
+            break
     if seq < head.last_seq:
         damage.append(f"{place}: the journal ends at seq {seq}, not at {head.last_seq}: a gap")
     last_seq = max(head.last_seq, head.snapshot_seq)
-    return Examined(head.epoch, head.snapshot_seq, last_seq, len(entries), snapshot_sound, records, damage)
+    parts = len(entries)
+    return Examined(head.epoch, head.snapshot_seq, last_seq, parts, snapshot_sound, records, damage, kept)
 
 
 async def stray(key: bytes, keys: Keys, tags: set[bytes], run: Run) -> str | None:

@@ -9,12 +9,19 @@ Keys (P: the URL's prefix, `lbactors`; N: a period's id with % { } as %25 %7B %7
     {P}:d:<collection>  hash    doc_id -> checksum and body
     {P}:i:<collection>  zset    doc_ids in their order; scores 0
     {P:p:N}h            hash    e highest epoch, l last seq, s snapshot's seq, m its manifest,
-                                g generation (rises with every put and commit), v last part version
+                                g generation (rises with every put and commit), v last part version,
+                                t seq up to which the journal is trimmed (none: the snapshot's)
     {P:p:N}j            stream  the journal: entry <last seq>-0 with e epoch, f first seq, b checksum and body
     {P:p:N}p            hash    version -> checksum and body of a snapshot part
     {P:p:N}s            hash    <seq>:<part name> -> version: parts that were put and not committed
+    {P:p:N}o            zset    overlay: journal records that left the stream when they or a neighbour were
+                                rewritten; scores 0, <last seq in 20 digits>:<epoch>:<first seq>:<b as above>
 A checksum is CRC-32 in 4 bytes, big endian, over names, numbers and body
 (`persistence.checksum`). A manifest is a checksum and MessagePack [[part name, seq, version], …].
+
+An entry of a stream cannot be changed, and XDEL leaves its bytes in memory for as long as another entry lives
+in the same node of the stream. So a record that is rewritten moves to the overlay, and with it whatever may
+share its node. The journal is what stream and overlay hold together, after `t`; no record is in both.
 
 Keys of one period share a hash tag, and so do documents, owners and the rest: in a Redis Cluster each group
 is on one node, where a script sees and changes all of it or nothing. A dropped period keeps `h` with `e`
@@ -29,22 +36,52 @@ from __future__ import annotations
 
 import hashlib
 
-FORMAT = "2"  # laid out like 1; a journal may hold inputs that the version before would misread
+# 2: laid out like 1; a journal may hold inputs that the version before would misread. 3: the version before
+# knows neither `t` nor the overlay; its next snapshot of a log would delete what is kept.
+FORMAT = "3"
 DROPPED_EPOCH_S = 7 * 86_400
 TRIM_RECORDS = 1000  # journal records that one `collect` deletes at most
+NODE_BYTES, NODE_ENTRIES = 4096, 100  # of a stream, unless the server's settings say otherwise
 
 _BODY = """
 local op = ARGV[1]
-local H, J, P, S = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local H, J, P, S, O = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 local function refused(key, field, epoch)  -- nil if this is the highest epoch
   local highest = redis.call('HGET', key, field) or '0'
   if highest ~= epoch or highest == '0' then return {'FENCED', highest} end
 end
 
-local function ends_at(seq)  -- whether a journal record ends there
-  return tonumber(seq) > 0 and #redis.call('XRANGE', J, seq .. '-0', seq .. '-0') > 0
+local function digits(seq) return string.rep('0', 20 - #seq) .. seq end  -- they sort like numbers
+
+-- Bounds of the overlay's members, as exclusive ones: those that end at a seq lie between the two
+local function member_from(seq) return '(' .. digits(seq) .. ':' end
+local function member_after(seq) return '(' .. digits(seq) .. ';' end
+
+-- Epoch, first seq and sealed body of the record that ends at a seq, and whether it is in the overlay
+local function record_at(seq, journal, overlay)
+  if tonumber(seq) <= 0 then return nil end
+  local entry = redis.call('XRANGE', journal or J, seq .. '-0', seq .. '-0')[1]
+  if entry then return entry[2][2], entry[2][4], entry[2][6], false end
+  local member = redis.call('ZRANGE', overlay or O, member_from(seq), member_after(seq), 'BYLEX')[1]
+  if member then
+    local _, ends, epoch, first = string.find(member, '^%d+:(%d+):(%d+):')
+    return epoch, first, string.sub(member, ends + 1), true
+  end
 end
+
+local function ends_at(seq) return record_at(seq) ~= nil end  -- whether a journal record ends there
+
+local function put_in_overlay(last, epoch, first, body)
+  redis.call('ZADD', O, 0, table.concat({digits(last), epoch, first, body}, ':'))
+end
+
+local function delete_from_overlay(from, to)
+  for _, member in ipairs(redis.call('ZRANGE', O, from, to, 'BYLEX')) do redis.call('ZREM', O, member) end
+end
+
+-- The seq up to which the journal is trimmed, by the head's t and s
+local function floor_of(t, s) return t or s or '0' end
 
 -- Journal: epoch, first seq, last seq, body
 if op == 'append' then
@@ -57,42 +94,40 @@ if op == 'append' then
     redis.call('HSET', H, 'l', last)
     return 'OK'
   end
-  if tonumber(last) > 0 then
-    local found = redis.call('XRANGE', J, last .. '-0', last .. '-0')[1]
-    if found and found[2][2] == epoch and found[2][4] == first and found[2][6] == body then
-      redis.call('HSET', H, 'l', have)  -- a write, so that a WAIT after it covers the record; see Redis 7.2
-      return 'OK'
-    end
+  local found_epoch, found_first, found_body = record_at(last)
+  if found_epoch == epoch and found_first == first and found_body == body then
+    redis.call('HSET', H, 'l', have)  -- a write, so that a WAIT after it covers the record; see Redis 7.2
+    return 'OK'
   end
   return {'SEQ', have}
 end
 
--- Several journals, all or none. KEYS: H and J of each; epoch, first seq, last seq, body of each.
+-- Several journals, all or none. KEYS: H, J and O of each; epoch, first seq, last seq, body of each.
 -- What keeps the first one that is refused: its number, then FENCED or SEQ as above
 if op == 'append_all' then
   local fresh = {}
-  for n = 1, #KEYS / 2 do
-    local h, j, at = KEYS[2 * n - 1], KEYS[2 * n], 4 * n - 2
+  for n = 1, #KEYS / 3 do
+    local h, j, o, at = KEYS[3 * n - 2], KEYS[3 * n - 1], KEYS[3 * n], 4 * n - 2
     local epoch, first, last, body = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
     local head = redis.call('HMGET', h, 'e', 'l')
     local highest, have = head[1] or '0', head[2] or '0'
     if highest ~= epoch or highest == '0' then return {tostring(n), 'FENCED', highest} end
     fresh[n] = tonumber(first) == tonumber(have) + 1 and tonumber(last) >= tonumber(first)
     if not fresh[n] then
-      local found = tonumber(last) > 0 and redis.call('XRANGE', j, last .. '-0', last .. '-0')[1]
-      if not (found and found[2][2] == epoch and found[2][4] == first and found[2][6] == body) then
+      local found_epoch, found_first, found_body = record_at(last, j, o)
+      if not (found_epoch == epoch and found_first == first and found_body == body) then
         return {tostring(n), 'SEQ', have}
       end
     end
   end
-  for n = 1, #KEYS / 2 do
-    local at = 4 * n - 2
+  for n = 1, #KEYS / 3 do
+    local h, j, at = KEYS[3 * n - 2], KEYS[3 * n - 1], 4 * n - 2
     if fresh[n] then
       local epoch, first, last, body = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-      redis.call('XADD', KEYS[2 * n], last .. '-0', 'e', epoch, 'f', first, 'b', body)
-      redis.call('HSET', KEYS[2 * n - 1], 'l', last)
+      redis.call('XADD', j, last .. '-0', 'e', epoch, 'f', first, 'b', body)
+      redis.call('HSET', h, 'l', last)
     else
-      redis.call('HSET', KEYS[2 * n - 1], 'l', redis.call('HGET', KEYS[2 * n - 1], 'l'))  -- a write, as above
+      redis.call('HSET', h, 'l', redis.call('HGET', h, 'l'))  -- a write, as above
     end
   end
   return 'OK'
@@ -117,30 +152,170 @@ if op == 'put_parts' then
   return 'OK'
 end
 
--- epoch, generation that the manifest was made from, seq, manifest. CHANGED: make it again
+-- epoch, generation that the manifest was made from, seq, manifest, 1 to keep the journal or 0.
+-- CHANGED: make it again
 if op == 'commit_snapshot' then
   local no = refused(H, 'e', ARGV[2])
   if no then return no end
-  local head = redis.call('HMGET', H, 'g', 's')
+  local head = redis.call('HMGET', H, 'g', 's', 't')
   if (head[1] or '0') ~= ARGV[3] then return {'CHANGED'} end
   if (head[2] or '0') ~= ARGV[4] and not ends_at(ARGV[4]) then return {'SEQ', head[2] or '0'} end
-  redis.call('HSET', H, 's', ARGV[4], 'm', ARGV[5])
+  local trimmed = ARGV[6] == '1' and floor_of(head[3], head[2]) or ARGV[4]
+  redis.call('HSET', H, 's', ARGV[4], 'm', ARGV[5], 't', trimmed)
   redis.call('HINCRBY', H, 'g', 1)
   redis.call('UNLINK', S)
   return 'OK'
 end
 
--- Delete what a snapshot made superfluous: epoch, seq, limit, then versions of parts. Records deleted
+-- Delete what a snapshot or a trim made superfluous: epoch, limit, then versions of parts. Records deleted
 if op == 'collect' then
   local no = refused(H, 'e', ARGV[2])
   if no then return no end
-  if tonumber(ARGV[3]) > tonumber(redis.call('HGET', H, 's') or '0') then return {'SEQ', ARGV[3]} end
-  for i = 5, #ARGV do redis.call('HDEL', P, ARGV[i]) end
-  local first_kept = string.format('%.0f', tonumber(ARGV[3]) + 1)
-  local gone = redis.call('XTRIM', J, 'MINID', '~', first_kept, 'LIMIT', ARGV[4])
+  for i = 4, #ARGV do redis.call('HDEL', P, ARGV[i]) end
+  local head = redis.call('HMGET', H, 't', 's')
+  local trimmed = floor_of(head[1], head[2])
+  local first_kept = string.format('%.0f', tonumber(trimmed) + 1)
+  local gone = redis.call('XTRIM', J, 'MINID', '~', first_kept, 'LIMIT', ARGV[3])
   if gone > 0 then return tostring(gone) end
+  local overlaid = redis.call('ZRANGE', O, '-', member_after(trimmed), 'BYLEX', 'LIMIT', 0, ARGV[3])
+  for _, member in ipairs(overlaid) do redis.call('ZREM', O, member) end
+  if #overlaid > 0 then return tostring(#overlaid) end
   redis.call('XTRIM', J, 'MINID', first_kept)  -- what shares a node of the stream with records to keep
   return '0'
+end
+
+-- epoch, seq
+if op == 'trim' then
+  local no = refused(H, 'e', ARGV[2])
+  if no then return no end
+  local head, seq = redis.call('HMGET', H, 't', 's'), ARGV[3]
+  if tonumber(seq) > tonumber(head[2] or '0') then return {'SEQ', head[2] or '0'} end
+  if tonumber(seq) <= tonumber(floor_of(head[1], head[2])) then return 'OK' end
+  -- Up to the seq, or to the first seq of the record that the seq is inside of
+  local entry = redis.call('XRANGE', J, '(' .. seq .. '-0', '+', 'COUNT', 1)[1]
+  local member = redis.call('ZRANGE', O, member_after(seq), '+', 'BYLEX', 'LIMIT', 0, 1)[1]
+  local trimmed = tonumber(seq)
+  local firsts = {entry and entry[2][4] or '', member and string.match(member, '^%d+:%d+:(%d+)') or ''}
+  for _, first in ipairs(firsts) do
+    trimmed = math.min(trimmed, (tonumber(first) or trimmed + 1) - 1)
+  end
+  if trimmed > tonumber(floor_of(head[1], head[2])) then
+    redis.call('HSET', H, 't', string.format('%.0f', trimmed))
+  end
+  return 'OK'
+end
+
+-- epoch, bytes and entries that a node of a stream has at most, then epoch, first seq, last seq, body of
+-- each. SEQ and the last seq of the one that is not there
+if op == 'rewrite' then
+  local no = refused(H, 'e', ARGV[2])
+  if no then return no end
+  local head = redis.call('HMGET', H, 't', 's')
+  local trimmed = tonumber(floor_of(head[1], head[2]))
+  for i = 5, #ARGV, 4 do
+    local epoch, first = record_at(ARGV[i + 2])
+    if tonumber(ARGV[i + 2]) <= trimmed or epoch ~= ARGV[i] or first ~= ARGV[i + 1] then
+      return {'SEQ', ARGV[i + 2]}
+    end
+  end
+  local node_bytes, node_entries = tonumber(ARGV[3]), tonumber(ARGV[4])
+  local function move(entry)
+    local fields = entry[2]
+    if #fields == 6 then
+      put_in_overlay(string.match(entry[1], '^%d+'), fields[2], fields[4], fields[6])
+      redis.call('XDEL', J, entry[1])
+    end
+  end
+  local function move_neighbours(command, id, stop, size)  -- those that may be in the same node
+    for count = 1, size < node_bytes and node_entries or 0 do
+      local entry = redis.call(command, J, '(' .. id, stop, 'COUNT', 1)[1]
+      if not entry then return end
+      id = entry[1]
+      for _, value in ipairs(entry[2]) do size = size + #value end
+      if size >= node_bytes then return end
+      move(entry)
+    end
+  end
+  for i = 5, #ARGV, 4 do
+    local epoch, first, last, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    local _, _, old, overlaid = record_at(last)
+    if not overlaid then
+      local id = last .. '-0'
+      move_neighbours('XRANGE', id, '+', #old)
+      move_neighbours('XREVRANGE', id, '-', #old)
+      redis.call('XDEL', J, id)
+    else
+      delete_from_overlay(member_from(last), member_after(last))
+    end
+    put_in_overlay(last, epoch, first, body)
+  end
+  return 'OK'
+end
+
+-- A page of the journal: seq, A or B, records at most, bytes at most. A: what ends after the seq, in order.
+-- B: backwards from the record that ends at the seq or first after it.
+-- Last seq, snapshot's seq, trimmed up to; then entries of the stream and members of the overlay
+if op == 'records' then
+  local seq, newest, limit, bytes = ARGV[2], ARGV[3] == 'B', tonumber(ARGV[4]), tonumber(ARGV[5])
+  local head = redis.call('HMGET', H, 'l', 's', 't')
+  local trimmed = floor_of(head[3], head[2])
+  local overlays = redis.call('EXISTS', O) == 1
+  local from_entry, from_member
+  if newest then
+    local entry = redis.call('XRANGE', J, seq .. '-0', '+', 'COUNT', 1)[1]
+    local member = overlays and redis.call('ZRANGE', O, '[' .. digits(seq), '+', 'BYLEX', 'LIMIT', 0, 1)[1]
+    local top = entry and string.match(entry[1], '^%d+')
+    if member and (not top or string.sub(member, 1, 20) < digits(top)) then
+      top = string.format('%.0f', tonumber(string.sub(member, 1, 20)))
+    end
+    from_entry, from_member = top and top .. '-0' or '+', top and member_after(top) or '+'
+  else
+    if tonumber(seq) < tonumber(trimmed) then seq = trimmed end
+    from_entry, from_member = '(' .. seq .. '-0', member_after(seq)
+  end
+  local found, size = {}, 0
+  local entries, members, at_entry, at_member = {}, {}, 1, 1
+  local more_entries, more_members = true, overlays
+  local step = math.min(limit, 16)
+  while #found < limit and size < bytes do
+    if more_entries and at_entry > #entries then
+      if newest then
+        entries = redis.call('XREVRANGE', J, from_entry, '-', 'COUNT', step)
+      else
+        entries = redis.call('XRANGE', J, from_entry, '+', 'COUNT', step)
+      end
+      at_entry, more_entries = 1, #entries == step
+      if #entries > 0 then from_entry = '(' .. entries[#entries][1] end
+    end
+    if more_members and at_member > #members then
+      if newest then
+        members = redis.call('ZRANGE', O, from_member, '-', 'BYLEX', 'REV', 'LIMIT', 0, step)
+      else
+        members = redis.call('ZRANGE', O, from_member, '+', 'BYLEX', 'LIMIT', 0, step)
+      end
+      at_member, more_members = 1, #members == step
+      if #members > 0 then from_member = '(' .. members[#members] end
+    end
+    local entry, member = entries[at_entry], members[at_member]
+    local entry_seq = entry and tonumber(string.match(entry[1], '^%d+'))
+    local member_seq = member and tonumber(string.sub(member, 1, 20))
+    if not (entry or member) then break end
+    local takes_entry = entry ~= nil
+    if entry and member then
+      if newest then takes_entry = entry_seq > member_seq else takes_entry = entry_seq < member_seq end
+    end
+    if newest and (takes_entry and entry_seq or member_seq) <= tonumber(trimmed) then break end
+    if takes_entry then
+      found[#found + 1] = entry
+      for _, value in ipairs(entry[2]) do size = size + #value end
+      at_entry = at_entry + 1
+    else
+      found[#found + 1] = member
+      size = size + #member
+      at_member = at_member + 1
+    end
+  end
+  return {head[1] or '0', head[2] or '0', trimmed, found}
 end
 
 -- Repair: epoch, seq to keep
@@ -154,6 +329,7 @@ if op == 'cut' then
   for _, entry in ipairs(redis.call('XRANGE', J, '(' .. seq .. '-0', '+')) do
     redis.call('XDEL', J, entry[1])
   end
+  delete_from_overlay(member_after(seq), '+')
   if redis.call('XLEN', J) == 0 then redis.call('UNLINK', J) else redis.call('XSETID', J, seq .. '-0') end
   redis.call('UNLINK', S)  -- parts that may show what was cut
   redis.call('HSET', H, 'l', seq)
@@ -164,9 +340,9 @@ end
 if op == 'drop' then
   if redis.call('EXISTS', H) == 0 then return 'OK' end
   redis.call('HINCRBY', H, 'e', 1)
-  redis.call('HDEL', H, 'l', 's', 'm', 'g', 'v')
+  redis.call('HDEL', H, 'l', 's', 'm', 'g', 'v', 't')
   redis.call('EXPIRE', H, ARGV[2])
-  redis.call('UNLINK', J, P, S)
+  redis.call('UNLINK', J, P, S, O)
   return 'OK'
 end
 
@@ -259,7 +435,8 @@ class Script:
 # With the first line Redis refuses the whole script when its memory is full, before it has changed anything.
 WRITES = Script(" flags=")
 FREES = Script(" flags=allow-oom")  # deletes, which must be possible then
-SCRIPTS = (WRITES, FREES)
+READS = Script(" flags=no-writes")  # possible even while Redis cannot save
+SCRIPTS = (WRITES, FREES, READS)
 FREEING = {
     "collect",
     "commit_snapshot",  # without it nothing is trimmed
@@ -270,9 +447,12 @@ FREEING = {
     "disclaim",
     "take_epoch",
     "take_ownership",
-    "scan",
+    "trim",
 }
+READING = {"scan", "records"}
 
 
 def script_of(operation: str) -> Script:
+    if operation in READING:
+        return READS
     return FREES if operation in FREEING else WRITES

@@ -4,7 +4,7 @@ Idea. Every change is one Lua script (`redis.scripts`, with the map of all keys)
 writes in one step: between processes, machines and copies of an actor that each believe they are the only
 one, Redis decides. Commands run on lanes (`redis.lane`), which say of every outcome whether it is known.
 Journals, and what is small, have one lane; snapshot parts and replays, which are large, another; reads a
-third: so none of them waits behind the other.
+third; pages of logs a fourth: so none of them waits behind the other.
 
 What departs from the obvious:
 
@@ -29,10 +29,19 @@ from typing import Any
 import msgpack
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
+from persistence.paging import PAGE_BYTES, page_after, page_before
 from persistence.redis import reading
 from persistence.redis.keys import Keys, sealed, text
 from persistence.redis.lane import Address, Lane, Nodes, Reply, explained, is_no_cluster
-from persistence.redis.scripts import DROPPED_EPOCH_S, FORMAT, TRIM_RECORDS, script_of
+from persistence.redis.scripts import (
+    DROPPED_EPOCH_S,
+    FORMAT,
+    NODE_BYTES,
+    NODE_ENTRIES,
+    READING,
+    TRIM_RECORDS,
+    script_of,
+)
 from persistence.redis.server import ServerInfo
 from persistence.redis.url import parse_redis_url
 from persistence.store import (
@@ -56,8 +65,9 @@ SCAN_DOCUMENTS = 500  # documents in one reply
 PUT_BYTES = 4 << 20  # of snapshot parts in one script
 COLLECT_PARTS = 200  # parts deleted in one step
 COMMIT_ATTEMPTS = 5
+NO_LIMIT = 1 << 30
 
-JOURNAL, BULK, READ, INFO = "journal", "bulk", "read", "info"
+JOURNAL, BULK, READ, LOG, INFO = "journal", "bulk", "read", "log", "info"
 
 
 class RedisStore:
@@ -277,7 +287,8 @@ class RedisStore:
         keys: list[bytes] = []
         words: list[Any] = []
         for period_id, (epoch, first_seq, last_seq, body) in records.items():
-            keys += self.keys.period(period_id)[:2]
+            head, journal, _, _, overlay = self.keys.period(period_id)
+            keys += (head, journal, overlay)
             words += (epoch, first_seq, last_seq, sealed(body, period_id, epoch, first_seq, last_seq))
         try:
             reply = await self._script(JOURNAL, "append_all", keys, *words)
@@ -333,15 +344,21 @@ class RedisStore:
                 words, size_bytes = [], 0
 
     async def commit_snapshot(
-        self, period_id: str, epoch: int, seq: int, manifest: Mapping[str, int]
+        self,
+        period_id: str,
+        epoch: int,
+        seq: int,
+        manifest: Mapping[str, int],
+        *,
+        keep_journal: bool = False,
     ) -> None:
-        head, journal, parts, staged = keys = self.keys.period(period_id)
+        head, _, parts, staged, _ = keys = self.keys.period(period_id)
         for _ in range(COMMIT_ATTEMPTS):
             fields, put, versions, boundary = await asyncio.gather(
                 self._run(BULK, head, "HMGET", head, "e", "s", "m", "g"),
                 self._run(BULK, head, "HGETALL", staged),
                 self._run(BULK, head, "HKEYS", parts),
-                self._run(BULK, head, "XRANGE", journal, f"{max(seq, 0)}-0", f"{max(seq, 0)}-0"),
+                self._reader(period_id).ends_at(period_id, max(seq, 0)),
             )
             highest, old_seq, old, generation = fields
             self._fence(int(highest or 0), period_id, epoch)
@@ -357,7 +374,7 @@ class RedisStore:
             entries = [[name, at, known.get((name, at))] for name, at in manifest.items()]
             missing = next((e for e in entries if e[2] is None or e[2] not in there), None)
             body = bytes(msgpack.packb(entries))
-            words = (epoch, generation or 0, seq, sealed(body, period_id, seq))
+            words = (epoch, generation or 0, seq, sealed(body, period_id, seq), int(keep_journal))
             if missing is not None:
                 raise StoreCorrupt(
                     f"period {period_id!r}: part {missing[0]!r} of seq {missing[1]} is missing"
@@ -365,18 +382,18 @@ class RedisStore:
             reply = await self._script(BULK, "commit_snapshot", keys, *words, name=period_id, epoch=epoch)
             if reply == b"OK":
                 named = {version for _, _, version in entries}
-                await self._collect(period_id, epoch, seq, sorted(there - named))
+                await self._collect(period_id, epoch, sorted(there - named))
                 return
             if reply[0] == b"SEQ":
                 raise SeqMismatch(f"period {period_id!r}: no record ends at seq {seq}")
         raise StoreUnavailable(f"{self.where}: snapshots of period {period_id!r} are made at the same time")
 
-    async def _collect(self, period_id: str, epoch: int, seq: int, versions: list[int]) -> None:
-        """Delete what the snapshot in force does not need, a little at a time."""
+    async def _collect(self, period_id: str, epoch: int, versions: list[int]) -> None:
+        """Delete some versions of parts and what the journal has before its floor, a little at a time."""
         keys = self.keys.period(period_id)
         while True:
             some, versions = versions[:COLLECT_PARTS], versions[COLLECT_PARTS:]
-            words = (epoch, seq, TRIM_RECORDS, *some)
+            words = (epoch, TRIM_RECORDS, *some)
             reply = await self._script(BULK, "collect", keys, *words, name=period_id, epoch=epoch)
             if not versions and reply == b"0":
                 return
@@ -389,13 +406,70 @@ class RedisStore:
         async for record in reading.records_after(self._reader(period_id), period_id, seq):
             yield record
 
+    async def manifest(self, period_id: str) -> dict[str, int]:
+        head = await self._reader(period_id).head()
+        entries = reading.manifest(head.manifest, period_id, head.snapshot_seq)
+        return {name: put_at for name, put_at, _ in entries}
+
+    async def records(self, period_id: str, after_seq: int, limit: int) -> list[Record]:
+        page = await self._page(period_id, max(after_seq, 0), reading.AFTER, limit)
+        return page_after(period_id, after_seq, page.floor, page.last_seq, page.found)
+
+    async def records_before(self, period_id: str, before_seq: int, limit: int) -> list[Record]:
+        page = await self._page(period_id, max(before_seq - 1, 0), reading.BEFORE, limit)
+        return page_before(period_id, before_seq, page.floor, page.last_seq, page.found)
+
+    async def _page(self, period_id: str, seq: int, way: str, limit: int) -> reading.Page:
+        keys = self.keys.period(period_id)
+        reply = await self._script(LOG, "records", keys, seq, way, limit, PAGE_BYTES)
+        return reading.page_of(reply, period_id)
+
+    async def first_seq(self, period_id: str) -> int:
+        head = self.keys.period(period_id)[0]
+        trimmed, snapshot = await self._run(READ, head, "HMGET", head, "t", "s")
+        return int(trimmed or snapshot or 0) + 1
+
+    async def trim(self, period_id: str, epoch: int, seq: int) -> None:
+        keys = self.keys.period(period_id)
+        reply = await self._script(JOURNAL, "trim", keys, epoch, seq, name=period_id, epoch=epoch)
+        if reply != b"OK":
+            raise SeqMismatch(f"period {period_id!r}: the snapshot covers seq {text(reply[1])}, not {seq}")
+        await self._collect(period_id, epoch, [])
+
+    async def rewrite(self, period_id: str, epoch: int, records: Sequence[Record]) -> None:
+        keys = self.keys.period(period_id)
+        words: list[Any] = await self._stream_node(keys[0])
+        for epoch_of, first_seq, last_seq, body in records:
+            value = sealed(body, period_id, epoch_of, first_seq, last_seq)
+            words += (epoch_of, first_seq, last_seq, value)
+        reply = await self._script(JOURNAL, "rewrite", keys, epoch, *words, name=period_id, epoch=epoch)
+        if reply != b"OK":
+            raise SeqMismatch(f"period {period_id!r}: there is no such record at seq {text(reply[1])}")
+
+    async def _stream_node(self, key: bytes) -> list[int]:
+        """How many bytes and entries a node of a stream has at most, on the server that has the key."""
+        names = ("stream-node-max-bytes", "stream-node-max-entries")
+        try:
+            found = await self._ask(INFO, self._nodes.node_of(key), "CONFIG", "GET", *names)
+        except StoreError:  # not allowed, or away: then the script will say so
+            found = []
+        values = {text(k): int(v) for k, v in zip(found[::2], found[1::2], strict=True)}
+        limits = [
+            values.get(name, default) for name, default in zip(names, (NODE_BYTES, NODE_ENTRIES), strict=True)
+        ]
+        return [limit or NO_LIMIT for limit in limits]  # 0: none is set
+
     async def examine(self, period_id: str) -> Examined:
         return await reading.examine(self._reader(period_id), period_id)
 
     def _reader(self, period_id: str) -> reading.Reader:
         self._check_open()
         keys = self.keys.period(period_id)
-        return reading.Reader(keys, lambda *words: self._run(BULK, keys[0], *words))
+        return reading.Reader(
+            keys,
+            lambda *words: self._run(BULK, keys[0], *words),
+            lambda operation, *words: self._script(BULK, operation, keys, *words),
+        )
 
     async def cut(self, period_id: str, epoch: int, seq: int) -> None:
         keys = self.keys.period(period_id)
@@ -420,6 +494,9 @@ class RedisStore:
 
     async def last_seq(self, period_id: str) -> int:
         return await self._last_seq(period_id, JOURNAL)
+
+    async def last_seqs(self, period_ids: Sequence[str]) -> list[int]:
+        return list(await asyncio.gather(*map(self._last_seq, period_ids)))
 
     async def _last_seq(self, period_id: str, lane: str = READ) -> int:
         head = self.keys.period(period_id)[0]
@@ -514,7 +591,9 @@ class RedisStore:
         size_bytes = sum(len(word) for word in words if isinstance(word, bytes))
         sha = script_of(operation).sha
         command = ("EVALSHA", sha, len(keys), *keys, operation, *words)
-        reply = await self._run(kind, keys[0], *command, size_bytes=size_bytes, writes=operation != "scan")
+        reply = await self._run(
+            kind, keys[0], *command, size_bytes=size_bytes, writes=operation not in READING
+        )
         if isinstance(reply, list) and reply and reply[0] == b"FENCED":
             self._fence(int(reply[1]), name, epoch)
         return reply

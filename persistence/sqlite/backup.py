@@ -73,8 +73,11 @@ def connect_backup(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise translated(error, path) from error
     try:
-        if "identity" not in tables_of(conn, path):
+        tables = tables_of(conn, path)
+        if "identity" not in tables:
             raise StoreCorrupt(f"{path} is not a backup of a store")
+        if "kept" not in tables:  # made by a version before; the connection's own table stands in for it
+            conn.execute(f"CREATE TEMP TABLE {operations.KEPT}")
     except sqlite3.Error as error:
         conn.close()
         raise translated(error, path) from error

@@ -32,6 +32,7 @@ class Examination:
         self._parts = 0
         self._snapshot_sound = False
         self._records: list[tuple[int, int, int, int, bool]] = []
+        self._kept = 0
 
     def read(self, conn: Connection) -> Generator[int, None, None]:
         """Read everything; yields the size in bytes of each row, so that others may have their turn."""
@@ -48,11 +49,20 @@ class Examination:
             self.damage += [fault] if fault else []
             yield len(part.body)
         self._snapshot_sound = not self.damage
-        for record, sound, faults in operations.records_of(conn, num, period_id, self._snapshot_seq):
-            epoch, first_seq, self._last_seq, body = record
-            self._records.append((epoch, first_seq, self._last_seq, len(body), sound))
+        _, read_seq, last_seq = operations.bounds(conn, period_id)
+        for record, sound, faults in operations.records_of(conn, num, period_id, read_seq):
+            epoch, first_seq, read_seq, body = record
+            if read_seq <= self._snapshot_seq:
+                self._kept += 1
+            else:
+                self._records.append((epoch, first_seq, read_seq, len(body), sound))
+                self._last_seq = read_seq
             self.damage += faults
             yield len(body)
+        if read_seq < last_seq:
+            self.damage.append(
+                f"period {period_id!r}: the journal ends at seq {read_seq}, not at {last_seq}: a gap"
+            )
 
     def result(self) -> Examined:
         """What was found."""
@@ -64,6 +74,7 @@ class Examination:
             self._snapshot_sound,
             self._records,
             self.damage,
+            self._kept,
         )
 
 
@@ -75,6 +86,7 @@ def strays(conn: Connection) -> list[str]:
         ("journal", "journal records", True),
         ("parts", "snapshot parts", True),
         ("snapshots", "snapshots", False),
+        ("kept", "marks of kept journals", False),
     ):
         for (num,) in conn.execute(NUMBERS.format(table=table)).fetchall():
             if not (collected and num in garbage):

@@ -1,6 +1,6 @@
 """What the SQLite backend keeps in its file, and what each operation does to it inside one transaction.
 
-Layout (formats 1 and 2; a journal of format 2 may hold inputs that the version before would misread):
+Layout (formats 1 to 3):
     names      period -> the epoch given out last, and a number that stands for it in the tables below
     owners     owner of documents -> the epoch given out last
     identity   one row: the id that was made with the store
@@ -9,10 +9,17 @@ Layout (formats 1 and 2; a journal of format 2 may hold inputs that the version 
     parts      one version of one snapshot part; `id` only ever rises
     snapshots  number -> seq, epoch, manifest: JSON [[part name, seq it was put under, id of that version], …]
     garbage    number -> delete its journal up to `seq`, and parts up to id `mark` that no manifest names
+    kept       number -> its journal stays when a snapshot covers it, after seq `trimmed`; of a number that
+               is not here nothing stays that the snapshot covers
+
+Why the number rose, although the tables of the version before stayed as they are: 2, since a journal may hold
+inputs that the version before would misread; 3, since the version before knows nothing of `kept`, and its
+next snapshot of a log would delete what is kept.
 
 The first files of format 1 have no `owners` and no `identity`: owners were among the names. The next writer
 adds both tables and copies the epoch of every name that has neither journal nor snapshot; that some of those
-are periods does no harm. The version before goes on with such a file, and counts owners where it did.
+are periods does no harm. The version before goes on with such a file, and counts owners where it did. `kept`
+is added in the same way to files of formats 1 and 2.
 
 A period that is dropped gets a new number, and the old one becomes garbage: the drop is one small step,
 however long the journal is. Garbage is deleted a few rows at a time beside other work: trimming stops no
@@ -34,6 +41,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from persistence.checksum import checksum
+from persistence.paging import Found, page_after, page_before
 from persistence.store import (
     Change,
     Fenced,
@@ -48,9 +56,10 @@ from persistence.store import (
 )
 
 APPLICATION_ID = 0x4C424143  # "LBAC", in the header of the file
-FORMAT = 2
+FORMAT = 3
 COLLECT_RECORDS = 128  # of garbage deleted in one transaction, about 3 ms
 COLLECT_PARTS = 16
+NAMES_IN_QUERY = 500
 PROBE_BYTES = 8192
 MAX_INTEGER = 2**63 - 1
 
@@ -86,6 +95,9 @@ INSERT INTO identity SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT 
 COMMIT;
 """
 
+# What came with format 3.
+KEPT = "kept (num INTEGER PRIMARY KEY, trimmed INTEGER NOT NULL)"
+
 # Checks and append in one statement: for each statement the thread gives up the interpreter's lock and has to
 # get it back from a busy event loop.
 APPEND = """
@@ -94,10 +106,15 @@ SELECT num, ?2, ?3, ?4, ?5, ?6 FROM names WHERE name = ?1 AND epoch = ?4 AND ?3 
     ifnull((SELECT max(last_seq) FROM journal WHERE num = names.num), 0),
     ifnull((SELECT seq FROM snapshots WHERE num = names.num), 0))
 """
-LAST_SEQ = """
-SELECT max(ifnull((SELECT max(last_seq) FROM journal WHERE num = names.num), 0),
-           ifnull((SELECT seq FROM snapshots WHERE num = names.num), 0)) FROM names WHERE name = ?
+LAST = """max(ifnull((SELECT max(last_seq) FROM journal WHERE num = names.num), 0),
+    ifnull((SELECT seq FROM snapshots WHERE num = names.num), 0))"""
+LAST_SEQ = f"SELECT {LAST} FROM names WHERE name = ?"
+# Of a period: its number, the seq up to which its journal is trimmed, the last seq that is known.
+BOUNDS = f"""
+SELECT num, ifnull((SELECT trimmed FROM kept WHERE num = names.num),
+    ifnull((SELECT seq FROM snapshots WHERE num = names.num), 0)), {LAST} FROM names WHERE name = ?
 """
+RECORDS = "SELECT epoch, first_seq, last_seq, body, crc FROM journal WHERE num = ?1 AND last_seq > ?2"
 LIST_PERIODS = """
 SELECT name FROM names WHERE EXISTS (SELECT 1 FROM journal WHERE num = names.num)
     OR EXISTS (SELECT 1 FROM snapshots WHERE num = names.num) ORDER BY name
@@ -232,7 +249,12 @@ def put_parts(conn: Connection, period_id: str, epoch: int, seq: int, parts: Map
 
 
 def commit_snapshot(
-    conn: Connection, period_id: str, epoch: int, seq: int, manifest: Mapping[str, int]
+    conn: Connection,
+    period_id: str,
+    epoch: int,
+    seq: int,
+    manifest: Mapping[str, int],
+    keep_journal: bool = False,
 ) -> None:
     """Let the manifest name the newest version put under each (name, seq).
 
@@ -256,7 +278,45 @@ def commit_snapshot(
         body = json.dumps(entries).encode()
         row = (num, seq, epoch, checksum(body, period_id, seq, epoch), body)
         conn.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?)", row)
-        _discard(conn, num, seq)
+        if keep_journal:  # what the snapshot before covered may be gone
+            conn.execute("INSERT OR IGNORE INTO kept VALUES (?, ?)", (num, old_seq))
+        else:
+            conn.execute("DELETE FROM kept WHERE num = ?", (num,))
+        _discard(conn, num, 0 if keep_journal else seq)
+
+
+def trim(conn: Connection, period_id: str, epoch: int, seq: int) -> None:
+    """Make kept records that end at `seq` or before garbage. Fenced, SeqMismatch."""
+    with _savepoint(conn):
+        num = _number(conn, period_id, epoch)
+        covered = snapshot_seq(conn, num)
+        if seq > covered:
+            raise SeqMismatch(f"period {period_id!r}: the snapshot covers seq {covered}, not {seq}")
+        # Up to the seq, or to the first seq of the record that the seq is inside of.
+        found = "SELECT first_seq FROM journal WHERE num = ? AND last_seq > ? ORDER BY last_seq LIMIT 1"
+        end = min([seq, *(first_seq - 1 for (first_seq,) in conn.execute(found, (num, seq)).fetchall())])
+        trimmed = "UPDATE kept SET trimmed = ?2 WHERE num = ?1 AND trimmed < ?2"
+        if conn.execute(trimmed, (num, end)).rowcount:
+            conn.execute(
+                "INSERT INTO garbage VALUES (?, ?, 0) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
+                (num, end),
+            )
+
+
+def rewrite(conn: Connection, period_id: str, epoch: int, records: Sequence[Record]) -> None:
+    """Replace the bodies of records that are there. Fenced, SeqMismatch."""
+    with _savepoint(conn):
+        num = _number(conn, period_id, epoch)
+        _, floor, _ = bounds(conn, period_id)
+        update = """UPDATE journal SET crc = ?5, body = ?6
+            WHERE num = ?1 AND last_seq = ?2 AND first_seq = ?3 AND epoch = ?4"""
+        for epoch_of, first_seq, last_seq, body in records:
+            crc = checksum(body, period_id, epoch_of, first_seq, last_seq)
+            row = (num, last_seq, first_seq, epoch_of, crc, body)
+            if last_seq <= floor or conn.execute(update, row).rowcount != 1:
+                raise SeqMismatch(
+                    f"period {period_id!r}: there is no record {first_seq}..{last_seq} of epoch {epoch_of}"
+                )
 
 
 def cut(conn: Connection, period_id: str, epoch: int, seq: int) -> None:
@@ -283,6 +343,7 @@ def drop_periods(conn: Connection, period_ids: Sequence[str]) -> None:
             num, epoch = number_and_epoch(conn, name)
             if num:
                 conn.execute("DELETE FROM snapshots WHERE num = ?", (num,))
+                conn.execute("DELETE FROM kept WHERE num = ?", (num,))
                 conn.execute("DELETE FROM names WHERE num = ?", (num,))
                 conn.execute("INSERT INTO names (name, epoch) VALUES (?, ?)", (name, epoch + 1))
                 _discard(conn, num, MAX_INTEGER)
@@ -409,6 +470,59 @@ def last_seq(conn: Connection, period_id: str) -> int:
     return int(rows[0][0]) if rows else 0
 
 
+def last_seqs(conn: Connection, period_ids: Sequence[str]) -> list[int]:
+    """`last_seq` of each."""
+    found: dict[str, int] = {}
+    asked = list(dict.fromkeys(period_ids))
+    for start in range(0, len(asked), NAMES_IN_QUERY):
+        some = asked[start : start + NAMES_IN_QUERY]
+        query = f"SELECT name, {LAST} FROM names WHERE name IN ({', '.join('?' * len(some))})"
+        found.update(conn.execute(query, some).fetchall())
+    return [found.get(period_id, 0) for period_id in period_ids]
+
+
+def bounds(conn: Connection, period_id: str) -> tuple[int, int, int]:
+    """A period's number, the seq up to which its journal is trimmed, and its last seq; 0 for none."""
+    rows: list[tuple[int, int, int]] = conn.execute(BOUNDS, (period_id,)).fetchall()
+    return rows[0] if rows else (0, 0, 0)
+
+
+def first_seq(conn: Connection, period_id: str) -> int:
+    """The first seq that the journal still has, its last one + 1 if it has none."""
+    return bounds(conn, period_id)[1] + 1
+
+
+def manifest(conn: Connection, period_id: str) -> dict[str, int]:
+    """Part name -> the seq it was put under, of the snapshot in force. StoreCorrupt."""
+    num, _ = number_and_epoch(conn, period_id)
+    return {name: put_at for name, put_at, _ in manifest_of(conn, num, period_id)[1]}
+
+
+def records(conn: Connection, period_id: str, after_seq: int, limit: int) -> list[Record]:
+    """A page of the journal. StoreWentBack, StoreCorrupt."""
+    num, floor, last = bounds(conn, period_id)
+    rows: Iterator[Any] = iter(())
+    if after_seq < last:
+        query = f"{RECORDS} ORDER BY last_seq LIMIT ?3"
+        rows = conn.execute(query, (num, max(after_seq, floor), limit))
+    return page_after(period_id, after_seq, floor, last, (_found(period_id, *row) for row in rows))
+
+
+def records_before(conn: Connection, period_id: str, before_seq: int, limit: int) -> list[Record]:
+    """A page of the journal backwards. StoreCorrupt."""
+    num, floor, last = bounds(conn, period_id)
+    # The record that holds the seq before is the first one that ends there or later.
+    top = "ifnull((SELECT min(last_seq) FROM journal WHERE num = ?1 AND last_seq >= ?3), ?4)"
+    query = f"{RECORDS} AND last_seq <= {top} ORDER BY last_seq DESC LIMIT ?5"
+    rows = conn.execute(query, (num, floor, before_seq - 1, last, limit))
+    return page_before(period_id, before_seq, floor, last, (_found(period_id, *row) for row in rows))
+
+
+def _found(period_id: str, epoch: int, first_seq: int, last_seq: int, body: bytes, crc: int) -> Found:
+    sound = crc == checksum(body, period_id, epoch, first_seq, last_seq)
+    return Found(Record(epoch, first_seq, last_seq, body), sound)
+
+
 def list_periods(conn: Connection) -> list[str]:
     """Names with a journal or a snapshot, sorted."""
     return [name for (name,) in conn.execute(LIST_PERIODS).fetchall()]
@@ -434,15 +548,14 @@ def records_of(
     conn: Connection, num: int, period_id: str, seq: int
 ) -> Iterator[tuple[Record, bool, list[str]]]:
     """Records after a seq, each with whether its checksum is right, and all that is wrong with it."""
-    query = "SELECT epoch, first_seq, last_seq, body, crc FROM journal WHERE num = ? AND last_seq > ?"
-    for epoch, first_seq, last_seq, body, crc in conn.execute(f"{query} ORDER BY last_seq", (num, seq)):
-        place = f"period {period_id!r}: record {first_seq}..{last_seq}"
-        sound = crc == checksum(body, period_id, epoch, first_seq, last_seq)
-        faults = [] if sound else [f"{place}: checksum differs"]
-        if first_seq != seq + 1:
+    for row in conn.execute(f"{RECORDS} ORDER BY last_seq", (num, seq)):
+        found = _found(period_id, *row)
+        place = f"period {period_id!r}: {found.place}"
+        faults = [] if found.sound else [f"{place}: checksum differs"]
+        if found.record.first_seq != seq + 1:
             faults.append(f"{place} comes after seq {seq}: a gap")
-        seq = last_seq
-        yield Record(epoch, first_seq, last_seq, body), sound, faults
+        seq = found.record.last_seq
+        yield found.record, found.sound, faults
 
 
 def replay(conn: Connection, period_id: str) -> Generator[Recovered | Part | Record, None, None]:

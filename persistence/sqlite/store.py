@@ -194,18 +194,52 @@ class SqliteStore:
         await self._write(operation, size_bytes=sum(map(len, parts.values())))
 
     async def commit_snapshot(
-        self, period_id: str, epoch: int, seq: int, manifest: Mapping[str, int]
+        self,
+        period_id: str,
+        epoch: int,
+        seq: int,
+        manifest: Mapping[str, int],
+        *,
+        keep_journal: bool = False,
     ) -> None:
         operation = partial(
-            operations.commit_snapshot, period_id=period_id, epoch=epoch, seq=seq, manifest=dict(manifest)
+            operations.commit_snapshot,
+            period_id=period_id,
+            epoch=epoch,
+            seq=seq,
+            manifest=dict(manifest),
+            keep_journal=keep_journal,
         )
         await self._write(operation, leaves_garbage=True)
+
+    async def manifest(self, period_id: str) -> dict[str, int]:
+        return await self._read(partial(operations.manifest, period_id=period_id))
 
     def recover(self, period_id: str) -> AsyncIterator[Recovered | Part | Record]:
         return self._items(partial(operations.replay, period_id=period_id))
 
     def records_after(self, period_id: str, seq: int) -> AsyncIterator[Record]:
         return self._items(partial(operations.records_after, period_id=period_id, seq=seq))
+
+    async def records(self, period_id: str, after_seq: int, limit: int) -> list[Record]:
+        query = partial(operations.records, period_id=period_id, after_seq=after_seq, limit=limit)
+        return await self._read(query)
+
+    async def records_before(self, period_id: str, before_seq: int, limit: int) -> list[Record]:
+        query = partial(operations.records_before, period_id=period_id, before_seq=before_seq, limit=limit)
+        return await self._read(query)
+
+    async def first_seq(self, period_id: str) -> int:
+        return await self._read(partial(operations.first_seq, period_id=period_id))
+
+    async def trim(self, period_id: str, epoch: int, seq: int) -> None:
+        operation = partial(operations.trim, period_id=period_id, epoch=epoch, seq=seq)
+        await self._write(operation, leaves_garbage=True)
+
+    async def rewrite(self, period_id: str, epoch: int, records: Sequence[Record]) -> None:
+        records = list(records)
+        operation = partial(operations.rewrite, period_id=period_id, epoch=epoch, records=records)
+        await self._write(operation, size_bytes=sum(len(record.body) for record in records))
 
     async def examine(self, period_id: str) -> Examined:
         found = examination.Examination(period_id)
@@ -228,6 +262,9 @@ class SqliteStore:
 
     async def last_seq(self, period_id: str) -> int:
         return await self._read(partial(operations.last_seq, period_id=period_id))
+
+    async def last_seqs(self, period_ids: Sequence[str]) -> list[int]:
+        return await self._read(partial(operations.last_seqs, period_ids=list(period_ids)))
 
     async def scrub(self) -> bool:
         """Deleted bytes are overwritten at once (`secure_delete`); what is left is the log, which still has

@@ -123,6 +123,8 @@ def connect(path: Path, store_id: str, *, max_bytes: int = 0) -> sqlite3.Connect
             conn.executescript(operations.SCHEMA)
         if "identity" not in tables:
             conn.executescript(operations.ADDITIONS)
+        if "kept" not in tables:
+            conn.execute(f"CREATE TABLE IF NOT EXISTS {operations.KEPT}")
         if max_bytes:
             ((page_bytes,),) = conn.execute("PRAGMA page_size").fetchall()
             conn.execute(f"PRAGMA max_page_count = {max(1, max_bytes // page_bytes)}")

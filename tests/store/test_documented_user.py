@@ -60,6 +60,7 @@ async def everything(url: str) -> None:
             assert not (await store.examine(period_id)).damage
             await store.cut(period_id, epoch, 3)
             assert await store.last_seq(period_id) == 3
+        await keep_a_log(store)
         await store.drop_periods(["q"])
         assert await store.list_periods() == ["p", "r"]
         assert await store.strays() == []
@@ -67,6 +68,21 @@ async def everything(url: str) -> None:
         await store.disclaim("us")
     finally:
         await store.close()
+
+
+async def keep_a_log(store: RedisStore) -> None:
+    epoch = await store.take_epoch("log")
+    for seq in range(1, 7):
+        await store.append("log", Record(epoch, seq, seq, b"x"))
+    await store.commit_snapshot("log", epoch, 5, {}, keep_journal=True)
+    assert await store.manifest("log") == {}
+    await store.rewrite("log", epoch, [Record(epoch, 4, 4, b"y")])
+    await store.trim("log", epoch, 3)
+    assert [record.last_seq for record in await store.records("log", 0, 10)] == [4, 5, 6]
+    assert [record.last_seq for record in await store.records_before("log", 6, 10)] == [5, 4]
+    assert (await store.first_seq("log"), await store.last_seqs(["log"])) == (4, [6])
+    await store.cut("log", epoch, 5)
+    await store.drop_periods(["log"])
 
 
 def denied(server: RedisServer) -> list[str]:

@@ -435,8 +435,8 @@ async def test_foreign_data_under_the_prefix(server: RedisServer) -> None:
     with pytest.raises(StoreCorrupt, match=r"\{lbactors\}:store is missing"):
         await RedisStore(server.url).open()
     assert server.command("DBSIZE") == 1, "nothing was made there"
-    server.command("HSET", keys.key("store"), "format", 3, "id", "x")
-    with pytest.raises(StoreTooNew, match="format 3"):
+    server.command("HSET", keys.key("store"), "format", 4, "id", "x")
+    with pytest.raises(StoreTooNew, match="format 4"):
         await RedisStore(server.url).open()
     server.command("HSET", keys.key("store"), "format", 1)
     store = RedisStore(server.url)
@@ -444,7 +444,7 @@ async def test_foreign_data_under_the_prefix(server: RedisServer) -> None:
     assert server.command("HGET", keys.key("store"), "format") == b"1", "who only looks leaves it as it is"
     await store.take_ownership("supervisor")
     await store.close()
-    assert server.command("HGET", keys.key("store"), "format") == b"2"
+    assert server.command("HGET", keys.key("store"), "format") == b"3"
     server.command("HSET", keys.key("store"), "format", "x")
     with pytest.raises((StoreTooNew, StoreCorrupt), match="format"):
         await RedisStore(server.url).open()

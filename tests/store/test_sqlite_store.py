@@ -324,7 +324,9 @@ async def test_newer_format(tmp_path: Path) -> None:
         store = SqliteStore(tmp_path)
         with pytest.raises(StoreTooNew) as refused:
             await store.open()
-        line = f"{tmp_path / DATABASE_NAME} has format 7; this version knows formats up to 2"
+        line = (
+            f"{tmp_path / DATABASE_NAME} has format 7; this version knows formats up to {operations.FORMAT}"
+        )
         assert str(refused.value) == line
         assert await refusal(store.ping()) is StoreUnavailable
     sql(tmp_path, "PRAGMA user_version = 1")

@@ -1,6 +1,7 @@
 """A process beside the test's own, for what only real processes show. One line per event on stdout.
 
 child.py append STORE PERIOD       epoch E / ack SEQ… until it is killed; `fenced` at the end of its epoch
+child.py log STORE PERIOD          the same with a log, which is kept, trimmed and rewritten
 child.py full DIRECTORY            appends into a file size limit, then without it: ack, refused, ack…
 child.py hold DIRECTORY            locks the data directory: `locked`, until stdin ends
 
@@ -68,6 +69,39 @@ async def append(place: str, period_id: str) -> None:
         await store.close()
 
 
+def rewritten(seq: int) -> bytes:
+    """What the record of a seq holds when it was rewritten."""
+    return b"rewritten %d" % seq
+
+
+def check_child_log(first_seq: int, last_seq: int, records: list[Record]) -> None:
+    """Assert that the whole of a log, as read in pages, is what `log` wrote."""
+    assert [record[1:3] for record in records] == [(seq, seq) for seq in range(first_seq, last_seq + 1)]
+    for record in records:
+        assert record.body in (body_of(record.last_seq), rewritten(record.last_seq))
+
+
+async def log(place: str, period_id: str) -> None:
+    store = open_store(place if ":" in place else f"sqlite:{place}")
+    await store.open()
+    epoch = await store.take_epoch(period_id)
+    seq = await store.last_seq(period_id)
+    say("epoch", epoch)
+    while True:
+        records = [Record(epoch, n, n, body_of(n)) for n in range(seq + 1, seq + 1 + IN_FLIGHT)]
+        await asyncio.gather(*(store.append(period_id, record) for record in records))
+        seq += IN_FLIGHT
+        say("ack", seq)
+        if seq % SNAPSHOT_EVERY == 0:
+            await store.put_parts(period_id, epoch, seq, {"low": body_of(seq), "high": b"x" * seq})
+            manifest = {"low": seq, "high": seq}
+            await store.commit_snapshot(period_id, epoch, seq, manifest, keep_journal=True)
+            old = await store.records(period_id, max(seq - 2 * SNAPSHOT_EVERY, 0), 3)
+            new = [record._replace(body=rewritten(record.last_seq)) for record in old]
+            await store.rewrite(period_id, epoch, new)
+            await store.trim(period_id, epoch, seq - 6 * SNAPSHOT_EVERY)
+
+
 async def full(directory: str) -> None:
     store = SqliteStore(directory)
     await store.open()
@@ -103,5 +137,7 @@ if __name__ == "__main__":
         hold(*arguments)
     elif mode == "append":
         asyncio.run(append(*arguments))
+    elif mode == "log":
+        asyncio.run(log(*arguments))
     else:
         asyncio.run(full(*arguments))

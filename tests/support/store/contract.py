@@ -6,7 +6,7 @@ other is in the middle of a snapshot is what a crash there would leave. Not chec
 leaves (see the backend's own tests), and power loss.
 
 Here: documents, epochs, journals, snapshots, periods. Damage and repair are in `contract_repair`; whose store
-it is, and which, in `contract_use`.
+it is, and which, in `contract_use`; journals that are kept in `contract_log`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from persistence.store import (
 )
 from tests.support.rounds import long, rounds
 from tests.support.store.backend import Backend, journal, recovered, refusal
+from tests.support.store.contract_log import LogContract
 from tests.support.store.contract_repair import RepairContract
 from tests.support.store.contract_use import UseContract
 from tests.support.store.model import StoreMachine
@@ -58,7 +59,7 @@ ODD_IDS = [
 ]
 
 
-class StoreContract(UseContract, RepairContract):
+class StoreContract(UseContract, RepairContract, LogContract):
     """The laws; subclasses bring the fixture `new_backend`."""
 
     # Opening and closing ----------------------------------------------------------------------------------
@@ -78,7 +79,9 @@ class StoreContract(UseContract, RepairContract):
         calls += [store.take_epoch("p"), store.take_ownership("owner"), store.ownership("owner")]
         calls += [store.epochs(["p"]), store.identity(), store.examine("p"), store.strays()]
         calls += [store.cut("p", epoch, 0), anext(aiter(store.recover("p")))]
-        calls += [anext(aiter(store.records_after("p", 0)))]
+        calls += [anext(aiter(store.records_after("p", 0))), store.records("p", 0, 1)]
+        calls += [store.records_before("p", 2, 1), store.first_seq("p"), store.last_seqs(["p"])]
+        calls += [store.trim("p", epoch, 0), store.rewrite("p", epoch, []), store.manifest("p")]
         assert [await refusal(call) for call in calls] == [StoreUnavailable] * len(calls)
         again = backend.handle()
         await again.open()

@@ -46,6 +46,8 @@ class Period:
     staged: dict[tuple[str, int], bytes] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
     covered: list[Record] = field(default_factory=list)  # repeating them may be recognised or refused
+    kept: list[Record] = field(default_factory=list)  # covered, and still read in pages
+    trimmed: int = 0
 
     @property
     def last_seq(self) -> int:
@@ -73,7 +75,30 @@ class Period:
         self.records = [record for record in self.records if record.last_seq <= seq]
         return {None}
 
-    def commit(self, seq: int, manifest: dict[str, int]) -> set[type[StoreError] | None]:
+    def log(self) -> list[Record]:
+        """What is read in pages."""
+        return [*self.kept, *self.records]
+
+    def trim(self, seq: int) -> set[type[StoreError] | None]:
+        """Trim; the outcomes that the contract allows."""
+        if seq > self.seq:
+            return {SeqMismatch}
+        gone = [record for record in self.kept if record.last_seq <= seq]
+        self.kept = self.kept[len(gone) :]
+        self.trimmed = gone[-1].last_seq if gone else self.trimmed
+        return {None}
+
+    def rewrite(self, records: list[Record]) -> set[type[StoreError] | None]:
+        """Rewrite; the outcomes that the contract allows."""
+        there = {record[:3] for record in self.log()}
+        if not all(record[:3] in there for record in records):
+            return {SeqMismatch}
+        new = {record.last_seq: record for record in records}
+        self.kept = [new.get(record.last_seq, record) for record in self.kept]
+        self.records = [new.get(record.last_seq, record) for record in self.records]
+        return {None}
+
+    def commit(self, seq: int, manifest: dict[str, int], keep_journal: bool) -> set[type[StoreError] | None]:
         """Commit a snapshot; the outcomes that the contract allows."""
         if seq not in self.ends() - {0}:
             return {SeqMismatch}
@@ -82,9 +107,12 @@ class Period:
             return {StoreCorrupt}
         self.parts = {name: (put_at, versions[name, put_at]) for name, put_at in manifest.items()}
         self.staged = {}
-        self.covered += [record for record in self.records if record.last_seq <= seq]
-        self.records = [record for record in self.records if record.last_seq > seq]
+        covered = [record for record in self.records if record.last_seq <= seq]
+        self.covered += covered
+        self.records = self.records[len(covered) :]
         self.seq = seq
+        self.kept = [*self.kept, *covered] if keep_journal else []
+        self.trimmed = self.trimmed if keep_journal else seq
         return {None}
 
 
@@ -193,8 +221,17 @@ class StoreMachine(RuleBasedStateMachine):
         if sound:
             self.period(name).staged |= {(part, seq): body for part, body in parts.items()}
 
-    @rule(handle=HANDLES, name=PERIODS, late=MOSTLY_0, wrong=MOSTLY_0, data=st.data())
-    def commit_snapshot(self, handle: int, name: str, late: int, wrong: int, data: st.DataObject) -> None:
+    @rule(
+        handle=HANDLES,
+        name=PERIODS,
+        late=MOSTLY_0,
+        wrong=MOSTLY_0,
+        keep=st.sampled_from([1, 1, 0]),
+        data=st.data(),
+    )
+    def commit_snapshot(
+        self, handle: int, name: str, late: int, wrong: int, keep: int, data: st.DataObject
+    ) -> None:
         period = self.period(name)
         known = sorted({(part, put_at) for part, (put_at, _) in period.parts.items()} | period.staged.keys())
         manifest = dict(data.draw(st.lists(st.sampled_from(known)))) if known else {}
@@ -204,9 +241,50 @@ class StoreMachine(RuleBasedStateMachine):
         if late == 0 and name in self.epochs:
             if wrong < 0 and seq > 0:
                 manifest["never put"] = seq
-            allowed = period.commit(seq, manifest)
-        call = self.stores[handle].commit_snapshot(name, self.epochs.get(name, 0) + late, seq, manifest)
+            allowed = period.commit(seq, manifest, bool(keep))
+        epoch = self.epochs.get(name, 0) + late
+        call = self.stores[handle].commit_snapshot(name, epoch, seq, manifest, keep_journal=bool(keep))
         assert self.outcome(call) in allowed
+
+    @rule(handle=HANDLES, name=PERIODS, late=MOSTLY_0, beyond=st.integers(-1, 8))
+    def trim(self, handle: int, name: str, late: int, beyond: int) -> None:
+        seq = self.period(name).trimmed + beyond
+        allowed: set[type[StoreError] | None] = {Fenced}
+        if late == 0 and name in self.epochs:
+            allowed = self.period(name).trim(seq)
+        assert self.outcome(self.stores[handle].trim(name, self.epochs.get(name, 0) + late, seq)) in allowed
+
+    @rule(
+        handle=HANDLES,
+        name=PERIODS,
+        late=MOSTLY_0,
+        choices=st.lists(st.integers(0, 100), max_size=4),
+        wrong=st.sampled_from(["", "", "", "epoch", "first_seq", "last_seq"]),
+        body=BODIES,
+    )
+    def rewrite(self, handle: int, name: str, late: int, choices: list[int], wrong: str, body: bytes) -> None:
+        there = self.period(name).log()
+        chosen = sorted({choice % len(there) for choice in choices}) if there else []
+        records = [there[choice]._replace(body=body) for choice in chosen]
+        if wrong and records:
+            last = records[-1]
+            records[-1] = last._replace(**{wrong: getattr(last, wrong) + 1})
+        allowed: set[type[StoreError] | None] = {Fenced}
+        if late == 0 and name in self.epochs:
+            allowed = self.period(name).rewrite(records)
+        call = self.stores[handle].rewrite(name, self.epochs.get(name, 0) + late, records)
+        assert self.outcome(call) in allowed
+
+    @rule(handle=HANDLES, name=PERIODS, seq=st.integers(-1, 30), limit=st.integers(1, 20))
+    def records(self, handle: int, name: str, seq: int, limit: int) -> None:
+        period, store = self.period(name), self.stores[handle]
+        if seq > period.last_seq:
+            assert self.outcome(store.records(name, seq, limit)) is StoreWentBack
+        else:
+            after = [record for record in period.log() if record.last_seq > seq]
+            assert self.runner.run(store.records(name, seq, limit)) == after[:limit]
+        before = [record for record in period.log() if record.first_seq < seq]
+        assert self.runner.run(store.records_before(name, seq, limit)) == before[::-1][:limit]
 
     @rule(handle=HANDLES, name=PERIODS)
     def drop(self, handle: int, name: str) -> None:
@@ -264,6 +342,10 @@ class StoreMachine(RuleBasedStateMachine):
         assert await store.strays() == []
         for name, period in self.periods.items():
             assert await store.last_seq(name) == period.last_seq
+            assert await store.first_seq(name) == period.trimmed + 1
+            assert await store.records(name, 0, 1000) == period.log()
+            manifest = {part: put_at for part, (put_at, _) in period.parts.items()}
+            assert await store.manifest(name) == manifest
             items = [item async for item in store.recover(name)]
             parts = [Part(part, body) for part, (_, body) in period.parts.items()]
             assert items[0] == Recovered(period.seq)
@@ -271,5 +353,14 @@ class StoreMachine(RuleBasedStateMachine):
             assert items[len(parts) + 1 :] == period.records
             lines = [(*each[:3], len(each.body), True) for each in period.records]
             assert await store.examine(name) == Examined(
-                self.epochs.get(name, 0), period.seq, period.last_seq, len(parts), True, lines, []
+                self.epochs.get(name, 0),
+                period.seq,
+                period.last_seq,
+                len(parts),
+                True,
+                lines,
+                [],
+                len(period.kept),
             )
+        last_seqs = [self.period(name).last_seq for name in PERIOD_IDS]
+        assert await store.last_seqs(PERIOD_IDS) == last_seqs

@@ -60,7 +60,7 @@ class RedisBackend(Backend):
         return f"{{{self.prefix}}}:{name}"
 
     def period_key(self, period_id: str, kind: str) -> str:
-        """A period's key. `kind`: h | j | p | s, see `persistence.redis.scripts`."""
+        """A period's key. `kind`: h | j | p | s | o, see `persistence.redis.scripts`."""
         name = period_id.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
         return f"{{{self.prefix}:p:{name}}}{kind}"
 
@@ -70,6 +70,12 @@ class RedisBackend(Backend):
 
     async def damage_record(self, period_id: str, last_seq: int) -> None:
         key, wanted = self.period_key(period_id, "j"), b"%d-0" % last_seq
+        member = self._overlaid(period_id).get(last_seq)
+        if member is not None:
+            place, value = member.split(b":", 3)[:3], member.split(b":", 3)[3]
+            self._command("ZREM", self.period_key(period_id, "o"), member)
+            self._command("ZADD", self.period_key(period_id, "o"), 0, b":".join([*place, _other_byte(value)]))
+            return
         entries = self._command("XRANGE", key, "-", "+")
         assert wanted in [entry_id for entry_id, _ in entries], "nothing to hurt"
         self._command("DEL", key)  # an entry cannot be changed: all are written again
@@ -79,6 +85,10 @@ class RedisBackend(Backend):
             self._command("XADD", key, entry_id, *fields)
 
     async def lose_record(self, period_id: str, last_seq: int) -> None:
+        member = self._overlaid(period_id).get(last_seq)
+        if member is not None:
+            assert self._command("ZREM", self.period_key(period_id, "o"), member) == 1
+            return
         assert self._command("XDEL", self.period_key(period_id, "j"), f"{last_seq}-0") == 1
 
     async def damage_part(self, period_id: str, name: str) -> None:
@@ -102,7 +112,13 @@ class RedisBackend(Backend):
         versions = map(int, self._command("HKEYS", self.period_key(period_id, "p")))
         parts = {names.get(version, (f"version {version}", 0)) for version in versions}
         entries = self._command("XRANGE", self.period_key(period_id, "j"), "-", "+")
-        return parts, [int(entry_id.partition(b"-")[0]) for entry_id, _ in entries]
+        in_stream = [int(entry_id.partition(b"-")[0]) for entry_id, _ in entries]
+        return parts, sorted([*in_stream, *self._overlaid(period_id)])
+
+    def _overlaid(self, period_id: str) -> dict[int, bytes]:
+        """Members of the overlay by the last seq of their record."""
+        members = self._command("ZRANGE", self.period_key(period_id, "o"), 0, -1)
+        return {int(member[:20]): member for member in members}
 
     def _names(self, period_id: str) -> dict[int, tuple[str, int]]:
         """Version -> name and seq of the parts that the manifest names, and of those put since."""
