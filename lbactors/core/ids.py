@@ -3,6 +3,8 @@
     board     <tenant>/<leaderboard>~<uid>        uid: tells apart leaderboards that had the same id
     chain     <tenant>/<leaderboard>~<uid>/<window>
     period    <chain>/<serial>                    of a journal with its snapshots
+    log       a period <tenant>/<metric>~metric-<8 hex>/main/1 or <tenant>/events~events-<8 hex>/main/1: its
+              journal is kept
     document  <tenant>/<name>                     of a tenant's leaderboards, players…
               <chain>/<period key>                of a period's record
 
@@ -31,6 +33,9 @@ PATTERNS_IN_WORDS = {
 }
 
 
+LOG_UIDS = ("metric-", "events-")  # how the uid of a log begins; those of leaderboards have hex digits only
+
+
 class ChainName(NamedTuple):
     """A chain id, taken apart."""
 
@@ -53,6 +58,13 @@ def parse_chain(chain_id: str) -> ChainName:
     tenant_id, board, window = chain_id.split("/")
     leaderboard_id, _, uid = board.rpartition("~")
     return ChainName(tenant_id, leaderboard_id, uid, window)
+
+
+def is_log(name: str) -> bool:
+    """Whether a board, chain or period is that of a log."""
+    _, _, rest = name.partition("/")
+    _, tilde, uid = rest.partition("/")[0].rpartition("~")
+    return bool(tilde) and uid.startswith(LOG_UIDS)
 
 
 def in_words(chain_id: str) -> str:

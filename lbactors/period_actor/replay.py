@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from lbactors.core.inputs import ERASE, REMOVE, SUBMISSIONS, JournalBody, told_kind
 from lbactors.core.period import Period
-from lbactors.core.snapshot_parts import META, Meta, PeriodLoader
+from lbactors.core.snapshot_parts import PeriodLoader
 from persistence.store import Part, Record, Recovered
 
 
@@ -100,11 +100,3 @@ def contents(records: Iterable[Record]) -> Contents:
     submissions = sum(kind in SUBMISSIONS for kind in kinds)
     removals, erasures = kinds.count(REMOVE), kinds.count(ERASE)
     return Contents(submissions, removals, erasures, len(kinds) - submissions - removals - erasures)
-
-
-def part_seqs(meta: bytes) -> dict[str, int]:
-    """Part name -> the seq it was put under, as the part `meta` of a snapshot says. ValueError."""
-    manifest = Meta.unpack(meta).manifest
-    if not isinstance(manifest, dict) or META not in manifest:
-        raise ValueError(f"the part {META!r} names no parts")
-    return manifest

@@ -8,8 +8,11 @@ and compared.
 
 How a snapshot gets in. The contract takes a snapshot only at a seq that the journal ends at, so one empty
 record 1..S stands in for the inputs that the snapshot covers, until the commit of the snapshot trims it. Each
-part is put under the seq that it has in the source, as the part `meta` tells: the next snapshot of a period
-writes the parts that changed and names the others by those seqs.
+part is put under the seq that it has in the source's manifest: the next snapshot of a period writes the parts
+that changed and names the others by those seqs.
+
+How a log gets in. Its journal is kept, from seq F on. The empty record stands in for 1..F-1, the kept records
+follow it, and when the snapshot is committed and keeps them, it is trimmed.
 
 The journal's records get the target's epoch, and ownership begins anew: epochs fence the writers of one
 store. The source is never changed. Memory: the parts and records on their way, some MB for each period under
@@ -32,9 +35,7 @@ from lbactors.core.ids import chain_of
 from lbactors.core.instants import format_instant
 from lbactors.core.model import PeriodRecord
 from lbactors.core.packing import pack
-from lbactors.core.snapshot_parts import META
 from lbactors.documents.entities import COLLECTIONS
-from lbactors.period_actor.replay import part_seqs
 from lbactors.tools.migration_marker import MARKER, MARKERS, Marker, read_marker, unfinished_migration
 from lbactors.tools.progress import Progress
 from lbactors.tools.stored_documents import read_document, sound_documents
@@ -47,6 +48,7 @@ PARTS_BYTES = 2 << 20  # written in one call
 PARTS = 64
 APPENDS_BYTES = 4 << 20  # on their way at once, of one period
 APPENDS = 256
+PAGE_RECORDS = 1000  # kept ones, read at once
 CHANGES_BYTES = 1 << 20  # documents in one commit
 CHANGES = 500
 
@@ -73,10 +75,14 @@ class Migrated(NamedTuple):
 
 
 class Digest:
-    """A fingerprint of a period's stored state, the same whatever the order of its parts and the epochs."""
+    """A fingerprint of a period's stored state, the same whatever the order of its parts and the epochs.
 
-    def __init__(self) -> None:
+    first_seq: of the journal. Add the records that are kept before the others.
+    """
+
+    def __init__(self, first_seq: int) -> None:
         self.size_bytes = 0
+        self._first_seq = first_seq
         self._seq = 0
         self._parts: dict[str, bytes] = {}
         self._records = hashlib.sha256()
@@ -94,16 +100,31 @@ class Digest:
 
     def value(self) -> bytes:
         parts = [[name, self._parts[name]] for name in sorted(self._parts)]
-        return hashlib.sha256(msgpack.packb([self._seq, parts, self._records.digest()])).digest()
+        fields = [self._first_seq, self._seq, parts, self._records.digest()]
+        return hashlib.sha256(msgpack.packb(fields)).digest()
 
 
 async def digest_of(store: Store, period_id: str) -> bytes:
     """The digest of a period as it stands. StoreCorrupt, StoreUnavailable."""
-    digest = Digest()
+    first_seq = await store.first_seq(period_id)
+    digest = Digest(first_seq)
     async with aclosing(store.recover(period_id)) as items:  # type: ignore[type-var]
         async for item in items:
+            if isinstance(item, Recovered):
+                async for record in kept_records(store, period_id, first_seq, item.seq):
+                    digest.add(record)
             digest.add(item)
     return digest.value()
+
+
+async def kept_records(store: Store, period_id: str, first_seq: int, seq: int) -> AsyncIterator[Record]:
+    """The records from a seq on that the snapshot at `seq` covers. StoreCorrupt, StoreUnavailable."""
+    read = first_seq - 1
+    while read < seq:
+        for record in await store.records(period_id, read, PAGE_RECORDS):
+            read = record.last_seq
+            if read <= seq:
+                yield record
 
 
 class Migration:
@@ -254,10 +275,11 @@ class Migration:
 
     async def _copy(self, period_id: str) -> Digest:
         """Write a period that the target does not have. The digest of what was read."""
-        seqs = await self._part_seqs(period_id)
+        seqs = await self._source.manifest(period_id)
+        first_seq = await self._source.first_seq(period_id)
         epoch = await self._target.take_epoch(period_id)
-        digest = Digest()
-        parts = _Parts(self._target, period_id, epoch, seqs)
+        digest = Digest(first_seq)
+        parts = _Parts(self._target, period_id, epoch, seqs, first_seq)
         appends = _Appends(self._target, period_id)
         seq = 0
         try:
@@ -266,8 +288,12 @@ class Migration:
                     digest.add(item)
                     if isinstance(item, Recovered):
                         seq = item.seq
-                        if seq:  # stands in for what the snapshot covers; its commit trims it
-                            await self._target.append(period_id, Record(epoch, 1, seq, b""))
+                        if first_seq > 1:  # stands in for what is gone, until the snapshot is there
+                            await self._target.append(period_id, Record(epoch, 1, first_seq - 1, b""))
+                        async for record in kept_records(self._source, period_id, first_seq, seq):
+                            digest.add(record)
+                            await appends.add(record._replace(epoch=epoch))
+                        await appends.finish()
                     elif isinstance(item, Part):
                         await parts.add(item)
                     else:
@@ -278,21 +304,6 @@ class Migration:
         finally:
             appends.cancel()
         return digest
-
-    async def _part_seqs(self, period_id: str) -> dict[str, int]:
-        """Part name -> the seq that it was put under in the source; {} without a snapshot."""
-        async with aclosing(self._source.recover(period_id)) as items:  # type: ignore[type-var]
-            async for item in items:
-                if isinstance(item, Recovered) and item.seq == 0:
-                    return {}
-                if isinstance(item, Part) and item.name == META:
-                    try:
-                        return part_seqs(item.body)
-                    except Exception as error:
-                        raise StoreCorrupt(
-                            f"period {period_id!r}: part {META!r} says nothing: {error}"
-                        ) from error
-        raise StoreCorrupt(f"period {period_id!r}: its snapshot has no part {META!r}")
 
     # Documents ------------------------------------------------------------------------------------------
 
@@ -345,19 +356,23 @@ class Migration:
 class _Parts:
     """Parts on their way into one snapshot: written a few at a time, then committed, once."""
 
-    def __init__(self, target: Store, period_id: str, epoch: int, seqs: dict[str, int]) -> None:
+    def __init__(
+        self, target: Store, period_id: str, epoch: int, seqs: dict[str, int], first_seq: int
+    ) -> None:
         self._target = target
         self._period_id = period_id
         self._epoch = epoch
         self._seqs = seqs
+        self._first_seq = first_seq  # of the journal in the source
         self._waiting: dict[int, dict[str, bytes]] = {}  # by the seq that they are put under
         self._manifest: dict[str, int] = {}
+        self._committed = False
         self._count = self._size_bytes = 0
 
     async def add(self, part: Part) -> None:
         seq = self._seqs.get(part.name)
         if seq is None:
-            raise StoreCorrupt(f"period {self._period_id!r}: part {part.name!r} is not named by {META!r}")
+            raise StoreCorrupt(f"period {self._period_id!r}: part {part.name!r} is not in the manifest")
         self._manifest[part.name] = seq
         self._waiting.setdefault(seq, {})[part.name] = part.body
         self._count += 1
@@ -372,11 +387,16 @@ class _Parts:
         self._count = self._size_bytes = 0
 
     async def commit(self, seq: int) -> None:
-        """Make the parts the snapshot at `seq`, unless that was done or there are none."""
-        if self._manifest:
+        """Make the parts the snapshot at `seq`, unless that was done or there is none."""
+        if seq and not self._committed:
+            self._committed = True
             await self._write()
-            await self._target.commit_snapshot(self._period_id, self._epoch, seq, self._manifest)
-            self._manifest = {}
+            keeps = self._first_seq <= seq
+            await self._target.commit_snapshot(
+                self._period_id, self._epoch, seq, self._manifest, keep_journal=keeps
+            )
+            if keeps:
+                await self._target.trim(self._period_id, self._epoch, self._first_seq - 1)
 
 
 class _Appends:

@@ -10,6 +10,10 @@ Damage elsewhere cannot be cut away: a snapshot or a document has nothing behind
 Neither is a state that does not load although every byte is sound: that is a bug or a newer version's
 writing, and dropping acknowledged inputs is no answer to it.
 
+A log is a journal whose records are kept. Its end can be cut like that of any other; what the snapshot covers
+cannot, and damage there stops nobody but those who read it. Of its state nothing is known here: it counts as
+loaded if all bytes that a recovery needs are sound.
+
 A closed period's record carries its numbers. They are corrected only where a cut made them wrong. (Mostly it
 does not: a closed period's snapshot covers all submissions, and its journal holds at most the erasure of a
 player that was interrupted.)
@@ -21,7 +25,7 @@ import contextlib
 from contextlib import aclosing
 from typing import NamedTuple
 
-from lbactors.core.ids import chain_of, in_chain
+from lbactors.core.ids import chain_of, in_chain, is_log
 from lbactors.core.model import PeriodRecord
 from lbactors.core.packing import pack
 from lbactors.core.period import Period
@@ -152,7 +156,7 @@ class Repair:
         examined = await self._store.examine(period_id)
         if not examined.damage:
             try:
-                await load_period(self._store, period_id, self._seen_ids_limit)
+                await self._load(period_id)
             except StoreCorrupt as error:
                 advice = "every byte is sound, so nothing is cut: is this version of lbactors too old for it?"
                 return trouble._replace(why=[str(error)], advice=advice)
@@ -163,7 +167,7 @@ class Repair:
         cut_seq, count = last_sound_seq(examined)
         if cut_seq == examined.last_seq and count == len(examined.records):
             return trouble._replace(
-                advice=f"the damage is not in the journal, a cut does not help: {RESTORE}"
+                advice=f"the damage is not in the journal's end, a cut does not help: {RESTORE}"
             )
         try:
             remains = await self._remains(period_id, cut_seq)
@@ -173,8 +177,19 @@ class Repair:
         dropped = await self._dropped(period_id, examined.records[count:])
         return trouble._replace(cut_seq=cut_seq, remains=remains, dropped=tuple(dropped), advice="")
 
+    async def _load(self, period_id: str, *, check: bool = False) -> Remains:
+        """What a period holds. `check` as in `build_period`. StoreCorrupt: it does not load."""
+        if is_log(period_id):
+            stored = await read_period(self._store, period_id)
+            if stored.damage is not None:
+                raise stored.damage
+            return Remains(0, 0, stored.records[-1].last_seq if stored.records else stored.seq)
+        return remains_of(await load_period(self._store, period_id, self._seen_ids_limit, check=check))
+
     async def _remains(self, period_id: str, cut_seq: int) -> Remains | None:
         """What loads up to a seq; None if the store does not give it all. StoreCorrupt: it does not load."""
+        if is_log(period_id):
+            return None
         stored = await read_period(self._store, period_id)
         records = [record for record in stored.records if record.last_seq <= cut_seq]
         if cut_seq != (records[-1].last_seq if records else stored.seq):
@@ -186,7 +201,8 @@ class Repair:
         """The records to be dropped. Those that follow one of them can be read, if they are sound."""
         read: dict[int, Contents] = {}
         before = 0
-        for _, _, last_seq, _, sound in rows:
+        inputs = [] if is_log(period_id) else rows  # what the records of logs hold are none
+        for _, _, last_seq, _, sound in inputs:
             if sound and before and last_seq not in read:
                 read.update(await self._readable(period_id, before))
             before = last_seq
@@ -213,10 +229,9 @@ class Repair:
         epoch = await self._store.take_epoch(period_id)
         await self._store.cut(period_id, epoch, trouble.cut_seq)
         try:
-            period = await load_period(self._store, period_id, self._seen_ids_limit, check=True)
+            remains = await self._load(period_id, check=True)
         except StoreCorrupt as error:
             raise NotRepaired(str(error)) from error
-        remains = remains_of(period)
         if trouble.remains not in (None, remains):
             raise NotRepaired(f"period {period_id}: it has {remains} now, and should have {trouble.remains}")
         return Repaired(period_id, remains, await self._correct(period_id, remains))

@@ -18,7 +18,16 @@ from persistence import open_store
 from persistence.store import Store
 
 WRITES = frozenset(
-    ("commit", "take_ownership", "take_epoch", "append", "put_parts", "commit_snapshot", "drop_periods")
+    (
+        "commit",
+        "take_ownership",
+        "take_epoch",
+        "append",
+        "put_parts",
+        "commit_snapshot",
+        "trim",
+        "drop_periods",
+    )
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,21 @@ def test_a_document_of_a_tenant(tenant: str, player: str) -> None:
     doc_id = ids.in_tenant(tenant, player)
     assert ids.split_tenant(doc_id) == (tenant, player)
     assert ids.tenant_of(doc_id) == tenant and doc_id.startswith(ids.in_tenant(tenant, ""))
+
+
+@pytest.mark.parametrize("name", ["coins~metric-0a1b2c3d", "events~events-0a1b2c3d"])
+def test_logs_are_known_by_their_names(name: str) -> None:
+    for of_log in (f"default/{name}", f"default/{name}/main", f"default/{name}/main/1"):
+        assert ids.is_log(of_log)
+
+
+@given(parts, parts, parts)
+def test_nothing_else_is_a_log(leaderboard: str, uid: str, window: str) -> None:
+    for name in (leaderboard, f"metric-{leaderboard}", "events-1"):
+        board = ids.board_uid("default", name, uid)
+        assert not any(map(ids.is_log, (board, f"{board}/{window}", f"{board}/metric-{window}/1")))
+    for odd in ("", "metric-1", "~metric-1", "default/metric-1", "default/x/y~metric-1", "~metric-1/x~1"):
+        assert not ids.is_log(odd)
 
 
 def test_names_are_those_that_are_stored() -> None:
