@@ -294,7 +294,8 @@ class Store(Protocol):
         first and last seq (`epoch`: the writer's). Fenced; SeqMismatch if there is no such record.
 
         All or none of them. Repeating it is safe. With `scrub` after it the old bodies leave nothing behind,
-        as far as the backend can.
+        as far as the backend can. A call is one step of the store, in which no append is made: give it some
+        hundred records at most.
         """
 
     async def examine(self, period_id: str) -> Examined:

@@ -72,8 +72,8 @@ end
 
 local function ends_at(seq) return record_at(seq) ~= nil end  -- whether a journal record ends there
 
-local function put_in_overlay(last, epoch, first, body)
-  redis.call('ZADD', O, 0, table.concat({digits(last), epoch, first, body}, ':'))
+local function member_of(last, epoch, first, body)  -- what the overlay has in place of an entry
+  return table.concat({digits(last), epoch, first, body}, ':')
 end
 
 local function delete_from_overlay(from, to)
@@ -219,21 +219,27 @@ if op == 'rewrite' then
     end
   end
   local node_bytes, node_entries = tonumber(ARGV[3]), tonumber(ARGV[4])
-  local function move(entry)
-    local fields = entry[2]
-    if #fields == 6 then
-      put_in_overlay(string.match(entry[1], '^%d+'), fields[2], fields[4], fields[6])
-      redis.call('XDEL', J, entry[1])
-    end
-  end
   local function move_neighbours(command, id, stop, size)  -- those that may be in the same node
-    for count = 1, size < node_bytes and node_entries or 0 do
-      local entry = redis.call(command, J, '(' .. id, stop, 'COUNT', 1)[1]
-      if not entry then return end
-      id = entry[1]
-      for _, value in ipairs(entry[2]) do size = size + #value end
-      if size >= node_bytes then return end
-      move(entry)
+    local ids, members, seen = {}, {}, 0
+    local entries, at = {}, 1
+    while size < node_bytes and seen < node_entries do
+      if at > #entries then
+        entries, at = redis.call(command, J, '(' .. id, stop, 'COUNT', 16), 1
+        if #entries == 0 then break end
+      end
+      local fields = entries[at][2]
+      id, at, seen = entries[at][1], at + 1, seen + 1
+      for _, value in ipairs(fields) do size = size + #value end
+      if size < node_bytes and #fields == 6 then
+        ids[#ids + 1] = id
+        members[#members + 1] = '0'
+        members[#members + 1] = member_of(string.match(id, '^%d+'), fields[2], fields[4], fields[6])
+      end
+    end
+    for start = 1, #ids, 100 do
+      local stop_at = math.min(start + 99, #ids)
+      redis.call('ZADD', O, unpack(members, 2 * start - 1, 2 * stop_at))
+      redis.call('XDEL', J, unpack(ids, start, stop_at))
     end
   end
   for i = 5, #ARGV, 4 do
@@ -247,7 +253,7 @@ if op == 'rewrite' then
     else
       delete_from_overlay(member_from(last), member_after(last))
     end
-    put_in_overlay(last, epoch, first, body)
+    redis.call('ZADD', O, 0, member_of(last, epoch, first, body))
   end
   return 'OK'
 end
