@@ -18,15 +18,7 @@ What it owns
   part of it, too: every input that may make the entry of such a player says so (`inputs.OUTSIDE`), and who is
   outside has an entry.
 
-Snapshots never stop the world (law 4). `begin_snapshot` freezes nothing and copies nothing: it notes which
-buckets changed since the last snapshot. An entry that changes before its bucket's turn is kept as it was, so
-every part of one snapshot shows the same seq. That departs from "each bucket with the seq that it covers":
-`max_entries` makes one player's input evict another player, so a state whose buckets differ in seq could not
-be replayed. (Keeping the bucket instead of the entry let the first large batch of a round wait 0.1 s at a
-million entries, for the copies of all buckets at once.)
-
-Buckets grow one at a time by linear hashing: at `n` buckets, hash h lives in h mod 2^k, or in h mod 2^(k-1)
-if that bucket is not split yet; so growth never rehashes everything at once.
+How it is split into buckets and saved beside writers is in `lbactors.core.bucketed_state`.
 """
 
 from __future__ import annotations
@@ -35,6 +27,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 from zlib import crc32
 
+from lbactors.core.bucketed_state import BUCKET_ENTRIES, BucketedState
 from lbactors.core.definition import Rules
 from lbactors.core.inputs import (
     CLOSE,
@@ -57,24 +50,19 @@ from lbactors.core.numbers import MAX_EXACT_INTEGER, normal
 from lbactors.core.period_moderation import Moderation
 from lbactors.core.ranking import Ranking
 from lbactors.core.ranking import Row as RankedRow
-from lbactors.core.seen_ids import HALF_BITS, SeenIds
+from lbactors.core.seen_ids import HALF_BITS
 from lbactors.core.snapshot_parts import (
-    META,
     MODERATION,
-    Bucket,
     Loaded,
     Meta,
     PeriodLoader,
     Standings,
     Stored,
     Unranked,
-    pack_bucket,
 )
 from lbactors.core.snapshot_parts import Applied as Applied
 from lbactors.core.snapshot_parts import Entry as Entry
 from lbactors.core.snapshot_parts import Snapshot as Snapshot
-
-BUCKET_ENTRIES = 2048  # mean entries of a bucket before another is split off: about 1 ms to serialise
 
 _new = tuple.__new__
 
@@ -82,32 +70,23 @@ _new = tuple.__new__
 NO_RANK, RANK, FULL = range(3)
 
 
-class Period:
-    """One period. `seq` is that of the last input applied; `submissions` counts those that were accepted."""
+class Period(BucketedState):
+    """One period. `submissions` counts those that were accepted. Its length is that of all entries kept,
+    ranked or not.
+    """
 
     def __init__(self, rules: Rules, seen_ids_limit: int = 1_000_000) -> None:
+        super().__init__(seen_ids_limit)
         self.rules = rules
-        self.seq = 0
         self.submissions = 0
         self.closed: tuple[int, int | None] | None = None  # (reopened, ends_at_ms) of its record
-        self.saved_seq = 0  # seq of the last committed snapshot
-        self.ids = SeenIds(seen_ids_limit)
-        self._buckets: list[Bucket] = [{}]
-        self._count = 0
-        self._dirty: set[int] = {0}
-        self._wide = self._narrow = 0  # masks of linear hashing for the current number of buckets
-        self._manifest: dict[str, int] = {}
-        self._snapshot: Snapshot | None = None
         self.moderation = Moderation()
+        self._whole = {MODERATION: self.moderation}
         self.hidden, self.removed = self.moderation.hidden, self.moderation.removed
         self.outside = self.moderation.outside
         self._rank_with(Standings(rules))
 
     # Reading --------------------------------------------------------------------------------------------
-
-    def __len__(self) -> int:
-        """Entries kept, ranked or not."""
-        return self._count
 
     @property
     def total(self) -> int:
@@ -559,108 +538,10 @@ class Period:
         self.ranking = self.below = cast(Ranking, Unranked(self.rules))
         self._is_ranked = False
 
-    # Buckets --------------------------------------------------------------------------------------------
-
-    def _bucket(self, player_id: str) -> int:
-        h = crc32(player_id.encode())
-        number = h & self._wide
-        return number if number < len(self._buckets) else h & self._narrow
-
-    def _set_masks(self) -> None:
-        self._wide = (1 << (len(self._buckets) - 1).bit_length()) - 1
-        self._narrow = self._wide >> 1
-
-    def _touch(self, number: int, player_id: str, row: Stored | None) -> None:
-        """An entry of a bucket changes, comes (`row` None) or goes: keep `row`, as it was, for a snapshot
-        that has not written the bucket yet; note the bucket as changed.
-        """
-        snapshot = self._snapshot
-        if snapshot is not None and number in snapshot.waiting:
-            snapshot.before.setdefault(number, {}).setdefault(player_id, row)
-        self._dirty.add(number)
-
-    def _split_bucket(self) -> None:
-        """Add one bucket and move to it what now belongs there, all out of one other bucket."""
-        new = len(self._buckets)
-        source = new - (1 << (new.bit_length() - 1))
-        self._buckets.append({})
-        self._set_masks()
-        self._dirty.update((source, new))
-        bucket = self._buckets[source]
-        for player_id in [p for p in bucket if self._bucket(p) == new]:
-            row = self._buckets[new][player_id] = bucket.pop(player_id)
-            self._touch(source, player_id, row)
-
-    # Snapshots ------------------------------------------------------------------------------------------
-
-    def begin_snapshot(self) -> Snapshot | None:
-        """Start a snapshot of the state as it is now; None if the last one shows it already."""
-        assert self._snapshot is None, "one snapshot at a time"
-        if self.seq == self.saved_seq:
-            return None
-        seq = self.seq
-        manifest = {META: seq}
-        for number in range(len(self._buckets)):
-            name = f"e:{number}"
-            manifest[name] = seq if number in self._dirty else self._manifest[name]
-        for number in self.ids.segments:
-            name = f"i:{number}"
-            manifest[name] = seq if number in self.ids.dirty else self._manifest[name]
-        moderation = self.moderation
-        if moderation.is_used:
-            manifest[MODERATION] = seq if moderation.changed else self._manifest[MODERATION]
-        meta = Meta(self.rules, seq, self.submissions, self.ids.next_segment, manifest, self.closed)
-        snapshot = Snapshot(seq, manifest, set(self._dirty), meta.pack())
-        snapshot.segments = [
-            (n, self.ids.segments[n], len(self.ids.segments[n].ids)) for n in sorted(self.ids.dirty)
-        ]
-        if moderation.changed:
-            snapshot.moderation, moderation.changed = moderation.pack(), False
-        self._dirty.clear()
-        self.ids.dirty.clear()
-        self._snapshot = snapshot
-        return snapshot
-
-    def next_parts(self, rows: int) -> dict[str, bytes]:
-        """Serialise further parts, at least one and about `rows` entries or ids; {} when all are taken."""
-        snapshot = self._snapshot
-        assert snapshot is not None
-        parts: dict[str, bytes] = {}
-        enough = min(rows, BUCKET_ENTRIES) // 2  # so little left is no room for another part
-        if snapshot.meta is not None:
-            parts[META], snapshot.meta = snapshot.meta, None
-        if snapshot.moderation is not None:
-            parts[MODERATION], snapshot.moderation = snapshot.moderation, None
-        while snapshot.segments and rows > enough:
-            number, segment, count = snapshot.segments.pop()
-            parts[f"i:{number}"] = segment.pack(count)
-            rows -= max(count, 1)
-        while snapshot.waiting and rows > enough:
-            number = snapshot.waiting.pop()
-            bucket = self._buckets[number]
-            if before := snapshot.before.pop(number, None):
-                bucket = {p: row for p, row in {**bucket, **before}.items() if row is not None}
-            rows -= max(len(bucket), 1)
-            parts[f"e:{number}"] = pack_bucket(bucket)
-        return parts
-
-    def end_snapshot(self, committed: bool) -> None:
-        """Note that the snapshot is durable, or give it up: what it would have saved is unsaved again."""
-        snapshot, self._snapshot = self._snapshot, None
-        assert snapshot is not None
-        if committed:
-            self._manifest = snapshot.manifest
-            self.saved_seq = snapshot.seq
-            return
-        for name, seq in snapshot.manifest.items():
-            if seq == snapshot.seq and name != META:
-                kind, number = name.split(":")
-                if kind == "e":
-                    self._dirty.add(int(number))
-                elif name == MODERATION:
-                    self.moderation.changed = True
-                elif int(number) in self.ids.segments:
-                    self.ids.dirty.add(int(number))
+    def _pack_meta(self, manifest: dict[str, int]) -> bytes:
+        return Meta(
+            self.rules, self.seq, self.submissions, self.ids.next_segment, manifest, self.closed
+        ).pack()
 
     # Recovery -------------------------------------------------------------------------------------------
 
@@ -680,15 +561,9 @@ class Period:
         it, then `rank_entries`. Nothing can be read before.
         """
         period = cls.unranked(found.rules, found.ids.limit)
-        period.seq = period.saved_seq = found.seq
+        period._take_parts(found)
         period.submissions = found.submissions
         period.closed = found.closed
-        period.ids = found.ids
-        period._buckets = found.buckets
-        period._set_masks()
-        period._dirty.clear()
-        period._count = sum(map(len, found.buckets))
-        period._manifest = found.manifest
         if found.moderation is not None:
             period.moderation.unpack(found.moderation, lambda player_id: period.entry(player_id) is not None)
         return period
@@ -708,13 +583,11 @@ class Period:
         """Assert every invariant; called throughout the tests."""
         self.ranking.check()
         self.below.check()
-        self.ids.check()
-        assert self._count == sum(map(len, self._buckets))
+        self._check_buckets()
         assert self._count == len(self.ranking) + len(self.below) + self.moderation.hidden_entries
         self.moderation.check(sum(self.entry(player_id) is not None for player_id in self.hidden))
-        for number, bucket in enumerate(self._buckets):
+        for bucket in self._buckets:
             for player_id, row in bucket.items():
-                assert self._bucket(player_id) == number, f"{player_id} in the wrong bucket"
                 ranked = self._side(player_id, row).has(player_id, row)
                 assert ranked != (player_id in self.hidden), f"{player_id} is not ranked where he stands"
         assert all(self.entry(player_id) is not None for player_id in self.outside), (

@@ -171,7 +171,7 @@ class Snapshot:
         # Entries of those buckets that changed before their turn, as they were; None: there was none.
         self.before: dict[int, dict[str, Stored | None]] = {}
         self.segments: list[tuple[int, IdSegment, int]] = []  # number, segment, ids in it at the beginning
-        self.moderation: bytes | None = None
+        self.whole: dict[str, bytes] = {}  # parts that were packed at the beginning
 
 
 class Meta(NamedTuple):
