@@ -15,7 +15,7 @@ if that bucket is not split yet; so growth never rehashes everything at once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 from zlib import crc32
 
 from lbactors.core.seen_ids import SeenIds
@@ -170,15 +170,15 @@ class BucketedState:
                 elif int(number) in self.ids.segments:
                     self.ids.dirty.add(int(number))
 
-    def _take_parts(self, found: Loaded) -> None:
+    def _take_parts(self, found: Loaded[Any]) -> None:
         """Take buckets, ids and manifest of a snapshot that was loaded."""
-        self.seq = self.saved_seq = found.seq
+        self.seq = self.saved_seq = found.meta.seq
         self.ids = found.ids
         self._buckets = found.buckets
         self._set_masks()
         self._dirty.clear()
         self._count = sum(map(len, found.buckets))
-        self._manifest = found.manifest
+        self._manifest = found.meta.manifest
 
     def _check_buckets(self) -> None:
         """Assert every invariant of what is kept here."""

@@ -50,3 +50,12 @@ OVERFLOWS_FROM = 2.0**970
 def may_overflow(score: Number | None) -> bool:
     """Whether adding a score to a finite number may give one that is not."""
     return score is not None and (score >= OVERFLOWS_FROM or score <= -OVERFLOWS_FROM)
+
+
+def added(one: Number, other: Number) -> Number | None:
+    """A sum in normal form; None if it is not finite. Both are."""
+    total = one + other
+    if type(total) is int and -MAX_EXACT_INTEGER <= total <= MAX_EXACT_INTEGER:
+        return total
+    total = float(total)
+    return None if total - total != 0.0 else normal(total)

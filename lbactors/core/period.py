@@ -55,10 +55,10 @@ from lbactors.core.snapshot_parts import (
     MODERATION,
     Loaded,
     Meta,
-    PeriodLoader,
     Standings,
     Stored,
     Unranked,
+    period_loader,
 )
 from lbactors.core.snapshot_parts import Applied as Applied
 from lbactors.core.snapshot_parts import Entry as Entry
@@ -548,7 +548,7 @@ class Period(BucketedState):
     @classmethod
     def load(cls, parts: Iterable[tuple[str, bytes]], seq: int, seen_ids_limit: int = 1_000_000) -> Period:
         """The state that a snapshot's parts show. ValueError if they are not those of a snapshot at `seq`."""
-        loader = PeriodLoader(seen_ids_limit)
+        loader = period_loader(seen_ids_limit)
         for name, body in parts:
             loader.add(name, body)
         period = cls.from_parts(loader.finish(seq))
@@ -556,16 +556,18 @@ class Period(BucketedState):
         return period
 
     @classmethod
-    def from_parts(cls, found: Loaded) -> Period:
-        """The state that a `PeriodLoader` put together, not ranked yet: `apply` what the journal holds after
+    def from_parts(cls, found: Loaded[Meta]) -> Period:
+        """The state that a `period_loader` put together, not ranked yet: `apply` what the journal holds after
         it, then `rank_entries`. Nothing can be read before.
         """
-        period = cls.unranked(found.rules, found.ids.limit)
+        meta = found.meta
+        period = cls.unranked(meta.rules, found.ids.limit)
         period._take_parts(found)
-        period.submissions = found.submissions
-        period.closed = found.closed
-        if found.moderation is not None:
-            period.moderation.unpack(found.moderation, lambda player_id: period.entry(player_id) is not None)
+        period.submissions, period.closed = meta.submissions, meta.closed
+        if MODERATION in found.whole:
+            period.moderation.unpack(
+                found.whole[MODERATION], lambda player_id: period.entry(player_id) is not None
+            )
         return period
 
     @classmethod

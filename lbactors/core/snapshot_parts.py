@@ -12,16 +12,16 @@ The parts of a snapshot
 Columns instead of rows, because a column is unpacked and turned into entries or keys by a few calls that run
 in C. Version 0.1.0 wrote a bucket as rows, [[player id, score, …, metadata], …]; they are read too.
 
-`PeriodLoader` takes parts as they are read, in any order, so that reading and loading overlap and no part is
+`PartsLoader` takes parts as they are read, in any order, so that reading and loading overlap and no part is
 kept. Its steps are short, about 2 ms a part of 2048 entries, for it runs in a thread beside other periods.
 `Standings` ranks what was loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgpack
 
@@ -198,35 +198,55 @@ class Meta(NamedTuple):
         return cls(Rules(*rules), seq, submissions, next_segment, manifest, closed)
 
 
-class Loaded(NamedTuple):
-    """What the parts of a snapshot show, without the rankings (see `Period.from_parts`)."""
+class AnyMeta(Protocol):
+    """What the part `meta` of any state says at least."""
 
-    rules: Rules
-    seq: int
-    submissions: int
+    @property
+    def seq(self) -> int:
+        """Of the snapshot."""
+
+    @property
+    def next_segment(self) -> int:
+        """Number of the next segment of ids."""
+
+    @property
+    def manifest(self) -> dict[str, int]:
+        """Part name -> the seq that it was put under."""
+
+
+M = TypeVar("M", bound=AnyMeta)
+
+
+class Loaded(NamedTuple, Generic[M]):
+    """What the parts of a snapshot show. whole: parts that are kept as they are, by name."""
+
+    meta: M
     buckets: list[Bucket]
     ids: SeenIds
-    manifest: dict[str, int]
-    moderation: bytes | None
-    closed: tuple[int, int | None] | None = None
+    whole: dict[str, bytes]
 
 
-class PeriodLoader:
-    """Puts the parts of one snapshot together. One thread at a time; after an error it is of no more use."""
+class PartsLoader(Generic[M]):
+    """Puts the parts of one snapshot together. One thread at a time; after an error it is of no more use.
 
-    def __init__(self, seen_ids_limit: int = 1_000_000) -> None:
+    meta: unpacks the part `meta`. whole: names of parts that are kept as they are.
+    """
+
+    def __init__(self, seen_ids_limit: int, meta: Callable[[bytes], M], whole: Collection[str]) -> None:
         self._ids = SeenIds(seen_ids_limit)
         self._buckets: dict[int, Bucket] = {}
-        self._meta: Meta | None = None
-        self._moderation: bytes | None = None
+        self._unpack_meta = meta
+        self._meta: M | None = None
+        self._names = whole
+        self._whole: dict[str, bytes] = {}
 
     def add(self, name: str, body: bytes) -> None:
         """Unpack one part. ValueError, KeyError, TypeError or an error of msgpack if it is none."""
         if name == META:
-            self._meta = Meta.unpack(body)
+            self._meta = self._unpack_meta(body)
             return
-        if name == MODERATION:
-            self._moderation = body
+        if name in self._names:
+            self._whole[name] = body
             return
         kind, _, number = name.partition(":")
         if kind == "e":
@@ -236,16 +256,20 @@ class PeriodLoader:
         else:
             raise ValueError(f"a part named {name!r} is unknown")
 
-    def finish(self, seq: int) -> Loaded:
+    def finish(self, seq: int) -> Loaded[M]:
         """The state at `seq`. ValueError if the parts are not those of a snapshot at `seq`."""
-        if self._meta is None:
+        meta = self._meta
+        if meta is None:
             raise ValueError(f"the part {META!r} is missing")
-        rules, saved_seq, submissions, next_segment, manifest, closed = self._meta
         found = {META, *(f"e:{n}" for n in self._buckets), *(f"i:{n}" for n in self._ids.segments)}
-        if self._moderation is not None:
-            found.add(MODERATION)
-        if saved_seq != seq or set(manifest) != found:
+        found |= self._whole.keys()
+        if meta.seq != seq or set(meta.manifest) != found:
             raise ValueError(f"the parts found are not those of the snapshot at seq {seq}")
         buckets = [self._buckets[number] for number in range(len(self._buckets))]
-        self._ids.finish_loading(next_segment)
-        return Loaded(rules, seq, submissions, buckets, self._ids, manifest, self._moderation, closed)
+        self._ids.finish_loading(meta.next_segment)
+        return Loaded(meta, buckets, self._ids, self._whole)
+
+
+def period_loader(seen_ids_limit: int = 1_000_000) -> PartsLoader[Meta]:
+    """Puts the parts of a period's snapshot together."""
+    return PartsLoader(seen_ids_limit, Meta.unpack, (MODERATION,))

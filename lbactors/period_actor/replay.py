@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from lbactors.core.inputs import ERASE, REMOVE, SUBMISSIONS, JournalBody, told_kind
 from lbactors.core.period import Period
-from lbactors.core.snapshot_parts import PeriodLoader
+from lbactors.core.snapshot_parts import META, Meta, period_loader
 from persistence.store import Part, Record, Recovered
 
 
@@ -35,7 +35,7 @@ class Replay:
     """
 
     def __init__(self, seen_ids_limit: int) -> None:
-        self._loader = PeriodLoader(seen_ids_limit)
+        self._loader = period_loader(seen_ids_limit)
         self._seen_ids_limit = seen_ids_limit
         self._seq = 0
         self._period: Period | None = None

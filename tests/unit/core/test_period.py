@@ -40,7 +40,7 @@ from lbactors.core.inputs import (
 from lbactors.core.numbers import check_number
 from lbactors.core.period import FULL, NO_RANK, RANK, Applied, Period
 from lbactors.core.seen_ids import SEEN_IDS_MS, SeenIds
-from lbactors.core.snapshot_parts import PeriodLoader
+from lbactors.core.snapshot_parts import period_loader
 from tests.support.period_oracle import Options, Oracle, Told
 from tests.support.rounds import long, rounds
 
@@ -343,7 +343,7 @@ class PeriodMachine(RuleBasedStateMachine):
         saved_seq, _, manifest = self.saved
         parts = [(name, self.parts[name, seq]) for name, seq in manifest.items()]
         random.Random(saved_seq).shuffle(parts)
-        loader = PeriodLoader()
+        loader = period_loader()
         for part in parts:
             loader.add(*part)
         return Period.from_parts(loader.finish(saved_seq))

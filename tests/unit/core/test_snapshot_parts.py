@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lbactors.core.definition import Rules
 from lbactors.core.inputs import SUBMIT
 from lbactors.core.period import Entry, Period
-from lbactors.core.snapshot_parts import PeriodLoader, Unranked, bucket_of, pack_bucket, unpack_columns
+from lbactors.core.snapshot_parts import Unranked, bucket_of, pack_bucket, period_loader, unpack_columns
 
 AT_MS = 1_700_000_000_000
 
@@ -143,7 +143,7 @@ def test_a_check_sees_a_player_in_two_parts() -> None:
 
 
 def test_what_is_not_ranked_answers_nothing() -> None:
-    loader = PeriodLoader()
+    loader = period_loader()
     for part in OLD_PARTS.items():
         loader.add(*part)
     period = Period.from_parts(loader.finish(OLD_SEQ))

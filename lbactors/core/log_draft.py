@@ -1,0 +1,230 @@
+"""What rows would make of a log: judged before they are journaled, so what is journaled holds.
+
+A draft is for one append. It sees the log as everything before left it, and the rows that it took itself; so
+two deductions of one moment cannot both spend the same coins, and an id counts once. Each method gives the
+input to journal with what became of the row, or a repeat without an input; a row that is refused raises, and
+changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lbactors.core import log_inputs as made
+from lbactors.core.errors import ApiError
+from lbactors.core.log import Account, Log, PendingRow, after, after_settling, shifted
+from lbactors.core.log_inputs import AWARD, DEDUCT, KIND_NUMBERS, SET, LogInput, Settle
+from lbactors.core.log_model import EventOutcome, EventRow, MetricRow, RowOutcome, transaction_id
+from lbactors.core.numbers import Number, added
+from lbactors.core.seen_ids import contradict, tag_of
+
+MOST_PENDING = 100_000  # rows of a metric that wait at once
+FINITE = "the sum must stay finite"
+
+
+class Drafted(NamedTuple):
+    """A row of a metric that is to be journaled (None: a repeat), and what is told of it."""
+
+    item: LogInput | None
+    outcome: RowOutcome
+
+
+class DraftedEvent(NamedTuple):
+    """The same of an event."""
+
+    item: LogInput | None
+    outcome: EventOutcome
+
+
+class LogDraft:
+    """`items`: the inputs so far, in order."""
+
+    def __init__(self, log: Log, now_ms: int) -> None:
+        self.items: list[LogInput] = []
+        self.at_ms = max(now_ms, log.last_ms)  # of all: acknowledgements never go back in time
+        self._log = log
+        self._accounts: dict[str, Account] = {}
+        self._ids: dict[str, tuple[int, int]] = {}  # id -> seq and tag
+        self._pending: dict[int, PendingRow] = {}
+        self._settled: set[int] = set()
+
+    @property
+    def _next_seq(self) -> int:
+        return self._log.seq + len(self.items) + 1
+
+    def _account(self, player_id: str) -> Account:
+        return self._accounts.get(player_id) or self._log.account(player_id)
+
+    def _occurred(self, occurred_at_ms: int | None) -> int | None:
+        """When it happened, if that was before now."""
+        return None if occurred_at_ms is None or occurred_at_ms >= self.at_ms else occurred_at_ms
+
+    def known_seq(self, row_id: str | None, player_id: str, body: int = 0) -> int:
+        """The seq under which an id came before; 0 if it did not. ApiError idempotency_conflict if it came
+        with another player or body.
+        """
+        if row_id is None:
+            return 0
+        tag = tag_of(player_id, body)
+        if row_id in self._ids:
+            seq, other = self._ids[row_id]
+            if contradict(other, tag):
+                raise _conflict(row_id)
+            return seq
+        seen = self._log.ids.seq(row_id)
+        if seen is None:
+            return 0
+        if self._log.ids.contradicts(row_id, tag):
+            raise _conflict(row_id)
+        return seen
+
+    # Rows of a metric -----------------------------------------------------------------------------------
+
+    def row(self, asked: MetricRow, body: int = 0) -> Drafted:
+        """body: tag of the body that made the id. ApiError insufficient_balance, validation_failed,
+        idempotency_conflict, overloaded.
+        """
+        player_id, kind_name, state, amount, _, _, submission_id, occurred_at_ms, _ = asked
+        seen = self.known_seq(submission_id, player_id, body)
+        old = self._account(player_id)
+        if seen:
+            return Drafted(None, RowOutcome(seen, old[0], old[1], True))
+        kind = KIND_NUMBERS[kind_name]
+        is_pending = state == "pending"
+        if is_pending:
+            if len(self._log.open.pending) + len(self._pending) >= MOST_PENDING:
+                raise ApiError("overloaded", f"{MOST_PENDING} rows of this metric are pending: settle some")
+            _require_finite(old[3], amount)
+            balance: Number = old[0]
+        else:
+            balance = _balance_after(old, kind, amount, player_id)
+        seq = self._next_seq
+        occurred = self._occurred(occurred_at_ms)
+        delta = 0 if is_pending else _change(old[0], balance, kind, amount)
+        item = made.row(asked, self.at_ms, occurred, body, delta, balance, old[5])
+        new = after(old, kind, amount, balance, seq, self.at_ms, is_pending=is_pending)
+        self.items.append(item)
+        self._accounts[player_id] = new
+        if submission_id is not None:
+            self._ids[submission_id] = seq, tag_of(player_id, body)
+        if is_pending:
+            self._pending[seq] = PendingRow(player_id, kind, amount, asked.subscore, asked.metadata, occurred)
+        return Drafted(item, RowOutcome(seq, new[0], new[1], False))
+
+    def rows(self, asked: Sequence[MetricRow], body: int = 0) -> list[RowOutcome | ApiError]:
+        """`row` for each, in order."""
+        found: list[RowOutcome | ApiError] = []
+        for one in asked:
+            try:
+                found.append(self.row(one, body).outcome)
+            except ApiError as error:
+                found.append(error)
+        return found
+
+    def pending(self, seq: int) -> PendingRow:
+        """A row that is pending. ApiError transaction_settled."""
+        row = None if seq in self._settled else self._pending.get(seq) or self._log.open.pending.get(seq)
+        if row is None:
+            raise ApiError("transaction_settled", f"transaction '{transaction_id(seq)}' is not pending")
+        return row
+
+    def settle(self, seq: int, *, complete: bool, profile: bytes | None) -> Drafted:
+        """Complete or reject a pending row. ApiError transaction_settled, insufficient_balance,
+        validation_failed.
+        """
+        row = self.pending(seq)
+        old = self._account(row.player_id)
+        balance: Number = old[0]
+        delta: Number = 0
+        if complete:
+            balance = _balance_after(old, row.kind, row.amount, row.player_id)
+            delta = _change(old[0], balance, row.kind, row.amount)
+        item = Settle(
+            made.SETTLE,
+            self.at_ms,
+            row.player_id,
+            seq,
+            complete,
+            row.kind,
+            row.amount,
+            row.subscore,
+            row.metadata,
+            row.occurred_at_ms,
+            delta,
+            balance,
+            profile,
+        )
+        new = after_settling(old, item)
+        outcome = RowOutcome(seq, new[0], new[1], False)
+        self.items.append(item)
+        self._accounts[row.player_id] = new
+        self._settled.add(seq)
+        return Drafted(item, outcome)
+
+    # Events ---------------------------------------------------------------------------------------------
+
+    def event(self, asked: EventRow) -> DraftedEvent:
+        """ApiError idempotency_conflict."""
+        seen = self.known_seq(asked.event_id, asked.player_id)
+        if seen:
+            return DraftedEvent(None, EventOutcome(seen, True))
+        seq = self._next_seq
+        old = self._account(asked.player_id)
+        item = made.event(asked, self.at_ms, self._occurred(asked.occurred_at_ms), old[5])
+        self.items.append(item)
+        self._accounts[asked.player_id] = (0, 0, 0, 0, old[4] + 1, seq, self.at_ms)
+        self._ids[asked.event_id] = seq, tag_of(asked.player_id)
+        return DraftedEvent(item, EventOutcome(seq, False))
+
+    def events(self, asked: Sequence[EventRow]) -> list[EventOutcome | ApiError]:
+        """`event` for each, in order."""
+        found: list[EventOutcome | ApiError] = []
+        for one in asked:
+            try:
+                found.append(self.event(one).outcome)
+            except ApiError as error:
+                found.append(error)
+        return found
+
+
+def _balance_after(old: Account, kind: int, amount: Number, player_id: str) -> Number:
+    """ApiError."""
+    balance, earned, spent, *_ = old
+    if kind == SET:
+        return amount
+    if kind == DEDUCT:
+        left = added(balance, -amount)
+        if left is None or left < 0:
+            raise ApiError(
+                "insufficient_balance",
+                f"the balance of player '{player_id}' is {balance}, and {amount} was to be deducted",
+            )
+        _require_finite(spent, amount)
+        return left
+    _require_finite(earned, amount)
+    return _require_finite(balance, amount)
+
+
+def _change(before: Number, balance: Number, kind: int, amount: Number) -> Number:
+    """By how much the balance changed. Exactly the amount, where that is what was added or taken: a
+    difference of doubles may round.
+    """
+    if kind == SET:
+        change = added(balance, -before)
+        return 0 if change is None else change
+    return shifted(0, kind, amount) if kind in (AWARD, DEDUCT) else 0
+
+
+def _require_finite(one: Number, other: Number) -> Number:
+    total = added(one, other)
+    if total is None:
+        raise ApiError("validation_failed", f"score: {FINITE}", [{"loc": ["score"], "msg": FINITE}])
+    return total
+
+
+def _conflict(row_id: str) -> ApiError:
+    return ApiError("idempotency_conflict", f"id '{row_id}' is known for another player or another body")
+
+
+__all__ = ["FINITE", "MOST_PENDING", "Drafted", "DraftedEvent", "LogDraft"]

@@ -1,0 +1,160 @@
+"""The inputs of a log as its journal keeps them: arrays that begin with their kind and the time at which they
+were acknowledged, which never falls from one to the next.
+
+A journal record's body is a `core.inputs.JournalBody`, as in a period, without rules. The records *are* the
+log: leaderboards read them, whoever asks for transactions does, and a rebuild years later will. So nothing
+here changes but by a new kind, and a row says all that a reader needs: what it did to the balance, and the
+player's profile at that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from lbactors.core.log_model import ROW_KINDS, EventRow, MetricRow, RowKind
+from lbactors.core.numbers import Number
+
+#   ROW      at_ms, player_id, kind, is_pending, amount, subscore, metadata, submission_id, occurred_at_ms,
+#            tag, delta, balance, profile, previous_seq
+#            kind: place in ROW_KINDS. tag: of the body that made the id (`core.seen_ids`), or 0. delta: how
+#            the row changed the balance; balance: what it was after it. previous_seq: of the player's row
+#            before, 0 for none
+#   SETTLE   at_ms, player_id, seq, is_completed, kind, amount, subscore, metadata, occurred_at_ms, delta,
+#            balance, profile: the pending row `seq` counts from here on, or never will
+#   EVENT    at_ms, player_id, event_type, event_id, occurred_at_ms, attrs, actor_metadata, profile,
+#            previous_seq
+#   TICK     at_ms: every row after it is acknowledged at that time or later
+#   ERASE    at_ms, player_id: the player's account is gone
+#   ERASED   at_ms: stands in place of a row of a player who was erased since
+#   TRIM     at_ms, seq: rows up to `seq` are not kept any more
+ROW, SETTLE, EVENT, TICK, ERASE, ERASED, TRIM = range(7)
+
+LogInput = Sequence[Any]
+
+at_ms_of = itemgetter(1)  # of every kind
+AWARD, DEDUCT, SET = range(len(ROW_KINDS))
+KIND_NUMBERS: dict[RowKind, int] = {kind: number for number, kind in enumerate(ROW_KINDS)}
+
+
+class Row(NamedTuple):
+    """A ROW, taken apart."""
+
+    type: int
+    at_ms: int
+    player_id: str
+    kind: int
+    is_pending: bool
+    amount: Number
+    subscore: Number
+    metadata: bytes | None
+    submission_id: str | None
+    occurred_at_ms: int | None
+    tag: int
+    delta: Number
+    balance: Number
+    profile: bytes | None
+    previous_seq: int
+
+
+class Settle(NamedTuple):
+    """A SETTLE, taken apart."""
+
+    type: int
+    at_ms: int
+    player_id: str
+    seq: int
+    is_completed: bool
+    kind: int
+    amount: Number
+    subscore: Number
+    metadata: bytes | None
+    occurred_at_ms: int | None
+    delta: Number
+    balance: Number
+    profile: bytes | None
+
+
+class Event(NamedTuple):
+    """An EVENT, taken apart."""
+
+    type: int
+    at_ms: int
+    player_id: str
+    event_type: str
+    event_id: str
+    occurred_at_ms: int | None
+    attrs: bytes | None
+    actor_metadata: bytes | None
+    profile: bytes | None
+    previous_seq: int
+
+
+def row(
+    asked: MetricRow,
+    at_ms: int,
+    occurred_at_ms: int | None,
+    tag: int,
+    delta: Number,
+    balance: Number,
+    previous_seq: int,
+) -> Row:
+    """`occurred_at_ms`: None if that is not before `at_ms`."""
+    player_id, kind, state, amount, subscore, metadata, submission_id, _, profile = asked
+    number = KIND_NUMBERS[kind]
+    return Row(
+        ROW,
+        at_ms,
+        player_id,
+        number,
+        state == "pending",
+        amount,
+        subscore,
+        metadata,
+        submission_id,
+        occurred_at_ms,
+        tag,
+        delta,
+        balance,
+        profile,
+        previous_seq,
+    )
+
+
+def event(asked: EventRow, at_ms: int, occurred_at_ms: int | None, previous_seq: int) -> Event:
+    """As `row`."""
+    event_id, event_type, player_id, _, attrs, actor_metadata, profile = asked
+    return Event(
+        EVENT,
+        at_ms,
+        player_id,
+        event_type,
+        event_id,
+        occurred_at_ms,
+        attrs,
+        actor_metadata,
+        profile,
+        previous_seq,
+    )
+
+
+def tick(at_ms: int) -> LogInput:
+    return TICK, at_ms
+
+
+def erase(player_id: str, at_ms: int) -> LogInput:
+    return ERASE, at_ms, player_id
+
+
+def erased(at_ms: int) -> LogInput:
+    return ERASED, at_ms
+
+
+def trim(seq: int, at_ms: int) -> LogInput:
+    return TRIM, at_ms, seq
+
+
+def names(item: LogInput, player_id: str) -> bool:
+    """Whether an input is of a player."""
+    return item[0] in (ROW, SETTLE, EVENT, ERASE) and item[2] == player_id
