@@ -33,19 +33,28 @@ from lbactors.core.packing import pack
 #   CLOSE      at_ms, reopened, ends_at_ms: which end of the period is final now
 #   OUTSIDE    at_ms, player_id, input: that input (None: nothing else) of a player outside the audience
 #   INSIDE     at_ms, player_id: who was outside belongs to the audience
+#   FOLLOW     at_ms, position, read_ms; and the fields of `lbactors.core.followed.Terms` where they are new:
+#              rows of the log up to there were taken, or passed over, the last acknowledged at read_ms
+#   REFILL     at_ms, position, read_ms, terms: all entries go, the log is read again from there
+#   AGAIN      at_ms: the next act on an entry that a refill has still to apply (also in an OUTSIDE)
 SUBMIT, REMOVE, CONFIGURE, ERASE, INHERIT, HIDE, SHOW, EDIT, RESTORE, TAGGED, IMPORT, OCCURRED, CLOSE = range(
     13
 )
 OUTSIDE, INSIDE = 13, 14
+FOLLOW, REFILL, AGAIN = 15, 16, 17
 SUBMISSIONS = frozenset((SUBMIT, TAGGED, OCCURRED))
 
 Input = Sequence[Any]
 
-player_id_of = itemgetter(2)  # of every kind but CONFIGURE, INHERIT and CLOSE
+NAMELESS = frozenset((CONFIGURE, INHERIT, CLOSE, FOLLOW, REFILL, AGAIN))  # the kinds that are about no one
+
+player_id_of = itemgetter(2)  # of every kind but those
 
 
 def told_kind(item: Input) -> int:
-    """The kind of an input, of what a player outside did the kind of that."""
+    """The kind of an input, of what a player outside did the kind of that; of an AGAIN that, whatever it
+    applies.
+    """
     inner = item[3] if item[0] == OUTSIDE else None
     return int(item[0] if inner is None else inner[0])
 
@@ -126,6 +135,23 @@ def outside(player_id: str, at_ms: int, inner: Input | None = None) -> Input:
 
 def inside(player_id: str, at_ms: int) -> Input:
     return INSIDE, at_ms, player_id
+
+
+def follow(position: int, read_ms: int, at_ms: int, terms: Sequence[Any] | None = None) -> Input:
+    """Rows of the log up to `position` were taken. terms: the fields of `Terms`, where they are new."""
+    return (FOLLOW, at_ms, position, read_ms, *([] if terms is None else [terms]))
+
+
+def refill(position: int, read_ms: int, at_ms: int, terms: Sequence[Any]) -> Input:
+    """Begin a period anew, from that place of its log on."""
+    return REFILL, at_ms, position, read_ms, terms
+
+
+def again(at_ms: int) -> Input:
+    """Apply the next act that is pending. Whoever is outside must be known with it: then it goes into an
+    `outside` of the act's player.
+    """
+    return AGAIN, at_ms
 
 
 class JournalBody(NamedTuple):

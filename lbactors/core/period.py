@@ -16,7 +16,9 @@ What it owns
   `max_entries` neither counts nor drops it. Its seq is not touched, so it comes back to the place among
   equals that it would have had. A player may be hidden before it has an entry. Who is outside the audience is
   part of it, too: every input that may make the entry of such a player says so (`inputs.OUTSIDE`), and who is
-  outside has an entry.
+  outside has an entry;
+* `followed`: of a projection, how far its log was read, and the acts on entries that have their place in it
+  (`lbactors.core.followed`). Such a period may begin anew, and be filled from its log again.
 
 How it is split into buckets and saved beside writers is in `lbactors.core.bucketed_state`.
 """
@@ -29,16 +31,20 @@ from zlib import crc32
 
 from lbactors.core.bucketed_state import BUCKET_ENTRIES, BucketedState
 from lbactors.core.definition import Rules
+from lbactors.core.followed import Followed, Terms
 from lbactors.core.inputs import (
+    AGAIN,
     CLOSE,
     CONFIGURE,
     EDIT,
     ERASE,
+    FOLLOW,
     HIDE,
     IMPORT,
     INSIDE,
     OCCURRED,
     OUTSIDE,
+    REFILL,
     REMOVE,
     RESTORE,
     SHOW,
@@ -52,6 +58,7 @@ from lbactors.core.ranking import Ranking
 from lbactors.core.ranking import Row as RankedRow
 from lbactors.core.seen_ids import HALF_BITS
 from lbactors.core.snapshot_parts import (
+    FOLLOWED,
     MODERATION,
     Loaded,
     Meta,
@@ -81,7 +88,8 @@ class Period(BucketedState):
         self.submissions = 0
         self.closed: tuple[int, int | None] | None = None  # (reopened, ends_at_ms) of its record
         self.moderation = Moderation()
-        self._whole = {MODERATION: self.moderation}
+        self.followed = Followed()
+        self._whole = {MODERATION: self.moderation, FOLLOWED: self.followed}
         self.hidden, self.removed = self.moderation.hidden, self.moderation.removed
         self.outside = self.moderation.outside
         self._rank_with(Standings(rules))
@@ -140,7 +148,8 @@ class Period(BucketedState):
 
     def mentions(self, player_id: str) -> bool:
         """Whether anything but submission ids and the journal names a player."""
-        return self.entry(player_id) is not None or player_id in self.hidden or player_id in self.removed
+        named = self.entry(player_id) is not None or player_id in self.hidden or player_id in self.removed
+        return named or self.followed.mentions(player_id)
 
     # Changing -------------------------------------------------------------------------------------------
 
@@ -158,8 +167,8 @@ class Period(BucketedState):
                 results.append(self._submit(now_ms, item, wanted))
             elif kind in (TAGGED, OCCURRED):
                 results.append(self._submit(now_ms, item[:-1], wanted, item[-1]))
-            elif kind == REMOVE:
-                results.append(self._remove(item, wanted))
+            elif kind in (REMOVE, EDIT, RESTORE):
+                results.append(self._act(item, wanted))
             elif kind == CONFIGURE:
                 results.append(self._configure(item))
             elif kind == ERASE:
@@ -168,10 +177,6 @@ class Period(BucketedState):
                 results.append(self._hide(item))
             elif kind == SHOW:
                 results.append(self._show(item))
-            elif kind == EDIT:
-                results.append(self._edit(item, wanted))
-            elif kind == RESTORE:
-                results.append(self._restore(item, wanted))
             elif kind == IMPORT:
                 results.append(self._import(item))
             elif kind == CLOSE:
@@ -180,6 +185,12 @@ class Period(BucketedState):
                 results.append(self._outside(now_ms, item, wanted))
             elif kind == INSIDE:
                 results.append(self._inside(item))
+            elif kind == FOLLOW:
+                results.append(self._follow(item))
+            elif kind == REFILL:
+                results.append(self._refill(item))
+            elif kind == AGAIN:
+                results.append(self._again(item, wanted))
             else:
                 results.append(self._inherit(now_ms, item))
         return results
@@ -301,7 +312,9 @@ class Period(BucketedState):
         was_outside = player_id in self.outside
         if old is not None:
             self._discard(player_id)
-        known = self.moderation.forget(player_id, anonymous_id if old is not None else None)
+        stays = anonymous_id if old is not None else None
+        known = self.moderation.forget(player_id, stays)
+        known |= self.followed.forget(player_id, stays)
         if old is not None and anonymous_id is not None:
             if was_outside:
                 self.moderation.put_outside(anonymous_id)
@@ -332,6 +345,19 @@ class Period(BucketedState):
         return Applied(True, None, None, None, None, self.seq, False, None)
 
     # What moderators do ---------------------------------------------------------------------------------
+
+    def _act(self, item: Input, want: int) -> Applied:
+        """Change an entry, and keep what was done if the entries come of a log."""
+        result = self._change(item, want)
+        if result.applied:
+            self.followed.keep(item)
+        return result
+
+    def _change(self, item: Input, want: int) -> Applied:
+        kind = item[0]
+        if kind == REMOVE:
+            return self._remove(item, want)
+        return self._edit(item, want) if kind == EDIT else self._restore(item, want)
 
     def _hide(self, item: Input) -> Applied:
         _, _, player_id, until_ms = item
@@ -454,6 +480,36 @@ class Period(BucketedState):
             self._split_bucket()
         return Applied(True, Entry(*row), None, None, None, seq, False, None)
 
+    # Following a log ------------------------------------------------------------------------------------
+
+    def _follow(self, item: Input) -> Applied:
+        _, _, position, read_ms, *terms = item
+        self.followed.follow(position, read_ms, *map(Terms.of, terms))
+        return Applied(True, None, None, None, None, self.seq, False, None)
+
+    def _refill(self, item: Input) -> Applied:
+        """Let go of all that came of the log. Who is hidden stays so, and the rules stay."""
+        _, _, position, read_ms, terms = item
+        self._clear_buckets()
+        self.ids.clear()
+        self.submissions = 0
+        self.closed = None
+        self.moderation.begin_anew()
+        if self._is_ranked:
+            self._rank_with(Standings(self.rules))
+        self.followed.refill(position, read_ms, Terms.of(terms))
+        return Applied(True, None, None, None, None, self.seq, False, None)
+
+    def _again(self, item: Input, want: int) -> Applied:
+        """Change an entry as it was changed before the refill. It stays an act whether or not it still
+        applies: a later refill may have the entry.
+        """
+        if not self.followed.pending:
+            return Applied(False, None, None, None, None, self.seq, False, None)
+        result = self._change(self.followed.pending[0].input, want)
+        self.followed.done_again()
+        return result
+
     # Entries and their places ---------------------------------------------------------------------------
 
     def _place(self, player_id: str, row: Stored, old: Stored | None) -> None:
@@ -568,6 +624,8 @@ class Period(BucketedState):
             period.moderation.unpack(
                 found.whole[MODERATION], lambda player_id: period.entry(player_id) is not None
             )
+        if FOLLOWED in found.whole:
+            period.followed.unpack(found.whole[FOLLOWED])
         return period
 
     @classmethod
@@ -586,6 +644,7 @@ class Period(BucketedState):
         self.ranking.check()
         self.below.check()
         self._check_buckets()
+        self.followed.check()
         assert self._count == len(self.ranking) + len(self.below) + self.moderation.hidden_entries
         self.moderation.check(sum(self.entry(player_id) is not None for player_id in self.hidden))
         for bucket in self._buckets:

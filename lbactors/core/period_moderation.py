@@ -93,6 +93,14 @@ class Moderation:
             self._note()
         return known
 
+    def begin_anew(self) -> None:
+        """All entries went, and what was removed with them. Who is hidden stays so."""
+        self.hidden_entries = 0
+        if self.removed or self.outside:
+            self.removed.clear()
+            self.outside.clear()
+            self._note()
+
     def shown(self, bucket: Bucket) -> Bucket:
         """A bucket without the entries of hidden players."""
         gone = self.hidden.keys() & bucket.keys() if self.hidden else None

@@ -123,6 +123,12 @@ class SeenIds:
         self._known.update((i, seq << TAG_BITS | tag) for i, tag in fresh.items())
         self.dirty.add(number)
 
+    def clear(self) -> None:
+        """Know none any more. No snapshot may be under way."""
+        self._known.clear()
+        self.segments.clear()
+        self.dirty.clear()
+
     def handed_on(self, to: SeenIds, oldest_ms: int) -> Iterator[HandedOn]:
         """What the period after is to `inherit`: at most `ID_SEGMENT` ids each, which are no older than
         `oldest_ms` and not known there.

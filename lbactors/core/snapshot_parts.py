@@ -8,6 +8,7 @@ The parts of a snapshot
     i:N    segment N of the submission ids (`lbactors.core.seen_ids`)
     m:0    who is hidden or outside, what was removed (`lbactors.core.period_moderation`); only where there is
            any
+    f:0    how far the log was read, and the acts on entries (`lbactors.core.followed`); only of a projection
 
 Columns instead of rows, because a column is unpacked and turned into entries or keys by a few calls that run
 in C. Version 0.1.0 wrote a bucket as rows, [[player id, score, …, metadata], …]; they are read too.
@@ -34,6 +35,7 @@ from lbactors.core.seen_ids import IdSegment, SeenIds
 
 META = "meta"
 MODERATION = "m:0"
+FOLLOWED = "f:0"
 IN_COLUMNS = 1  # first item of a bucket's body that is written in columns
 COLUMNS = 8
 
@@ -272,4 +274,4 @@ class PartsLoader(Generic[M]):
 
 def period_loader(seen_ids_limit: int = 1_000_000) -> PartsLoader[Meta]:
     """Puts the parts of a period's snapshot together."""
-    return PartsLoader(seen_ids_limit, Meta.unpack, (MODERATION,))
+    return PartsLoader(seen_ids_limit, Meta.unpack, (MODERATION, FOLLOWED))

@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from lbactors.clock import Clock
 from lbactors.core.audience import RankAudience
-from lbactors.core.inputs import Input, hide, inside, outside, player_id_of, show
+from lbactors.core.inputs import NAMELESS, Input, hide, inside, outside, player_id_of, show
 from lbactors.core.period import NO_RANK, Period
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.journaling import APPEND_INPUTS
@@ -166,13 +166,18 @@ class HiddenPlayers:
         return [hide(p, self.until[p], now_ms) for p in sorted(new) if p in self.until]
 
     def marked(self, audience: RankAudience, inputs: Sequence[Input]) -> Sequence[Input]:
-        """The same inputs, those of players outside marked as such. The very same, if nobody is."""
+        """The same inputs, those of players outside marked as such; an AGAIN is about nobody here. The very
+        same, if nobody is outside.
+        """
         if not self.members.may_leave_out(audience):
             return inputs
-        left_out = self.members.left_out(audience, map(player_id_of, inputs))
+        named = [item for item in inputs if item[0] not in NAMELESS]
+        left_out = self.members.left_out(audience, map(player_id_of, named))
         if not left_out:
             return inputs
         return [
-            outside(player_id, item[1], item) if player_id in left_out else item
-            for player_id, item in zip(map(player_id_of, inputs), inputs, strict=True)
+            outside(player_id_of(item), item[1], item)
+            if item[0] not in NAMELESS and player_id_of(item) in left_out
+            else item
+            for item in inputs
         ]

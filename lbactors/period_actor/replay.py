@@ -19,7 +19,9 @@ from persistence.store import Part, Record, Recovered
 
 
 class Contents(NamedTuple):
-    """How many inputs of each kind a run of records holds; `others`: rules, submission ids handed on."""
+    """How many inputs of each kind a run of records holds; `others`: rules, submission ids handed
+    on, places reached in a log, and the like.
+    """
 
     submissions: int
     removals: int

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Number = int | float
 EXACT = 2**53
@@ -80,6 +80,9 @@ class Oracle:
         self.hidden: dict[str, int | None] = {}
         self.removed: dict[str, Standing] = {}  # oldest first
         self.outside: set[str] = set()  # of those with an entry: not in the audience
+        self.follows = False  # a log
+        self.acts: list[list[Any]] = []  # inputs that changed entries since it does
+        self.pending: list[list[Any]] = []  # those that a refill has still to apply
 
     # What readers see -----------------------------------------------------------------------------------
 
@@ -300,6 +303,10 @@ class Oracle:
         self.seq += 1
         old = self.standings.pop(player_id, None)
         known = old is not None or player_id in self.hidden or player_id in self.removed
+        known = known or player_id in [act[2] for act in self.acts + self.pending]
+        stays = anonymous_id if old is not None else None
+        self.acts = self._renamed(self.acts, player_id, stays)
+        self.pending = self._renamed(self.pending, player_id, stays)
         self.removed.pop(player_id, None)
         if old is not None and anonymous_id is not None:
             self.standings[anonymous_id] = replace(old, metadata=None)
@@ -310,6 +317,37 @@ class Oracle:
         self.outside.discard(player_id)
         self.hidden.pop(player_id, None)
         return Told(known, None, old, None, None, self.seq, False, False)
+
+    @staticmethod
+    def _renamed(acts: list[list[Any]], player_id: str, anonymous_id: str | None) -> list[list[Any]]:
+        renamed = []
+        for act in acts:
+            if act[2] != player_id:
+                renamed.append(act)
+            elif anonymous_id is not None:
+                metadata = [m if m is False else None for m in act[5:]]
+                renamed.append([*act[:2], anonymous_id, *act[3:5], *metadata])
+        return renamed
+
+    def follow(self) -> Told:
+        self.seq += 1
+        self.follows = True
+        return Told(True, None, None, None, None, self.seq, False, False)
+
+    def refill(self) -> Told:
+        """Everything but rules, hidden players and acts is as at the beginning."""
+        self.submissions = 0
+        self.standings, self.seen, self.removed, self.outside = {}, {}, {}, set()
+        self.acts, self.pending = [], self.acts + self.pending
+        return self.follow()
+
+    def again(self, act: Callable[[list[Any]], Told]) -> Told:
+        """Apply the next act, by `act`."""
+        if not self.pending:
+            self.seq += 1
+            return Told(False, None, None, None, None, self.seq, False, False)
+        self.acts.append(self.pending.pop(0))
+        return act(self.acts[-1])
 
     def configure(self, options: Options) -> Told:
         self.seq += 1

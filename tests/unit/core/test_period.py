@@ -20,15 +20,18 @@ from lbactors.core import period_moderation as moderating_module
 from lbactors.core import seen_ids as seen_ids_module
 from lbactors.core.definition import LEAST_POSITIVE, Rules
 from lbactors.core.inputs import (
+    AGAIN,
     CONFIGURE,
     EDIT,
     ERASE,
+    FOLLOW,
     HIDE,
     IMPORT,
     INHERIT,
     INSIDE,
     OCCURRED,
     OUTSIDE,
+    REFILL,
     REMOVE,
     RESTORE,
     SHOW,
@@ -83,11 +86,20 @@ def shown(period: Period) -> dict[str, Any]:
         "ids": dict(period.ids.by_id),
         "segments": [(n, list(s.ids), list(s.seqs)) for n, s in period.ids.segments.items()],
         "distribution": period.ranking.distribution(3),
+        "closed": period.closed,
+        "followed": period.followed.pack(),
     }
 
 
 def tell(oracle: Oracle, item: list[Any]) -> Told:
     """Give the model the same input."""
+    told = told_of(oracle, item)
+    if item[0] in (REMOVE, EDIT, RESTORE) and told.applied and oracle.follows:
+        oracle.acts.append(item)
+    return told
+
+
+def told_of(oracle: Oracle, item: list[Any]) -> Told:
     if item[0] in SUBMISSIONS:
         return oracle.submit(*item[1:8], occurred=item[0] == OCCURRED)
     if item[0] == CONFIGURE:
@@ -107,6 +119,12 @@ def tell(oracle: Oracle, item: list[Any]) -> Told:
         return oracle.edit(*item[1:])
     if item[0] == RESTORE:
         return oracle.restore(item[2])
+    if item[0] == FOLLOW:
+        return oracle.follow()
+    if item[0] == REFILL:
+        return oracle.refill()
+    if item[0] == AGAIN:
+        return oracle.again(lambda act: told_of(oracle, act))
     if item[0] == IMPORT:
         return oracle.import_entry(*item[2:])
     return oracle.erase(item[2], item[3]) if item[0] == ERASE else oracle.remove(item[2])
@@ -142,6 +160,8 @@ def assert_same_standings(period: Period, oracle: Oracle) -> None:
     assert (period.hidden, period.outside.keys()) == (oracle.hidden, oracle.outside)
     assert {p: tuple(vars(s).values()) for p, s in oracle.removed.items()} == period.removed
     assert list(oracle.removed) == list(period.removed)
+    assert [list(act.input) for act in period.followed.acts] == oracle.acts
+    assert [list(act.input) for act in period.followed.pending] == oracle.pending
     for player_id in [*oracle.standings, *PLAYERS]:
         standing = oracle.standings.get(player_id)
         entry = period.entry(player_id)
@@ -189,6 +209,13 @@ hows = st.none() | st.none() | st.sampled_from(AGGREGATIONS)
 submissions = st.tuples(players, scores, st.integers(0, 1), documents, st.none() | st.sampled_from(IDS), hows)
 wants = st.sampled_from((NO_RANK, RANK, FULL))
 ages_ms = st.integers(0, 40)
+terms_sets = st.none() | st.sampled_from(
+    [
+        [1, "metric:xp", 0, START_MS + 90, []],
+        [1, "metric:xp", 0, None, [[START_MS, START_MS + 9], [START_MS + 20, None]]],
+        [2, "events", 1, None, []],
+    ]
+)
 
 
 class PeriodMachine(RuleBasedStateMachine):
@@ -303,6 +330,25 @@ class PeriodMachine(RuleBasedStateMachine):
     @rule(ids=st.lists(st.sampled_from([*IDS, "old0", "old1"]), unique=True, max_size=5))
     def inherit(self, ids: list[str]) -> None:
         self.apply([[INHERIT, self.now_ms, self.now_ms - 1000, ids]], [NO_RANK])
+
+    @rule(position=st.integers(0, 20), terms=terms_sets)
+    def follow(self, position: int, terms: Any) -> None:
+        known = self.period.followed.terms
+        told = [] if known is not None and terms is None else [terms or [1, "metric:xp", 0, None, []]]
+        self.apply([[FOLLOW, self.now_ms, position, self.now_ms, *told]], [NO_RANK])
+
+    @precondition(lambda self: self.under_way is None and self.period.followed.is_used)
+    @rule(position=st.integers(0, 9))
+    def refill(self, position: int) -> None:
+        terms = [2, "metric:xp", 0, None, []]
+        self.apply([[REFILL, self.now_ms, position, self.now_ms - 5, terms]], [NO_RANK])
+
+    @precondition(lambda self: self.period.followed.pending)
+    @rule(outside=st.booleans())
+    def again(self, outside: bool) -> None:
+        item = [AGAIN, self.now_ms]
+        player_id = self.period.followed.pending[0].player_id
+        self.apply([[OUTSIDE, self.now_ms, player_id, item] if outside else item], [FULL])
 
     @precondition(lambda self: self.under_way is None)
     @rule()

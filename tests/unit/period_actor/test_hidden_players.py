@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lbactors.clock import Clock
+from lbactors.core import inputs
 from lbactors.core.audience import RankAudience
 from lbactors.core.errors import ApiError
 from lbactors.core.packing import pack
@@ -321,3 +322,13 @@ async def test_test_players_cost_the_others_nothing(world: World) -> None:
     chain.hidden.take_members(told(2))
     await chain.follow_hidden()
     assert await standings(chain) == {"bot7": (1, 100), "ada": (2, 9), "bob": (3, 5)}
+
+
+def test_inputs_about_nobody_are_not_marked() -> None:
+    """Places in a log go in one batch with the rows."""
+    hidden = HiddenPlayers(Clock())
+    row = inputs.submit(["p1", 5, 0, None, None, None, None], 3)
+    others = [inputs.follow(7, 2, 3), inputs.again(3), inputs.close(0, None, 3)]
+    marked = hidden.marked(RankAudience(frozenset(("p2",))), [row, *others])
+    assert list(marked) == [inputs.outside("p1", 3, row), *others]
+    assert hidden.marked(RankAudience(frozenset(("p2",))), others) is others
