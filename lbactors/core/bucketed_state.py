@@ -62,9 +62,13 @@ class BucketedState:
     # Buckets --------------------------------------------------------------------------------------------
 
     def _bucket(self, player_id: str) -> int:
-        h = crc32(player_id.encode())
-        number = h & self._wide
-        return number if number < len(self._buckets) else h & self._narrow
+        hashed = crc32(player_id.encode())
+        number = hashed & self._wide  # `_bucket_of`, written out: every read comes through here
+        return number if number < len(self._buckets) else hashed & self._narrow
+
+    def _bucket_of(self, hashed: int) -> int:
+        number = hashed & self._wide
+        return number if number < len(self._buckets) else hashed & self._narrow
 
     def _set_masks(self) -> None:
         self._wide = (1 << (len(self._buckets) - 1).bit_length()) - 1

@@ -11,6 +11,7 @@ same accounts, and uses but the last three.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, cast
 from zlib import crc32
@@ -23,14 +24,13 @@ from lbactors.core.log_inputs import (
     AWARD,
     DEDUCT,
     ERASE,
+    ERASED,
     EVENT,
     ROW,
     SETTLE,
     TICK,
     TRIM,
-    Event,
     LogInput,
-    Row,
     Settle,
 )
 from lbactors.core.log_model import NO_BALANCE, Balance, LogStats
@@ -58,17 +58,41 @@ class PendingRow(NamedTuple):
 
 class OpenRows:
     """`pending`: rows that are, by seq. `settled`: what became of those that were: (is_completed, at_ms); for
-    as long as the row is kept. A part of a snapshot: MessagePack [[seqs, rows], [seqs, outcomes]].
+    as long as the row is kept. `by_player`: how many rows of each player are pending. A part of a snapshot:
+    MessagePack [[seqs, rows], [seqs, outcomes]].
     """
 
     def __init__(self) -> None:
         self.pending: dict[int, PendingRow] = {}
         self.settled: dict[int, tuple[bool, int]] = {}
+        self.by_player: Counter[str] = Counter()
         self.is_used = self.changed = False
 
     def note(self) -> None:
         """Something changed."""
         self.is_used = self.changed = True
+
+    def put(self, seq: int, row: PendingRow) -> None:
+        """A row is pending from now on."""
+        self.pending[seq] = row
+        self.by_player[row.player_id] += 1
+        self.note()
+
+    def take(self, seq: int) -> None:
+        """A row is not pending any more; nothing if it was not."""
+        row = self.pending.pop(seq, None)
+        if row is None:
+            return
+        self.by_player[row.player_id] -= 1
+        if not self.by_player[row.player_id]:
+            del self.by_player[row.player_id]
+        self.note()
+
+    def take_all(self, player_id: str) -> None:
+        """No row of a player is pending any more. O(rows pending) if there is one."""
+        if self.by_player.pop(player_id, 0):
+            self.pending = {seq: row for seq, row in self.pending.items() if row.player_id != player_id}
+            self.note()
 
     def pack(self) -> bytes:
         tables = self.pending, self.settled
@@ -79,6 +103,7 @@ class OpenRows:
         pending, settled = msgpack.unpackb(body, use_list=False)
         self.pending = {seq: PendingRow(*row) for seq, row in zip(*pending, strict=True)}
         self.settled = dict(zip(*settled, strict=True))
+        self.by_player = Counter(row.player_id for row in self.pending.values())
         self.is_used = True
 
 
@@ -154,52 +179,74 @@ class Log(BucketedState):
             if at_ms > self.last_ms:
                 self.last_ms = at_ms
             if kind == ROW:
-                self._row(now_ms, Row(*item))
+                self._row(now_ms, item)
             elif kind == EVENT:
-                self._event(now_ms, Event(*item))
+                self._event(now_ms, item)
             elif kind == SETTLE:
                 self._settle(Settle(*item))
             elif kind == ERASE:
                 self._erase(item[2])
             elif kind == TRIM:
                 self._trim(item[2])
-            elif kind != TICK:
+            elif kind not in (TICK, ERASED):
                 raise ValueError(f"an input of kind {kind} is unknown")
         return [None] * len(inputs)
 
-    def _row(self, now_ms: int, row: Row) -> None:
-        old = self.account(row.player_id)
-        number = row.kind
-        new = after(old, number, row.amount, row.balance, self.seq, row.at_ms, is_pending=row.is_pending)
-        self._put(row.player_id, new)
-        if row.is_pending:
-            self.open.pending[self.seq] = PendingRow(
-                row.player_id, number, row.amount, row.subscore, row.metadata, row.occurred_at_ms
-            )
-            self.open.note()
-        self._count_row(now_ms, row.at_ms, row.player_id, row.submission_id, row.tag)
-
-    def _event(self, now_ms: int, event: Event) -> None:
-        _, _, _, _, rows, _, _ = self.account(event.player_id)
-        self._put(event.player_id, (0, 0, 0, 0, rows + 1, self.seq, event.at_ms))
-        self._count_row(now_ms, event.at_ms, event.player_id, event.event_id, 0)
-
-    def _count_row(self, now_ms: int, at_ms: int, player_id: str, row_id: str | None, tag: int) -> None:
+    def _row(self, now_ms: int, item: LogInput) -> None:
+        # The hottest function of a log. The input is taken apart here: a `Row` costs more than its fields.
+        (
+            _,
+            at_ms,
+            player_id,
+            kind,
+            is_pending,
+            amount,
+            subscore,
+            metadata,
+            submission_id,
+            occurred_at_ms,
+            tag,
+            _,
+            balance,
+            _,
+            _,
+        ) = item
+        hashed = crc32(player_id.encode())
+        number = self._bucket_of(hashed)
+        stored = self._buckets[number].get(player_id)
+        old = cast("Account", stored or FEW_ROWS)
+        new = after(old, kind, amount, balance, self.seq, at_ms, is_pending=is_pending)
+        self._put(number, player_id, stored, new)
+        if is_pending:
+            self.open.put(self.seq, PendingRow(player_id, kind, amount, subscore, metadata, occurred_at_ms))
         self.rows += 1
         self.last_row_ms = at_ms
-        if row_id is not None:
-            player = crc32(player_id.encode()) or 1
-            self.ids.add(row_id, self.seq, now_ms, player | tag << HALF_BITS)
+        if submission_id is not None:
+            self.ids.add(submission_id, self.seq, now_ms, (hashed or 1) | tag << HALF_BITS)
+
+    def _event(self, now_ms: int, item: LogInput) -> None:
+        _, at_ms, player_id, _, event_id, *_ = item
+        hashed = crc32(player_id.encode())
+        number = self._bucket_of(hashed)
+        stored = self._buckets[number].get(player_id)
+        rows = stored[4] if stored else 0
+        self._put(number, player_id, stored, (0, 0, 0, 0, rows + 1, self.seq, at_ms))
+        self.rows += 1
+        self.last_row_ms = at_ms
+        self.ids.add(event_id, self.seq, now_ms, hashed or 1)
 
     def _settle(self, settle: Settle) -> None:
-        self.open.pending.pop(settle.seq, None)
+        self.open.take(settle.seq)
         if settle.seq >= self.first_kept:
             self.open.settled[settle.seq] = (settle.is_completed, settle.at_ms)
-        self.open.note()
-        if not self.has(settle.player_id):
+            self.open.note()
+        player_id = settle.player_id
+        number = self._bucket(player_id)
+        stored = self._buckets[number].get(player_id)
+        if stored is None:
             return
-        old = self.account(settle.player_id)
-        self._put(settle.player_id, after_settling(old, settle))
+        new = after_settling(cast("Account", stored), settle, self.open.by_player[player_id])
+        self._put(number, player_id, stored, new)
 
     def _erase(self, player_id: str) -> None:
         number = self._bucket(player_id)
@@ -207,11 +254,7 @@ class Log(BucketedState):
         if row is not None:
             self._touch(number, player_id, row)
             self._count -= 1
-        gone = [seq for seq, row in self.open.pending.items() if row.player_id == player_id]
-        for seq in gone:
-            del self.open.pending[seq]
-        if gone:
-            self.open.note()
+        self.open.take_all(player_id)
 
     def _trim(self, seq: int) -> None:
         self.first_kept = max(self.first_kept, seq + 1)
@@ -220,12 +263,13 @@ class Log(BucketedState):
             self.open.settled = kept
             self.open.note()
 
-    def _put(self, player_id: str, account: Account) -> None:
-        number = self._bucket(player_id)
-        bucket = self._buckets[number]
-        old = bucket.get(player_id)
-        self._touch(number, player_id, old)
-        bucket[player_id] = cast("Stored", account)
+    def _put(self, number: int, player_id: str, old: Stored | None, account: Account) -> None:
+        """An account in place of the one in bucket `number`, `old` (None: there is none)."""
+        if self._snapshot is None:
+            self._dirty.add(number)
+        else:
+            self._touch(number, player_id, old)
+        self._buckets[number][player_id] = cast("Stored", account)
         if old is None:
             self._count += 1
             if self._count > BUCKET_ENTRIES * len(self._buckets):
@@ -262,6 +306,8 @@ class Log(BucketedState):
         assert all(0 < seq <= self.seq for seq in newest), "an account without a row"
         assert not self.open.pending.keys() & self.open.settled.keys(), "pending and settled"
         assert all(self.has(row.player_id) for row in self.open.pending.values()), "pending, of nobody"
+        waiting = Counter(row.player_id for row in self.open.pending.values())
+        assert waiting == self.open.by_player, "pending rows are miscounted"
         assert self.open.is_used or not (self.open.pending or self.open.settled)
         assert self.last_row_ms <= self.last_ms
 
@@ -288,9 +334,9 @@ def after(
     """An account after a new row. balance: after it. Sums that would not be finite stay as they were: a row
     that makes one was refused.
     """
-    _, earned, spent, pending, rows, _, updated_at_ms = old
+    unchanged, earned, spent, pending, rows, _, updated_at_ms = old
     if is_pending:
-        return old[0], earned, spent, shifted(pending, kind, amount), rows + 1, seq, updated_at_ms
+        return unchanged, earned, spent, shifted(pending, kind, amount), rows + 1, seq, updated_at_ms
     if kind == AWARD:
         earned = _kept(earned, amount)
     elif kind == DEDUCT:
@@ -298,10 +344,11 @@ def after(
     return balance, earned, spent, pending, rows + 1, seq, at_ms
 
 
-def after_settling(old: Account, settle: Settle) -> Account:
-    """An account after a pending row was completed or rejected."""
+def after_settling(old: Account, settle: Settle, waiting: int) -> Account:
+    """An account after a pending row was completed or rejected. waiting: how many others are pending."""
     balance, earned, spent, pending, rows, newest, updated_at_ms = old
-    pending = shifted(pending, settle.kind, -settle.amount)
+    # Doubles that are added and taken away again may leave a remainder: not where nothing is left.
+    pending = shifted(pending, settle.kind, -settle.amount) if waiting else 0
     if settle.is_completed:
         balance, updated_at_ms = settle.balance, settle.at_ms
         if settle.kind == AWARD:

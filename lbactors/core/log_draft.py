@@ -8,12 +8,13 @@ changes nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from lbactors.core import log_inputs as made
 from lbactors.core.errors import ApiError
-from lbactors.core.log import Account, Log, PendingRow, after, after_settling, shifted
+from lbactors.core.log import Account, Log, PendingRow, after, after_settling
 from lbactors.core.log_inputs import AWARD, DEDUCT, KIND_NUMBERS, SET, LogInput, Settle
 from lbactors.core.log_model import EventOutcome, EventRow, MetricRow, RowOutcome, transaction_id
 from lbactors.core.numbers import Number, added
@@ -21,6 +22,8 @@ from lbactors.core.seen_ids import contradict, tag_of
 
 MOST_PENDING = 100_000  # rows of a metric that wait at once
 FINITE = "the sum must stay finite"
+
+_new = tuple.__new__  # makes a named tuple without its Python constructor
 
 
 class Drafted(NamedTuple):
@@ -44,21 +47,23 @@ class LogDraft:
         self.items: list[LogInput] = []
         self.at_ms = max(now_ms, log.last_ms)  # of all: acknowledgements never go back in time
         self._log = log
+        self._first_seq = log.seq + 1
         self._accounts: dict[str, Account] = {}
-        self._ids: dict[str, tuple[int, int]] = {}  # id -> seq and tag
+        self._ids: dict[str, tuple[int, str, int]] = {}  # id -> seq, player and tag of the body
         self._pending: dict[int, PendingRow] = {}
         self._settled: set[int] = set()
-
-    @property
-    def _next_seq(self) -> int:
-        return self._log.seq + len(self.items) + 1
+        self._waiting: Counter[str] = Counter()  # by how much the count of a player's pending rows changes
 
     def _account(self, player_id: str) -> Account:
         return self._accounts.get(player_id) or self._log.account(player_id)
 
-    def _occurred(self, occurred_at_ms: int | None) -> int | None:
-        """When it happened, if that was before now."""
-        return None if occurred_at_ms is None or occurred_at_ms >= self.at_ms else occurred_at_ms
+    def _occurred(self, occurred_at_ms: int | None, *, is_pending: bool = False) -> int | None:
+        """When it happened, if that was before now. Of a pending row also if it is now: None means there that
+        it happens when it is completed.
+        """
+        if occurred_at_ms is None or occurred_at_ms < self.at_ms:
+            return occurred_at_ms
+        return self.at_ms if is_pending else None
 
     def known_seq(self, row_id: str | None, player_id: str, body: int = 0) -> int:
         """The seq under which an id came before; 0 if it did not. ApiError idempotency_conflict if it came
@@ -66,16 +71,16 @@ class LogDraft:
         """
         if row_id is None:
             return 0
-        tag = tag_of(player_id, body)
-        if row_id in self._ids:
-            seq, other = self._ids[row_id]
-            if contradict(other, tag):
+        drafted = self._ids.get(row_id)
+        if drafted is not None:
+            seq, other_player_id, other_body = drafted
+            if contradict(tag_of(other_player_id, other_body), tag_of(player_id, body)):
                 raise _conflict(row_id)
             return seq
         seen = self._log.ids.seq(row_id)
         if seen is None:
             return 0
-        if self._log.ids.contradicts(row_id, tag):
+        if self._log.ids.contradicts(row_id, tag_of(player_id, body)):
             raise _conflict(row_id)
         return seen
 
@@ -85,32 +90,40 @@ class LogDraft:
         """body: tag of the body that made the id. ApiError insufficient_balance, validation_failed,
         idempotency_conflict, overloaded.
         """
-        player_id, kind_name, state, amount, _, _, submission_id, occurred_at_ms, _ = asked
-        seen = self.known_seq(submission_id, player_id, body)
-        old = self._account(player_id)
+        player_id, kind_name, state, amount, subscore, metadata, submission_id, occurred_at_ms, _ = asked
+        seen = self.known_seq(submission_id, player_id, body) if submission_id is not None else 0
+        old = self._accounts.get(player_id) or self._log.account(player_id)
+        before: Number = old[0]
         if seen:
-            return Drafted(None, RowOutcome(seen, old[0], old[1], True))
+            return Drafted(None, RowOutcome(seen, before, old[1], True))
         kind = KIND_NUMBERS[kind_name]
         is_pending = state == "pending"
+        balance = before
+        delta: Number = 0
         if is_pending:
-            if len(self._log.open.pending) + len(self._pending) >= MOST_PENDING:
-                raise ApiError("overloaded", f"{MOST_PENDING} rows of this metric are pending: settle some")
-            _require_finite(old[3], amount)
-            balance: Number = old[0]
+            self._require_room()
+            _require_finite(old[3], _signed(kind, amount))
         else:
             balance = _balance_after(old, kind, amount, player_id)
-        seq = self._next_seq
-        occurred = self._occurred(occurred_at_ms)
-        delta = 0 if is_pending else _change(old[0], balance, kind, amount)
-        item = made.row(asked, self.at_ms, occurred, body, delta, balance, old[5])
-        new = after(old, kind, amount, balance, seq, self.at_ms, is_pending=is_pending)
-        self.items.append(item)
+            delta = amount if kind == AWARD else _change(before, balance, kind, amount)
+        at_ms, items = self.at_ms, self.items
+        seq = self._first_seq + len(items)
+        occurred = None if occurred_at_ms is None else self._occurred(occurred_at_ms, is_pending=is_pending)
+        item = made.row(asked, at_ms, occurred, body, delta, balance, old[5])
+        new = after(old, kind, amount, balance, seq, at_ms, is_pending=is_pending)
+        items.append(item)
         self._accounts[player_id] = new
         if submission_id is not None:
-            self._ids[submission_id] = seq, tag_of(player_id, body)
+            self._ids[submission_id] = seq, player_id, body
         if is_pending:
-            self._pending[seq] = PendingRow(player_id, kind, amount, asked.subscore, asked.metadata, occurred)
-        return Drafted(item, RowOutcome(seq, new[0], new[1], False))
+            self._pending[seq] = PendingRow(player_id, kind, amount, subscore, metadata, occurred)
+            self._waiting[player_id] += 1
+        return _new(Drafted, (item, _new(RowOutcome, (seq, new[0], new[1], False))))
+
+    def _require_room(self) -> None:
+        """For a row more that is pending. ApiError."""
+        if len(self._log.open.pending) + len(self._pending) - len(self._settled) >= MOST_PENDING:
+            raise ApiError("overloaded", f"{MOST_PENDING} rows of this metric are pending: settle some")
 
     def rows(self, asked: Sequence[MetricRow], body: int = 0) -> list[RowOutcome | ApiError]:
         """`row` for each, in order."""
@@ -155,7 +168,9 @@ class LogDraft:
             balance,
             profile,
         )
-        new = after_settling(old, item)
+        self._waiting[row.player_id] -= 1
+        waiting = self._log.open.by_player[row.player_id] + self._waiting[row.player_id]
+        new = after_settling(old, item, waiting)
         outcome = RowOutcome(seq, new[0], new[1], False)
         self.items.append(item)
         self._accounts[row.player_id] = new
@@ -169,12 +184,12 @@ class LogDraft:
         seen = self.known_seq(asked.event_id, asked.player_id)
         if seen:
             return DraftedEvent(None, EventOutcome(seen, True))
-        seq = self._next_seq
+        seq = self._first_seq + len(self.items)
         old = self._account(asked.player_id)
         item = made.event(asked, self.at_ms, self._occurred(asked.occurred_at_ms), old[5])
         self.items.append(item)
         self._accounts[asked.player_id] = (0, 0, 0, 0, old[4] + 1, seq, self.at_ms)
-        self._ids[asked.event_id] = seq, tag_of(asked.player_id)
+        self._ids[asked.event_id] = seq, asked.player_id, 0
         return DraftedEvent(item, EventOutcome(seq, False))
 
     def events(self, asked: Sequence[EventRow]) -> list[EventOutcome | ApiError]:
@@ -202,8 +217,10 @@ def _balance_after(old: Account, kind: int, amount: Number, player_id: str) -> N
             )
         _require_finite(spent, amount)
         return left
-    _require_finite(earned, amount)
-    return _require_finite(balance, amount)
+    total = added(balance, amount)
+    if total is None or added(earned, amount) is None:
+        raise _not_finite()
+    return total
 
 
 def _change(before: Number, balance: Number, kind: int, amount: Number) -> Number:
@@ -213,14 +230,25 @@ def _change(before: Number, balance: Number, kind: int, amount: Number) -> Numbe
     if kind == SET:
         change = added(balance, -before)
         return 0 if change is None else change
-    return shifted(0, kind, amount) if kind in (AWARD, DEDUCT) else 0
+    return _signed(kind, amount)
+
+
+def _signed(kind: int, amount: Number) -> Number:
+    """What a row adds to a sum."""
+    if kind == AWARD:
+        return amount
+    return -amount if kind == DEDUCT else 0
 
 
 def _require_finite(one: Number, other: Number) -> Number:
     total = added(one, other)
     if total is None:
-        raise ApiError("validation_failed", f"score: {FINITE}", [{"loc": ["score"], "msg": FINITE}])
+        raise _not_finite()
     return total
+
+
+def _not_finite() -> ApiError:
+    return ApiError("validation_failed", f"score: {FINITE}", [{"loc": ["score"], "msg": FINITE}])
 
 
 def _conflict(row_id: str) -> ApiError:

@@ -100,10 +100,10 @@ def row(
     balance: Number,
     previous_seq: int,
 ) -> Row:
-    """`occurred_at_ms`: None if that is not before `at_ms`."""
+    """`occurred_at_ms`: None if that is not before `at_ms`; of a pending row, if none was given."""
     player_id, kind, state, amount, subscore, metadata, submission_id, _, profile = asked
     number = KIND_NUMBERS[kind]
-    return Row(
+    fields = (
         ROW,
         at_ms,
         player_id,
@@ -120,10 +120,11 @@ def row(
         profile,
         previous_seq,
     )
+    return tuple.__new__(Row, fields)  # without the Python constructor, which costs twice as much
 
 
 def event(asked: EventRow, at_ms: int, occurred_at_ms: int | None, previous_seq: int) -> Event:
-    """As `row`."""
+    """`occurred_at_ms`: None if that is not before `at_ms`."""
     event_id, event_type, player_id, _, attrs, actor_metadata, profile = asked
     return Event(
         EVENT,

@@ -13,12 +13,13 @@ from pydantic_core import PydanticCustomError
 Number = int | float
 
 MAX_EXACT_INTEGER = 2**53  # up to here every integer is a double of its own
+MIN_EXACT_INTEGER = -MAX_EXACT_INTEGER
 
 
 def check_number(value: object) -> int | float:
     """A score or subscore in normal form: int where integral and exact, else float. ValueError otherwise."""
     if type(value) is int:
-        if -MAX_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER:
+        if MIN_EXACT_INTEGER <= value <= MAX_EXACT_INTEGER:
             return value
         raise PydanticCustomError("number_range", "an integer must lie within ±2^53")
     if type(value) is float:
@@ -36,7 +37,7 @@ def normal(number: Number) -> Number:
 
     -0.0 becomes 0. Raises OverflowError for an int beyond the range of doubles.
     """
-    if -MAX_EXACT_INTEGER <= number <= MAX_EXACT_INTEGER:
+    if MIN_EXACT_INTEGER <= number <= MAX_EXACT_INTEGER:
         whole = int(number)
         return whole if whole == number else number
     return float(number)
@@ -55,7 +56,7 @@ def may_overflow(score: Number | None) -> bool:
 def added(one: Number, other: Number) -> Number | None:
     """A sum in normal form; None if it is not finite. Both are."""
     total = one + other
-    if type(total) is int and -MAX_EXACT_INTEGER <= total <= MAX_EXACT_INTEGER:
+    if type(total) is int and MIN_EXACT_INTEGER <= total <= MAX_EXACT_INTEGER:
         return total
     total = float(total)
     return None if total - total != 0.0 else normal(total)

@@ -100,7 +100,8 @@ class SeenIds:
         segment = self.segments.get(number)
         if segment is None or segment.closed or len(segment.ids) >= ID_SEGMENT:
             number, segment = self._new_segment(now_ms)
-        segment.newest_ms = max(segment.newest_ms, now_ms)
+        if now_ms > segment.newest_ms:
+            segment.newest_ms = now_ms
         segment.ids.append(submission_id)
         segment.seqs.append(seq)
         segment.tags.append(tag)
