@@ -28,6 +28,7 @@ from gateway.http.validation import Validation
 from lbactors.core.definition import check_identifier
 from lbactors.core.errors import ApiError, invalid
 from lbactors.core.model import Board, Key
+from lbactors.core.seen_ids import body_tag
 from lbactors.documents.audit import Who
 from lbactors.plugins import VALIDATE, Plugins
 from lbactors.service.service import AdminAnswer, Idempotency
@@ -301,6 +302,10 @@ class Call:
         if key is not None and not _HEADER_KEY.fullmatch(key):
             raise invalid("must be 1 to 120 visible ASCII characters", "header", "Idempotency-Key")
         return key
+
+    async def body_tag(self, key: str | None) -> int:
+        """What tells this body apart from another one under the same `Idempotency-Key`; 0 without a key."""
+        return 0 if key is None else body_tag(await self.raw_body())
 
     def identifier(self, value: Any, *loc: str | int) -> str:
         """A player id out of a body; 422 otherwise."""

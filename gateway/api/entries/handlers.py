@@ -13,8 +13,8 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from gateway.http import codec, documents
-from gateway.http.call import Call, inactive, not_writable
-from gateway.http.submissions import AHEAD_MS
+from gateway.http.call import Call, inactive
+from gateway.http.items import AHEAD_MS
 from lbactors.core.errors import ApiError, invalid, invalid_from
 from lbactors.core.model import Row
 from lbactors.documents.audit import Who

@@ -12,20 +12,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from aiohttp import web
 
 from gateway.http.call import Call, takes_no_scores
 from gateway.http.documents import Document, error_item, outcome_document
-from gateway.http.submissions import Item, Loc, Standard
+from gateway.http.items import Item, Loc, failure_of_all, items_in
+from gateway.http.submissions import Standard
 from gateway.http.validation import HeldForReview, Verdict
-from lbactors.core.errors import ApiError, invalid
+from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Submission
-from lbactors.core.seen_ids import body_tag
 
 RESULTS = ("none", "ranks", "full")
-CONFLICT = "idempotency_conflict"
 
 
 async def submit(call: Call) -> web.Response:
@@ -36,11 +34,11 @@ async def submit(call: Call) -> web.Response:
     if refusal is not None:
         raise refusal
     key = call.idempotency_key()
-    tag = await _body_tag(call, key)
+    tag = await call.body_tag(key)
     standard = Standard(board, call.caller, call.service.now_ms(), key, tag)
     if type(body) is dict and "submissions" not in body:
         return await _submit_one(call, board, body, standard)
-    items, loc = _items(call, body)
+    items, loc = items_in(body, "submissions", call.settings.batch_items, bare=True)
     verdicts: list[Verdict | None] = [None] * len(items)
     for index, error in call.gateway.submissions.structure(items, loc, of_boards=False).items():
         verdicts[index] = error
@@ -50,10 +48,11 @@ async def submit(call: Call) -> web.Response:
 
 async def submit_to_several(call: Call) -> web.Response:
     """`POST /v1/scores`: every item names its leaderboard."""
-    items, loc = _items(call, await call.body())
+    body = await call.body()
+    items, loc = items_in(body, "submissions", call.settings.batch_items, bare=True)
     arrived_at_ms = call.service.now_ms()
     key = call.idempotency_key()
-    tag = await _body_tag(call, key)
+    tag = await call.body_tag(key)
     verdicts: list[Verdict | None] = [None] * len(items)
     for index, error in call.gateway.submissions.structure(items, loc, of_boards=True).items():
         verdicts[index] = error
@@ -78,11 +77,6 @@ async def submit_to_several(call: Call) -> web.Response:
     else:
         await asyncio.gather(*(submit_group(*group) for group in groups.items()))
     return _batch_answer(call, verdicts)
-
-
-async def _body_tag(call: Call, key: str | None) -> int:
-    """What tells this body apart from another one under the same `Idempotency-Key`."""
-    return 0 if key is None else body_tag(await call.raw_body())
 
 
 async def _submit_one(call: Call, board: Board, item: Item, standard: Standard) -> web.Response:
@@ -140,22 +134,6 @@ async def _submit_some(
         verdicts[index] = outcome
 
 
-def _items(call: Call, body: Any) -> tuple[list[Any], Loc]:
-    """The list in a body and where it stands."""
-    loc: Loc = ("body",)
-    if type(body) is dict:
-        unknown = next((name for name in body if name != "submissions"), None)
-        if unknown is not None:
-            raise invalid("unknown field beside 'submissions'", "body", unknown)
-        loc = ("body", "submissions")
-        body = body.get("submissions")
-    if type(body) is not list:
-        raise invalid("must be a list of submissions", *loc)
-    if len(body) > call.settings.batch_items:
-        raise invalid(f"must have at most {call.settings.batch_items} items", *loc)
-    return body, loc
-
-
 # Answers --------------------------------------------------------------------------------------------------
 
 
@@ -181,11 +159,9 @@ def _batch_answer(call: Call, verdicts: list[Verdict | None]) -> web.Response:
     rejected = len(errors)
     held = 0 if call.gateway.validation is None else sum(isinstance(v, HeldForReview) for v in verdicts)
     call.gateway.metrics.submissions(len(verdicts) - rejected - held, rejected, held)
-    if rejected and rejected == len(verdicts):
-        first = errors[0][1]
-        whole = first.status in (429, 503) or (first.code == CONFLICT and call.idempotency_key() is not None)
-        if whole and all(error.code == first.code for _, error in errors):
-            raise first
+    failure = failure_of_all(errors, len(verdicts), keyed=call.idempotency_key() is not None)
+    if failure is not None:
+        raise failure
     results: list[Document] = []
     wanted = call.query["results"]
     if wanted != "none":
