@@ -38,6 +38,7 @@ ERROR_STATUS: dict[str, int] = {
     "period_closed": 409,
     "period_not_open": 409,
     "rewards_pending": 409,
+    "rewards_granted": 409,
     "leaderboard_inactive": 409,
     "leaderboard_not_writable": 409,
     "insufficient_balance": 409,

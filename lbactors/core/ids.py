@@ -67,9 +67,17 @@ def is_log(name: str) -> bool:
     return bool(tilde) and uid.startswith(LOG_UIDS)
 
 
+def metric_of(name: ChainName) -> str | None:
+    """The metric of a log's chain; None of a log of events."""
+    return name.leaderboard_id if name.uid.startswith(LOG_UIDS[0]) else None
+
+
 def in_words(chain_id: str) -> str:
     """A chain as operators read it."""
     name = parse_chain(chain_id)
+    if is_log(chain_id):
+        metric = metric_of(name)
+        return f"{'events' if metric is None else f'metric {metric!r}'} of tenant {name.tenant_id!r}"
     return f"leaderboard '{name.leaderboard_id}' of tenant '{name.tenant_id}', window '{name.window}'"
 
 
@@ -95,6 +103,11 @@ def chain_of(name: str) -> str:
 def in_tenant(tenant_id: str, name: str) -> str:
     """A document of a tenant; with an empty name, what the ids of all of them begin with."""
     return f"{tenant_id}/{name}"
+
+
+def log_document(tenant_id: str, metric: str | None) -> str:
+    """The document of a metric's log, or of the log of a tenant's events (None)."""
+    return in_tenant(tenant_id, "events" if metric is None else f"metric/{metric}")
 
 
 def split_tenant(doc_id: str) -> tuple[str, str]:

@@ -26,10 +26,12 @@ from lbactors.core.log_inputs import (
     ERASE,
     ERASED,
     EVENT,
+    FORGET,
     ROW,
     SETTLE,
     TICK,
     TRIM,
+    AccountPlace,
     LogInput,
     Settle,
 )
@@ -46,7 +48,9 @@ Account = tuple[Number, Number, Number, Number, int, int, int]
 
 
 class PendingRow(NamedTuple):
-    """A row that counts for nothing yet. kind: place in `log_model.ROW_KINDS`."""
+    """A row that counts for nothing yet. kind: place in `log_model.ROW_KINDS`. at_ms: when it was
+    acknowledged. It has all that is shown of it, since it may stay longer than rows are kept.
+    """
 
     player_id: str
     kind: int
@@ -54,6 +58,8 @@ class PendingRow(NamedTuple):
     subscore: Number
     metadata: bytes | None
     occurred_at_ms: int | None
+    submission_id: str | None
+    at_ms: int
 
 
 class OpenRows:
@@ -159,9 +165,19 @@ class Log(BucketedState):
         """Seq of a player's newest row; 0 for none."""
         return self.account(player_id)[5]
 
+    def place(self, player_id: str) -> AccountPlace:
+        """Where an account is found without naming its player, while no input of his comes."""
+        return crc32(player_id.encode()), self.newest(player_id)
+
     def has(self, player_id: str) -> bool:
         """Whether a player has an account."""
         return player_id in self._buckets[self._bucket(player_id)]
+
+    def newest_rows(self) -> dict[int, str]:
+        """The players by the seqs of their newest inputs; made anew. O(accounts)."""
+        return {
+            int(row[5]): player_id for bucket in self._buckets for player_id, row in bucket.items() if row[5]
+        }
 
     @property
     def stats(self) -> LogStats:
@@ -183,9 +199,11 @@ class Log(BucketedState):
             elif kind == EVENT:
                 self._event(now_ms, item)
             elif kind == SETTLE:
-                self._settle(Settle(*item))
+                self._settle(now_ms, Settle(*item))
             elif kind == ERASE:
-                self._erase(item[2])
+                self._erase(item[2], item[3])
+            elif kind == FORGET:
+                self._forget(item[2], item[3])
             elif kind == TRIM:
                 self._trim(item[2])
             elif kind not in (TICK, ERASED):
@@ -218,11 +236,16 @@ class Log(BucketedState):
         new = after(old, kind, amount, balance, self.seq, at_ms, is_pending=is_pending)
         self._put(number, player_id, stored, new)
         if is_pending:
-            self.open.put(self.seq, PendingRow(player_id, kind, amount, subscore, metadata, occurred_at_ms))
+            fields = player_id, kind, amount, subscore, metadata, occurred_at_ms, submission_id, at_ms
+            self.open.put(self.seq, PendingRow(*fields))
         self.rows += 1
         self.last_row_ms = at_ms
-        if submission_id is not None:
-            self.ids.add(submission_id, self.seq, now_ms, (hashed or 1) | tag << HALF_BITS)
+        self._know(now_ms, hashed, submission_id, tag)
+
+    def _know(self, now_ms: int, hashed: int, row_id: str | None, tag: int) -> None:
+        """An id came, which counts once. hashed: of its player."""
+        if row_id is not None:
+            self.ids.add(row_id, self.seq, now_ms, (hashed or 1) | tag << HALF_BITS)
 
     def _event(self, now_ms: int, item: LogInput) -> None:
         _, at_ms, player_id, _, event_id, *_ = item
@@ -233,28 +256,42 @@ class Log(BucketedState):
         self._put(number, player_id, stored, (0, 0, 0, 0, rows + 1, self.seq, at_ms))
         self.rows += 1
         self.last_row_ms = at_ms
-        self.ids.add(event_id, self.seq, now_ms, hashed or 1)
+        self._know(now_ms, hashed, event_id, 0)
 
-    def _settle(self, settle: Settle) -> None:
+    def _settle(self, now_ms: int, settle: Settle) -> None:
+        player_id = settle.player_id
+        hashed = crc32(player_id.encode())
+        self._know(now_ms, hashed, settle.row_id, settle.tag)
         self.open.take(settle.seq)
         if settle.seq >= self.first_kept:
             self.open.settled[settle.seq] = (settle.is_completed, settle.at_ms)
             self.open.note()
-        player_id = settle.player_id
-        number = self._bucket(player_id)
+        number = self._bucket_of(hashed)
         stored = self._buckets[number].get(player_id)
-        if stored is None:
-            return
-        new = after_settling(cast("Account", stored), settle, self.open.by_player[player_id])
+        old = cast("Account", stored or FEW_ROWS)
+        new = after_settling(old, settle, self.open.by_player[player_id], self.seq)
         self._put(number, player_id, stored, new)
 
-    def _erase(self, player_id: str) -> None:
-        number = self._bucket(player_id)
-        row = self._buckets[number].pop(player_id, None)
-        if row is not None:
-            self._touch(number, player_id, row)
-            self._count -= 1
-        self.open.take_all(player_id)
+    def _player_at(self, number: int, newest: int) -> str | None:
+        """The player in a bucket whose newest input has a seq. O(size of the bucket)."""
+        return next((player_id for player_id, row in self._buckets[number].items() if row[5] == newest), None)
+
+    def _erase(self, hashed: int, newest: int) -> None:
+        number = self._bucket_of(hashed)
+        player_id = self._player_at(number, newest)
+        if player_id is not None:
+            stored = self._buckets[number][player_id]
+            self._put(number, player_id, stored, (0, 0, 0, 0, 0, newest, 0))
+            self.open.take_all(player_id)
+
+    def _forget(self, hashed: int, newest: int) -> None:
+        number = self._bucket_of(hashed)
+        player_id = self._player_at(number, newest)
+        if player_id is None or self._buckets[number][player_id][4]:
+            return
+        row = self._buckets[number].pop(player_id)
+        self._touch(number, player_id, row)
+        self._count -= 1
 
     def _trim(self, seq: int) -> None:
         self.first_kept = max(self.first_kept, seq + 1)
@@ -285,7 +322,7 @@ class Log(BucketedState):
     def from_parts(cls, found: Loaded[LogMeta]) -> Log:
         """The state that a `log_loader` put together."""
         log = cls(found.ids.limit)
-        log._take_parts(found)
+        log.take_parts(found)
         _, _, _, log.rows, log.last_ms, log.last_row_ms, log.first_kept = found.meta
         if OPEN in found.whole:
             log.open.unpack(found.whole[OPEN])
@@ -344,9 +381,11 @@ def after(
     return balance, earned, spent, pending, rows + 1, seq, at_ms
 
 
-def after_settling(old: Account, settle: Settle, waiting: int) -> Account:
-    """An account after a pending row was completed or rejected. waiting: how many others are pending."""
-    balance, earned, spent, pending, rows, newest, updated_at_ms = old
+def after_settling(old: Account, settle: Settle, waiting: int, seq: int) -> Account:
+    """An account after a pending row was completed or rejected by the input `seq`. waiting: how many others
+    are pending.
+    """
+    balance, earned, spent, pending, rows, _, updated_at_ms = old
     # Doubles that are added and taken away again may leave a remainder: not where nothing is left.
     pending = shifted(pending, settle.kind, -settle.amount) if waiting else 0
     if settle.is_completed:
@@ -355,7 +394,7 @@ def after_settling(old: Account, settle: Settle, waiting: int) -> Account:
             earned = _kept(earned, settle.amount)
         elif settle.kind == DEDUCT:
             spent = _kept(spent, settle.amount)
-    return balance, earned, spent, pending, rows, newest, updated_at_ms
+    return balance, earned, spent, pending, rows, seq, updated_at_ms
 
 
 def shifted(pending: Number, kind: int, amount: Number) -> Number:

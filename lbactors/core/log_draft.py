@@ -18,7 +18,7 @@ from lbactors.core.log import Account, Log, PendingRow, after, after_settling
 from lbactors.core.log_inputs import AWARD, DEDUCT, KIND_NUMBERS, SET, LogInput, Settle
 from lbactors.core.log_model import EventOutcome, EventRow, MetricRow, RowOutcome, transaction_id
 from lbactors.core.numbers import Number, added
-from lbactors.core.seen_ids import contradict, tag_of
+from lbactors.core.seen_ids import HALF_BITS, contradict, tag_of
 
 MOST_PENDING = 100_000  # rows of a metric that wait at once
 FINITE = "the sum must stay finite"
@@ -53,6 +53,29 @@ class LogDraft:
         self._pending: dict[int, PendingRow] = {}
         self._settled: set[int] = set()
         self._waiting: Counter[str] = Counter()  # by how much the count of a player's pending rows changes
+
+    def add(self, item: LogInput) -> None:
+        """An input that is no row, and concerns none of this draft."""
+        self.items.append(item)
+
+    def erase(self, player_id: str) -> None:
+        """Empty a player's account. Nothing else may be in this draft."""
+        self.add(made.erase(self._log.place(player_id), self.at_ms))
+
+    def forget(self, player_id: str) -> None:
+        """Let go of an account that was emptied, if no rows came since. Nothing else may be in this draft."""
+        if self._log.has(player_id) and not self._log.account(player_id)[4]:
+            self.add(made.forget(self._log.place(player_id), self.at_ms))
+
+    @property
+    def last_ms(self) -> int:
+        """When the last input was acknowledged."""
+        return self.at_ms if self.items else self._log.last_ms
+
+    def pass_time(self, at_ms: int) -> None:
+        """Have whatever follows acknowledged at this time or later."""
+        self.at_ms = max(self.at_ms, at_ms)
+        self.items.append(made.tick(self.at_ms))
 
     def _account(self, player_id: str) -> Account:
         return self._accounts.get(player_id) or self._log.account(player_id)
@@ -116,7 +139,8 @@ class LogDraft:
         if submission_id is not None:
             self._ids[submission_id] = seq, player_id, body
         if is_pending:
-            self._pending[seq] = PendingRow(player_id, kind, amount, subscore, metadata, occurred)
+            fields = player_id, kind, amount, subscore, metadata, occurred, submission_id, at_ms
+            self._pending[seq] = PendingRow(*fields)
             self._waiting[player_id] += 1
         return _new(Drafted, (item, _new(RowOutcome, (seq, new[0], new[1], False))))
 
@@ -142,11 +166,25 @@ class LogDraft:
             raise ApiError("transaction_settled", f"transaction '{transaction_id(seq)}' is not pending")
         return row
 
-    def settle(self, seq: int, *, complete: bool, profile: bytes | None) -> Drafted:
-        """Complete or reject a pending row. ApiError transaction_settled, insufficient_balance,
-        validation_failed.
+    def settle(
+        self,
+        seq: int,
+        *,
+        complete: bool,
+        profile: bytes | None,
+        row_id: str | None = None,
+        body: int = 0,
+        player_id: str | None = None,
+    ) -> Drafted:
+        """Complete or reject a pending row. row_id, body: of the request; its repeat changes nothing.
+        player_id: the only one whose row it may be. ApiError transaction_settled, insufficient_balance,
+        validation_failed, idempotency_conflict, forbidden.
         """
+        if row_id is not None and (repeated := self._repeated(seq, row_id, body)) is not None:
+            return repeated
         row = self.pending(seq)
+        if player_id not in (None, row.player_id):
+            raise ApiError("forbidden", f"this key may write for player '{player_id}' only")
         old = self._account(row.player_id)
         balance: Number = old[0]
         delta: Number = 0
@@ -167,15 +205,33 @@ class LogDraft:
             delta,
             balance,
             profile,
+            row_id,
+            body,
+            old[5],
         )
         self._waiting[row.player_id] -= 1
         waiting = self._log.open.by_player[row.player_id] + self._waiting[row.player_id]
-        new = after_settling(old, item, waiting)
+        settled_by = self._first_seq + len(self.items)
+        if row_id is not None:
+            self._ids[row_id] = settled_by, row.player_id, body
+        new = after_settling(old, item, waiting, settled_by)
         outcome = RowOutcome(seq, new[0], new[1], False)
         self.items.append(item)
         self._accounts[row.player_id] = new
         self._settled.add(seq)
         return Drafted(item, outcome)
+
+    def _repeated(self, seq: int, row_id: str, body: int) -> Drafted | None:
+        """A request that came before; None: it did not. Whose row it was is not known here any more."""
+        tag = body << HALF_BITS
+        if row_id in self._ids:
+            if contradict(self._ids[row_id][2] << HALF_BITS, tag):
+                raise _conflict(row_id)
+        elif row_id not in self._log.ids:
+            return None
+        elif self._log.ids.contradicts(row_id, tag):
+            raise _conflict(row_id)
+        return Drafted(None, RowOutcome(seq, 0, 0, True))
 
     # Events ---------------------------------------------------------------------------------------------
 
@@ -207,6 +263,7 @@ def _balance_after(old: Account, kind: int, amount: Number, player_id: str) -> N
     """ApiError."""
     balance, earned, spent, *_ = old
     if kind == SET:
+        _require_finite(amount, -balance)  # the change, which leaderboards may count
         return amount
     if kind == DEDUCT:
         left = added(balance, -amount)

@@ -22,16 +22,21 @@ from lbactors.core.numbers import Number
 #            the row changed the balance; balance: what it was after it. previous_seq: of the player's row
 #            before, 0 for none
 #   SETTLE   at_ms, player_id, seq, is_completed, kind, amount, subscore, metadata, occurred_at_ms, delta,
-#            balance, profile: the pending row `seq` counts from here on, or never will
+#            balance, profile, row_id, tag, previous_seq: the pending row `seq` counts from here on, or
+#            never will. row_id: of the request, by which a repeat is known
 #   EVENT    at_ms, player_id, event_type, event_id, occurred_at_ms, attrs, actor_metadata, profile,
 #            previous_seq
 #   TICK     at_ms: every row after it is acknowledged at that time or later
-#   ERASE    at_ms, player_id: the player's account is gone
-#   ERASED   at_ms: stands in place of a row of a player who was erased since
+#   ERASE    at_ms, hashed, newest: the account whose newest input that is is empty; it still leads to the
+#            rows that are to go. hashed: crc32 of its player's id, by which it is found; nothing here names
+#            him, so these inputs can stay
+#   FORGET   at_ms, hashed, newest: the rows are gone, and so is the account, unless there are new ones
+#   ERASED   at_ms, previous_seq: stands in place of an input of a player who was erased since
 #   TRIM     at_ms, seq: rows up to `seq` are not kept any more
-ROW, SETTLE, EVENT, TICK, ERASE, ERASED, TRIM = range(7)
+ROW, SETTLE, EVENT, TICK, ERASE, FORGET, ERASED, TRIM = range(8)
 
 LogInput = Sequence[Any]
+AccountPlace = tuple[int, int]  # hashed, newest: see ERASE
 
 at_ms_of = itemgetter(1)  # of every kind
 AWARD, DEDUCT, SET = range(len(ROW_KINDS))
@@ -74,6 +79,9 @@ class Settle(NamedTuple):
     delta: Number
     balance: Number
     profile: bytes | None
+    row_id: str | None
+    tag: int
+    previous_seq: int
 
 
 class Event(NamedTuple):
@@ -144,18 +152,31 @@ def tick(at_ms: int) -> LogInput:
     return TICK, at_ms
 
 
-def erase(player_id: str, at_ms: int) -> LogInput:
-    return ERASE, at_ms, player_id
+def erase(place: AccountPlace, at_ms: int) -> LogInput:
+    return ERASE, at_ms, *place
 
 
-def erased(at_ms: int) -> LogInput:
-    return ERASED, at_ms
+def forget(place: AccountPlace, at_ms: int) -> LogInput:
+    return FORGET, at_ms, *place
+
+
+def erased(item: LogInput) -> LogInput:
+    """What stands in place of an input that is to be forgotten."""
+    return ERASED, item[1], previous_seq_of(item)
 
 
 def trim(seq: int, at_ms: int) -> LogInput:
     return TRIM, at_ms, seq
 
 
+OF_PLAYERS = frozenset((ROW, SETTLE, EVENT))  # they name a player, and point to his input before them
+
+
 def names(item: LogInput, player_id: str) -> bool:
     """Whether an input is of a player."""
-    return item[0] in (ROW, SETTLE, EVENT, ERASE) and item[2] == player_id
+    return item[0] in OF_PLAYERS and item[2] == player_id
+
+
+def previous_seq_of(item: LogInput) -> int:
+    """The seq to which an input points back; 0 for none."""
+    return int(item[-1]) if item[0] in OF_PLAYERS or item[0] == ERASED else 0

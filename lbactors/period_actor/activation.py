@@ -1,4 +1,4 @@
-"""An activation: one period loaded in one process, with the right to write its journal (laws 1 to 5).
+"""An activation: one period or log loaded in one process, with the right to write its journal (laws 1 to 5).
 
 Theory of operation. An activation takes a higher epoch than any before it, loads the snapshot, replays the
 journal, and serves. Submissions that arrive while an append is on its way wait and form the next one:
@@ -24,6 +24,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
+from typing import Any, Generic, cast
 
 import msgpack
 import structlog
@@ -35,10 +36,11 @@ from lbactors.core.errors import ApiError
 from lbactors.core.ids import in_chain, window_of_chain
 from lbactors.core.inputs import Input, JournalBody
 from lbactors.core.model import PeriodRecord
-from lbactors.core.period import Applied, Period
+from lbactors.core.period import Applied
 from lbactors.core.seen_ids import ID_SEGMENT, SEEN_IDS_MS
 from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.period_actor import gc_pause
+from lbactors.period_actor.hosted_state import PERIODS, S, StateKind
 from lbactors.period_actor.journaling import Append, Inputs, JournalWriter
 from lbactors.period_actor.replay import Replay
 from persistence.store import (
@@ -95,7 +97,7 @@ log = structlog.get_logger("activation")
 class _Close(Inputs):
     """The mark that a period is final. What is placed behind it, in the same append too, is refused."""
 
-    def __init__(self, activation: Activation) -> None:
+    def __init__(self, activation: Activation[Any]) -> None:
         self._activation, self._end = activation, activation.end
         super().__init__(activation, [made.close(*self._end, activation.clock.now_ms())], 0)
 
@@ -112,8 +114,10 @@ class _Close(Inputs):
         super().refuse(error)
 
 
-class Activation:
-    """One period of a chain. `period` is set once loaded; `record` may be renewed by the supervisor."""
+class Activation(Generic[S]):
+    """One period of a chain. `period` is its state, set once loaded; `record` may be renewed by the
+    supervisor. kind: of its state.
+    """
 
     def __init__(
         self,
@@ -126,7 +130,9 @@ class Activation:
         lease_s: float = float("inf"),
         floor_seq: int = 0,
         writer: JournalWriter | None = None,
+        kind: StateKind[S] = cast("StateKind[S]", PERIODS),  # noqa: B008 - it has no state
     ) -> None:
+        self.kind = kind
         self.store = store
         self.clock = clock
         self.record = record
@@ -147,7 +153,7 @@ class Activation:
         self.epoch = 0
         self.sealing = False  # draining for good, not to move
         self.closing: tuple[int, int | None] | None = None  # the end that an append on its way makes final
-        self.period = Period(rules, seen_ids_limit)
+        self.period: S = kind.empty(rules, seen_ids_limit)
         self.ended = asyncio.Event()  # set when it will never be written again: lost, fenced, failed
         self.last_used_ms = clock.now_ms()
         self.snapshot_at_ms = clock.now_ms()
@@ -181,7 +187,7 @@ class Activation:
             )
             self.ended.set()
 
-    def inherit_reason(self, other: Activation) -> None:
+    def inherit_reason(self, other: Activation[S]) -> None:
         """Not loaded yet, for the reason that another attempt to load the period met."""
         self.reason, self.went_back = other.reason, other.went_back
 
@@ -210,7 +216,7 @@ class Activation:
         """Take an epoch unless the period is sealed, then snapshot and journal. StoreError (state: gone)."""
         await self._load(self)
 
-    async def _take_epoch(self, holder: Activation) -> None:
+    async def _take_epoch(self, holder: Activation[S]) -> None:
         """holder: where it is noted that this process took it, or may have. StoreError."""
         try:
             self.epoch = await self.store.take_epoch(self.period_id)
@@ -219,7 +225,7 @@ class Activation:
             raise
         holder.last_epoch, holder.unsure_epochs = self.epoch, 0
 
-    async def _load(self, holder: Activation) -> None:
+    async def _load(self, holder: Activation[S]) -> None:
         try:
             if not self.record.sealed:
                 await self._take_epoch(holder)
@@ -237,12 +243,12 @@ class Activation:
             raise StoreCorrupt(f"{self.period_id}: {REPLAY_ERROR}: {error}") from error
         if self.state == "gone":
             return
-        self.period = Period(self.rules, self.seen_ids_limit) if period is None else period
+        self.period = self.kind.empty(self.rules, self.seen_ids_limit) if period is None else period
         self.last_epoch = self.epoch
         self.reached_store()
         self._turn("loaded_sealed" if self.record.sealed else "loaded")
 
-    async def take_over(self, other: Activation) -> None:
+    async def take_over(self, other: Activation[S]) -> None:
         """Like `load`, with the state of a suspended activation of this process and the records after it.
 
         Fenced, and the other one is over, if an activation elsewhere began. Another StoreError (state: gone):
@@ -296,11 +302,11 @@ class Activation:
         self.reached_store()
         self._turn("loaded")
 
-    async def _replayed(self) -> Period | None:
+    async def _replayed(self) -> S | None:
         """What the store has, or None: read and put together at the same time, the latter in a thread, so
         that other periods of this process go on meanwhile.
         """
-        replay = Replay(self.seen_ids_limit)
+        replay = Replay(self.kind, self.seen_ids_limit)
         items: list[Recovered | Part | Record] = []
         size_bytes = 0
         async for item in self.store.recover(self.period_id):
@@ -439,9 +445,14 @@ class Activation:
         self.rules = rules
         if rules != self.period.rules and not self.is_final:
             if self.period.seq == 0 and not self.unsettled:
-                self.period = Period(rules, self.seen_ids_limit)
+                self.period = self.kind.empty(rules, self.seen_ids_limit)
             else:
                 await self.submit([made.configure(rules, self.clock.now_ms())], 0)
+
+    async def refill(self, item: Input) -> None:
+        """Have a period begin anew, when no snapshot is under way that still shows its entries. ApiError."""
+        async with self._snapshot_turn(awaited=True):
+            await self.submit([item], 0)
 
     async def inherit_ids(self, other: Activation) -> None:
         """Take over the submission ids of the period before. Repeating it changes nothing."""
@@ -483,7 +494,13 @@ class Activation:
                     # They share loop, store and disk.
                     if self.unsettled and period.seq - snapshot.seq < gentle_inputs:
                         await self._snapshot_pause((time.monotonic() - began_s) * SNAPSHOT_PAUSES)
-                await self.store.commit_snapshot(self.period_id, self.epoch, snapshot.seq, snapshot.manifest)
+                await self.store.commit_snapshot(
+                    self.period_id,
+                    self.epoch,
+                    snapshot.seq,
+                    snapshot.manifest,
+                    keep_journal=self.kind.keeps_journal,
+                )
                 committed = True
             except Fenced as error:
                 self._fenced(error)

@@ -92,11 +92,14 @@ class Part:
 
 
 class Append:
-    """One append: parts by journal. `taken`: submission id -> what became of what came under it here."""
+    """One append: parts by journal. `taken`: submission id -> what became of what came under it here.
+    `drafts`: what a journal's state will be, where what is placed depends on what was placed before.
+    """
 
     def __init__(self) -> None:
         self.parts: dict[Journal, Part] = {}
         self.taken: dict[str, Any] = {}
+        self.drafts: dict[Journal, Any] = {}
 
     def add(self, journal: Journal, inputs: Sequence[Input], want: int) -> int:
         """Have inputs journaled; the place of their first result in the journal's part."""

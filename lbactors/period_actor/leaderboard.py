@@ -13,8 +13,8 @@ from lbactors.core.errors import ApiError
 from lbactors.core.numbers import may_overflow
 from lbactors.period_actor.chain import Chain
 from lbactors.period_actor.journaling import JournalWriter
-from lbactors.period_actor.submitting import NotTaken, Submissions
-from lbactors.wire.replies import NOT_HERE, VALUE, Reply
+from lbactors.period_actor.submitting import Submissions
+from lbactors.wire.replies import NOT_HERE, VALUE, NotTaken, Reply
 from lbactors.wire.writes import SubmissionRow, Submitted, Verdict, WriteOp, aggregation_of, score_of
 from persistence.store import Store
 
@@ -48,6 +48,11 @@ class Leaderboard:
             return Reply(error.reply_status)
         return Reply(VALUE, Submitted.to_wire(verdicts, op.want))
 
+    def require_room(self, count: int) -> None:
+        """ApiError overloaded if so many more submissions may not wait."""
+        if self.writer.weight + count > self._queue_limit and self.writer.weight:
+            raise ApiError("overloaded", "too many submissions wait for this leaderboard")
+
     async def submit(
         self,
         chains: Sequence[Chain],
@@ -60,8 +65,7 @@ class Leaderboard:
         """Take submissions in order into the windows of these chains, main first. zones: see `WriteOp`.
         ApiError; NotTaken.
         """
-        if self.writer.weight + len(items) > self._queue_limit and self.writer.weight:
-            raise ApiError("overloaded", "too many submissions wait for this leaderboard")
+        self.require_room(len(items))
         chains[0].work += len(items)
         sums = _may_overflow(items, chains[0].spec.rules.aggregation)
         submissions = Submissions(chains, items, at_ms, want, tag, zones, alone=sums)

@@ -26,7 +26,7 @@ from lbactors.core.seen_ids import contradict, tag_of
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.chain import OUTSIDE, Chain
 from lbactors.period_actor.journaling import Append, Waiting
-from lbactors.wire.replies import ASLEEP, NOT_HERE
+from lbactors.wire.replies import ASLEEP, NOT_HERE, NotTaken
 from lbactors.wire.writes import (
     DUPLICATE,
     SubmissionRow,
@@ -38,14 +38,6 @@ from lbactors.wire.writes import (
 )
 
 LOADED_WITHIN_S = 1.0  # the last period, where only that can know a repeat
-
-
-class NotTaken(ApiError):
-    """Nothing was taken, and whoever sent it is to ask again: `reply_status`, of a `Reply`."""
-
-    def __init__(self, reply_status: int) -> None:
-        super().__init__("period_loading", "the period is being loaded")
-        self.reply_status = reply_status
 
 
 class _Placed(NamedTuple):

@@ -43,3 +43,11 @@ class Reply(NamedTuple):
         if self.status == VALUE:
             return self.value
         raise self.error or ApiError("period_loading", "the period is being loaded")
+
+
+class NotTaken(ApiError):
+    """Nothing was taken, and whoever sent it is to ask again: `reply_status`, of a `Reply`."""
+
+    def __init__(self, reply_status: int) -> None:
+        super().__init__("period_loading", "the period is being loaded")
+        self.reply_status = reply_status

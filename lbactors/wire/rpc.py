@@ -33,15 +33,15 @@ from lbactors.core.packing import pack
 from lbactors.wire.actors import ActorGone
 from lbactors.wire.single_flight import SingleFlight
 
-VERSION = 3
-OLDEST = 3  # that is still served; 2 wrote to each window of a leaderboard by itself
+VERSION = 4
+OLDEST = 3  # that is still served, and knows no logs; 2 wrote to each window of a leaderboard by itself
 BARE = 1  # the version whose hello is the secret alone; it is known to be refused
 HEAD = struct.Struct(">IIB")
 HEAD_BYTES = HEAD.size
 FRAME_BYTES = 256 * 1024 * 1024  # a longer frame is no frame
 HELLO_FRAME_BYTES = 4096  # nor is a longer one before the secret was shown; a hello has about 40
 HELLO_WITHIN_S = 5.0  # so long a connection may wait for it; gateways send it at once
-METHODS = ("write", "read", "load", "wake")  # the kinds of calls, by number
+METHODS = ("write", "read", "load", "wake", "append", "read_log", "follow")  # the kinds of calls, by number
 HELLO = 255
 RESULT, FAILED, REFUSED = range(3)  # the kinds of what an actor sends
 CONNECT_TIMEOUT_S = 5.0

@@ -39,7 +39,9 @@ class Told(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One input. what: row | settle | event | erase | other. about: of a settlement, the pending row."""
+    """One input. what: row | settle | event | erase | forget | other. about: of a settlement, the pending
+    row.
+    """
 
     seq: int
     at_ms: int
@@ -78,8 +80,27 @@ class Oracle:
         """Seqs of a player's rows or events, oldest first."""
         return [line.seq for line in self.lines_of(player_id) if line.what in ("row", "event")]
 
+    def chain(self, player_id: str) -> list[int]:
+        """Seqs of all inputs to which a player's account leads, oldest first; also of those from before an
+        erasure, until the account is let go of.
+        """
+        found: list[int] = []
+        rows = 0
+        for line in self.lines:
+            if line.player_id != player_id:
+                continue
+            if line.what in ("row", "event", "settle"):
+                found.append(line.seq)
+                rows += line.what != "settle"
+            elif line.what == "erase":
+                rows = 0
+            elif not rows:
+                found = []
+        return found
+
     def players(self) -> set[str]:
-        return {line.player_id for line in self.lines if self.rows_of(line.player_id)}
+        """Those who have an account, an empty one or not."""
+        return {line.player_id for line in self.lines if self.chain(line.player_id)}
 
     def open_rows(self, player_id: str) -> dict[int, Line]:
         """A player's rows that are still pending."""
@@ -137,8 +158,8 @@ class Oracle:
     # Requests -------------------------------------------------------------------------------------------
 
     def begin(self, now_ms: int) -> None:
-        """Whatever comes is acknowledged now, or when the last line was if that is later."""
-        self.at_ms = max(now_ms, self.lines[-1].at_ms if self.lines else 0)
+        """Whatever comes is acknowledged now, or when something was before if that is later."""
+        self.at_ms = max([now_ms, *(line.at_ms for line in self.lines[-1:])])
 
     def known(self, row_id: str | None, player_id: str, body: int) -> int | None:
         if row_id is None or row_id not in self.ids:
@@ -184,16 +205,33 @@ class Oracle:
             change = plus(after.balance, -before.balance) or 0
         return Told(seq, after.balance, after.earned, False, change)
 
-    def settle(self, seq: int, *, complete: bool) -> Told:
+    def settle(
+        self,
+        seq: int,
+        *,
+        complete: bool,
+        row_id: str | None = None,
+        body: int = 0,
+        player_id: str | None = None,
+    ) -> Told:
         """Refused."""
+        if row_id in self.ids:
+            other_body = self.ids[row_id][2]
+            if body and other_body and body != other_body:
+                raise Refused("idempotency_conflict")
+            return Told(seq, 0, 0, True, None)
         row = self.all_open().get(seq)
         if row is None:
             raise Refused("transaction_settled")
+        if player_id not in (None, row.player_id):
+            raise Refused("forbidden")
         before = self.balance(row.player_id)
         if complete:
             self.judge(before, row.kind, row.amount)
         state = "completed" if complete else "rejected"
-        self.append("settle", row.player_id, row.kind, state, row.amount, seq)
+        settled_by = self.append("settle", row.player_id, row.kind, state, row.amount, seq)
+        if row_id is not None:
+            self.ids[row_id] = settled_by, row.player_id, body
         if seq >= self.first_kept:
             self.settled[seq] = (complete, self.at_ms)
         return self.told(seq, before, row.player_id, row.kind, row.amount, state)
@@ -209,6 +247,9 @@ class Oracle:
 
     def erase(self, player_id: str) -> None:
         self.append("erase", player_id)
+
+    def forget(self, player_id: str) -> None:
+        self.append("forget", player_id)
 
     def trim(self, seq: int) -> None:
         self.append("other")

@@ -38,6 +38,12 @@ def test_logs_are_known_by_their_names(name: str) -> None:
         assert ids.is_log(of_log)
 
 
+def test_chains_are_named_in_words() -> None:
+    assert ids.in_words("a/xp~0f/daily") == "leaderboard 'xp' of tenant 'a', window 'daily'"
+    assert ids.in_words("a/xp~metric-0a1b2c3d/main") == "metric 'xp' of tenant 'a'"
+    assert ids.in_words("a/events~events-0a1b2c3d/main") == "events of tenant 'a'"
+
+
 @given(parts, parts, parts)
 def test_nothing_else_is_a_log(leaderboard: str, uid: str, window: str) -> None:
     for name in (leaderboard, f"metric-{leaderboard}", "events-1"):

@@ -13,9 +13,10 @@ from lbactors.core import log_draft as log_draft_module
 from lbactors.core.errors import ApiError
 from lbactors.core.log import Log
 from lbactors.core.log_draft import LogDraft
-from lbactors.core.log_inputs import Row, Settle
+from lbactors.core.log_inputs import Row, Settle, tick, trim
 from lbactors.core.log_model import EventOutcome, EventRow, MetricRow, RowOutcome
 from lbactors.core.numbers import MAX_EXACT_INTEGER, added, check_number
+from lbactors.core.packing import pack
 from tests.support.log_oracle import plus
 
 START_MS = 1_700_000_000_000
@@ -161,6 +162,49 @@ def test_a_pending_row_happened_when_it_says(age_ms: int | None, occurred_at_ms:
     write(log, row("p1", state="pending", occurred_at_ms=None if age_ms is None else START_MS - age_ms))
     item = LogDraft(log, START_MS + 1000).settle(1, complete=True, profile=None).item
     assert isinstance(item, Settle) and item.occurred_at_ms == occurred_at_ms
+
+
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_repeat_of_a_settlement_is_known_by_its_id(applied: bool) -> None:
+    log = Log()
+    write(log, row("p1", 5, state="pending"), row("p1", 3, state="pending"))
+    draft = LogDraft(log, START_MS)
+    first = draft.settle(1, complete=True, profile=None, row_id="s", body=7)
+    assert isinstance(first.item, Settle) and (first.item.row_id, first.item.tag) == ("s", 7)
+    assert (first.item.previous_seq, first.outcome) == (2, RowOutcome(1, 5, 5, False))
+    if applied:
+        log.apply(START_MS, draft.items)
+        log.check()
+        assert (log.newest("p1"), log.ids.by_id) == (3, {"s": 3})
+        draft = LogDraft(log, START_MS)
+    count = len(draft.items)
+    for body in (0, 7):
+        item, outcome = draft.settle(1, complete=True, profile=None, row_id="s", body=body)
+        assert (item, outcome) == (None, RowOutcome(1, 0, 0, True))
+    for seq in (1, 2):
+        with pytest.raises(ApiError) as refused:
+            draft.settle(seq, complete=False, profile=None, row_id="s", body=8)
+        assert (refused.value.code, refused.value.status) == ("idempotency_conflict", 409)
+    with pytest.raises(ApiError) as refused:
+        draft.settle(1, complete=True, profile=None, row_id="t", body=7)
+    assert refused.value.code == "transaction_settled"
+    assert len(draft.items) == count
+    second = draft.settle(2, complete=True, profile=None, row_id="t").item
+    assert isinstance(second, Settle) and second.previous_seq == 3
+    assert isinstance(row_after := draft.row(row("p1")).item, Row) and row_after.previous_seq == 4
+
+
+@pytest.mark.parametrize("row_id", [None, "s"])
+def test_a_row_of_another_player_is_not_settled(row_id: str | None) -> None:
+    log = Log()
+    write(log, row("p1", 5, state="pending"))
+    draft = LogDraft(log, START_MS)
+    with pytest.raises(ApiError) as refused:
+        draft.settle(1, complete=True, profile=None, row_id=row_id, player_id="p2")
+    assert (refused.value.code, refused.value.status) == ("forbidden", 403)
+    assert draft.items == []
+    mine = draft.settle(1, complete=True, profile=None, row_id=row_id, player_id="p1")
+    assert mine.outcome == RowOutcome(1, 5, 5, False), "the id was not used up"
 
 
 # Limits -----------------------------------------------------------------------------------------------------
@@ -365,3 +409,44 @@ def test_acknowledgements_never_go_back_in_time() -> None:
     assert isinstance(item, Row) and (item.at_ms, item.occurred_at_ms) == (START_MS, None)
     log.apply(START_MS - 60_000, draft.items)
     assert (log.last_ms, log.balance("p1").updated_at_ms, log.stats.last_at_ms) == (START_MS,) * 3
+
+
+def test_a_tick_moves_on_what_comes_after_it_in_the_draft_too() -> None:
+    log = Log()
+    write(log, row("p1"))
+    draft = LogDraft(log, START_MS - 60_000)
+    assert draft.last_ms == START_MS
+    draft.pass_time(START_MS + 5)
+    item = draft.row(row("p1", occurred_at_ms=START_MS + 4)).item
+    assert isinstance(item, Row) and (item.at_ms, item.occurred_at_ms) == (START_MS + 5, START_MS + 4)
+    assert draft.last_ms == START_MS + 5
+    draft.pass_time(START_MS + 1)
+    assert draft.items[-1] == tick(START_MS + 5), "time never goes back"
+    log.apply(START_MS, draft.items)
+    log.check()
+    assert (log.last_ms, log.seq, log.stats.rows) == (START_MS + 5, 4, 2)
+
+
+def test_an_input_that_is_no_row_takes_a_seq_in_its_place() -> None:
+    log = Log()
+    draft = LogDraft(log, START_MS)
+    draft.add(trim(0, START_MS))
+    assert (draft.last_ms, draft.row(row("p1")).outcome.seq) == (START_MS, 2)
+
+
+def test_an_account_is_let_go_of_when_it_is_empty_and_has_no_new_rows() -> None:
+    log = Log()
+    write(log, row("p1", 5), row("p2", 5))
+    for empties, expected in ((False, 0), (True, 1)):
+        if empties:
+            draft = LogDraft(log, START_MS)
+            draft.erase("p1")
+            log.apply(START_MS, draft.items)
+        draft = LogDraft(log, START_MS)
+        draft.forget("p1")
+        draft.forget("nobody")
+        assert len(draft.items) == expected
+        assert b"p1" not in pack(draft.items)
+    log.apply(START_MS, draft.items)
+    log.check()
+    assert (log.has("p1"), log.has("p2")) == (False, True)
