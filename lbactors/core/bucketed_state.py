@@ -174,7 +174,7 @@ class BucketedState:
                 elif int(number) in self.ids.segments:
                     self.ids.dirty.add(int(number))
 
-    def _take_parts(self, found: Loaded[Any]) -> None:
+    def take_parts(self, found: Loaded[Any]) -> None:
         """Take buckets, ids and manifest of a snapshot that was loaded."""
         self.seq = self.saved_seq = found.meta.seq
         self.ids = found.ids

@@ -13,9 +13,9 @@ and of a period the newest ACTS_KEPT: to a refill it is as if older ones had not
 
 An act that is made during a refill belongs where the refill is, before those that are still pending.
 
-All is one part of a snapshot, `f:0`: MessagePack [terms, position, read_ms, acts, acts pending], fields as in
-`Followed`. It is packed as a whole when a snapshot begins (10 000 acts take about 5 ms), and not at all where
-no log is followed.
+All is one part of a snapshot, `f:0`: MessagePack [terms, position, read_ms, acts, acts pending, is_filling],
+fields as in `Followed`. It is packed as a whole when a snapshot begins (10 000 acts take about 5 ms), and not
+at all where no log is followed.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Followed:
     """terms: None before the first FOLLOW, and where no log is followed. position: seq in the log of the last
     row that was taken, or passed over. read_ms: when that was acknowledged, and no earlier than those before.
     acts: in the order in which they were applied. pending: those after them that a refill has still to apply.
+    is_filling: it began anew, and lacks rows still: the terms that come next say that it has all.
     is_used, changed: as of any `WholePart`.
     """
 
@@ -90,6 +91,7 @@ class Followed:
         self.read_ms = 0
         self.acts: list[Act] = []
         self.pending: list[Act] = []
+        self.is_filling = False
         self.is_used = False
         self.changed = False
 
@@ -98,7 +100,7 @@ class Followed:
         if terms is not None:
             if self.terms is None or terms.reading != self.terms.reading:
                 self.position = self.read_ms = 0
-            self.terms = terms
+            self.terms, self.is_filling = terms, False
         self.position = max(self.position, position)
         self.read_ms = max(self.read_ms, read_ms)
         self._note()
@@ -107,6 +109,7 @@ class Followed:
         """Begin anew at a place: all acts are to be applied again, in the order in which they were."""
         self.acts, self.pending = [], self.acts + self.pending
         self.terms, self.position, self.read_ms = terms, position, read_ms
+        self.is_filling = True
         self._note()
 
     def is_due(self, seq: int, acknowledged_ms: int) -> bool:
@@ -153,11 +156,13 @@ class Followed:
 
     def pack(self) -> bytes:
         """The part of a snapshot."""
-        return pack([self.terms, self.position, self.read_ms, self.acts, self.pending])
+        return pack([self.terms, self.position, self.read_ms, self.acts, self.pending, self.is_filling])
 
     def unpack(self, body: bytes) -> None:
         """Take what a part says. ValueError, TypeError or an error of msgpack if it is none."""
-        terms, self.position, self.read_ms, acts, pending = msgpack.unpackb(body, use_list=False)
+        terms, self.position, self.read_ms, acts, pending, self.is_filling = msgpack.unpackb(
+            body, use_list=False
+        )
         self.terms = None if terms is None else Terms.of(terms)
         self.acts, self.pending = [Act(*act) for act in acts], [Act(*act) for act in pending]
         self.is_used = True

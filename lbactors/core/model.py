@@ -50,14 +50,17 @@ class PeriodRecord(NamedTuple):
     reopened: int = 0  # how often its end was taken back
     end_terms: Sequence[object] | None = None  # the definition at its end, see `lifecycle.EndTerms`
     rewarded: bool = False  # rewards were promised when it was closed: if they ended since, no others follow
+    keeps_rewards: bool = False  # computed anew after its rewards were granted: those stay, no others follow
     local_starts_at_ms: int | None = None
     local_ends_at_ms: int | None = None
 
     def to_wire(self) -> Sequence[Any]:
-        """As it is stored and sent. The last five fields are there only where they say something."""
+        """As it is stored and sent. The last six fields are there only where they say something."""
         if self.is_local:
             return self
-        return self[:-2] if self.reopened or self.end_terms is not None or self.rewarded else self[:-5]
+        if self.keeps_rewards:
+            return self[:-2]
+        return self[:-3] if self.reopened or self.end_terms is not None or self.rewarded else self[:-6]
 
     @property
     def is_local(self) -> bool:
@@ -134,6 +137,20 @@ class Key(NamedTuple):
     created_at_ms: int
 
 
+class FillTerms(NamedTuple):
+    """What a projection is computed under, beside its definition. `generation` rises with every change that
+    calls for a rebuild of the open periods. `pauses`: [from, to) in ms when it took no rows; to None: still.
+    """
+
+    generation: int = 1
+    pauses: tuple[tuple[int, int | None], ...] = ()
+
+    @classmethod
+    def from_wire(cls, wire: Sequence[Any]) -> FillTerms:
+        generation, pauses, *_ = wire
+        return cls(generation, tuple((begin, end) for begin, end in pauses))
+
+
 class Board(NamedTuple):
     """A leaderboard as it stands: document `<tenant_id>/<leaderboard_id>` of the collection `leaderboards`.
 
@@ -146,6 +163,7 @@ class Board(NamedTuple):
     version: int
     created_at_ms: int
     updated_at_ms: int
+    fill: FillTerms = FillTerms()
 
     @property
     def leaderboard_id(self) -> str:

@@ -51,8 +51,19 @@ class PastPeriods:
         """Serial and end of each."""
         return zip(self._serials, self._ends, strict=True)
 
+    def after(self, record: PeriodRecord) -> PastPeriod | None:
+        """The one that follows a period; None for one that is younger than all."""
+        if record.ends_at_ms is None or not self or record.serial > self._serials[-1]:
+            return None
+        place = record.ends_at_ms, record.serial
+        later = (period for period in self if (period.ends_at_ms, period.serial) > place)
+        return min(later, key=lambda period: (period.ends_at_ms, period.serial), default=None)
+
     def add(self, records: Collection[PeriodRecord]) -> None:
-        """Records that follow those that are here. Each has an end."""
+        """Records that are not here yet; each has an end. As a rule they follow those that are."""
+        if records and self and min(record.serial for record in records) < self._serials[-1]:
+            self._insert(records)  # of a period that was computed anew
+            return
         for record in records:
             assert record.ends_at_ms is not None and not (self and record.serial <= self._serials[-1])
             self._serials.append(record.serial)
@@ -60,15 +71,21 @@ class PastPeriods:
             self._ends.append(record.ends_at_ms)
         self._keys += "".join(f"{record.key}\n" for record in records)
 
+    def _insert(self, records: Collection[PeriodRecord]) -> None:
+        new = [PastPeriod(r.serial, r.key, r.starts_at_ms, r.ends_at_ms or 0) for r in records]
+        self._become(sorted([*self, *new]))
+
+    def _become(self, periods: list[PastPeriod]) -> None:
+        self._serials = array("q", [period.serial for period in periods])
+        self._ends = array("q", [period.ends_at_ms for period in periods])
+        starts = [p.starts_at_ms if p.starts_at_ms is not None else _NO_BEGINNING for p in periods]
+        self._starts = array("q", starts)
+        self._keys = "".join(f"{period.key}\n" for period in periods)
+
     def remove(self, serials: Collection[int]) -> list[PastPeriod]:
         """Take out those of these serials."""
         periods = list(self)
         gone = [period for period in periods if period.serial in serials]
         if gone:
-            kept = [period for period in periods if period.serial not in serials]
-            self._serials = array("q", [period.serial for period in kept])
-            self._ends = array("q", [period.ends_at_ms for period in kept])
-            starts = [p.starts_at_ms if p.starts_at_ms is not None else _NO_BEGINNING for p in kept]
-            self._starts = array("q", starts)
-            self._keys = "".join(f"{period.key}\n" for period in kept)
+            self._become([period for period in periods if period.serial not in serials])
         return gone

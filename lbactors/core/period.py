@@ -618,7 +618,7 @@ class Period(BucketedState):
         """
         meta = found.meta
         period = cls.unranked(meta.rules, found.ids.limit)
-        period._take_parts(found)
+        period.take_parts(found)
         period.submissions, period.closed = meta.submissions, meta.closed
         if MODERATION in found.whole:
             period.moderation.unpack(

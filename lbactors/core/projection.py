@@ -180,9 +180,11 @@ def rebuilds(before: Definition, after: Definition) -> bool:
         _schedule(before.timeframe) != _schedule(after.timeframe)
         or old.metric != new.metric
         or old.basis != new.basis
+        or old.aggregation != new.aggregation  # of a balance, it says what a row's score is
         or old.filters != new.filters
         or old.rules != new.rules
         or old.backfill != new.backfill
+        or (old.score_min, old.score_max) != (new.score_min, new.score_max)
     )
 
 

@@ -55,15 +55,18 @@ def plan_chain(
     wanted: bool,
     spread: float = 0.0,
     past: PastPeriods = NO_PAST,
+    follows: bool = False,
 ) -> Plan:
     """What is to be opened, announced, sealed and deleted now.
 
     past, records: all that are kept, in order of serial. wanted: new periods are (the leaderboard is not
     archived and the window not taken away). spread: the chain's place, in [0, 1), among those that share a
-    boundary.
+    boundary. follows: it is a projection's, and its log may have gone on while nobody opened periods.
     """
     lead_ms = LEAD_MS + int(LEAD_SPREAD_MS * spread)
     add = _to_add(timeframe, window, records, next_serial, now_ms, lead_ms, past) if wanted else []
+    if follows:
+        add = [record._replace(sealed=False) for record in add]
     grace_ms = timeframe.late_grace_seconds * 1000
     everything = [*records, *add]
     agenda = [step for record in everything for step in steps_ahead(record, grace_ms, spread)]

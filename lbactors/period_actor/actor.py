@@ -9,9 +9,10 @@ Calls
   ping()                  -> `Ping`: who am I, what do I host
   hosted()                -> chain id: version of the spec that it has
   host, release           -> a reply for each chain
-  seal, hand_on, erase, moderate, change_entry, import_entries -> a reply
+  seal, hand_on, erase, moderate, change_entry, import_entries, tick, trim_log, hold -> a reply
   endpoint()              -> `Endpoint`: how gateways make the calls below
-  write(WriteCall), read([ReadOp…]) -> a reply for each
+  write(WriteCall), read([ReadOp…]), append([LogOp…]), read_log([LogRead…]), follow([FollowOp…])
+                          -> a reply for each
   load(ReadOp)            -> a reply; it may take as long as loading a period
   wake(board_id)          -> a reply: whether the open periods of a leaderboard are loaded now
 """
@@ -25,6 +26,7 @@ import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -33,18 +35,24 @@ import structlog
 from lbactors.actor_settings import ActorSettings
 from lbactors.clock import Clock
 from lbactors.core.errors import ApiError
-from lbactors.core.ids import board_of_chain, chain_of, in_words, tenant_of
+from lbactors.core.ids import board_of_chain, chain_of, in_words, is_log, tenant_of
 from lbactors.core.packing import pack
 from lbactors.documents.storage_errors import storage_unavailable
 from lbactors.logs import configure_logs
+from lbactors.period_actor import log_reads, log_upkeep, log_writes
 from lbactors.period_actor.activation import Activation
 from lbactors.period_actor.chain import Chain, Limits
 from lbactors.period_actor.chain_reads import is_warm, read
 from lbactors.period_actor.entry_edits import change_entry, erase, import_entries
+from lbactors.period_actor.follower import Follower
+from lbactors.period_actor.following import followed
 from lbactors.period_actor.hidden_players import HiddenPlayers
 from lbactors.period_actor.leaderboard import Leaderboard
+from lbactors.period_actor.log_chain import LogChain
+from lbactors.period_actor.log_reader import LogReader
 from lbactors.process_memory import resident_bytes
 from lbactors.wire.chain_spec import ChainSpec, HostedDigest
+from lbactors.wire.logs import FollowOp, Hold, LogOp, LogRead, Tick, TrimLog
 from lbactors.wire.ping import ChainPing, PeriodPing, Ping
 from lbactors.wire.reads import ReadOp
 from lbactors.wire.replies import NOT_HERE, VALUE, Reply
@@ -92,6 +100,7 @@ class PeriodActor:
         self._starting: asyncio.Lock | None = None
         self._background: list[asyncio.Task[None]] = []
         self.rpc_server: RpcServer | None = None
+        self._readers: dict[str, LogReader] = {}
         self._hidden: dict[str, HiddenPlayers] = {}  # by tenant
         self._followed: dict[str, int] = {}  # generation of a tenant's list that all loaded periods follow
         self._moderated = 0  # version of the last `moderate`
@@ -116,6 +125,7 @@ class PeriodActor:
                 self._background = [
                     asyncio.create_task(self._look_after()),
                     asyncio.create_task(self._keep_following_hidden()),
+                    asyncio.create_task(self._keep_following_logs(store)),
                     asyncio.create_task(self._renew(store, lease_s / RENEWALS_PER_LEASE)),
                 ]
         return self._store
@@ -125,7 +135,15 @@ class PeriodActor:
         await self._start()
         if self.rpc_server is None:
             self.rpc_server = RpcServer(
-                {"write": self.write, "read": self.read, "load": self.load, "wake": self.wake},
+                {
+                    "write": self.write,
+                    "read": self.read,
+                    "load": self.load,
+                    "wake": self.wake,
+                    "append": self.append,
+                    "read_log": self.read_log,
+                    "follow": self.follow,
+                },
                 self.incarnation,
             )
             await self.rpc_server.open(self._node_address())
@@ -154,6 +172,7 @@ class PeriodActor:
                 ],
                 len(chain.closed),
                 chain.work,
+                chain.follower.status if isinstance(chain.follower, Follower) else None,
             )
             for chain_id, chain in self.chains.items()
             if chain.open.is_awake or len(chain.closed)
@@ -208,7 +227,17 @@ class PeriodActor:
         if board is None:
             board = self.leaderboards[board_id] = Leaderboard(store, self.clock, self.limits.queue_inputs)
         hidden = self._hidden_of(tenant_of(spec.chain_id))
-        chain = Chain(store, self.clock, self.limits, spec, self._lose, hidden, board.writer)
+        kind = LogChain if is_log(board_id) else Chain
+        chain = kind(
+            store,
+            self.clock,
+            self.limits,
+            spec,
+            self._lose,
+            hidden,
+            board.writer,
+            lambda chain, follows: Follower(chain, follows, partial(self._reader, store)),
+        )
         self.chains[spec.chain_id] = chain
         board.add(chain)
         return chain
@@ -270,10 +299,53 @@ class PeriodActor:
     async def erase(self, payload: bytes) -> bytes:
         request = Erase(*msgpack.unpackb(payload))
         chain = self.chains.get(request.chain_id)
+        for reader in self._readers.values():
+            reader.forget()  # it may hold rows of the player
         if chain is None:
             return _pack_one(Reply(NOT_HERE))
-        erased = erase(chain, request.player_id, request.anonymous_id)
+        if isinstance(chain, LogChain):
+            erased = log_upkeep.erase(self._board_of(chain), chain, request.player_id)
+        else:
+            erased = erase(chain, request.player_id, request.anonymous_id)
         return _pack_one(await _reply(_value(erased)))
+
+    def _reader(self, store: Store, log_id: str) -> LogReader:
+        """The one reader of a log in this process."""
+        reader = self._readers.get(log_id)
+        if reader is None:
+            reader = self._readers[log_id] = LogReader(store, log_id)
+        return reader
+
+    def _board_of(self, chain: Chain) -> Leaderboard:
+        return self.leaderboards[board_of_chain(chain.spec.chain_id)]
+
+    def _log(self, board_id: str) -> LogChain | None:
+        """A log that is hosted here."""
+        board = self.leaderboards.get(board_id)
+        chain = None if board is None else board.chains.get("main")
+        return chain if isinstance(chain, LogChain) else None
+
+    async def tick(self, payload: bytes) -> bytes:
+        request = Tick(*msgpack.unpackb(payload))
+        chain = self._log(board_of_chain(request.chain_id))
+        if chain is None or chain.is_leaving:
+            return _pack_one(Reply(NOT_HERE))
+        ticked = log_writes.tick(self._board_of(chain), chain, request.at_ms)
+        return _pack_one(await _reply(_value(ticked)))
+
+    async def hold(self, payload: bytes) -> bytes:
+        request = Hold(*msgpack.unpackb(payload))
+        chain = self.chains.get(request.chain_id)
+        if chain is None or not isinstance(chain.follower, Follower):
+            return _pack_one(Reply(NOT_HERE))
+        return _pack_one(Reply(VALUE, chain.follower.hold(request.for_ms)))
+
+    async def trim_log(self, payload: bytes) -> bytes:
+        request = TrimLog(*msgpack.unpackb(payload))
+        chain = self._log(board_of_chain(request.chain_id))
+        if chain is None or chain.is_leaving:
+            return _pack_one(Reply(NOT_HERE))
+        return _pack_one(await _reply(_value(log_upkeep.trim(self._board_of(chain), chain, request))))
 
     def _hidden_of(self, tenant_id: str) -> HiddenPlayers:
         hidden = self._hidden.get(tenant_id)
@@ -379,19 +451,24 @@ class PeriodActor:
         # Gateways' clocks differ: an arrival is so long ago as its gateway held it, by the clock here.
         ahead_ms = self.clock.now_ms() - call.sent_ms
         replies = await asyncio.gather(*(_reply(self._write(op, ahead_ms)) for op in ops))
+        return await self._answered(began_s, [op.board_id for op in ops], replies)
+
+    async def _answered(self, began_s: float, board_ids: Sequence[str], replies: Sequence[Reply]) -> bytes:
+        """Replies to writes that began then. Those that took so long that this process may have been stopped,
+        and another activation may have begun with what was journaled here, are given only if none has: else
+        that one answers. Asked as late as possible.
+        """
         packed = _pack_all(replies)
         if time.monotonic() - began_s <= LONG_WRITE_S:
             return packed
-        # So long that this process may have been stopped, and another activation may have begun with what was
-        # journaled here: then that one answers. Asked as late as possible.
-        board_ids = sorted({op.board_id for op in ops})
-        confirmed = await asyncio.gather(*map(self._confirm, board_ids))
+        asked = sorted(set(board_ids))
+        confirmed = await asyncio.gather(*map(self._confirm, asked))
         if all(confirmed):
             return packed
-        unsure = {board_id for board_id, sure in zip(board_ids, confirmed, strict=True) if not sure}
+        unsure = {board_id for board_id, sure in zip(asked, confirmed, strict=True) if not sure}
         error = ApiError("storage_unavailable", "another activation may have taken over meanwhile")
         failed = Reply.of_error(error)
-        return _pack_all([failed if op.board_id in unsure else r for op, r in zip(ops, replies, strict=True)])
+        return _pack_all([failed if i in unsure else r for i, r in zip(board_ids, replies, strict=True)])
 
     async def _confirm(self, board_id: str) -> bool:
         board = self.leaderboards.get(board_id)
@@ -441,6 +518,48 @@ class PeriodActor:
                 return Reply(NOT_HERE)  # gateways look for it
             raise
 
+    # Logs -----------------------------------------------------------------------------------------------
+
+    async def append(self, payload: bytes) -> bytes:
+        began_s = time.monotonic()
+        ops = [LogOp(*wire) for wire in msgpack.unpackb(payload)]
+        replies = await asyncio.gather(*(_reply(self._append(op)) for op in ops))
+        return await self._answered(began_s, [op.board_id for op in ops], replies)
+
+    async def _append(self, op: LogOp) -> Reply:
+        chain = self._log(op.board_id)
+        if chain is None:
+            return Reply(NOT_HERE)
+        self.inputs += len(op.rows)
+        return await log_writes.append(self._board_of(chain), chain, op)
+
+    async def read_log(self, payload: bytes) -> bytes:
+        reads = [LogRead(*wire) for wire in msgpack.unpackb(payload)]
+        return _pack_all(await asyncio.gather(*(_reply(self._read_log(asked)) for asked in reads)))
+
+    async def _read_log(self, asked: LogRead) -> Reply:
+        chain = self._log(asked.board_id)
+        if chain is None:
+            return Reply(NOT_HERE)
+        self.reads += 1
+        try:
+            return await log_reads.read(chain, asked)
+        except ApiError as error:
+            if chain.is_leaving and error.code == "period_loading":
+                return Reply(NOT_HERE)  # gateways look for it
+            raise
+
+    async def follow(self, payload: bytes) -> bytes:
+        """Have leaderboards read on in their logs."""
+        ops = [FollowOp(*wire) for wire in msgpack.unpackb(payload)]
+        return _pack_all(await asyncio.gather(*(_reply(self._follow(op)) for op in ops)))
+
+    async def _follow(self, op: FollowOp) -> Reply:
+        board = self.leaderboards.get(op.board_id)
+        if board is None or board.is_leaving:
+            return Reply(NOT_HERE)
+        return await followed(board, op)
+
     # Upkeep ---------------------------------------------------------------------------------------------
 
     async def _renew(self, store: Store, every_s: float) -> None:
@@ -466,6 +585,27 @@ class PeriodActor:
         while True:
             await asyncio.sleep(UPKEEP_S)
             await self._follow_hidden()
+
+    async def _keep_following_logs(self, store: Store) -> None:
+        """Read on where nobody told that there is more, as when a gateway died; journal places."""
+        while True:
+            await asyncio.sleep(UPKEEP_S)
+            followers = [
+                c.follower
+                for c in self.chains.values()
+                if isinstance(c.follower, Follower) and c.follower.is_awake
+            ]
+            log_ids = list({follower.follows.log_id for follower in followers})
+            used = {chain.spec.follows.log_id for chain in self.chains.values() if chain.spec.follows}
+            self._readers = {i: reader for i, reader in self._readers.items() if i in used}
+            if not log_ids:
+                continue
+            try:
+                last_seqs = dict(zip(log_ids, await store.last_seqs(log_ids), strict=True))
+            except StoreError as error:
+                log.warning("logs not looked at", error=str(error))
+                continue
+            await asyncio.gather(*(f.keep_up(last_seqs.get(f.follows.log_id, 0)) for f in followers))
 
     async def _look_after(self) -> None:
         """Write snapshots when they are due, one after the other; unload closed periods nobody reads."""
@@ -506,7 +646,8 @@ async def _reply(work: Awaitable[Reply]) -> Reply:
 
 
 async def _sealed(chain: Chain, request: Seal) -> Reply:
-    return Reply(VALUE, (await chain.seal(request.serial, request.end)).to_wire())
+    sealed = await chain.seal(request.serial, request.end, request.log_seq)
+    return Reply(VALUE, sealed.to_wire())
 
 
 def _pack_one(reply: Reply) -> bytes:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -30,12 +30,42 @@ from lbactors.period_actor.closed_periods import ClosedPeriods
 from lbactors.period_actor.hidden_players import UNKNOWN, HiddenPlayers
 from lbactors.period_actor.journaling import JournalWriter
 from lbactors.period_actor.open_periods import OpenPeriods
-from lbactors.wire.chain_spec import ChainSpec
+from lbactors.wire.chain_spec import ChainSpec, Follows
 from persistence.store import Store, StoreError
 
 OUTSIDE = frozenset(("period_closed", "period_not_open"))  # refusals of what is in no open period
 
+READ_WITHIN_S = 2.0  # a projection that is to be sealed reads its log so long; then it is asked again
+
 log = structlog.get_logger("chain")
+
+
+class LogFollower(Protocol):
+    """Gives a projection's chain what comes of its log (`lbactors.period_actor.follower`)."""
+
+    def become(self, follows: Follows) -> None:
+        """Go by a new spec."""
+
+    async def catch_up(self, activation: Activation) -> None:
+        """Have a period that was loaded read on, for a moment."""
+
+    async def read_to(self, activation: Activation, seq: int, within_s: float) -> None:
+        """Have a period read the log up to a seq. ApiError period_loading."""
+
+    def has_passed(self, activation: Activation, at_ms: int) -> bool:
+        """Whether all rows that were acknowledged before an instant are in."""
+
+    def is_filling(self, activation: Activation) -> bool:
+        """Whether it does not show yet what it should."""
+
+    async def note_place(self, activation: Activation) -> None:
+        """Journal how far a period has read. ApiError."""
+
+    def stop(self) -> None:
+        """Let go at once."""
+
+    def check(self) -> None:
+        """Assert every invariant."""
 
 
 class Limits(NamedTuple):
@@ -63,6 +93,7 @@ class Chain:
         gone: Callable[[str], None],
         hidden: HiddenPlayers | None = None,
         writer: JournalWriter | None = None,
+        follower: Callable[[Chain, Follows], LogFollower] | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -72,6 +103,8 @@ class Chain:
         self.writer = writer if writer is not None else JournalWriter(store, clock)  # the leaderboard's
         self.open = OpenPeriods(self._new, self._bring_up_to_date, lambda: gone(spec.chain_id))
         self.closed = ClosedPeriods(store, spec.chain_id, self._new)
+        self._new_follower = follower
+        self.follower: LogFollower | None = None  # of a projection
         self.work = 0  # submissions and reads so far
         self.is_leaving = False  # on its way to another actor
         # Windows of one leaderboard are made final together: see `Leaderboard.close_over`, which sets these.
@@ -95,6 +128,8 @@ class Chain:
             with contextlib.suppress(ApiError):  # the store is away: as soon as it is back
                 await self.close_together()  # what is over stands by the audience that was
         self.spec = spec
+        if self.follower is None and spec.follows is not None and self._new_follower is not None:
+            self.follower = self._new_follower(self, spec.follows)
         wanted = {r.serial: r for r in spec.records}
         if self._unheard is not None and not _is_same(wanted.get(self._unheard.serial), self._unheard):
             self._unheard = None
@@ -120,6 +155,8 @@ class Chain:
             activation.rules = rules_of(activation.record, spec.rules)
             if changes_audience:
                 activation.follows = UNKNOWN
+        if self.follower is not None and spec.follows is not None:
+            self.follower.become(spec.follows)
         await self.follow_rules()
         if changes_audience:
             await self.follow_hidden()
@@ -178,6 +215,8 @@ class Chain:
             await activation.configure(rules)
         await self._inherit(activation)
         await self.follow_hidden_in(activation)
+        if self.follower is not None:
+            await self.follower.catch_up(activation)
 
     async def follow_hidden(self) -> None:
         """Leave players out and rank them again in the open periods that are loaded, as the tenant's lists
@@ -294,8 +333,13 @@ class Chain:
         return ends_ms + grace_of(activation.record, self.spec.grace_ms)
 
     def is_to_close(self, activation: Activation) -> bool:
-        """Whether it must be made final before anybody is shown it as closed."""
-        return self.is_over(activation) and not activation.is_final
+        """Whether it must be made final before anybody is shown it as closed. That of a projection is closing
+        until it has all rows that may count in it.
+        """
+        if not self.is_over(activation) or activation.is_final:
+            return False
+        over_ms = self._over_since_ms(activation)
+        return self.follower is None or over_ms is None or self.follower.has_passed(activation, over_ms)
 
     async def _close_over(self) -> None:
         """Make the periods that are over final. ApiError."""
@@ -433,9 +477,10 @@ class Chain:
 
     # Ends -----------------------------------------------------------------------------------------------
 
-    async def seal(self, serial: int, end: Sequence[Any] | None = None) -> PeriodRecord:
+    async def seal(self, serial: int, end: Sequence[Any] | None = None, log_seq: int = 0) -> PeriodRecord:
         """Close a period: ids handed on, last snapshot written. Repeating it is harmless. end: the one that
-        is meant (`Activation.end`; None: whichever). StoreError, ApiError period_loading if there is another.
+        is meant (`Activation.end`; None: whichever). log_seq: of a projection, up to which it must have read
+        its log. StoreError, ApiError period_loading if there is another end, or it has not read so far.
         """
         if serial in self.closed:  # and the supervisor did not hear of it: there may be a successor by now
             await self.hand_on_ids()
@@ -445,6 +490,8 @@ class Chain:
         asked = activation.end if end is None else tuple(end)
         self._require_end(activation, asked)
         await self._inherit(activation)
+        if self.follower is not None and not activation.is_final:
+            await self.follower.read_to(activation, log_seq, READ_WITHIN_S)
         await activation.settle()
         if activation.period.seq:
             with contextlib.suppress(ApiError):  # another window may not be able to: this one tells by itself
@@ -515,6 +562,8 @@ class Chain:
 
     def stop(self) -> None:
         """Let go at once; what is journaled is safe."""
+        if self.follower is not None:
+            self.follower.stop()
         self.open.stop()
         self.closed.stop()
 
@@ -524,6 +573,8 @@ class Chain:
         """
         self.open.check()
         self.closed.check()
+        if self.follower is not None:
+            self.follower.check()
         if self.open.is_stopped:
             return
         chain_id, open_serials = self.spec.chain_id, {a.record.serial for a in self.open}

@@ -63,6 +63,9 @@ async def read(chain: Chain, ref: str, kind: str, args: Sequence[Any], zone: str
             await chain.close_together()
         activation.require_loaded()
     activation.last_used_ms = chain.clock.now_ms()
+    if chain.follower is not None and chain.follower.is_filling(activation):
+        key = activation.record.key
+        raise ApiError("period_loading", f"period {key} is being filled from its log")
     period = activation.period
     rows, offset, matched, missing, edges = reads.answer(period, before, asked)
     view = _view(chain, activation)

@@ -38,6 +38,8 @@ async def _writable(chain: Chain, zone: str = "", key: str | None = None) -> Act
     if chain.is_over(found):
         raise ApiError("period_closed", f"period {found.record.key} is closed")
     found.require_writable()
+    if chain.follower is not None:
+        await chain.follower.note_place(found)  # what is done has its place among the rows
     return found
 
 
@@ -108,6 +110,8 @@ async def erase(chain: Chain, player_id: str, anonymous_id: str) -> int:
         activation = await chain.open.ensure_awake(serial)
         if activation.state != "serving":
             raise ApiError("period_loading", f"period {activation.record.key} is {activation.state}")
+        if chain.follower is not None:
+            await activation.settle()  # rows of his may be on their way that the log does not have any more
         if activation.period.mentions(player_id):
             count += activation.period.entry(player_id) is not None
             # Where nobody's rank may change any more it stays under another name, unless it had none.

@@ -12,6 +12,29 @@ from lbactors.core.definition import Rules
 from lbactors.core.model import PeriodRecord
 
 
+class Follows(NamedTuple):
+    """The log that a projection follows: its period's id. scoring: of the definition, as JSON. from_ms: rows
+    acknowledged before do not count (0: all do). generation, pauses: see `lbactors.core.model.FillTerms`.
+    over: start, end, and end of the grace of closed periods that may have taken rows which arrived in those
+    that are open; for `late_arrival` alone.
+    """
+
+    log_id: str
+    scoring: Mapping[str, Any]
+    from_ms: int
+    generation: int
+    pauses: tuple[tuple[int, int | None], ...]
+    over: tuple[tuple[int, int, int], ...] = ()
+
+    @classmethod
+    def from_wire(cls, wire: Sequence[Any]) -> Follows:
+        found = cls(*wire)
+        return found._replace(
+            pauses=tuple((begin, end) for begin, end in found.pauses),
+            over=tuple((starts, ends, over) for starts, ends, over in found.over),
+        )
+
+
 class ChainSpec(NamedTuple):
     """What the supervisor wants a chain to be. A higher `version` replaces a lower one.
 
@@ -20,6 +43,7 @@ class ChainSpec(NamedTuple):
     that shows less went back. `awake`: load the open periods now, not when somebody asks for them.
     `late_arrival`: what occurred in a closed period counts for the one in which it arrived. `owing`: the
     closed period whose submission ids the first open one is to take over. `audience`: who is ranked.
+    `follows`: of a projection.
     """
 
     chain_id: str
@@ -36,6 +60,7 @@ class ChainSpec(NamedTuple):
     late_arrival: bool = False
     owing: PeriodRecord | None = None
     audience: RankAudience = RankAudience()
+    follows: Follows | None = None
 
     def to_wire(self) -> Sequence[Any]:
         fields: dict[str, Any] = {
@@ -46,7 +71,9 @@ class ChainSpec(NamedTuple):
             "audience": self.audience.to_wire(),
         }
         row = self._replace(**fields)
-        return row if self.audience != RankAudience() else row[:-1]  # actors of the release before read it
+        if self.follows is not None:
+            return row
+        return row[:-1] if self.audience != RankAudience() else row[:-2]  # older actors read it
 
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> ChainSpec:
@@ -58,6 +85,7 @@ class ChainSpec(NamedTuple):
             floors=dict(spec.floors),
             owing=None if spec.owing is None else PeriodRecord(*spec.owing),
             audience=RankAudience.from_wire(spec.audience),
+            follows=None if spec.follows is None else Follows.from_wire(spec.follows),
         )
 
 

@@ -93,6 +93,27 @@ class ClosePeriod(Command):
     window: str
 
 
+@dataclasses.dataclass(frozen=True)
+class OpenLog(Command):
+    """Of a metric, or of the tenant's events (None); there may be one."""
+
+    name = "open_log"
+    metric: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class RebuildPeriod(Command):
+    """Compute a period of a projection anew from its log. keep_rewards: also one whose rewards were granted;
+    they stay as they are, whatever the new standings.
+    """
+
+    name = "rebuild_period"
+    leaderboard_id: str
+    window: str
+    period_key: str
+    keep_rewards: bool
+
+
 # Tenants, keys, players --------------------------------------------------------------------------------
 
 

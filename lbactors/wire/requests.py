@@ -40,13 +40,15 @@ class Release(NamedTuple):
 
 class Seal(NamedTuple):
     """Close a period; the sealed `PeriodRecord`. version: of the spec that the actor must have at least. end:
-    [reopened, ends_at_ms] of the record; an actor that knows another end does nothing.
+    [reopened, ends_at_ms] of the record; an actor that knows another end does nothing. log_seq: of a
+    projection, up to which it must have read its log.
     """
 
     chain_id: str
     serial: int
     version: int
     end: Sequence[Any] | None = None
+    log_seq: int = 0
 
 
 class HandOn(NamedTuple):

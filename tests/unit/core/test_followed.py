@@ -434,12 +434,14 @@ def test_the_part_is_read_as_it_is_written() -> None:
         10,
         [[LOG, 1, 4, [inputs.EDIT, 4, "p1", 5, None, b"{}"]]],
         [[LOG, 7, 3, [inputs.RESTORE, 3, "p1"]]],
+        True,
     ]
     loaded = Followed()
     loaded.unpack(body)
     assert loaded.pack() == body and loaded.is_used and not loaded.changed
     assert (loaded.terms, loaded.acts, loaded.pending) == (followed.terms, followed.acts, followed.pending)
-    for damaged in (b"\x90", msgpack.packb([[1, 2], 0, 0, [], []]), msgpack.packb([None, 0, 0, [[1]], []])):
+    for fields in ([], [[1, 2], 0, 0, [], [], False], [None, 0, 0, [[1]], [], False]):
+        damaged = msgpack.packb(fields)
         with pytest.raises((ValueError, TypeError)):
             Followed().unpack(damaged)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lbactors.core.lifecycle import Stage
 from lbactors.core.model import PeriodRecord
-from lbactors.core.past_periods import PastPeriods
+from lbactors.core.past_periods import PastPeriod, PastPeriods
 
 records = st.lists(
     st.tuples(st.text("0123456789-WT:Zé", min_size=1), st.none() | st.integers(-(10**13), 10**14)),
@@ -37,7 +37,26 @@ def test_what_went_in_comes_out(made: list[PeriodRecord], serials: set[int]) -> 
 
 def test_periods_come_in_order() -> None:
     past = PastPeriods()
-    later = PeriodRecord(2, "b", 5, 6, True, 0, 0, 0, stage=Stage.COMPLETE)
-    past.add([later])
+    first, second, third = (
+        PeriodRecord(n, key, n, n + 1, True, 0, 0, 0, stage=Stage.COMPLETE) for n, key in enumerate("abc", 1)
+    )
+    past.add([third])
+    past.add([first])  # it was computed anew
+    past.add([second])
+    assert [(p.serial, p.key) for p in past] == [(1, "a"), (2, "b"), (3, "c")]
     with pytest.raises(AssertionError):
-        past.add([later._replace(serial=1)])
+        past.add([third])
+
+
+def test_the_period_that_follows_an_old_one() -> None:
+    """Of one that is computed anew, and not among them meanwhile."""
+    past = PastPeriods()
+    ends = {1: 10, 2: 40, 3: 20, 4: 30}  # a second part of a player-local date has a higher serial
+    records = {s: PeriodRecord(s, f"k{s}", end - 10, end, True, 0, 0, 0) for s, end in ends.items()}
+    past.add([record for serial, record in records.items() if serial != 1])
+    following = [past.after(records[serial]) for serial in (1, 3, 4, 2)]
+    assert [None if found is None else found.serial for found in following] == [3, 4, 2, None]
+    assert following[0] == PastPeriod(3, "k3", 10, 20)
+    assert past.after(PeriodRecord(9, "k9", 0, 15, False, 0, 0, 0)) is None, "what is younger has records"
+    assert past.after(records[1]._replace(ends_at_ms=None)) is None
+    assert PastPeriods().after(records[1]) is None

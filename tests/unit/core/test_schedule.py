@@ -272,6 +272,22 @@ def test_what_was_missed_is_caught_up_in_order_and_once(retain: int, missed: int
     assert line.run(now_ms) == []
 
 
+def test_a_missed_period_of_a_projection_is_open() -> None:
+    """Its log may have rows for it: it is closed when it has read them, after those before it."""
+    timeframe, start_ms = frame(type="hourly", retain_periods=2), at("2026-11-18T12:30:00")
+    first = plan_chain(timeframe, "main", [], 1, start_ms, wanted=True, follows=True).add
+    now_ms = start_ms + 5 * HOUR_MS
+    plans = [
+        plan_chain(timeframe, "main", first, 2, now_ms, wanted=True, follows=follows)
+        for follows in (False, True)
+    ]
+    scores, projection = (plan.add for plan in plans)
+    assert [r.sealed for r in scores] == [True] * 4 + [False]
+    assert projection == [r._replace(sealed=False) for r in scores], "under the same keys and serials"
+    closed = [step.serial for step in plans[1].steps if step.stage == Stage.CLOSED]
+    assert closed == [1, 2, 3, 4, 5] and not plans[1].delete, "nothing goes before it was filled"
+
+
 def test_a_missed_period_still_in_its_grace_is_open() -> None:
     line = Timeline(frame(type="hourly", late_grace_seconds=3600), now_ms=at("2026-11-18T12:30:00"))
     line.run(at("2026-11-18T15:30:00"))

@@ -344,7 +344,8 @@ async def test_a_ping_says_who_is_awake(world: World, tmp_path: Any) -> None:
     await actor.chains[CHAIN_ID].wake()
     await submit(actor.chains[CHAIN_ID], "p1", 5)
     ping = msgpack.unpackb(await actor.ping())
-    version, (period,), closed, work = ping["chains"][CHAIN_ID]
+    version, (period,), closed, work, follows = ping["chains"][CHAIN_ID]
+    assert follows is None
     assert (version, period[:4], closed, work) == (1, ["hour-1", "serving", period[2], 1], 0, 1)
     await world.change(actor.chains[CHAIN_ID])
     assert msgpack.unpackb(await actor.ping())["hosted"] != ping["hosted"], "a newer version shows"

@@ -20,7 +20,7 @@ from lbactors.core.snapshot_parts import Applied, Entry
 from lbactors.documents.audit import Who
 from lbactors.wire import reads
 from lbactors.wire.catalogue_feed import CatalogueVersion, FeedChange, News
-from lbactors.wire.chain_spec import ChainSpec, HostedDigest
+from lbactors.wire.chain_spec import ChainSpec, Follows, HostedDigest
 from lbactors.wire.commands import (
     ClosePeriod,
     Command,
@@ -30,7 +30,8 @@ from lbactors.wire.commands import (
     Idempotency,
     RemoveEntry,
 )
-from lbactors.wire.ping import ChainPing, PeriodPing, Ping
+from lbactors.wire.logs import FollowOp, Tick, TrimLog
+from lbactors.wire.ping import ChainPing, FollowPing, PeriodPing, Ping
 from lbactors.wire.replies import ASLEEP, ERROR, NOT_HERE, VALUE, Reply
 from lbactors.wire.requests import (
     ChangeEntry,
@@ -56,7 +57,7 @@ errors = st.builds(ApiError, st.sampled_from(sorted(ERROR_STATUS)), names, st.ju
 records = st.builds(
     PeriodRecord, counts, names, maybe_ints, maybe_ints, st.booleans(), counts, counts, ints, counts,
     st.booleans(), st.integers(0, 4), st.booleans(), counts, st.none() | st.just([5, ["best"], None]),
-    st.booleans(), maybe_ints, maybe_ints,
+    st.booleans(), st.booleans(), maybe_ints, maybe_ints,
 )  # fmt: skip
 rules = st.builds(
     Rules, names, names, names, names, names, st.none() | numbers, st.none() | st.integers(1, 9)
@@ -64,10 +65,13 @@ rules = st.builds(
 audiences = st.builds(
     RankAudience, st.frozensets(names, max_size=2), st.lists(names, max_size=2).map(tuple), st.booleans()
 )
+pauses = st.lists(st.tuples(ints, maybe_ints), max_size=2).map(tuple)
+over = st.lists(st.tuples(ints, ints, ints), max_size=2).map(tuple)
+follows = st.builds(Follows, names, st.dictionaries(names, names, max_size=2), counts, counts, pauses, over)
 specs = st.builds(
     ChainSpec, names, names, counts, rules, counts, st.booleans(), st.lists(records, max_size=2),
     st.none() | records, counts, st.dictionaries(counts, counts, max_size=3), st.booleans(), st.booleans(),
-    st.none() | records, audiences,
+    st.none() | records, audiences, st.none() | follows,
 )  # fmt: skip
 rows = st.builds(
     Row, maybe_ints, names, numbers, numbers, st.none() | st.binary(max_size=4), counts, ints, ints,
@@ -81,7 +85,8 @@ member_lists = st.builds(
     st.lists(st.tuples(names, labelled).map(list), max_size=2),
 )  # fmt: skip
 periods = st.builds(PeriodPing, names, names, counts, counts, counts, counts, counts)
-chains = st.builds(ChainPing, counts, st.lists(periods, max_size=2), counts, counts)
+follow_pings = st.builds(FollowPing, names, counts, counts, counts)
+chains = st.builds(ChainPing, counts, st.lists(periods, max_size=2), counts, counts, st.none() | follow_pings)
 pings = st.builds(
     Ping, names, names, counts, counts, st.floats(0, 1e10), counts, counts,
     st.builds(HostedDigest, counts, counts), st.dictionaries(names, chains, max_size=2),
@@ -112,7 +117,10 @@ def sent(message: Any) -> Any:
         pings,
         st.builds(Host, st.lists(specs, max_size=2), st.booleans(), counts),
         st.builds(Release, st.lists(names, max_size=2), st.booleans()),
-        st.builds(Seal, names, counts, counts, st.none() | st.lists(counts, max_size=2)),
+        st.builds(Seal, names, counts, counts, st.none() | st.lists(counts, max_size=2), counts),
+        st.builds(FollowOp, names, counts, counts, st.lists(counts, max_size=3)),
+        st.builds(Tick, names, counts),
+        st.builds(TrimLog, names, ints, counts),
         st.builds(HandOn, names, counts),
         st.builds(Erase, names, names, names),
         st.builds(
