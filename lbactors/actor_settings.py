@@ -48,6 +48,8 @@ class ActorSettings:
     plugins: str
     held_limit: int
     log_level: str
+    metric_retain_days: int = 400
+    event_retain_days: int = 30
 
     def to_wire(self) -> dict[str, Any]:
         """Plain values by name."""

@@ -123,6 +123,19 @@ class ServerSettings(BaseSettings):
         400, ge=1, le=36_500, description="Days that a record of the audit log is kept."
     )
 
+    metric_retain_days: int = Field(
+        400, ge=1, le=36_500, description="Days that a row of a metric is kept; balances are kept for good."
+    )
+    event_retain_days: int = Field(30, ge=1, le=36_500, description="Days that an event is kept.")
+    behind_wait_seconds: float = Field(
+        2,
+        ge=0,
+        le=60,
+        allow_inf_nan=False,
+        description="How long the answer to rows and events waits for the leaderboards that are computed "
+        "from them; those that have not taken them by then are named as behind.",
+    )
+
     request_seconds: Seconds = Field(
         25,
         description="Longest time that a request waits inside the server, all waits together, from when its "
@@ -137,6 +150,12 @@ class ServerSettings(BaseSettings):
         128, ge=1, le=1024, description="Longest player_id and submission_id, in characters."
     )
     metadata_bytes: int = Field(4096, ge=2, description="Longest encoded metadata of an entry.")
+    events_per_request: int = Field(
+        1000, ge=1, le=100_000, description="Most events of one request to /v1/events."
+    )
+    event_bytes: int = Field(
+        65_536, ge=2, description="Longest event: its attrs and actor.metadata together, encoded."
+    )
     lookup_players: int = Field(1000, ge=1, le=100_000, description="Most players of one lookup.")
     page_limit: int = Field(1000, ge=1, le=100_000, description="Largest limit of a page.")
 

@@ -20,7 +20,7 @@ from lbactors.core.definition import LEADERBOARD_ID, SCOPES, TENANT_ID, Definiti
 from lbactors.core.ids import NO_CONTROL_CHARACTERS
 from lbactors.core.instants import format_instant, parse_instant
 from lbactors.core.lifecycle import state_of
-from lbactors.core.model import Board, Key, PeriodRecord, PeriodView, Row, Tenant
+from lbactors.core.model import Board, FillTerms, Key, PeriodRecord, PeriodView, Row, Tenant
 from lbactors.core.packing import pack
 from lbactors.core.zones import format_digits, valid_timezone
 
@@ -31,6 +31,7 @@ COLLECTIONS = (
     "tenants",
     "keys",
     "leaderboards",
+    "logs",
     "periods",
     "homes",
     "profiles",
@@ -52,14 +53,16 @@ COLLECTIONS = (
 
 def pack_board(board: Board) -> bytes:
     definition = board.definition.model_dump(mode="json")
-    return pack(
-        [board.tenant_id, board.uid, definition, board.version, board.created_at_ms, board.updated_at_ms]
-    )
+    row: list[Any] = [board.tenant_id, board.uid, definition, board.version]
+    row += [board.created_at_ms, board.updated_at_ms]
+    return pack([*row, board.fill] if board.fill != FillTerms() else row)
 
 
 def unpack_board(body: bytes) -> Board:
-    tenant_id, uid, definition, version, created_at_ms, updated_at_ms = msgpack.unpackb(body)
-    return Board(tenant_id, uid, Definition.model_validate(definition), version, created_at_ms, updated_at_ms)
+    tenant_id, uid, definition, version, created_at_ms, updated_at_ms, *rest = msgpack.unpackb(body)
+    fill = FillTerms.from_wire(rest[0]) if rest else FillTerms()
+    found = Definition.model_validate(definition)
+    return Board(tenant_id, uid, found, version, created_at_ms, updated_at_ms, fill)
 
 
 def board_json(board: Board) -> dict[str, Any]:
@@ -311,6 +314,14 @@ class PeriodBody(Written):
         if value in ("current", "previous"):
             raise PydanticCustomError("reserved", "'{name}' is a reserved name", {"name": value})
         return value
+
+
+class RebuildBody(Written):
+    keep_rewards: bool = Field(
+        default=False,
+        description="Rebuild also a closed period whose rewards were granted. They stay as they are, "
+        "whatever the new standings.",
+    )
 
 
 class ProfileBody(Written):

@@ -1,9 +1,10 @@
 """Forgetting a player: everything that names him, wherever it is kept (docs/erasure.md).
 
-Periods first, by their actors: entries, removed entries, who is hidden, journals and snapshots; closed
-periods keep an entry under an anonymous id, so that ranks stay. That takes as long as there are leaderboards,
-so other commands go on beside it. Then all documents in one commit. Every step can be repeated, so an erasure
-that was interrupted is asked for again.
+Logs first, then periods, by their actors: entries, removed entries, who is hidden, journals and snapshots;
+closed periods keep an entry under an anonymous id, so that ranks stay. (A leaderboard that is computed from a
+log would read the player's rows again, if it was erased before the log.) That takes as long as there are
+leaderboards, so other commands go on beside it. Then all documents in one commit. Every step can be repeated,
+so an erasure that was interrupted is asked for again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError
-from lbactors.core.ids import in_tenant
+from lbactors.core.ids import in_tenant, is_log
 from lbactors.documents.audit import Audited, anonymised
 from lbactors.documents.entities import pack_board, pack_key, unpack_key
 from lbactors.documents.hidden_players import SHOWN
@@ -44,10 +45,13 @@ log = structlog.get_logger("erasure")
 
 
 class ErasedEntries(NamedTuple):
-    """What the first step did: the name that stands for the player now, and in how many periods."""
+    """What the first step did: the name that stands for the player now, in how many periods, and whether any
+    log had rows of him.
+    """
 
     anonymous_id: str
     entries: int
+    in_logs: bool
 
 
 class Erasure:
@@ -76,11 +80,17 @@ class Erasure:
         anonymous_id = f"erased-{secrets.token_hex(8)}"
         await self.purging.drop()  # what a purge had to leave for later may hold the player, too
         limit = asyncio.Semaphore(CHAINS_AT_ONCE)
-        chains = [c for c in self.state.chains.values() if c.board.tenant_id == tenant_id and c.records]
-        erased = sum(
-            await asyncio.gather(*(self._erase(chain, player_id, anonymous_id, limit) for chain in chains))
-        )
-        return ErasedEntries(anonymous_id, erased)
+
+        async def erase(*, logs: bool) -> list[int]:
+            chains = [
+                chain
+                for chain in self.state.chains.values()
+                if chain.board.tenant_id == tenant_id and chain.records and is_log(chain.chain_id) == logs
+            ]
+            return await asyncio.gather(*(self._erase(c, player_id, anonymous_id, limit) for c in chains))
+
+        in_logs = any(await erase(logs=True))
+        return ErasedEntries(anonymous_id, sum(await erase(logs=False)), in_logs)
 
     async def erase_player(
         self, erased: ErasedEntries, context: CommandContext, command: ErasePlayer
@@ -102,7 +112,7 @@ class Erasure:
             changes.append(Change("hidden", doc_id, None))
         renamed, chains = self._audiences(tenant_id, player_id, anonymous_id)
         changes += renamed
-        if not changes and erased.entries == 0:
+        if not changes and erased.entries == 0 and not erased.in_logs:
             raise ApiError("player_not_found", f"no player '{player_id}'")
         changes += await erased_bodies(self.state.store, tenant_id, player_id, anonymous_id)
         changes += await self.audit.erase(tenant_id, player_id, anonymous_id)

@@ -31,7 +31,8 @@ from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.actors import Actor, ActorGone, Actors, Unanswered
 from lbactors.wire.catalogue_feed import INCARNATIONS, FeedChange
 from lbactors.wire.chain_spec import HostedDigest
-from lbactors.wire.ping import NOT_RUNNING, ChainPing, Ping, leaderboards_shown
+from lbactors.wire.logs import Hold
+from lbactors.wire.ping import NOT_RUNNING, ChainPing, Ping, behind_shown, leaderboards_shown, logs_shown
 from lbactors.wire.reads import Query, ReadAnswer, ReadOp
 from lbactors.wire.replies import NOT_HERE, VALUE, Reply
 from lbactors.wire.requests import Host, Release
@@ -42,6 +43,8 @@ PING_TIMEOUT_S = 5.0
 TOLD_WITHIN_S = 5.0  # a command waits so long at most for an actor to hide a player
 CHANGE_ATTEMPTS = 50  # to change an entry in a period that is loading
 CHANGE_PAUSE_S = 0.1
+HELD_WITHIN_S = 1.0
+HOLD_MS = 2000
 RATE_S = 10.0  # a chain's rate is an average that forgets within about so long
 PREFIX = "period-"  # of period actors' names
 
@@ -268,6 +271,27 @@ class Hosting:
         reply = await self.call_home(chain, "load", ReadOp.of(chain.chain_id, ref, query).to_wire())
         return ReadAnswer.from_wire(reply.result())
 
+    async def hold(self, chains: Iterable[ChainState]) -> int:
+        """Have projections read nothing more of their logs for a moment, until they are hosted anew; a time
+        that is now, or later, and after all rows that they have read. One that is away is not waited for.
+        """
+        now_ms = self.state.clock.now_ms()
+
+        async def one(chain: ChainState) -> int:
+            actor = self.actors.get(chain.home)
+            if actor is None or not actor.incarnation:
+                return 0
+            try:
+                async with asyncio.timeout(HELD_WITHIN_S):
+                    request = Hold(chain.chain_id, HOLD_MS)
+                    reply = Reply.from_wire(await self.call(actor, "hold", request))
+            except (ApiError, TimeoutError):
+                return 0
+            return int(reply.value) if reply.status == VALUE else 0
+
+        held = await asyncio.gather(*(one(chain) for chain in chains if chain.log_chain_id is not None))
+        return max([now_ms, *(read_ms + 1 for read_ms in held)])
+
     async def release(self, chain_ids: list[str]) -> None:
         """Have every actor let go of purged chains, wherever they were on their way to. ApiError if one is
         away: it may still host them.
@@ -347,12 +371,13 @@ class Hosting:
             if seen is None:
                 if chain.awake or chain.rate_per_s:
                     chain.awake, chain.rate_per_s, chain.entries = False, 0.0, 0
+                chain.follow = None
                 continue
             chain.awake = any(period.state != "asleep" for period in seen.periods)
             chain.entries = sum(period.entries for period in seen.periods)
             rate_per_s = max(seen.work - chain.work, 0) / elapsed_s
             chain.rate_per_s += (rate_per_s - chain.rate_per_s) * weight
-            chain.work = seen.work
+            chain.work, chain.follow = seen.work, seen.follow
             for period in seen.periods:
                 chain.saw(period.serial, period.seq)
 
@@ -375,6 +400,7 @@ class Hosting:
             ping = actor.last_ping if actor is not None else None
             chains = [c for c in map(self.state.chains.get, sorted(self.chains_of(name))) if c is not None]
             awake = ping.chains if ping is not None else {}
+            seen = {c.chain_id: awake.get(c.chain_id, ChainPing(c.version)) for c in chains}
             found.append(
                 {
                     "name": name,
@@ -382,12 +408,15 @@ class Hosting:
                     **(ping.shown() if ping is not None else NOT_RUNNING),
                     "reserved": placement.is_reserved(self._loads(self.chains_of(name))),
                     "load_per_second": round(sum(c.rate_per_s for c in chains), 1),
-                    "leaderboards": leaderboards_shown(
-                        {c.chain_id: awake.get(c.chain_id, ChainPing(c.version)) for c in chains}
-                    ),
+                    "leaderboards": leaderboards_shown(seen),
+                    "logs": logs_shown(seen),
                 }
             )
         return found
+
+    def projections(self) -> dict[str, Any]:
+        """Leaderboards that are computed from logs and have not taken them, by the actors' last pings."""
+        return behind_shown(a.last_ping.chains for a in self.actors.values() if a.last_ping is not None)
 
     def check(self) -> None:
         """Assert that every chain with a home has its place there and nowhere else; called throughout the

@@ -18,13 +18,14 @@ import msgpack
 import structlog
 
 from lbactors.core.errors import ApiError
-from lbactors.core.ids import in_chain, in_tenant
+from lbactors.core.ids import in_chain, in_tenant, is_log
 from lbactors.core.lifecycle import (
     TRANSITIONS,
     Stage,
     Step,
     Transition,
     Work,
+    grace_of,
     owes_ids,
     owing_ids,
     reached,
@@ -39,6 +40,7 @@ from lbactors.supervisor.events.outbox import Outbox
 from lbactors.supervisor.hosting import Hosting
 from lbactors.supervisor.rewards.granting import Granting
 from lbactors.supervisor.state import SupervisorState
+from lbactors.wire.logs import Tick
 from lbactors.wire.reads import Page
 from lbactors.wire.replies import NOT_HERE
 from lbactors.wire.requests import HandOn, Seal
@@ -96,7 +98,7 @@ class Lifecycle:
                 return False
             event = await self._event(chain, record, row, at_ms)
             promised: list[Change] = []
-            if row.promises and (record.entries or record.reopened):
+            if row.promises and not record.keeps_rewards and (record.entries or record.reopened):
                 promised = await self.granting.begin(chain, record)
             rewarded = record.rewarded or any(change.body is not None for change in promised)
             record = record._replace(stage=reached(row, promised=bool(promised)), rewarded=rewarded)
@@ -128,13 +130,28 @@ class Lifecycle:
         if unused is not None:
             return unused
         end = [record.reopened, record.ends_at_ms]
-        found = await self._asked(chain, "seal", Seal(chain.chain_id, record.serial, chain.version, end))
+        seal = Seal(chain.chain_id, record.serial, chain.version, end, await self._log_seq(chain, record))
+        found = await self._asked(chain, "seal", seal)
         sealed = PeriodRecord(*found)._replace(key=record.key, stage=record.stage)
         log.info("period closed", chain=chain.chain_id, key=sealed.key, entries=sealed.entries)
         return sealed
 
+    async def _log_seq(self, chain: ChainState, record: PeriodRecord) -> int:
+        """Of a projection: the seq up to which its log has every row that may count in a period; 0 for other
+        leaderboards. ApiError.
+        """
+        log_chain = self.state.chains.get(chain.log_chain_id or "")
+        if log_chain is None or record.ends_at_ms is None:
+            return 0
+        at_ms = record.ends_at_ms + grace_of(record, chain.grace_ms)
+        return int(await self._asked(log_chain, "tick", Tick(log_chain.chain_id, at_ms)))
+
     async def _sealed_unused(self, chain: ChainState, record: PeriodRecord) -> PeriodRecord | None:
-        """A period of a dormant chain that nobody ever used needs no actor to be closed; None for others."""
+        """A period of a dormant chain that nobody ever used needs no actor to be closed; None for others. A
+        projection may have rows to read.
+        """
+        if chain.log_chain_id is not None:
+            return None
         async with self.hosting.homing:  # it stays dormant meanwhile
             if chain.home not in self.hosting.dormant or record.serial in chain.floors:
                 return None
@@ -180,6 +197,8 @@ class Lifecycle:
     ) -> Event | None:
         """What is to be told of a step; None if it tells nothing or nobody listens."""
         board, kind = chain.board, row.event
+        if is_log(chain.chain_id):
+            return None
         if kind is None or not self.outbox.wanted(board.tenant_id, board.leaderboard_id, kind, at_ms):
             return None
         view = view_of_record(record, chain.window, at_ms, chain.grace_ms, chain.next_starts_ms(record))

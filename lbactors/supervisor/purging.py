@@ -64,14 +64,29 @@ class Purging:
             doc_id = in_tenant(board.tenant_id, board.leaderboard_id)
             del self.state.boards[doc_id]
             changes.append(Change("leaderboards", doc_id, None))
-            changes.append(self.state.forget_home(board.board_uid))
-            for chain in chains_of(self.state.chains, board.board_uid):
-                chain_id = chain.chain_id
-                self._purged[chain_id] = self.state.chains.pop(chain_id)
-                mark = Mark(chain.oldest_serial or 1, chain.next_serial)
-                changes.append(Change(COLLECTION, chain_id, pack(list(mark))))
-                changes += [Change("periods", in_chain(chain_id, key), None) for key in chain.keys]
-                changes += purge_changes([chain_id])
+            changes += self._forgotten(board)
+        return changes
+
+    def plan_logs(self, tenant_id: str) -> list[Change]:
+        """The same for all logs of a tenant that goes."""
+        changes = []
+        for name, log_board in list(self.state.logs.items()):
+            if log_board.tenant_id == tenant_id:
+                del self.state.logs[name]
+                changes.append(Change("logs", name, None))
+                changes += self._forgotten(log_board)
+        return changes
+
+    def _forgotten(self, board: Board) -> list[Change]:
+        """Let go of a board's chains; the documents that go, and the marks."""
+        changes = [self.state.forget_home(board.board_uid)]
+        for chain in chains_of(self.state.chains, board.board_uid):
+            chain_id = chain.chain_id
+            self._purged[chain_id] = self.state.chains.pop(chain_id)
+            mark = Mark(chain.oldest_serial or 1, chain.next_serial)
+            changes.append(Change(COLLECTION, chain_id, pack(list(mark))))
+            changes += [Change("periods", in_chain(chain_id, key), None) for key in chain.keys]
+            changes += purge_changes([chain_id])
         return changes
 
     async def begin(self) -> None:

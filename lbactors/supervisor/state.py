@@ -34,7 +34,7 @@ from lbactors.wire.catalogue_feed import FeedChange
 from persistence.store import WENT_BACK, Change, Fenced, Store, StoreError, scan_pages
 
 OWNER = "supervisor"
-PUBLISHED = ("tenants", "keys", "leaderboards", "homes")
+PUBLISHED = ("tenants", "keys", "leaderboards", "logs", "homes")
 
 log = structlog.get_logger("supervisor")
 
@@ -52,6 +52,7 @@ class SupervisorState:
         self.feed = Feed(epoch)
         self.documents: dict[str, dict[str, bytes]] = {name: {} for name in PUBLISHED}
         self.boards: dict[str, Board] = {}
+        self.logs: dict[str, Board] = {}  # hosted as leaderboards are, by `ids.log_document`
         self.chains: dict[str, ChainState] = {}
         self._homes: dict[str, str] = {}  # board_uid -> name of the actor that has it
         self.is_over = False
@@ -68,11 +69,13 @@ class SupervisorState:
         for body in self.documents["leaderboards"].values():
             board = unpack_board(body)
             self.boards[in_tenant(board.tenant_id, board.leaderboard_id)] = board
+        self.logs.update((name, unpack_board(body)) for name, body in self.documents["logs"].items())
         await self._load_chains()
 
     async def _load_chains(self) -> None:
         """Chains from the documents: records, homes, the next serial."""
-        by_uid = {f"{key}~{board.uid}": board for key, board in self.boards.items()}
+        hosted = [*self.boards.values(), *self.logs.values()]
+        by_uid = {board.board_uid: board for board in hosted}
         chain: ChainState | None = None
         async for page in scan_pages(self.store, "periods"):
             for doc_id, body in page:
@@ -84,7 +87,7 @@ class SupervisorState:
                 if chain is not None:
                     chain.records.append(restored(msgpack.unpackb(body)))
         _put_in_order(chain)
-        for board in self.boards.values():
+        for board in hosted:
             for window in board.windows:
                 if board.chain_id(window) not in self.chains:
                     self.new_chain(board, window)
@@ -106,7 +109,7 @@ class SupervisorState:
 
     def new_chain(self, board: Board, window: str) -> ChainState:
         """A chain that there was not."""
-        chain = self.chains[board.chain_id(window)] = ChainState(board, window, self._homes)
+        chain = self.chains[board.chain_id(window)] = ChainState(board, window, self._homes, self.logs)
         return chain
 
     def set_home(self, board_id: str, name: str) -> Change:

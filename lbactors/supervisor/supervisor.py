@@ -32,6 +32,7 @@ from lbactors.supervisor.hidden_players import HiddenPlayers
 from lbactors.supervisor.hosting import Hosting
 from lbactors.supervisor.labels import index_profiles
 from lbactors.supervisor.lifecycle import Lifecycle
+from lbactors.supervisor.logs import Logs
 from lbactors.supervisor.purging import Purging
 from lbactors.supervisor.rebalancing import Rebalancer
 from lbactors.supervisor.reviews import Reviews
@@ -69,6 +70,7 @@ class Supervisor:
         self.hidden_players = HiddenPlayers(state)
         self.reviews = Reviews(state)
         self.hosting = Hosting(state, cluster, self.hidden_players)
+        self.logs = Logs(state, self.hosting)
         self.rebalancer = Rebalancer(state, self.hosting)
         self.outbox = Outbox(state)
         self.deliverer = Deliverer(state, self.outbox)
@@ -103,6 +105,7 @@ class Supervisor:
             self.hidden_players.trim_on(),
             self.reward_retention.run(),
             self.purging.run(),
+            self.logs.trim_on(),
         ):
             self.state.spawn(work)
         log.info("supervisor started", epoch=self.state.epoch, chains=len(self.state.chains), pid=os.getpid())
@@ -245,6 +248,7 @@ class Supervisor:
                 "loading": loading,
                 "asleep": max(known - serving - loading, 0),
             },
+            "projections": self.hosting.projections(),
             "actors": self.hosting.names(),
             "at": format_instant(self.state.clock.now_ms()),
         }

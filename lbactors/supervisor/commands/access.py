@@ -97,6 +97,7 @@ class AccessCommands:
         changes.append(Change("tenants", command.tenant_id, None))
         boards = [b for b in self.state.boards.values() if b.tenant_id == command.tenant_id]
         changes += await self.purging.plan(boards)
+        changes += self.purging.plan_logs(command.tenant_id)
 
         async def act() -> None:
             self.state.spawn(purge_deliveries(self.state, listeners))

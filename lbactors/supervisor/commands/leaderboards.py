@@ -17,7 +17,8 @@ from lbactors.core.definition import Definition, Rules
 from lbactors.core.errors import ApiError, invalid
 from lbactors.core.ids import in_chain, in_tenant
 from lbactors.core.instants import format_instant
-from lbactors.core.model import Board, PeriodRecord
+from lbactors.core.model import Board, FillTerms, PeriodRecord
+from lbactors.core.projection import rebuilds
 from lbactors.core.timeframe import SHORT_FORMS, Span, Timeframe, last_span, span_at, span_from
 from lbactors.documents.audit import NOT_AN_ACT
 from lbactors.documents.entities import (
@@ -33,6 +34,7 @@ from lbactors.supervisor.command_plan import CommandContext, CommandPlan, parse
 from lbactors.supervisor.hosting import Hosting
 from lbactors.supervisor.labels import Labels
 from lbactors.supervisor.lifecycle import Lifecycle
+from lbactors.supervisor.logs import Logs
 from lbactors.supervisor.purging import Purging
 from lbactors.supervisor.state import SupervisorState
 from lbactors.wire.commands import (
@@ -45,6 +47,8 @@ from lbactors.wire.commands import (
 )
 from lbactors.wire.reads import Stats
 from persistence.store import Change
+
+PAUSES_KEPT = 100  # of a projection; rows of older ones would count in a rebuild
 
 
 class Reopened(NamedTuple):
@@ -65,10 +69,12 @@ class LeaderboardCommands:
         lifecycle: Lifecycle,
         purging: Purging,
         labels: Labels,
+        logs: Logs,
     ) -> None:
         self.state = state
         self.hosting = hosting
         self.labels = labels
+        self.logs = logs
         self.lifecycle = lifecycle
         self.purging = purging
 
@@ -83,8 +89,10 @@ class LeaderboardCommands:
         check_metadata(parsed)
         await self.labels.learn(context.tenant_id, parsed.audience.rank.labels)
         now_ms = self.state.clock.now_ms()
-        board = Board(context.tenant_id, secrets.token_hex(4), parsed, 1, now_ms, now_ms)
-        changes = [Change("leaderboards", doc_id, pack_board(board))]
+        fill = fill_terms(FillTerms(), parsed, now_ms)
+        board = Board(context.tenant_id, secrets.token_hex(4), parsed, 1, now_ms, now_ms, fill)
+        changes, log_chains = self.logs.ensure_of(board)
+        changes.append(Change("leaderboards", doc_id, pack_board(board)))
         chains = [self.state.new_chain(board, window) for window in board.windows]
         for chain in chains:
             changes.extend(self._open(chain))
@@ -92,8 +100,8 @@ class LeaderboardCommands:
         self.state.boards[doc_id] = board
 
         async def act() -> None:
-            await self.hosting.host(chains, wait=True)
-            for chain in chains:
+            await self.hosting.host([*log_chains, *chains], wait=True)
+            for chain in (*log_chains, *chains):
                 self.state.schedule(chain, 0)
 
         return CommandPlan(201, board_json(board), changes, act)
@@ -136,14 +144,18 @@ class LeaderboardCommands:
         try:
             for chain in chains:
                 await self.lifecycle.catch_up(chain)
-            now_ms = self.state.clock.now_ms()
-            board = old._replace(definition=definition, version=old.version + 1, updated_at_ms=now_ms)
+            now_ms = await self.hosting.hold(chains)
+            fill = fill_terms(old.fill, definition, now_ms, before=old.definition)
+            board = old._replace(
+                definition=definition, version=old.version + 1, updated_at_ms=now_ms, fill=fill
+            )
             reopened = {
                 chain.chain_id: await self._reopened(chain, board, now_ms)
                 for chain in chains
                 if chain.window in old.windows
             }
-            changes = [Change("leaderboards", doc_id, pack_board(board))]
+            changes, log_chains = self.logs.ensure_of(board)
+            changes.append(Change("leaderboards", doc_id, pack_board(board)))
             for chain in chains:
                 changes.extend(self._rebound(chain, board, now_ms, reopened.get(chain.chain_id)))
             for window in board.windows:
@@ -160,8 +172,8 @@ class LeaderboardCommands:
                 chain.lock.release()
 
         async def act() -> None:
-            await self.hosting.host(chains, wait=True)
-            for chain in chains:
+            await self.hosting.host([*log_chains, *chains], wait=True)
+            for chain in (*log_chains, *chains):
                 self.state.schedule(chain, 0)
 
         return CommandPlan(200, board_json(board), changes, act)
@@ -346,7 +358,7 @@ class LeaderboardCommands:
             raise ApiError("period_not_found", f"no window '{command.window}'")
         timeframe = board.definition.timeframe
         async with chain.lock:
-            now_ms = self.state.clock.now_ms()
+            now_ms = await self.hosting.hold([chain])
             open_records = [r for r in chain.records if not r.sealed]
             current = _current(open_records, now_ms)
             if current is None:
@@ -377,6 +389,10 @@ class LeaderboardCommands:
                 async with chain.lock:
                     record = chain.record(closed.serial)  # it may have been opened meanwhile
                     await self.lifecycle.carry_out(chain, lifecycle.steps_by_force(record, now_ms))
+            except ApiError as error:
+                if chain.log_chain_id is None or error.code != "period_loading":
+                    raise
+                # It ends now, and is sealed when it has read its log: nobody is to end another one for that.
             finally:
                 self.state.schedule(chain, 0)
             sealed = next((r for r in chain.records if r.serial == closed.serial), closed)
@@ -391,6 +407,25 @@ class LeaderboardCommands:
     def _record_json(self, chain: ChainState, record: PeriodRecord) -> dict[str, Any]:
         next_ms, now_ms = chain.next_starts_ms(record), self.state.clock.now_ms()
         return period_json(view_of_record(record, chain.window, now_ms, chain.grace_ms, next_ms))
+
+
+def fill_terms(
+    terms: FillTerms, definition: Definition, now_ms: int, before: Definition | None = None
+) -> FillTerms:
+    """The terms of a projection under a new definition: it pauses while it is not active, and what changes
+    its rows calls for a rebuild of the open periods.
+    """
+    if not definition.scoring.is_projection:
+        return terms
+    generation, pauses = terms
+    is_paused = bool(pauses) and pauses[-1][1] is None
+    if definition.status != "active" and not is_paused:
+        pauses = (*pauses, (now_ms, None))
+    elif definition.status == "active" and is_paused:
+        pauses = (*pauses[:-1], (pauses[-1][0], now_ms))
+    if before is not None and rebuilds(before, definition):
+        generation += 1
+    return FillTerms(generation, pauses[-PAUSES_KEPT:])
 
 
 def _same_schedule(before: Board, after: Board, window: str) -> bool:

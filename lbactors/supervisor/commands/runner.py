@@ -32,7 +32,9 @@ from lbactors.supervisor.commands.access import AccessCommands, repeated_keys
 from lbactors.supervisor.commands.entry_edits import EntryEdits
 from lbactors.supervisor.commands.hidden_players import HiddenPlayerCommands
 from lbactors.supervisor.commands.leaderboards import LeaderboardCommands
+from lbactors.supervisor.commands.logs import LogCommands
 from lbactors.supervisor.commands.profiles import ProfileCommands
+from lbactors.supervisor.commands.rebuilds import RebuildCommands
 from lbactors.supervisor.commands.reviews import ReviewCommands
 from lbactors.supervisor.commands.webhooks import WebhookCommands
 from lbactors.supervisor.erasure import Erasure
@@ -59,6 +61,7 @@ from lbactors.wire.commands import (
     HoldSubmissions,
     Idempotency,
     ImportEntries,
+    OpenLog,
     PatchKey,
     PatchLeaderboard,
     PatchPlayer,
@@ -66,6 +69,7 @@ from lbactors.wire.commands import (
     PatchWebhook,
     PurgeLeaderboard,
     PutPlayer,
+    RebuildPeriod,
     RejectSubmission,
     RemoveEntry,
     ReplayDeliveries,
@@ -113,7 +117,11 @@ class CommandRunner:
             supervisor.reviews,
             supervisor.audit,
         )
-        boards = LeaderboardCommands(state, hosting, supervisor.lifecycle, purging, hidden_players.labels)
+        boards = LeaderboardCommands(
+            state, hosting, supervisor.lifecycle, purging, hidden_players.labels, supervisor.logs
+        )
+        logs = LogCommands(state, supervisor.logs)
+        rebuilds = RebuildCommands(state, hosting, supervisor.lifecycle)
         self.access = access = AccessCommands(state, hosting, purging, hidden_players, outbox)
         hiding = HiddenPlayerCommands(state, hosting, hidden_players)
         profiles = ProfileCommands(state, hosting, hidden_players)
@@ -127,6 +135,8 @@ class CommandRunner:
             PurgeLeaderboard: boards.purge_leaderboard,
             CreatePeriod: boards.create_period,
             ClosePeriod: boards.close_period,
+            OpenLog: logs.open_log,
+            RebuildPeriod: rebuilds.rebuild_period,
             CreateTenant: access.create_tenant,
             PatchTenant: access.patch_tenant,
             DeleteTenant: access.delete_tenant,

@@ -102,6 +102,10 @@ class Granting:
             changes[expiry_id(chain_id, promise)] = pack(None)
         return [Change("rewards", doc_id, body) for doc_id, body in changes.items()]
 
+    async def has_promise(self, chain: ChainState, record: PeriodRecord) -> bool:
+        """Whether rewards of a period were promised, and have not ended. StoreError."""
+        return await self._promise(chain.chain_id, record.serial) is not None
+
     async def reopen(self, chain: ChainState, record: PeriodRecord) -> list[Change]:
         """Documents for the commit that reopens a sealed period: what was granted stays until it is closed
         again, else it would be granted twice. StoreError.

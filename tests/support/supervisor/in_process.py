@@ -92,6 +92,7 @@ def _tasks_of(actor: Any) -> set[asyncio.Task[Any]]:
         owners += [board.writer for board in actor.leaderboards.values()]
         for chain in actor.chains.values():
             owners += [chain, chain.closed, chain.open, *chain.open, *chain.closed.values()]
+            owners += [chain.follower] if chain.follower is not None else []
             chain.open._stopped = True
     for owner in owners:
         for value in vars(owner).values():

@@ -123,7 +123,7 @@ class World:
             {"leaderboard_id": leaderboard_id, "rewards": rewards, "windows": ["daily"]}
         )
         board = Board("acme", "u1", definition, 1, 0, 0)
-        chain = ChainState(board, window, {})
+        chain = ChainState(board, window, {}, {})
         self.boards[f"acme/{leaderboard_id}"], self.chains[chain.chain_id] = board, chain
         return chain
 
