@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from operator import itemgetter
+from typing import NamedTuple
 
 import msgpack
 import structlog
 
-from lbactors.core.ids import split_tenant
+from lbactors.core.ids import log_document, split_tenant
 from lbactors.core.model import Board, Key, Tenant
 from lbactors.core.packing import pack
 from lbactors.documents.entities import unpack_board, unpack_key, unpack_tenant
@@ -27,6 +29,26 @@ SYNC_TIMEOUT_S = 2.0
 ANNOUNCED_AFTER_S = 5.0  # a start that waits so long for the supervisor says so
 
 log = structlog.get_logger("routes")
+
+
+class Followers(NamedTuple):
+    """A tenant's projections, by what they are computed from."""
+
+    by_metric: dict[str, list[Board]]
+    by_event_type: dict[str, list[Board]]
+
+    @classmethod
+    def of(cls, boards: Iterable[Board]) -> Followers:
+        found = cls({}, {})
+        for board in boards:
+            scoring = board.definition.scoring
+            if board.definition.status == "archived":
+                continue
+            if scoring.metric is not None:
+                found.by_metric.setdefault(scoring.metric, []).append(board)
+            for event_type in {rule.event_type for rule in scoring.rules or ()}:
+                found.by_event_type.setdefault(event_type, []).append(board)
+        return found
 
 
 class Catalogue:
@@ -47,6 +69,8 @@ class Catalogue:
         self._keys: dict[str, Key] = {}
         self._keys_by_hash: dict[str, Key] = {}
         self._boards: dict[str, dict[str, Board]] = {}
+        self._projections: dict[str, Followers] = {}  # by tenant, made when somebody looks
+        self._logs: dict[str, Board] = {}
         self._homes: dict[str, str] = {}
         self.dormant: set[str] = set()  # homes whose actor does not run
         self.version = CatalogueVersion(0, 0)
@@ -118,6 +142,32 @@ class Catalogue:
         boards = self._boards.get(tenant_id, {})
         return [boards[i] for i in sorted(boards)]
 
+    def log(self, tenant_id: str, metric: str | None) -> Board | None:
+        """The log of a metric, or of a tenant's events (None); it is hosted as a leaderboard is."""
+        return self._logs.get(log_document(tenant_id, metric))
+
+    def metrics(self, tenant_id: str) -> list[tuple[str, Board]]:
+        """A tenant's metrics with their logs, by name."""
+        prefix = log_document(tenant_id, "")
+        found = [(i.removeprefix(prefix), log) for i, log in self._logs.items() if i.startswith(prefix)]
+        return sorted(found, key=itemgetter(0))
+
+    def followers(self, tenant_id: str, metric: str) -> list[Board]:
+        """Leaderboards that are computed from a metric, but for archived ones."""
+        return self._followers(tenant_id).by_metric.get(metric, [])
+
+    def event_followers(self, tenant_id: str, event_types: Iterable[str]) -> list[Board]:
+        """Leaderboards that have a rule for any of these types of events, but for archived ones."""
+        by_type = self._followers(tenant_id).by_event_type
+        found = {b.leaderboard_id: b for event_type in event_types for b in by_type.get(event_type, ())}
+        return list(found.values())
+
+    def _followers(self, tenant_id: str) -> Followers:
+        found = self._projections.get(tenant_id)
+        if found is None:
+            found = self._projections[tenant_id] = Followers.of(self.boards(tenant_id))
+        return found
+
     def home(self, board_id: str) -> str | None:
         """Name of the period actor that hosts a leaderboard (`ids.board_uid`)."""
         return self._homes.get(board_id)
@@ -171,6 +221,7 @@ class Catalogue:
         if news.full:
             self._tenants, self._keys, self._keys_by_hash = {}, {}, {}
             self._boards, self._homes, self.dormant = {}, {}, set()
+            self._logs, self._projections = {}, {}
             self._on_profile("", "")
         for change in news.changes:
             self._take(change)
@@ -186,8 +237,14 @@ class Catalogue:
                 self._homes.pop(doc_id, None)
             else:
                 self._homes[doc_id] = body.decode()
+        elif collection == "logs":
+            if body is None:
+                self._logs.pop(doc_id, None)
+            else:
+                self._logs[doc_id] = unpack_board(body)
         elif collection == "leaderboards":
             tenant_id, leaderboard_id = split_tenant(doc_id)
+            self._projections.pop(tenant_id, None)
             boards = self._boards.setdefault(tenant_id, {})
             if body is None:
                 boards.pop(leaderboard_id, None)
@@ -221,4 +278,6 @@ class Catalogue:
         for tenant_id, boards in self._boards.items():
             for leaderboard_id, board in boards.items():
                 assert (board.tenant_id, board.leaderboard_id) == (tenant_id, leaderboard_id)
+        for tenant_id, followers in self._projections.items():
+            assert followers == Followers.of(self.boards(tenant_id)), "others follow by now"
         assert all(self._homes.values()), "a leaderboard has a home without a name"

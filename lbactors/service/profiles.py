@@ -14,6 +14,7 @@ import msgpack
 
 from lbactors.core.errors import ApiError
 from lbactors.core.ids import in_tenant
+from lbactors.core.packing import pack
 from lbactors.documents.profiles import zone_of_profile
 from lbactors.documents.storage_errors import storage_errors
 from persistence.store import Store, StoreError
@@ -23,6 +24,12 @@ NAMES_WITHIN_S = 0.5  # a ranking waits no longer for names
 AWAY_S = 1.0  # nor does it ask again so soon after the store did not answer
 
 Profile = dict[str, Any]
+FACTS = ("attributes", "tags", "roles", "timezone")
+
+
+def facts_of(profile: Profile) -> Profile:
+    """What filters and expressions may look at."""
+    return {name: profile[name] for name in FACTS if profile.get(name)}
 
 
 class _Known(NamedTuple):
@@ -93,6 +100,14 @@ class Profiles:
                 self._ask_again_s = time.monotonic() + AWAY_S
         found = ((p, self._known.get((tenant_id, p))) for p in player_ids)
         return {p: known.profile for p, known in found if known is not None and known.profile is not None}
+
+    async def facts(self, tenant_id: str, player_ids: list[str]) -> dict[str, bytes]:
+        """Of those players that have a profile, what rows of logs say of them (`lbactors.core.subject`), as
+        MessagePack. ApiError storage_unavailable.
+        """
+        with storage_errors():
+            found = await self._get(tenant_id, player_ids)
+        return {player_id: pack(facts_of(profile)) for player_id, profile in found.items()}
 
     async def _get(self, tenant_id: str, player_ids: list[str]) -> dict[str, Profile]:
         known, generation, changes = self._known, self._generation, self._changes

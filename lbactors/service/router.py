@@ -27,6 +27,7 @@ from lbactors.settings import ServerSettings
 from lbactors.wire.actors import Actor, ActorFinder, ActorGone
 from lbactors.wire.batching import Channel
 from lbactors.wire.catalogue_feed import CatalogueVersion
+from lbactors.wire.logs import AppendedWire, FollowedWire, FollowOp, LogOp, LogRead
 from lbactors.wire.reads import Lookup, Query, ReadAnswer, ReadOp
 from lbactors.wire.replies import ASLEEP, NOT_HERE, Reply
 from lbactors.wire.rpc import LOST, RpcClient, VersionRefused
@@ -42,6 +43,7 @@ COLD = object()  # in place of a reading: the period must be loaded first
 ELSEWHERE = object()  # in place of a reading: the chain is not, or no longer, in this actor
 FOUND_WITHIN_S = 5.0  # a chain that moves, or is woken again and again, is waited for so long
 MOVED_LOOK_S = 0.05  # between two looks at an actor that should have a chain and does not yet
+WRITES = frozenset(("write", "append"))
 REPORT_PAUSE_S = 0.1  # at most one report of an actor in this time
 
 log = structlog.get_logger("service")
@@ -81,8 +83,7 @@ class Router:
         self._catalogue = catalogue
         self._settings = settings
         self._now_ms = now_ms
-        self._writes: dict[str, Channel] = {}
-        self._reads: dict[str, Channel] = {}
+        self._channels: dict[tuple[str, str], Channel] = {}  # by actor and method
         self._clients: dict[str, RpcClient] = {}
         self._placing: SingleFlight[None] = SingleFlight()  # by actor
         self._waking: SingleFlight[bool] = SingleFlight()  # by leaderboard
@@ -112,11 +113,12 @@ class Router:
             self._clients[name].moved(incarnation)
 
     def _channel(self, name: str, method: str) -> Channel:
-        channels, lost = (self._writes, lost_write) if method == "write" else (self._reads, lost_read)
-        channel = channels.get(name)
+        channel = self._channels.get((name, method))
         if channel is None:
             settings = self._settings
-            if method == "write":
+            writes = method in WRITES
+            lost = lost_write if writes else lost_read
+            if writes:
                 limit, batch = settings.queue_limit, settings.write_batch_items
             else:
                 limit, batch = READS_WAITING, READS_AT_ONCE
@@ -126,10 +128,13 @@ class Router:
                     self._report(name, error)
                     return lost(error)
                 # A bug. A write may have been journaled before it, so its outcome is unknown.
-                return lost(error) if method == "write" else RuntimeError(repr(error))
+                return lost(error) if writes else RuntimeError(repr(error))
 
-            request = self._write_call if method == "write" else _read_call
-            channel = channels[name] = Channel(self._client(name), method, failed, limit, batch, request)
+            request: Callable[[list[Any]], Any] = list
+            if method in ("write", "read"):
+                request = self._write_call if writes else _read_call
+            made = Channel(self._client(name), method, failed, limit, batch, request)
+            channel = self._channels[name, method] = made
         return channel
 
     def _write_call(self, ops: list[WriteOp]) -> Sequence[Any]:
@@ -169,6 +174,22 @@ class Router:
         return reply.result()
 
     async def write(self, op: WriteOp, weight: int) -> Any:
+        """What a leaderboard's home answers to an operation. ApiError."""
+        return await self._send("write", op, weight)
+
+    async def append(self, op: LogOp) -> AppendedWire:
+        """What a log's home answers to an operation. ApiError."""
+        return AppendedWire(*await self._send("append", op, len(op.rows)))
+
+    async def read_log(self, asked: LogRead) -> Any:
+        """What a log's home answers to a read. ApiError."""
+        return await self._send("read_log", asked, 1)
+
+    async def follow(self, op: FollowOp) -> FollowedWire:
+        """Have a leaderboard read on in its log. ApiError."""
+        return FollowedWire(*await self._send("follow", op, 0))
+
+    async def _send(self, method: str, op: WriteOp | LogOp | LogRead | FollowOp, weight: int) -> Any:
         """Send an operation to its leaderboard's home. One that sleeps is woken, one that moves is waited
         for: nothing was taken then, so the operation is sent again. ApiError.
         """
@@ -177,13 +198,29 @@ class Router:
             name = await self._live_home(op.board_id)
             if name is None:
                 raise ApiError("period_not_open", "the leaderboard has no period yet")
-            reply = await self._channel(name, "write").send(op, weight)
+            if method == "follow":
+                reply = await self._alone(name, method, op)
+            else:
+                reply = await self._channel(name, method).send(op, weight)
             if reply.status not in (NOT_HERE, ASLEEP) or time.monotonic() >= deadline_s:
                 return self._value(reply, name)
             if reply.status == ASLEEP:
                 await self._wake(op.board_id, name)
             else:
                 await self._look_again(op.board_id, name)
+
+    async def _alone(self, name: str, method: str, op: Any) -> Reply:
+        """A call of its own for an operation that may take long: others need not wait for it. ApiError."""
+        try:
+            packed = await self._client(name).call(method, pack([op]))
+        except LOST as error:
+            self._report(name, error)
+            raise lost_read(error) from error
+        try:
+            (reply,) = msgpack.unpackb(packed)
+            return Reply.from_wire(reply)
+        except ValueError as error:  # a bug, or a newer actor: as a channel has it
+            raise RuntimeError(repr(error)) from error
 
     async def _live_home(self, board_id: str) -> str | None:
         """The actor that has a leaderboard. One that does not run, since nobody used it for long, makes the

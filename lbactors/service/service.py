@@ -30,6 +30,7 @@ from lbactors.documents.profiles import Found, Wanted, profile_of, search_profil
 from lbactors.documents.reviews import Review, read_reviews
 from lbactors.documents.storage_errors import storage_errors
 from lbactors.service.catalogue import Catalogue
+from lbactors.service.logs import Logs
 from lbactors.service.profiles import Profiles
 from lbactors.service.reward_reader import RewardReader
 from lbactors.service.router import Router
@@ -74,6 +75,13 @@ class Service:
         self._router = Router(cluster, supervisor, self.catalogue, settings, self.now_ms)
         self._submitter = Submitter(self._router, self._profiles)
         self._supervisor = SupervisorClient(supervisor, self.catalogue, store)
+        self.logs = Logs(
+            self._router,
+            self.catalogue,
+            self._supervisor,
+            self._profiles,
+            lambda: int(settings.behind_wait_seconds * 1000),
+        )
 
     async def start(self, within_s: float = 30.0, waits: Callable[[str], None] = lambda why: None) -> None:
         """Know the catalogue and follow it, see `Catalogue.start`. ActorGone."""
@@ -363,6 +371,10 @@ class Service:
     async def ready(self, *, now: bool = False) -> dict[str, Any]:
         """See `SupervisorClient.ready`."""
         return await self._supervisor.ready(now=now)
+
+    async def projections(self) -> dict[str, Any] | None:
+        """See `SupervisorClient.projections`."""
+        return await self._supervisor.projections()
 
     async def status(self) -> dict[str, Any]:
         """See `SupervisorClient.status`."""

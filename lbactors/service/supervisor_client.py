@@ -112,6 +112,17 @@ class SupervisorClient:
             "periods": status.get("periods", {"serving": 0, "loading": 0, "asleep": 0}),
         }
 
+    async def projections(self) -> dict[str, Any] | None:
+        """Which projections are behind, as in `status`, at the cost of `ready`; None while the supervisor is
+        away.
+        """
+        try:
+            status = await self._status(b"brief", again=False, timeout_s=READY_TIMEOUT_S)
+        except ApiError:
+            return None
+        found: dict[str, Any] = status["projections"]
+        return found
+
     async def status(self) -> dict[str, Any]:
         """For operators: actors with pid, memory, periods hosted, load; supervisor; store; this gateway. A
         supervisor that is away is waited for. ApiError.

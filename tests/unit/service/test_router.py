@@ -22,6 +22,7 @@ from lbactors.core.model import PeriodView, Row
 from lbactors.service.router import Router
 from lbactors.settings import ServerSettings
 from lbactors.wire.actors import ActorGone
+from lbactors.wire.logs import BALANCE, ROWS, FollowOp, LogOp, LogRead
 from lbactors.wire.reads import Page, ReadOp
 from lbactors.wire.replies import ASLEEP, ERROR, NOT_HERE, VALUE
 from lbactors.wire.rpc import METHODS, RpcServer
@@ -113,8 +114,21 @@ async def wake(router: Router) -> Any:
     return await router._wake(BOARD, "period-1")
 
 
-ASKS = [write, read, load, wake]
-LOST = {write: "storage_unavailable", read: "period_loading", load: "period_loading", wake: "period_loading"}
+async def append(router: Router) -> Any:
+    return list(await router.append(LogOp(BOARD, ROWS, [["player"]])))
+
+
+async def read_log(router: Router) -> Any:
+    return await router.read_log(LogRead(BOARD, BALANCE, ["player"]))
+
+
+async def follow(router: Router) -> Any:
+    return list(await router.follow(FollowOp(BOARD, 5, 100)))
+
+
+WRITING = [write, append]
+ASKS = [*WRITING, read, load, wake, read_log, follow]
+LOST = {ask: "storage_unavailable" if ask in WRITING else "period_loading" for ask in ASKS}
 asks = pytest.mark.parametrize("ask", ASKS, ids=lambda ask: ask.__name__)
 loops = pytest.mark.parametrize(
     "make_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
@@ -191,6 +205,111 @@ async def test_a_wake_that_is_refused_is_no_awake_period() -> None:
     assert await code_of(write(router)) == "storage_unavailable"
 
 
+# Logs, and those that follow them ------------------------------------------------------------------------
+
+LOG_ASKS = pytest.mark.parametrize("ask", [append, read_log, follow], ids=lambda ask: ask.__name__)
+
+
+def recorded(told: list[Any], *given: Any) -> Callable[[bytes], Awaitable[bytes]]:
+    """`replies`, which notes what arrived."""
+    answer = replies(*given)
+
+    async def handle(packed: bytes) -> bytes:
+        told.extend(msgpack.unpackb(packed))
+        return await answer(packed)
+
+    return handle
+
+
+@LOG_ASKS
+async def test_a_log_is_asked_where_it_is(ask: Ask) -> None:
+    told: list[Any] = []
+    router = await router_of(**{ask.__name__: recorded(told, [VALUE, [7, []]])})
+    assert await ask(router) in ([7, []], [7, [], None])
+    (op,) = told
+    assert op[0] == BOARD
+
+
+@LOG_ASKS
+async def test_what_sleeps_or_moves_is_asked_again(ask: Ask) -> None:
+    """Nothing was taken: the same is sent again, as it was."""
+    told: list[Any] = []
+    woken: list[Any] = []
+    asked = recorded(told, [ASLEEP], [NOT_HERE], [VALUE, [7, []]])
+
+    async def awake(packed: bytes) -> bytes:
+        woken.append(msgpack.unpackb(packed))
+        return bytes(msgpack.packb([VALUE, True]))
+
+    router = await router_of(**{ask.__name__: asked, "wake": awake})
+    async with asyncio.timeout(WITHIN_S):
+        assert (await ask(router))[:2] == [7, []]
+    assert woken == [BOARD]
+    assert len(told) == 3 and told[0] == told[1] == told[2]
+
+
+@LOG_ASKS
+@pytest.mark.parametrize("reply", [NOT_HERE, ASLEEP])
+async def test_a_log_that_is_not_found_in_time(ask: Ask, reply: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lbactors.service.router.FOUND_WITHIN_S", NO_TIME_S)
+    assert await code_of(ask(await router_of(**{ask.__name__: replies([reply])}))) == "period_loading"
+
+
+@LOG_ASKS
+async def test_what_has_no_home_has_no_period(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OneHome, "home", lambda self, board_id: None)
+    assert await code_of(ask(await router_of())) == "period_not_open"
+
+
+@LOG_ASKS
+async def test_what_an_actor_refuses_is_told(ask: Ask) -> None:
+    refusal = [ERROR, ["overloaded", "too many rows wait", [], 1]]
+    assert await code_of(ask(await router_of(**{ask.__name__: replies(refusal)}))) == "overloaded"
+
+
+async def test_a_leaderboard_that_reads_long_keeps_no_other() -> None:
+    """Each is asked by a call of its own."""
+    release = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def handle(packed: bytes) -> bytes:
+        (op,) = msgpack.unpackb(packed)
+        if op[1] == 1:
+            begun.set()
+            await release.wait()
+        return bytes(msgpack.packb([[VALUE, [op[1] == 1, []]]]))
+
+    router = await router_of(follow=handle)
+    async with asyncio.timeout(WITHIN_S):
+        slow = asyncio.create_task(router.follow(FollowOp(BOARD, 1, 100)))
+        await begun.wait()
+        assert not (await router.follow(FollowOp(BOARD, 2, 100))).is_behind
+        assert not slow.done()
+        release.set()
+        assert (await slow).is_behind
+
+
+async def test_whoever_does_not_wait_for_a_leaderboard_leaves_it_waking() -> None:
+    """An answer waits for a moment alone; a leaderboard that sleeps may take longer to load, once for all."""
+    loaded, woken = asyncio.Event(), 0
+
+    async def awake(_: bytes) -> bytes:
+        nonlocal woken
+        woken += 1
+        await loaded.wait()
+        return bytes(msgpack.packb([VALUE, True]))
+
+    router = await router_of(follow=replies([ASLEEP], [ASLEEP], [VALUE, [False, []]]), wake=awake)
+    async with asyncio.timeout(WITHIN_S):
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await router.follow(FollowOp(BOARD, 5, 100))
+        loaded.set()
+        assert not (await router.follow(FollowOp(BOARD, 5, 100))).is_behind
+    assert woken == 1
+
+
 # Actors that are away -----------------------------------------------------------------------------------
 
 
@@ -246,7 +365,7 @@ def test_a_connection_that_ends_during_a_call(
             await asyncio.Event().wait()
             return b""
 
-        router = await router_of(write=killed, read=killed, load=killed, wake=killed)
+        router = await router_of(**dict.fromkeys(METHODS, killed))
         return await code_of(ask(router))
 
     assert run(main(), make_loop) == LOST[ask]
@@ -269,8 +388,8 @@ async def test_a_bug_of_the_actor_is_one(ask: Ask, capsys: pytest.CaptureFixture
     async def broken(_: bytes) -> bytes:
         raise KeyError("a bug")
 
-    router = await router_of(write=broken, read=broken, load=broken, wake=broken)
-    if ask is write:
+    router = await router_of(**dict.fromkeys(METHODS, broken))
+    if ask in WRITING:
         assert await code_of(ask(router)) == "storage_unavailable"
     else:
         with pytest.raises(RuntimeError, match="a bug"):
@@ -280,14 +399,17 @@ async def test_a_bug_of_the_actor_is_one(ask: Ask, capsys: pytest.CaptureFixture
     assert "call failed" in told.out + told.err and "Traceback" in told.out + told.err
 
 
-@pytest.mark.parametrize("ask", [write, read], ids=lambda ask: ask.__name__)
+BATCHED = [write, read, append, read_log]
+
+
+@pytest.mark.parametrize("ask", BATCHED, ids=lambda ask: ask.__name__)
 async def test_replies_that_do_not_fit_their_batch_are_a_bug(ask: Ask) -> None:
     async def two(_: bytes) -> bytes:
         return bytes(msgpack.packb([[VALUE, 1], [VALUE, 2]]))
 
-    router = await router_of(write=two, read=two)
+    router = await router_of(**dict.fromkeys(METHODS, two))
     for _ in range(2):  # and the channel goes on
-        if ask is write:
+        if ask in WRITING:
             assert await code_of(ask(router)) == "storage_unavailable"
             continue
         with pytest.raises(RuntimeError, match="zip"):
@@ -296,12 +418,12 @@ async def test_replies_that_do_not_fit_their_batch_are_a_bug(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("wire", [[9], [9, "value"], [], [VALUE, 1, 2], ["x"]], ids=str)
-@pytest.mark.parametrize("ask", [write, read], ids=lambda ask: ask.__name__)
+@pytest.mark.parametrize("ask", [*BATCHED, follow], ids=lambda ask: ask.__name__)
 async def test_a_reply_of_no_known_kind_is_a_bug(ask: Ask, wire: list[Any]) -> None:
     """That of a newer actor, say. Nobody knows what it took; and nobody waits for ever."""
-    router = await router_of(write=replies(wire), read=replies(wire))
+    router = await router_of(**dict.fromkeys(METHODS, replies(wire)))
     for _ in range(2):  # and the channel goes on
-        if ask is write:
+        if ask in WRITING:
             assert await code_of(ask(router)) == "storage_unavailable"
             continue
         with pytest.raises(RuntimeError, match="no known kind"):
@@ -309,9 +431,9 @@ async def test_a_reply_of_no_known_kind_is_a_bug(ask: Ask, wire: list[Any]) -> N
                 await ask(router)
 
 
-@pytest.mark.parametrize("ask", [write, read], ids=lambda ask: ask.__name__)
+@pytest.mark.parametrize("ask", [*BATCHED, follow], ids=lambda ask: ask.__name__)
 async def test_a_bug_with_one_operation_is_one(ask: Ask) -> None:
     error = ["internal_error", "KeyError('a bug')", [], None]
-    router = await router_of(write=replies([ERROR, error]), read=replies([ERROR, error]))
+    router = await router_of(**dict.fromkeys(METHODS, replies([ERROR, error])))
     with pytest.raises(RuntimeError, match="a bug"):
         await ask(router)
