@@ -140,7 +140,7 @@ def _door(gateway: Gateway, by_endpoint: dict[Any, Route], cors: Cors | None) ->
         headers = request.headers
         caller = await authenticate(headers, route.scopes) if route.scopes else None
         if caller is not None and caller.player_id is not None:
-            caller.check_bound(route.scopes, route.own_player, values)
+            caller.check_bound(route.scopes, route.own_player, route.private, values)
         query = read_query(request.rel_url.raw_query_string, route.query, route.defaults)
         packed = codec.wants_msgpack(headers.get("Accept"))
         return await route.endpoint(Call(gateway, request, call_id, packed, values, query, caller, within))

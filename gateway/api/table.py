@@ -12,9 +12,11 @@ from typing import Any
 from gateway.api import (
     audit,
     entries,
+    events,
     hidden_players,
     keys,
     leaderboards,
+    metrics,
     operations,
     periods,
     players,
@@ -34,6 +36,8 @@ from gateway.http.shared_parameters import shared_parameters
 
 RESOURCES = (
     scores.RESOURCE,
+    metrics.RESOURCE,
+    events.RESOURCE,
     rankings.RESOURCE,
     entries.RESOURCE,
     leaderboards.RESOURCE,
@@ -51,6 +55,8 @@ RESOURCES = (
 
 TAGS = {
     "Scores": "Submit scores, one or many.",
+    "Metrics": "Award and deduct points and currencies, read balances, and feed leaderboards with them.",
+    "Events": "Send what happens in your game; leaderboards make points of it by their rules.",
     "Rankings": "Read rankings, single entries and statistics.",
     "Leaderboards": "Create and change leaderboards and their reset schedules.",
     "Periods": "The time between two resets: list, read, create and close periods.",

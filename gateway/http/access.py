@@ -9,10 +9,11 @@ gateway a moment ago. What was found is remembered by the text, and is valid onl
 still holds the very same key and tenant objects: a key that is disabled or deleted stops at once. A hot key
 costs about 2 µs.
 
-A key that is bound to a player reads rankings and definitions, as far as its scopes go. Else it reaches only
-the routes that say where they name a player (`Route.own_player`), and there its own player alone
-(`check_bound`): whatever scopes it has and whatever routes are added, it neither administrates nor sees how
-others are moderated. A leaderboard that is not public does not exist for it (`sees`).
+A key that is bound to a player reads rankings and definitions, as far as its scopes go. Else, and where what
+is read is a player's own (`Route.private`), it reaches only the routes that say where they name a player
+(`Route.own_player`), and there its own player alone (`check_bound`): whatever scopes it has and whatever
+routes are added, it neither administrates nor sees how others are moderated. A leaderboard that is not public
+does not exist for it (`sees`).
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ PLATFORM = "platform"
 READ_SCOPES = frozenset({"rankings:read", "leaderboards:read"})
 
 OwnPlayer = Literal["path", "items"]
-"""Where a route names the player that it acts for: in its path, or in the items of its body, each of which
-its handler judges.
+"""Where a route names the player that it acts for: in its path, or in what its handler judges: the items of
+its body, a parameter, a row that it finds.
 """
 
 REMEMBERED_KEYS = 10_000
@@ -70,12 +71,14 @@ class Caller(NamedTuple):
         return self.player_id is None or board.definition.public
 
     def check_bound(
-        self, scopes: tuple[str, ...], own_player: OwnPlayer | None, path: Mapping[str, Any]
+        self, scopes: tuple[str, ...], own_player: OwnPlayer | None, private: bool, path: Mapping[str, Any]
     ) -> None:
-        """403 where a key that is bound to a player may not go: the one rule, for every route. scopes and
-        own_player: the route's.
+        """403 where a key that is bound to a player may not go: the one rule, for every route. scopes,
+        own_player and private: the route's.
         """
-        if self.player_id is None or not READ_SCOPES.isdisjoint(self.scopes & frozenset(scopes)):
+        if self.player_id is None:
+            return
+        if not private and not READ_SCOPES.isdisjoint(self.scopes & frozenset(scopes)):
             return
         if own_player is None:
             raise ApiError("forbidden", f"not with a key that is bound to a player ({self.player_id!r})")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b, sha256
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from cachetools import FIFOCache
 from gateway.http import codec
 from gateway.http.access import Access, Caller
 from gateway.http.envelope import ClientGone
+from gateway.http.log_rows import EventReader, RowReader
 from gateway.http.metrics import Metrics
 from gateway.http.settings import GatewaySettings
 from gateway.http.submissions import SubmissionReader
@@ -58,6 +59,8 @@ class Gateway:
         self.readiness: KeptAnswer[dict[str, Any]] = KeptAnswer(service.ready, service.now_ms)
         self.exposition: KeptAnswer[bytes] = KeptAnswer(self._exposition, service.now_ms)
         self.submissions = SubmissionReader(settings)
+        self.rows = RowReader(settings)
+        self.events = EventReader(settings)
         self.validation: Validation | None = None
         if plugins is not None and plugins.hooks(VALIDATE):
             self.validation = Validation(plugins, settings.plugin_failure, service, self.metrics)
@@ -67,6 +70,7 @@ class Gateway:
         self.metrics.in_flight.set_function(lambda: self._open)
 
     async def _exposition(self) -> bytes:
+        self.metrics.projections(await self.service.projections())
         return self.metrics.exposition()
 
     def worth_logging(self, status: int) -> bool:
@@ -229,6 +233,12 @@ class Call:
     def boards(self) -> list[Board]:
         """The leaderboards of the tenant that there are for this caller, by id."""
         return [board for board in self.service.catalogue.boards(self.tenant_id) if self.caller.sees(board)]
+
+    def seen(self, leaderboard_ids: Sequence[str]) -> list[str]:
+        """Those of some leaderboards of the tenant that there are for this caller."""
+        if self.caller.player_id is None:
+            return list(leaderboard_ids)
+        return [name for name in leaderboard_ids if self._known(name) is not None]
 
     async def raw_body(self) -> bytes:
         """The body, inflated; empty if there is none. ApiError, ClientGone."""

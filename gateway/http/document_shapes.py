@@ -63,6 +63,19 @@ PAGE_HEAD: Schema = {
     "total": said(COUNT, "Number of ranked entries in the period."),
     "as_of_seq": said(COUNT, "The answer includes every change up to this sequence number of the period."),
 }
+BEHIND: Schema = said(
+    {"type": "array", "items": STRING},
+    "Leaderboards that are computed from this and have not taken it yet; they follow by themselves.",
+)
+
+
+def occurred_at_shape(what: str) -> Schema:
+    """Of a time that a client gives."""
+    return or_null(
+        INSTANT,
+        f"{what}; it counts for the period of that time. Defaults to now. Up to 60 s ahead of the server's "
+        "clock counts as now; more is refused.",
+    )
 
 
 def document_shapes() -> dict[str, Schema]:

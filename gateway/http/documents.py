@@ -15,11 +15,16 @@ import orjson
 
 from lbactors.core.errors import ApiError
 from lbactors.core.model import Board, Outcome, PeriodView, Reading, Row
-from lbactors.documents.entities import bounds_json, entry_json
+from lbactors.documents.entities import bounds_json, entry_json, instant_text
 
 Document = dict[str, Any]
 
 entry = entry_json  # with `metadata`: see `metadata_reader`
+
+
+def instant(at_ms: int | None) -> str | None:
+    """An instant as the API shows it; None for none."""
+    return None if at_ms is None else instant_text(at_ms)
 
 
 def error_item(index: int, error: ApiError) -> Document:

@@ -1,15 +1,18 @@
-"""What the gateway counts, for Prometheus: requests by route, method and status, their times, and
-submissions.
+"""What the gateway counts, for Prometheus: requests by route, method and status, their times, submissions,
+and rows of logs; and which leaderboards are behind their logs, as the supervisor knows it.
 
-Labels are route templates and installed plugins, never players, leaderboards or tenants: the number of time
-series is fixed by what is installed. Every registry is its own, so that several gateways fit into one process
-(tests). The child of a label set is looked up once per route and status and kept, since the look-up costs
-more than the counting.
+Labels are route templates and installed plugins, never players: the number of time series is fixed by what is
+installed. Leaderboards are named only while they are behind, and the worst of them alone. Every registry is
+its own, so that several gateways fit into one process (tests). The child of a label set is looked up once per
+route and status and kept, since the look-up costs more than the counting.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
@@ -54,6 +57,15 @@ class Metrics:
         self._accepted = submissions.labels("accepted")
         self._rejected = submissions.labels("rejected")
         self._held = submissions.labels("held")
+        rows = Counter(
+            "lbactors_log_rows_total",
+            "Rows of metrics and events by what became of them; repeats are accepted.",
+            ("kind", "result"),
+            registry=self.registry,
+        )
+        self._rows = {
+            kind: (rows.labels(kind, "accepted"), rows.labels(kind, "rejected")) for kind in ("row", "event")
+        }
         self._plugin_calls = Counter(
             "lbactors_plugin_calls_total",
             "Submissions that a plugin judged, by what it said.",
@@ -73,6 +85,26 @@ class Metrics:
             registry=self.registry,
         )
         self._plugins: dict[tuple[str, str], tuple[Counter, Counter]] = {}
+        self._behind = Gauge(
+            "lbactors_projections_behind",
+            "Leaderboards that are being filled from their log, or have been behind it for more than a "
+            "second; NaN while the supervisor is away.",
+            registry=self.registry,
+        )
+        self._lag_rows = Gauge(
+            "lbactors_projection_lag_rows",
+            "Rows of the log that such a leaderboard has not taken. Only those that are behind are here, "
+            "at most the 100 that have most before them.",
+            ("tenant", "leaderboard"),
+            registry=self.registry,
+        )
+        self._lag_seconds = Gauge(
+            "lbactors_projection_lag_seconds",
+            "For how long the first of these rows has waited, or for how long the leaderboard has been "
+            "reading up to them.",
+            ("tenant", "leaderboard"),
+            registry=self.registry,
+        )
         self.in_flight = Gauge(
             "lbactors_http_requests_in_flight", "Requests being answered.", registry=self.registry
         )
@@ -113,6 +145,25 @@ class Metrics:
             self._rejected.inc(rejected)
         if held:
             self._held.inc(held)
+
+    def log_rows(self, kind: Literal["row", "event"], accepted: int, rejected: int) -> None:
+        """Counts what became of the rows or events of one request."""
+        for counter, count in zip(self._rows[kind], (accepted, rejected), strict=True):
+            if count:
+                counter.inc(count)
+
+    def projections(self, found: Mapping[str, Any] | None) -> None:
+        """Takes who is behind (`lbactors.wire.ping.behind_shown`). None: nobody can tell."""
+        self._lag_rows.clear()
+        self._lag_seconds.clear()
+        if found is None:
+            self._behind.set(math.nan)
+            return
+        self._behind.set(found["behind"])
+        for board in found["leaderboards"]:
+            labels = board["tenant_id"], board["leaderboard_id"]
+            self._lag_rows.labels(*labels).set(board["rows"] - board["rows_read"])
+            self._lag_seconds.labels(*labels).set(board["behind_seconds"])
 
     def exposition(self) -> bytes:
         """The text that Prometheus reads, of `CONTENT_TYPE`."""

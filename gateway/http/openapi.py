@@ -78,7 +78,8 @@ class Route:
     `within_s`: how long a request may take, where that is not the setting `request_seconds`.
 
     `own_player`: where the route names a player for whom a key that is bound to that player may call it;
-    None: no bound key may, unless by a scope for reading (`access.Caller.check_bound`).
+    None: no bound key may, unless by a scope for reading (`access.Caller.check_bound`). `private`: what is
+    read is a player's own, so a scope for reading opens it to no bound key of another player.
 
     `python`, `sample_query`: for the example calls of the document (`gateway.http.code_samples.Request`).
 
@@ -96,6 +97,7 @@ class Route:
     description: str = ""
     scopes: tuple[str, ...] = ()
     own_player: OwnPlayer | None = None
+    private: bool = False
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
     codes: tuple[str, ...] = ()
@@ -264,7 +266,7 @@ def _description(route: Route) -> str:
 
 def _bound(route: Route) -> str:
     """What a key that is bound to a player may do here."""
-    reading = READ_SCOPES & frozenset(route.scopes)
+    reading = frozenset() if route.private else READ_SCOPES & frozenset(route.scopes)
     if len(reading) == len(route.scopes):
         return ""
     if route.own_player is None:

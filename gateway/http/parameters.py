@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from lbactors.core.definition import check_identifier
 from lbactors.core.errors import ApiError, invalid
-from lbactors.core.ids import NO_CONTROL_CHARACTERS
+from lbactors.core.ids import LEADERBOARD_ID, NO_CONTROL_CHARACTERS, PATTERNS_IN_WORDS
 from lbactors.core.instants import parse_instant
 from lbactors.core.numbers import check_number
 from lbactors.core.zones import valid_timezone
@@ -31,6 +31,7 @@ Where = Literal["path", "query", "header"]
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_METRIC = re.compile(LEADERBOARD_ID)
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 # JSON Schema cannot tell an integer that is written as one from a double: the limit is in words.
@@ -172,6 +173,18 @@ def identifier(name: str, description: str, max_length: int, where: Where = "pat
             raise ValueError(error.message()) from None
 
     return Parameter(name, where, description, identifier_schema(max_length), parse, example="p1")
+
+
+def metric() -> Parameter:
+    """The name of a metric, in the path."""
+
+    def parse(value: str) -> str:
+        if not _METRIC.fullmatch(value):
+            raise ValueError(f"must be {PATTERNS_IN_WORDS[LEADERBOARD_ID]}")
+        return value
+
+    schema = {"type": "string", "pattern": LEADERBOARD_ID}
+    return Parameter("metric", "path", "Name of a metric.", schema, parse, example="coins")
 
 
 def identifier_schema(max_length: int) -> dict[str, Any]:

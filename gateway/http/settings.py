@@ -26,6 +26,9 @@ class GatewaySettings(BaseModel):
     batch_items: int = default_of("batch_items")
     id_length: int = default_of("id_length")
     metadata_bytes: int = default_of("metadata_bytes")
+    events_per_request: int = default_of("events_per_request")
+    event_bytes: int = default_of("event_bytes")
+    """Of `attrs` and `actor.metadata` together."""
     lookup_players: int = default_of("lookup_players")
     page_limit: int = default_of("page_limit")
     cors_origins: str = default_of("cors_origins")

@@ -23,6 +23,7 @@ from tests.support.server_process import Server
 
 PLUGIN = REPOSITORY / "examples" / "plugin-plausible-scores"
 PLAUSIBLE = {"plausible": {"usual": 100, "hold_times": 5}}
+WINS = {"source": "events", "rules": [{"event_type": "match.won", "points_expression": "attrs.kills * 10"}]}
 REWARDS = {"tiers": [{"name": "all", "top_percent": 100, "payload": {"gems": 5}}]}
 SHOWN = "http://127.0.0.1:8080"
 NODE = shutil.which("node")
@@ -90,7 +91,8 @@ class Samples:
         self.api = api
         self.ids = {SHOWN: api.transport.base_url}
         self.ids |= {
-            name: f"{name}-{label.lower()}" for name in ("xp-weekly-global", "deaths", "cup", "studio-a")
+            name: f"{name}-{label.lower()}"
+            for name in ("xp-weekly-global", "deaths", "cup", "match-wins", "coins", "studio-a")
         }
         self.board = self.ids["xp-weekly-global"]
         self._run = run
@@ -134,10 +136,12 @@ def test_every_sample(served: Api, label: str, run: Callable[[str, str], None]) 
     sample("operations_readyz", "operations_metrics", "admin_status")
 
     sample("leaderboards_create", "leaderboards_list_all", "leaderboards_get", "leaderboards_patch")
-    for name in ("deaths", "cup"):
-        board: dict[str, Any] = {"leaderboard_id": ids[name], "timeframe": {"type": "manual"}}
-        if name == "deaths":
-            board = {"leaderboard_id": ids[name]}
+    made: dict[str, dict[str, Any]] = {
+        "cup": {"timeframe": {"type": "manual"}},
+        "match-wins": {"scoring": WINS},
+    }
+    for name in ("deaths", "cup", "match-wins"):
+        board = {"leaderboard_id": ids[name], **made.get(name, {})}
         served.ok("POST", "/v1/leaderboards", board, status=201)
     sample("leaderboards_create_period")
 
@@ -148,6 +152,14 @@ def test_every_sample(served: Api, label: str, run: Callable[[str, str], None]) 
     sample("players_list", "moderation_hide", "moderation_hidden", "moderation_unhide")
     sample("moderation_edit_entry", "moderation_remove_entry", "moderation_restore_entry")
     sample("moderation_import_entries", "audit_search")
+
+    sample("metrics_write", "metrics_list_all", "metrics_balance", "metrics_transactions")
+    pending = {"player_id": "p1", "score": 5, "state": "pending"}
+    for operation in ("metrics_complete", "metrics_reject"):
+        written = served.ok("POST", f"/v1/metrics/{ids['coins']}", pending)
+        ids["tx-1042"] = written["transaction_id"]
+        sample(operation)
+    sample("metrics_transaction", "events_send", "events_test_rules", "leaderboards_rebuild_period")
 
     served.ok("PATCH", path(), {"rewards": REWARDS})
     sample("leaderboards_close_period")

@@ -10,7 +10,7 @@ from jsonschema.validators import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.api.boards import MakeBoard, unique
-from tests.support.api.client import Api
+from tests.support.api.client import Api, eventually
 
 ROUTES: dict[str, set[str]] = {
     "/v1/leaderboards": {"get", "post"},
@@ -19,7 +19,17 @@ ROUTES: dict[str, set[str]] = {
     "/v1/leaderboards/{}/periods/{}": {"get"},
     "/v1/leaderboards/{}/periods/current/close": {"post"},
     "/v1/leaderboards/{}/scores": {"post"},
+    "/v1/leaderboards/{}/periods/{}/rebuild": {"post"},
     "/v1/scores": {"post"},
+    "/v1/metrics": {"get"},
+    "/v1/metrics/{}": {"post"},
+    "/v1/metrics/{}/players/{}": {"get"},
+    "/v1/metrics/{}/transactions": {"get"},
+    "/v1/metrics/{}/transactions/{}": {"get"},
+    "/v1/metrics/{}/transactions/{}/complete": {"post"},
+    "/v1/metrics/{}/transactions/{}/reject": {"post"},
+    "/v1/events": {"post"},
+    "/v1/leaderboards/{}/rules/test": {"post"},
     "/v1/leaderboards/{}/rankings": {"get"},
     "/v1/leaderboards/{}/rankings/lookup": {"post"},
     "/v1/leaderboards/{}/rankings/at/{}": {"get"},
@@ -65,6 +75,27 @@ def test_metrics_are_prometheus_text_and_need_no_key(api: Api, make_board: MakeB
 def test_metrics_hold_no_secret(api: Api) -> None:
     assert api.key is not None
     assert api.key not in api.call("GET", "/metrics").json
+
+
+def test_the_status_lists_logs_apart_and_says_how_far_they_were_read(api: Api, make_board: MakeBoard) -> None:
+    metric = unique("coins")
+    assert api.call("POST", f"/v1/metrics/{metric}", {"player_id": "p1", "score": 5}).status == 200
+    board = make_board(scoring={"source": "metric", "metric": metric, "aggregation": "sum"})
+    assert api.call("POST", f"/v1/metrics/{metric}", {"player_id": "p1", "score": 7}).status == 200
+    actors = api.call("GET", "/v1/status").json["actors"]
+    logs = [log for actor in actors for log in actor["logs"] if log["metric"] == metric]
+    assert [(log["state"], log["rows"], log["waiting"]) for log in logs] == [("serving", 2, 0)]
+    assert not [b for actor in actors for b in actor["leaderboards"] if b["leaderboard_id"] == metric]
+
+    def has_read_all() -> bool:
+        status = api.call("GET", "/v1/status").json
+        boards = [b for actor in status["actors"] for b in actor["leaderboards"]]
+        (window,) = next(b["windows"] for b in boards if b["leaderboard_id"] == board.id)
+        behind = {b["leaderboard_id"] for b in status["projections"]["leaderboards"]}
+        live = {"state": "live", "rows_read": 2, "rows": 2, "behind_seconds": 0}
+        return window["follows"] == live and board.id not in behind
+
+    eventually(has_read_all, "the leaderboard has read its log")
 
 
 def test_the_document_is_openapi(document: dict[str, Any]) -> None:

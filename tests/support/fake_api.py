@@ -14,6 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.support.fake_api_logs import FakeLogRoutes
+
 Json = dict[str, Any]
 
 KEY = "lb_test"
@@ -48,7 +50,11 @@ class FakeApi:
         ]
         self.audit: list[Json] = []  # details of the records
         self.held: dict[str, int] = {}  # leaderboard -> submissions that wait for a decision
+        self.main_follows: Json | None = None  # how far the window main of its leaderboard has read a log
+        self.late_projections: Json = {"behind": 0, "leaderboards": []}
+        self.hosted_logs: list[Json] = []  # those of the first actor
         self.waiting_codes: dict[str, list[str]] = {}  # player_id -> codes of its next refusals, item by item
+        self.logs = FakeLogRoutes(self.waiting_codes)
         self._failures: list[tuple[Json | None, int, dict[str, str]] | None] = []
         self._url: str | None = None
         self._loop = asyncio.new_event_loop()
@@ -110,6 +116,8 @@ class FakeApi:
         app.router.add_delete(board, self._remove)
         app.router.add_post(board + "/scores", self._scores)
         app.router.add_post("/v1/scores", self._scores)
+        app.router.add_post("/v1/metrics/{metric}", self._rows)
+        app.router.add_post("/v1/events", self._events)
         app.router.add_post(board + "/entries/import", self._import)
         app.router.add_get(board + "/periods/current", self._period)
         app.router.add_get(board + "/rankings", self._rankings)
@@ -208,6 +216,12 @@ class FakeApi:
         return answer(board["definition"])
 
     # Scores and rankings --------------------------------------------------------------------------------
+
+    async def _rows(self, request: web.Request) -> web.Response:
+        return answer(self.logs.write(request[BODY], request.query.get("results") == "full"))
+
+    async def _events(self, request: web.Request) -> web.Response:
+        return answer(self.logs.send(request[BODY], request.query.get("results") == "full"))
 
     async def _scores(self, request: web.Request) -> web.Response:
         body = request[BODY]
@@ -409,6 +423,14 @@ class FakeApi:
         period = {**PERIOD, "entries": 3, "submissions": 5, "next_starts_at": None}
         if request.path.endswith("/periods") and request.method == "GET":
             return answer({"items": [period], "total": 1, "next_cursor": "more"})
+        if request.path.startswith("/v1/metrics"):
+            return answer(self.logs.read(request))
+        if request.path.endswith("/rules/test"):
+            rule = {"index": 0, "matched": True, "points": 70, "why": "it gives 70"}
+            filters = {"matched": True, "why": "there are none"}
+            return answer({"matched": True, "points": 70, "filters": filters, "rules": [rule]})
+        if request.path.endswith("/rebuild"):
+            return answer(period)
         if request.path.startswith("/v1/webhooks"):
             return self.webhook_answer(request)
         if "/held" in request.path:
@@ -452,6 +474,7 @@ class FakeApi:
                 "closed_loaded": 1,
                 "operations": 3,
                 "periods": [*periods],
+                "follows": self.main_follows if name == "main" else None,
             }
 
         main = window("main", period("a", "serving", 30, 90), period("b", "loading", 4, 0))
@@ -460,9 +483,10 @@ class FakeApi:
         unknown = dict.fromkeys(("pid", "started_at", "resident_bytes", "submissions", "reads"))
         first = {"name": "period-1", "dormant": False, "pid": 7, "started_at": "2026-11-18T12:00:00.000Z",
                  "resident_bytes": 64 * 2**20, "submissions": 500, "reads": 20, "trouble": ["bad record"],
-                 "reserved": True, "load_per_second": 5.2, "leaderboards": [board]}  # fmt: skip
+                 "reserved": True, "load_per_second": 5.2, "leaderboards": [board],
+                 "logs": self.hosted_logs}  # fmt: skip
         second = {"name": "period-2", "dormant": True, **unknown, "trouble": [], "reserved": False,
-                  "load_per_second": 0, "leaderboards": []}  # fmt: skip
+                  "load_per_second": 0, "leaderboards": [], "logs": []}  # fmt: skip
         process = {"pid": 5, "resident_bytes": 90 * 2**20}
         return {
             "ready": self.ready,
@@ -473,6 +497,7 @@ class FakeApi:
             "leaderboards": 1,
             "periods": {"serving": 1, "loading": 1, "asleep": 1},
             "events": dict.fromkeys(("webhooks", "pending", "receivers_down", "delivered"), 0),
+            "projections": self.late_projections,
             "actors": [first, second],
         }
 

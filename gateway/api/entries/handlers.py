@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from gateway.http import codec, documents
-from gateway.http.call import Call, inactive
+from gateway.http.call import Call, inactive, not_writable
 from gateway.http.items import AHEAD_MS
 from lbactors.core.errors import ApiError, invalid, invalid_from
 from lbactors.core.model import Row

@@ -101,6 +101,11 @@ async def get(call: Call) -> web.Response:
     if lang is not None and (served_by := languages(board.definition.translations, lang)):
         # The closest tag decides on the others, and with the version on the whole answer.
         board, etag = _in_language(board, lang), f'"{board.version}-{served_by[0]}"'
+    if board.definition.scoring.source != "scores":
+        # How far it is changes with no version: the tag is good for If-Match, and not for a 304.
+        status = await call.service.logs.projection(board)
+        document = {**board_json(board), "projection": None if status is None else status._asdict()}
+        return call.answer(document, headers={"ETag": f"W/{etag}"})
     if call.not_modified(etag):
         return web.Response(status=304, headers={"ETag": etag})
     return call.answer(board_json(board), headers={"ETag": etag})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.http.model_shapes import model_shape
 from gateway.http.settings import GatewaySettings
-from gateway.http.shapes import INSTANT, STRING, Schema, answer, closed, listing, or_null, ref, said
+from gateway.http.shapes import COUNT, INSTANT, STRING, Schema, answer, closed, listing, or_null, ref, said
 from lbactors.core.audience import Audience, AudienceList
 from lbactors.core.definition import Definition, RankingRules
 from lbactors.core.filters import OPERATORS, PATHS, VALUES
@@ -146,6 +146,28 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 ),
                 "created_at": INSTANT,
                 "updated_at": INSTANT,
+                "projection": or_null(
+                    ref("ProjectionStatus"),
+                    "How far a leaderboard that is computed from a metric or events has read its log; null "
+                    "while nobody can tell. Only present for such a leaderboard, and where it alone is read.",
+                ),
+            },
+            ("projection",),
+        ),
+        "ProjectionStatus": answer(
+            {
+                "state": said(
+                    {"type": "string", "enum": ["live", "behind", "filling", "asleep"]},
+                    "`live`: it has taken all. `behind`: it is catching up. `filling`: periods are computed "
+                    "anew; reads of them are answered 503. `asleep`: nobody uses it; it reads on when it is "
+                    "woken.",
+                ),
+                "rows_read": said(COUNT, "Rows of the log read so far, in this filling or catching up."),
+                "rows": said(COUNT, "Rows of the log that there are to read in it."),
+                "behind_seconds": said(
+                    {"type": "number", "minimum": 0},
+                    "How long ago the first row was written that it has not taken; 0 if there is none.",
+                ),
             }
         ),
         "LeaderboardListing": listing("Leaderboard"),

@@ -28,6 +28,20 @@ PERIODS = answer(
     },
     description="How many open periods there are.",
 )
+FOLLOWS: Schema = {
+    "state": said(
+        {"type": "string", "enum": ["live", "behind", "filling"]},
+        "`live`: it has taken all. `behind`: it is catching up. `filling`: periods are computed anew; reads "
+        "of them are answered 503.",
+    ),
+    "rows_read": said(COUNT, "Number of the last row that it has read."),
+    "rows": said(COUNT, "Number of the last row that it knows of."),
+    "behind_seconds": said(
+        {"type": "number", "minimum": 0},
+        "For how long the first row has waited that it has not taken, or for how long it has been reading "
+        "up; 0 if there is none.",
+    ),
+}
 RESIDENT = said(COUNT, "Memory of the process, shared pages included.")
 
 
@@ -78,9 +92,23 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                     description="Deliveries to webhooks and plugins. `attempts`, `delivered` and `failed` "
                     "count since the supervisor started.",
                 ),
+                "projections": answer(
+                    {
+                        "behind": said(COUNT, "How many there are."),
+                        "leaderboards": {
+                            "type": "array",
+                            "items": ref("StatusProjection"),
+                            "maxItems": 100,
+                            "description": "Those that have most rows before them.",
+                        },
+                    },
+                    description="Leaderboards that are computed from a metric or events and are being "
+                    "filled, or have been behind for more than a second.",
+                ),
                 "actors": {"type": "array", "items": ref("StatusActor")},
             }
         ),
+        "StatusProjection": answer({"tenant_id": STRING, "leaderboard_id": STRING, **FOLLOWS}),
         "StatusActor": answer(
             {
                 "name": STRING,
@@ -105,6 +133,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                     {"type": "number", "minimum": 0}, "Submissions and reads, averaged over about 10 seconds."
                 ),
                 "leaderboards": {"type": "array", "items": ref("StatusLeaderboard")},
+                "logs": {"type": "array", "items": ref("StatusLog")},
             },
             description="A period actor: a process that has leaderboards in memory.",
         ),
@@ -121,6 +150,25 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                 "windows": {"type": "array", "items": ref("StatusWindow")},
             }
         ),
+        "StatusLog": answer(
+            {
+                "tenant_id": STRING,
+                "metric": or_null(STRING, "Null: the log of the tenant's events."),
+                "uid": said(
+                    STRING,
+                    "The log, `lbactors verify` and `lbactors repair` name it "
+                    "`<tenant_id>/<metric>~<uid>/main/1`, that of events `<tenant_id>/events~<uid>/main/1`.",
+                ),
+                "state": said({"type": "string", "enum": list(STATES)}, "Of the log in this process."),
+                "epoch": or_null(EPOCH, "Rises each time that the log is loaded. Null while it is asleep."),
+                "rows": or_null(
+                    COUNT, "Number of its last row; notes of the server count, too. Null while it is asleep."
+                ),
+                "waiting": said(COUNT, "Rows that wait for the journal."),
+                "operations": said(COUNT, "Writes and reads since it came to this actor."),
+            },
+            description="A log of rows, from which leaderboards are computed.",
+        ),
         "StatusWindow": answer(
             {
                 "window": WINDOW,
@@ -136,6 +184,11 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
                     "items": ref("StatusPeriod"),
                     "description": "Its open periods; empty while none of them is in memory.",
                 },
+                "follows": or_null(
+                    answer(dict(FOLLOWS)),
+                    "How far it has read its log. Null with `scoring.source` `scores`, and while it is not "
+                    "in memory.",
+                ),
             }
         ),
         "StatusPeriod": answer(

@@ -17,3 +17,4 @@ PERIOD_INPUT = {
     "starts_at": "2030-06-01T18:00:00Z",
     "ends_at": "2030-06-01T20:00:00Z",
 }
+REBUILD = {"keep_rewards": True}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from aiohttp import web
+from pydantic import ValidationError
 
 from gateway.http.call import Call
 from gateway.http.listings import asked, listing
-from lbactors.documents.entities import period_json
-from lbactors.wire.commands import ClosePeriod, CreatePeriod
+from lbactors.core.errors import invalid_from
+from lbactors.documents.entities import RebuildBody, period_json
+from lbactors.wire.commands import ClosePeriod, CreatePeriod, RebuildPeriod
 
 PERIOD_STATES = ("pending", "active", "closing", "closed")
 
@@ -56,3 +58,20 @@ async def close_period(call: Call) -> web.Response:
             idempotency,
         )
     )
+
+
+async def rebuild_period(call: Call) -> web.Response:
+    """`POST /v1/leaderboards/{leaderboard_id}/periods/{period_key}/rebuild`, of a projection."""
+    board = await call.board()
+    body, idempotency = await call.optional_document()
+    try:
+        wanted = RebuildBody.model_validate(body)
+    except ValidationError as error:
+        raise invalid_from(error, "body", model=RebuildBody) from None
+    command = RebuildPeriod(
+        leaderboard_id=board.leaderboard_id,
+        window=call.query["window"],
+        period_key=call.path["period_key"],
+        keep_rewards=wanted.keep_rewards,
+    )
+    return call.admin_answer(await call.admin(command, call.tenant_id, idempotency))

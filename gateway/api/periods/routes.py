@@ -105,4 +105,34 @@ def routes(s: Shared) -> tuple[Route, ...]:
             logged=True,
             python="close_period(leaderboard_id)",
         ),
+        Route(
+            "POST",
+            f"{BOARD}/periods/{{period_key}}/rebuild",
+            handlers.rebuild_period,
+            "leaderboards_rebuild_period",
+            "Periods",
+            "Rebuild a period from its log",
+            Answer(200, "The period; its rebuilding has begun.", "Period", example.PERIOD),
+            "Only for leaderboards that are computed from a metric or events (`scoring.source`). Computes "
+            "the period anew from the rows that are still kept. Until that is done, reads of the period are "
+            "answered 503. A closed period whose rewards were granted is only rebuilt with `keep_rewards`: "
+            "409 `rewards_granted` otherwise.",
+            scopes=write,
+            parameters=(
+                replace(s.board, example="match-wins"),
+                text("period_key", PERIOD_WORDS, "path", example="current"),
+                s.window,
+                s.idempotency_key,
+            ),
+            body=Body("RebuildInput", example.REBUILD, required=False),
+            codes=(
+                "leaderboard_not_found",
+                "period_not_found",
+                "rewards_pending",
+                "rewards_granted",
+                "idempotency_conflict",
+            ),
+            logged=True,
+            python="rebuild_period(leaderboard_id, period_key, keep_rewards=)",
+        ),
     )

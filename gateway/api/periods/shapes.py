@@ -14,7 +14,7 @@ from gateway.http.shapes import (
     or_null,
     ref,
 )
-from lbactors.documents.entities import PeriodBody
+from lbactors.documents.entities import PeriodBody, RebuildBody
 
 
 def shapes(settings: GatewaySettings) -> dict[str, Schema]:
@@ -25,5 +25,6 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
         ),
         "PeriodListing": listing("Period"),
         "PeriodInput": model_shape(PeriodBody),
+        "RebuildInput": model_shape(RebuildBody),
         "ClosedPeriod": answer({"closed": ref("Period"), "current": or_null(ref("Period"))}),
     }

@@ -6,13 +6,13 @@ their structure under the limits of the settings, and numbers, times and metadat
 
 from __future__ import annotations
 
+from gateway.http.document_shapes import occurred_at_shape
 from gateway.http.parameters import NUMBER_SCHEMA, identifier_schema
 from gateway.http.settings import GatewaySettings
 from gateway.http.shapes import (
     BOOLEAN,
     COUNT,
     FURTHER_WINDOW,
-    INSTANT,
     RANK,
     STRING,
     Schema,
@@ -43,11 +43,7 @@ def shapes(settings: GatewaySettings) -> dict[str, Schema]:
             "Makes the submission safe to repeat: an id that the leaderboard has seen within 24 hours "
             "changes nothing and counts as accepted.",
         ),
-        "occurred_at": or_null(
-            INSTANT,
-            "When the score was achieved; it counts for the period of that time. Defaults to now. Up to 60 "
-            "s ahead of the server's clock counts as now; more is refused.",
-        ),
+        "occurred_at": occurred_at_shape("When the score was achieved"),
         "aggregation": or_null(
             {"type": "string", "enum": list(AGGREGATIONS)},
             "Overrides the leaderboard's aggregation for this submission; needs the scope "

@@ -44,7 +44,8 @@ from lbactors.supervisor.command_plan import parse
 from lbactors.supervisor.commands.leaderboards import merged
 from lbactors.wire.chain_spec import HostedDigest
 from lbactors.wire.commands import Command, EditEntry, EntryCommand, RemoveEntry, RestoreEntry
-from lbactors.wire.ping import NOT_RUNNING, ChainPing, PeriodPing, Ping, leaderboards_shown
+from lbactors.wire.ping import NOT_RUNNING, ChainPing, FollowPing, PeriodPing, Ping, leaderboards_shown
+from tests.support.gateway.fake_logs import FakeLogs
 from tests.support.gateway.fake_rewards import FakeRewards
 from tests.support.gateway.fake_webhooks import FakeWebhooks
 from tests.support.supervisor.held_memory import HeldMemory
@@ -122,8 +123,11 @@ class FakeService:
         self.reads = 0
         self.at_ms = NOW_MS
         self.readiness_made = 0
+        self.behind: dict[str, Any] | None = {"behind": 0, "leaderboards": []}
+        self.logs_shown: list[dict[str, Any]] = []
         self.rewards = FakeRewards(NOW_MS)
         self.webhooks = FakeWebhooks(NOW_MS)
+        self.logs = FakeLogs(self.now_ms)
         self.add_key(ROOT_KEY, *SCOPES)
 
     def now_ms(self) -> int:
@@ -254,6 +258,14 @@ class FakeService:
     def _close_period(self, tenant_id: str, leaderboard_id: str, window: str) -> AdminAnswer:
         board = self._board_of(tenant_id, leaderboard_id)
         return AdminAnswer(200, {"closed": period_json(self._checked_view(board, window)), "current": None})
+
+    def _rebuild_period(
+        self, tenant_id: str, leaderboard_id: str, window: str, period_key: str, keep_rewards: bool
+    ) -> AdminAnswer:
+        view = self._checked_view(self._board_of(tenant_id, leaderboard_id), window, period_key)
+        if not keep_rewards and leaderboard_id == "rewarded":
+            raise ApiError("rewards_granted", "rewards were granted")
+        return AdminAnswer(200, period_json(view))
 
     def _create_tenant(self, tenant_id: str, tenant: Any) -> AdminAnswer:
         body = parse(TenantBody, tenant)
@@ -624,10 +636,18 @@ class FakeService:
         self.readiness_made += 1
         return self.readiness
 
+    async def projections(self) -> dict[str, Any] | None:
+        return self.behind
+
     async def status(self) -> dict[str, Any]:
         """A period actor without load, and one that does not run."""
+        follow = FollowPing("live", 3, 3, 0)
         chains = {
-            board.chain_id(window): ChainPing(1, [PeriodPing(PERIOD_KEY, "serving", 1, 0, 0, 1, 0)])
+            board.chain_id(window): ChainPing(
+                1,
+                [PeriodPing(PERIOD_KEY, "serving", 1, 0, 0, 1, 0)],
+                follow=follow if board.definition.scoring.is_projection else None,
+            )
             for board in self.catalogue.all_boards.values()
             for window in board.windows
         }
@@ -644,9 +664,17 @@ class FakeService:
             "supervisor": {**process, "epoch": 1, "started_at": at, "trouble": ""},
             "leaderboards": len(self.catalogue.all_boards),
             "events": dict.fromkeys(counts, 0),
+            "projections": self.behind or {"behind": 0, "leaderboards": []},
             "actors": [
-                {"name": "period-1", "dormant": False, **ping.shown(), **rest, "leaderboards": boards},
-                {"name": "period-2", "dormant": True, **NOT_RUNNING, **rest, "leaderboards": []},
+                {
+                    "name": "period-1",
+                    "dormant": False,
+                    **ping.shown(),
+                    **rest,
+                    "leaderboards": boards,
+                    "logs": self.logs_shown,
+                },
+                {"name": "period-2", "dormant": True, **NOT_RUNNING, **rest, "leaderboards": [], "logs": []},
             ],
         }
 

@@ -34,9 +34,8 @@ async def test_request_id_is_returned_on_success_and_failure(http: Http) -> None
         "/v1",
         "/v1/",
         "/v2/leaderboards",
-        "/v1/events",
         "/v1/leaderboards/",
-        "/v1/metrics/kills",
+        "/v1/metrics/kills/players",
     ],
 )
 async def test_unknown_routes(http: Http, path: str) -> None:

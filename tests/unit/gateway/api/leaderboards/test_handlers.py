@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lbactors.service.logs import ProjectionStatus
 from tests.support.gateway.fake_service import FakeService
 from tests.support.gateway.http_client import MSGPACK, Http
 
@@ -20,7 +21,7 @@ async def test_create_and_get(http: Http) -> None:
     assert got.body == created.body
     assert (got.body["name"], got.body["windows"], got.body["version"]) == ("a:b", ["daily"], 1)
     packed = await http.get(f"{BOARDS}/a:b", {"Accept": MSGPACK})
-    assert packed.body == created.body
+    assert packed.body == got.body
     assert (await http.post(BOARDS, {"leaderboard_id": "a:b"})).code == "leaderboard_exists"
 
 
@@ -218,3 +219,26 @@ async def test_listing_by_cursor(http: Http, service: FakeService) -> None:
     cursor = (await http.get(BOARDS, limit=3)).body["next_cursor"]
     assert (await http.get(BOARDS, cursor=cursor, status="active")).loc == ["query", "cursor"]
     assert (await http.get(BOARDS, cursor=cursor, offset=2)).loc == ["query", "offset"]
+
+
+async def test_how_far_a_projection_is(http: Http, service: FakeService) -> None:
+    service.add_board("coins", scoring={"source": "metric", "metric": "coins"})
+    service.logs.projections["coins"] = ProjectionStatus("filling", 10, 50, 2.5)
+    told = {"state": "filling", "rows_read": 10, "rows": 50, "behind_seconds": 2.5}
+    first = await http.get(f"{BOARDS}/coins")
+    assert (first.body["projection"], first.headers["ETag"]) == (told, 'W/"1"')
+    service.logs.projections["coins"] = ProjectionStatus("live", 50, 50, 0)
+    again = await http.get(f"{BOARDS}/coins", {"If-None-Match": first.headers["ETag"]})
+    assert (again.status, again.body["projection"]["state"]) == (200, "live")  # no version tells of it
+    service.logs.projections.clear()
+    assert (await http.get(f"{BOARDS}/coins")).body["projection"] is None
+    changed = await http.send("PATCH", f"{BOARDS}/coins", {"name": "C"}, {"If-Match": first.headers["ETag"]})
+    assert changed.status == 200
+    stale = await http.send("PATCH", f"{BOARDS}/coins", {"name": "D"}, {"If-Match": first.headers["ETag"]})
+    assert stale.status == 412
+
+
+async def test_listings_do_not_ask_how_far(http: Http, service: FakeService) -> None:
+    service.add_board("coins", scoring={"source": "metric", "metric": "coins"})
+    (shown,) = (await http.get(BOARDS)).body["items"]
+    assert "projection" not in shown

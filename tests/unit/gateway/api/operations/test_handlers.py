@@ -86,3 +86,23 @@ async def test_metrics(http: Http, service: FakeService) -> None:
     assert "secret-player" not in text and "xp" not in text
     names = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
     assert all(name.startswith("lbactors_") for name in names)
+
+
+async def test_leaderboards_behind_their_logs_are_measured(http: Http, service: FakeService) -> None:
+    async def series(name: str) -> dict[str, float]:
+        service.at_ms += 1000
+        text = (await http.with_key(None).get("/metrics")).raw.decode()
+        lines = (line.rpartition(" ") for line in text.splitlines() if line.startswith(name))
+        return {labels.removeprefix(name): float(value) for labels, _, value in lines}
+
+    late = {"tenant_id": "a", "leaderboard_id": "xp", "state": "behind", "rows_read": 900, "rows": 1000}
+    service.behind = {"behind": 1, "leaderboards": [{**late, "behind_seconds": 2.5}]}
+    labels = '{leaderboard="xp",tenant="a"}'
+    assert await series("lbactors_projections_behind") == {"": 1}
+    assert await series("lbactors_projection_lag_rows") == {labels: 100}
+    assert await series("lbactors_projection_lag_seconds") == {labels: 2.5}
+    service.behind = {"behind": 0, "leaderboards": []}
+    assert await series("lbactors_projections_behind") == {"": 0}
+    assert await series("lbactors_projection_lag_rows") == {}
+    service.behind = None  # the supervisor is away
+    assert str(await series("lbactors_projections_behind")) == "{'': nan}"

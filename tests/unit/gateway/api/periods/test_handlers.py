@@ -38,3 +38,34 @@ async def test_forced_close(http: Http, service: FakeService) -> None:
     assert (await http.post(path, {}, window="daily")).body["closed"]["window"] == "daily"
     assert (await http.post(path, {"window": "daily"})).loc == ["body", "window"]
     assert (await http.post(path, {}, window="hourly")).code == "period_not_found"
+
+
+async def test_rebuilding(http: Http, service: FakeService) -> None:
+    service.add_board("xp", windows=["daily"])
+    service.add_board("rewarded")
+    path = f"{BOARDS}/xp/periods/{PERIOD_KEY}/rebuild"
+    for body in (None, {}, {"keep_rewards": True}):
+        answer = await http.post(path, body, window="daily")
+        assert (answer.status, answer.body["window"], answer.body["period_key"]) == (200, "daily", PERIOD_KEY)
+    for body in ({"keep_rewards": 1}, {"keep_rewards": None}, {"keep_rewards": "yes"}):
+        assert (await http.post(path, body)).loc == ["body", "keep_rewards"]
+    assert (await http.post(path, {"force": True})).loc == ["body", "force"]
+    assert (await http.post(path, b"[]")).loc == ["body"]
+    assert (await http.post(f"{BOARDS}/xp/periods/1999/rebuild")).code == "period_not_found"
+    assert (await http.post(path, {}, window="monthly")).code == "period_not_found"
+    granted = f"{BOARDS}/rewarded/periods/current/rebuild"
+    assert (await http.post(granted)).code == "rewards_granted"
+    assert (await http.post(granted, {"keep_rewards": True})).status == 200
+
+
+async def test_a_rebuilding_under_a_key_is_one(http: Http, service: FakeService) -> None:
+    service.add_board("xp")
+    path, key = f"{BOARDS}/xp/periods/current/rebuild", {"Idempotency-Key": "K"}
+    assert (await http.post(path, {}, key)).status == 200
+    assert (await http.post(path, {"keep_rewards": True}, key)).code == "idempotency_conflict"
+
+
+async def test_who_may_rebuild(http: Http, service: FakeService) -> None:
+    service.add_board("xp")
+    service.add_key("reads", "leaderboards:read", "rankings:read", "scores:write")
+    assert (await http.with_key("reads").post(f"{BOARDS}/xp/periods/current/rebuild")).status == 403
