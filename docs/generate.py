@@ -40,7 +40,10 @@ LABELS = {
     "`preflight` for what browsers ask before a request of another origin",
     "status": "the answer's HTTP status",
     "result": "`accepted`, `rejected` or `held`; of a plugin `accepted`, `refused`, `held` or `failed`",
+    "kind": "`row` of a metric, or `event`",
     "plugin": "the plugin's name",
+    "tenant": "the tenant's id",
+    "leaderboard": "the leaderboard's id",
     "version": "the server's version",
 }
 CONNECTION = "#options-of-the-connection"
@@ -51,6 +54,7 @@ SENT = "`accepted`, `repeated`, `rejected`, `errors`"
 JSON_FIELDS = {
     "bench": "`at`, `cores`, `entries`, `seconds`, `ids`, `cases`",
     "completion": "`shell`, `script`",
+    "events send": "`accepted`, `duplicates`, `rejected`, `errors`, `behind`",
     "export -o": "`leaderboard_id`, `window`, `period_key`, `state`, `entries`, `file`; without `-o` the "
     "export itself is printed",
     "import": "`imported`, `unchanged`, `dropped`, `rejected`, `errors`",
@@ -132,6 +136,8 @@ def metrics_text() -> str:
     counted = metrics.Metrics()
     counted.plugin_call("", "accepted", 0.0)
     counted.plugin_slow("")
+    behind = {"tenant_id": "", "leaderboard_id": "", "rows_read": 0, "rows": 0, "behind_seconds": 0}
+    counted.projections({"behind": 1, "leaderboards": [behind]})
     counted.request("GET", "/", 200, 0.0)  # labels and buckets show in samples only
     lines, used, buckets = [], [], []
     for family in counted.registry.collect():
@@ -257,11 +263,12 @@ def openapi_text() -> str:
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
-TEXTS: dict[str, Callable[[], str]] = {"settings.md": settings_text, "metrics.md": metrics_text}
-TEXTS |= {"cli.md": cli_text, "openapi.json": openapi_text}
+TEXTS: dict[str, Callable[[], str]] = {"openapi.json": openapi_text}
+TEXTS |= {"settings.md": settings_text, "metrics.md": metrics_text, "cli.md": cli_text}
 
 if __name__ == "__main__":
     for name, text in TEXTS.items():
         (DOCS / name).write_text(text(), encoding="utf-8")
         print(f"docs/{name}")
-    runpy.run_path(str(DOCS / "generate_client.py"), run_name="__main__")
+        if name == "openapi.json":  # what comes after it imports the client
+            runpy.run_path(str(DOCS / "generate_client.py"), run_name="__main__")

@@ -33,12 +33,18 @@ def formatted(text: str) -> str:
 
 # Sync client ----------------------------------------------------------------------------------------------
 
-SOURCES = {"client.py": "Client", "scores.py": "Scores", "administration.py": "Administration"}
+SOURCES = {
+    "client.py": "Client",
+    "scores.py": "Scores",
+    "sources.py": "Sources",
+    "administration.py": "Administration",
+}
 NOT_CALLS = {"close"}  # `Blocking` has its own
 
 SYNC_CLIENT = '''"""`SyncClient`: every method of `Client`, without `await`.
 
-Written by `docs/generate_client.py` from `client.py`, `scores.py` and `administration.py`: change it there.
+Written by `docs/generate_client.py` from `client.py`, `scores.py`, `sources.py` and `administration.py`:
+change it there.
 """
 
 from __future__ import annotations

@@ -41,6 +41,8 @@ COMMANDS: dict[str, _Place] = {
     ),
     "top": _Place("lbactors.cli.scores", "top", "Show a ranking, or a player and their neighbours."),
     "submit": _Place("lbactors.cli.scores", "submit", "Submit a score, or a file of scores."),
+    "metrics": _Place("lbactors.cli.metrics", "metrics", "Award and deduct points, and show balances."),
+    "events": _Place("lbactors.cli.events", "events", "Send events that leaderboards count."),
     "export": _Place("lbactors.cli.transfer", "export", "Export the entries of a period as JSON lines."),
     "import": _Place("lbactors.cli.transfer", "import_", "Import the entries of an export."),
     "leaderboards": _Place("lbactors.cli.boards", "leaderboards", "Create, change and delete leaderboards."),
@@ -52,7 +54,7 @@ COMMANDS: dict[str, _Place] = {
     "keys": _Place("lbactors.cli.admin", "keys", "Manage API keys."),
     "tenants": _Place("lbactors.cli.admin", "tenants", "Manage tenants."),
     "audit": _Place("lbactors.cli.moderation", "audit", "Show who changed what, and when."),
-    "webhooks": _Place("lbactors.cli.webhooks", "webhooks", "Send events to your servers."),
+    "webhooks": _Place("lbactors.cli.webhooks", "webhooks", "Send events about periods and rewards."),
     "status": _Place("lbactors.cli.status", "status", "Show health, memory, load and leaderboards."),
     "plugins": _Place("lbactors.cli.plugins", "plugins", "List plugins and their hooks."),
     "backup": _Place("lbactors.cli.backup", "backup", "Back up the SQLite store."),
@@ -66,11 +68,11 @@ COMMANDS: dict[str, _Place] = {
 # How the help groups them; a command that is in none belongs to OTHERS.
 TOPICS = {
     "Start": ("demo", "serve", "login", "logout", "profiles", "completion"),
-    "Scores and rankings": ("top", "submit", "export", "import"),
+    "Scores and rankings": ("top", "submit", "metrics", "events", "export", "import"),
     "Leaderboards": ("leaderboards", "periods", "rewards", "claim"),
     "Players": ("players", "reviews"),
     "Access": ("keys", "tenants", "audit"),
-    "Events": ("webhooks",),
+    "Webhooks": ("webhooks",),
 }
 OTHERS = "Operations"
 

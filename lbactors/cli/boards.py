@@ -103,6 +103,27 @@ FIELDS = (
         "Scores for a closed period: refuse them, or count them in the period they arrive in.",
     ),
     _Field(
+        "--source",
+        ("scoring", "source"),
+        ("scores", "metric", "events"),
+        "Where scores come from: submitted, or computed from a metric or events.",
+    ),
+    _Field("--metric", ("scoring", "metric"), str, "Name of the metric, for --source metric."),
+    _Field(
+        "--basis",
+        ("scoring", "basis"),
+        ("earned", "balance"),
+        "What of a metric counts: awards, or the balance.",
+    ),
+    _Field("--filters", ("scoring", "filters"), JSON, "Which rows or events count: a JSON object."),
+    _Field("--rules", ("scoring", "rules"), JSON, "What events are worth: a JSON array."),
+    _Field(
+        "--backfill/--no-backfill",
+        ("scoring", "backfill"),
+        bool,
+        "Fill a new leaderboard with what the log already has, or not.",
+    ),
+    _Field(
         "--aggregation", ("scoring", "aggregation"), AGGREGATIONS, "How several scores of a player combine."
     ),
     _Field("--score-min", ("scoring", "score_min"), NUMBER, "Refuse lower scores."),
@@ -337,7 +358,105 @@ def create(server: Server, leaderboard_id: str | None, changes: Json, windows: l
 def show(server: Server, leaderboard_id: str, lang: str | None) -> None:
     """Show the definition of a leaderboard."""
     definition = server.client.leaderboard(leaderboard_id, lang=lang)
-    server.show(definition, lambda: print_fields(definition))
+    shown = {name: value for name, value in definition.items() if name != "projection"}
+    if (status := definition.get("projection")) is not None:
+        shown["projection"] = progress_text(status)
+    server.show(definition, lambda: print_fields(shown))
+
+
+def progress_text(status: Mapping[str, Any]) -> str:
+    """How far a projection is, on one line: `filling, 1200 of 5000 rows (24 %), 3 s behind`."""
+    parts = [str(status["state"])]
+    if status["state"] not in ("live", "asleep"):
+        read, rows = status["rows_read"], status["rows"]
+        share = f" ({read * 100 // rows} %)" if rows else ""
+        parts.append(f"{read} of {rows} rows{share}")
+    if status["behind_seconds"]:
+        parts.append(f"{status['behind_seconds']:.0f} s behind")
+    return ", ".join(parts)
+
+
+@leaderboards.command(
+    "test-rules",
+    epilog=examples(
+        "lbactors leaderboards test-rules wins --event event.json",
+        "lbactors leaderboards test-rules wins --event "
+        '\'{"event_type": "match.won", "attrs": {"kills": 7}}\'',
+    ),
+)
+@leaderboard_argument()
+@click.option(
+    "--event", "written", metavar="FILE|JSON", required=True,
+    help="The event as in the API: a file, - for stdin, or JSON. event_id and player_id may be left out.",
+)  # fmt: skip
+@talks_to_server
+def test_rules(server: Server, leaderboard_id: str, written: str) -> None:
+    """Show what the rules of a leaderboard make of an event.
+
+    Nothing is written.
+    """
+    answer = server.client.test_rules(leaderboard_id, _event_in(written))
+
+    def render() -> None:
+        filters, rules = answer["filters"], answer["rules"]
+        print_fields({"matched": answer["matched"], "points": answer["points"]})
+        rows = [["filters", filters["matched"], None, filters["why"]]]
+        rows += [[f"rule {rule['index']}", rule["matched"], rule["points"], rule["why"]] for rule in rules]
+        print_table(["", "matched", "points", "why"], rows)
+
+    server.show(answer, render)
+
+
+def _event_in(written: str) -> Json:
+    """The event that a file has, or that stands on the command line. Refusal."""
+    text: bytes = written.encode()
+    if not written.lstrip().startswith("{"):
+        try:
+            with click.open_file(written, "rb") as file:
+                text = file.read().removeprefix(codecs.BOM_UTF8)
+        except OSError as error:
+            raise Refusal(f"--event: cannot read {written}: {error.strerror or error}") from None
+    try:
+        event = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Refusal(f"--event: not JSON: {error}") from None
+    if not isinstance(event, dict):
+        raise Refusal("--event: not a JSON object")
+    return event
+
+
+@leaderboards.command(
+    epilog=examples(
+        "lbactors leaderboards rebuild xp current --yes",
+        "lbactors leaderboards rebuild xp 2026-W47 --keep-rewards --yes",
+    )
+)
+@leaderboard_argument()
+@click.argument("period_key", metavar="PERIOD")
+@click.option("--window", type=READ_WINDOWS, help="Default: main.")
+@click.option(
+    "--keep-rewards", is_flag=True,
+    help="Rebuild also a closed period whose rewards were granted. They stay as they are.",
+)  # fmt: skip
+@confirm_option
+@talks_to_server
+def rebuild(
+    server: Server,
+    leaderboard_id: str,
+    period_key: str,
+    window: str | None,
+    keep_rewards: bool,
+    yes: bool,
+) -> None:
+    """Compute a period anew from the rows of its metric or events that are still kept.
+
+    PERIOD: current, previous, or a period key. It cannot be read until that is done.
+    """
+    confirm(f"Compute period {period_key} of {leaderboard_id} anew?", yes)
+    period = server.client.rebuild_period(
+        leaderboard_id, period_key, keep_rewards=keep_rewards, window=window
+    )
+    server.show(period, lambda: _print_periods(period))
 
 
 @leaderboards.command(

@@ -15,10 +15,12 @@ from lbactors.tables import bytes_text, duration_text, print_fields, print_table
 Json = dict[str, Any]
 
 ACTOR_COLUMNS = (
-    "actor", "pid", "memory", "up", "leaderboards", "awake", "entries", "loading", "waiting", "load/s",
-    "reserved",
+    "actor", "pid", "memory", "up", "leaderboards", "logs", "awake", "entries", "loading", "waiting",
+    "load/s", "reserved",
 )  # fmt: skip
-PERIOD_COLUMNS = ("actor", "tenant", "leaderboard", "window", "period", "state", "entries", "seq")
+PERIOD_COLUMNS = ("actor", "tenant", "leaderboard", "window", "period", "state", "entries", "seq", "log")
+LOG_COLUMNS = ("actor", "tenant", "log", "state", "rows", "waiting")
+BEHIND_SHOWN = 10  # leaderboards; --json has more
 
 
 @click.command(
@@ -26,22 +28,26 @@ PERIOD_COLUMNS = ("actor", "tenant", "leaderboard", "window", "period", "state",
         "lbactors status", "lbactors status --periods", "lbactors status --json | jq .ready.ready"
     )
 )
-@click.option("--periods", "with_periods", is_flag=True, help="Also list the open periods in memory.")
+@click.option(
+    "--periods", "with_periods", is_flag=True, help="Also list the open periods and logs in memory."
+)
 @talks_to_server
 def status(server: Server, with_periods: bool) -> None:
     """Show whether the server is ready, its memory and its load.
 
     An actor is a process that keeps leaderboards in memory. The exit code is 1 if the server is not ready.
-    Actors are shown only with a key that has the scope platform.
+    Actors are shown only with a key that has the scope platform. Leaderboards that are computed from a metric
+    or events are named under behind if they have not taken all rows of their log.
 
     \b
     memory        RSS, including pages shared with other processes
     up            time since the actor started; "not running" while nobody uses its leaderboards
     leaderboards  leaderboards placed in the actor
+    logs          logs of metrics and events placed in the actor
     awake         leaderboards with an open period in memory
     entries       players in those periods
-    loading       periods being loaded
-    waiting       submissions waiting for the journal
+    loading       periods and logs being loaded
+    waiting       submissions and rows waiting for the journal
     load/s        submissions and reads per second, averaged over about 10 seconds
     reserved      kept for one leaderboard, which is busy or dedicated
     """
@@ -63,6 +69,10 @@ def status(server: Server, with_periods: bool) -> None:
             if with_periods:
                 click.echo()
                 print_table(PERIOD_COLUMNS, [row for actor in found["actors"] for row in _period_rows(actor)])
+                logs = [row for actor in found["actors"] for row in _log_rows(actor)]
+                if logs:
+                    click.echo()
+                    print_table(LOG_COLUMNS, logs)
 
     server.show(answer, render)
     if not answer["ready"].get("ready"):
@@ -80,7 +90,29 @@ def _server_fields(found: Json) -> Json:
         "supervisor": {**_process(supervisor), "epoch": supervisor["epoch"], **trouble},
     }
     troubles = [why for actor in found["actors"] for why in actor["trouble"]]
-    return {**shown, **{f"trouble.{number}": why for number, why in enumerate(troubles, 1)}}
+    shown |= {f"trouble.{number}": why for number, why in enumerate(troubles, 1)}
+    return {**shown, **_behind(found["projections"])}
+
+
+def _behind(projections: Json) -> Json:
+    """Who has not taken all rows, each in a line; nothing if nobody is behind."""
+    boards = projections["leaderboards"][:BEHIND_SHOWN]
+    shown = {
+        f"behind.{number}": f"{board['leaderboard_id']} of tenant {board['tenant_id']}: {_lag(board)}"
+        for number, board in enumerate(boards, 1)
+    }
+    more = projections["behind"] - len(boards)
+    return {**shown, "behind.more": more} if more else shown
+
+
+def _lag(follows: Json) -> str:
+    """How far a projection is, in a few words."""
+    if follows["state"] == "live":
+        return "live"
+    if follows["state"] == "filling":
+        return f"filling, {follows['rows_read']} of {follows['rows']} rows"
+    missing = follows["rows"] - follows["rows_read"]
+    return f"{missing} rows behind, {follows['behind_seconds']:.0f} s"
 
 
 def _process(found: Json) -> Json:
@@ -100,6 +132,7 @@ def _period_rows(actor: Json) -> list[list[Any]]:
         [
             actor["name"], board["tenant_id"], board["leaderboard_id"], window["window"],
             period["period_key"], period["state"], period["entries"], period["seq"],
+            None if window["follows"] is None else _lag(window["follows"]),
         ]
         for board, window in _windows(actor)
         for period in window["periods"]
@@ -107,9 +140,21 @@ def _period_rows(actor: Json) -> list[list[Any]]:
     ]  # fmt: skip
 
 
+def _log_rows(actor: Json) -> list[list[Any]]:
+    """The logs of an actor that are in memory."""
+    return [
+        [
+            actor["name"], log["tenant_id"], "events" if log["metric"] is None else f"metric {log['metric']}",
+            log["state"], log["rows"], log["waiting"],
+        ]
+        for log in actor["logs"]
+        if log["state"] != "asleep"
+    ]  # fmt: skip
+
+
 def _actor_row(actor: Json, at: str) -> list[Any]:
     """One period actor. One that has not answered yet has a name and its leaderboards alone."""
-    boards = actor["leaderboards"]
+    boards, logs = actor["leaderboards"], actor["logs"]
     periods = [period for _, window in _windows(actor) for period in window["periods"]]
     memory = actor["resident_bytes"]
     return [
@@ -118,10 +163,11 @@ def _actor_row(actor: Json, at: str) -> list[Any]:
         None if memory is None else bytes_text(memory),
         _up(actor, at),
         len(boards),
+        len(logs),
         sum(any(window["awake"] for window in board["windows"]) for board in boards),
         sum(period["entries"] for period in periods),
-        sum(period["state"] not in ("serving", "asleep") for period in periods),
-        sum(board["waiting"] for board in boards),
+        sum(loaded["state"] not in ("serving", "asleep") for loaded in [*periods, *logs]),
+        sum(queue["waiting"] for queue in [*boards, *logs]),
         actor["load_per_second"],
         "yes" if actor["reserved"] else None,
     ]

@@ -30,6 +30,7 @@ from lbactors.cli.store_tools import (
 from lbactors.tables import bytes_text, text_of
 
 if TYPE_CHECKING:
+    from lbactors.period_actor.replay import Contents
     from lbactors.tools.progress import Progress
     from lbactors.tools.repair import Repaired, Trouble
     from lbactors.tools.verify import Verified
@@ -274,6 +275,7 @@ def _repaired_json(place: str, troubles: list[Trouble], made: list[Repaired]) ->
                 "dropped_inputs": trouble.inputs,
                 "dropped_readable": trouble.readable._asdict(),
                 "remains": None if trouble.remains is None else trouble.remains._asdict(),
+                "begin_anew": trouble.ahead,
                 "advice": trouble.advice if trouble.cut_seq is None else None,
             }
             for trouble in troubles
@@ -285,6 +287,8 @@ def _repaired_json(place: str, troubles: list[Trouble], made: list[Repaired]) ->
 def _show_repaired(repaired: Repaired) -> None:
     corrected = "; its record was corrected" if repaired.corrected else ""
     click.echo(f"cut: period {repaired.period_id} loads and ends at seq {repaired.remains.seq}{corrected}")
+    for doc_id in repaired.begin_anew:
+        click.echo(f"  leaderboard {text_of(doc_id)} fills its open periods again when the server starts")
 
 
 async def _confirmed(question: str, yes: bool) -> None:
@@ -302,6 +306,18 @@ async def _confirmed(question: str, yes: bool) -> None:
         loop.remove_reader(sys.stdin.fileno())
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise click.Abort
+
+
+def _inputs_text(trouble: Trouble, held: Contents) -> str:
+    """How many inputs of which kind, in words."""
+    most, erasures = _most_text(trouble, held), counted(held.erasures, "erasure")
+    removals = "" if trouble.is_log else f"{counted(held.removals, 'removal')}, "
+    return f"{most}, {removals}{erasures}, {held.others} others"
+
+
+def _most_text(trouble: Trouble, held: Contents) -> str:
+    """The same of those that matter most."""
+    return counted(held.rows, "row") if trouble.is_log else counted(held.submissions, "submission")
 
 
 def _show_looked(place: str, troubles: list[Trouble]) -> None:
@@ -324,7 +340,10 @@ def _show_trouble(trouble: Trouble) -> None:
         click.echo(f"  not to be repaired here: {text_of(trouble.advice)}")
         return
     readable, after = trouble.readable, "whether what remains loads is looked at then"
-    if trouble.remains is not None:
+    if trouble.remains is not None and trouble.remains.rows is not None:
+        rows, players = counted(trouble.remains.rows, "row"), counted(trouble.remains.entries, "player")
+        after = f"what remains loads, with {rows} of {players}"
+    elif trouble.remains is not None:
         entries = counted(trouble.remains.entries, "entry", "entries")
         after = f"what remains loads, with {entries} of {counted(trouble.remains.submissions, 'submission')}"
     click.echo(f"  cut after seq {trouble.cut_seq}: {after}")
@@ -332,17 +351,16 @@ def _show_trouble(trouble: Trouble) -> None:
     click.echo(
         f"  dropped: {counted(len(trouble.dropped), 'record')}, {counted(trouble.inputs, 'input')} "
         f"(seqs {trouble.cut_seq + 1}..{trouble.last_seq}). {known} of them can be read: "
-        f"{counted(readable.submissions, 'submission')}, {counted(readable.removals, 'removal')}, "
-        f"{counted(readable.erasures, 'erasure')}, {readable.others} others; {trouble.inputs - known} cannot"
+        f"{_inputs_text(trouble, readable)}; {trouble.inputs - known} cannot"
     )
     for record in trouble.dropped[:SHOWN_RECORDS]:
         state = "sound" if record.sound else "damaged"
-        holds = (
-            "unreadable" if record.contents is None else counted(record.contents.submissions, "submission")
-        )
+        holds = "unreadable" if record.contents is None else _most_text(trouble, record.contents)
         click.echo(
             f"    record {record.first_seq}..{record.last_seq}, epoch {record.epoch}, "
             f"{bytes_text(record.size_bytes)}, {state}: {counted(record.inputs, 'input')}, {holds}"
         )
     if len(trouble.dropped) > SHOWN_RECORDS:
         click.echo(f"    and {len(trouble.dropped) - SHOWN_RECORDS} more records")
+    for doc_id in trouble.ahead:
+        click.echo(f"  leaderboard {text_of(doc_id)} has read rows that go: it fills its open periods again")

@@ -4,32 +4,35 @@ An export is a file of JSON lines: a header, which says what it is of, and the e
 import puts them back as they stood, by a route of its own that changes nothing when it is repeated. Lines of
 a file that are to count as *submissions* have ids: their own, or FILE:LINE, where FILE follows from the
 file's bytes; so that a file that is sent twice within a day counts once, too.
-
-Bulk work goes in batches of 1000, one after the other, in the order of the file.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import click
 import orjson
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from lbactors.cli.bulk import (
+    BYTE_ORDER_MARK,
+    Lines,
+    finish,
+    named_by_content,
+    object_in,
+    progress_bar,
+    send_lines,
+    size_of,
+    why_it_ended,
+)
 from lbactors.cli.connection import (
     Failure,
     Refusal,
     Server,
     examples,
-    explained,
     json_text,
     period_options,
     talks_to_server,
@@ -39,18 +42,12 @@ from lbactors.client import ApiError, Unreachable
 from lbactors.client.transport import new_id
 
 Json = dict[str, Any]
-Lines = Iterable[tuple[int, bytes]]  # 0-based number and text of each
 
-BATCH_LINES = 1000
-SHOWN_ERRORS = 20
 FORMAT = 1  # of an export; what a later version adds to the header is passed over
 MARK = "lbactors_export"  # the header's field that holds it
 RULES = (("scoring", "aggregation"), ("ranking", "order"), ("ranking", "subscore_order"))
 STANDING = ("player_id", "score", "subscore", "metadata", "submissions", "first_at", "updated_at")
 SUBMITTED = ("player_id", "score", "subscore", "metadata", "submission_id")
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-CHUNK_BYTES = 2**20
-SPOOLED_BYTES = 2**26  # of a pipe that are kept in memory until its end is seen; the rest on disk
 
 
 # Files ----------------------------------------------------------------------------------------------------
@@ -64,74 +61,7 @@ def numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
             yield index, text
 
 
-def named_by_content(source: IO[bytes]) -> tuple[IO[bytes], str]:
-    """The input from its beginning, and a name that follows from its bytes."""
-    digest = hashlib.blake2b(digest_size=12)
-    kept = None
-    if not source.seekable():
-        kept = tempfile.SpooledTemporaryFile(max_size=SPOOLED_BYTES)  # noqa: SIM115 (it is returned)
-    while chunk := source.read(CHUNK_BYTES):
-        digest.update(chunk)
-        if kept is not None:
-            kept.write(chunk)
-    source = source if kept is None else kept
-    source.seek(0)
-    return source, digest.hexdigest()
-
-
-def _size(source: IO[bytes]) -> int | None:
-    """What is left to be read, in bytes, if that is known."""
-    if not source.seekable():
-        return None
-    here = source.tell()
-    size = source.seek(0, 2) - here
-    source.seek(here)
-    return size
-
-
-def _object(line: bytes) -> Json:
-    """ValueError if it is none."""
-    try:
-        item = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        item = None
-    if not isinstance(item, dict):
-        raise ValueError("not a JSON object")
-    return item
-
-
 # Sending --------------------------------------------------------------------------------------------------
-
-
-def _send(
-    lines: Lines,
-    total_bytes: int | None,
-    label: str,
-    item_of: Callable[[int, Json], Json],
-    send: Callable[[list[Json]], Mapping[str, Any]],
-    answer: Json,
-) -> None:
-    """Send what the lines hold, in batches, with a progress bar; adds up the answers in `answer`.
-
-    item_of: from a line's number and object to what is sent; ValueError: it is rejected.
-    """
-    counts = [name for name, value in answer.items() if isinstance(value, int)]
-    with progress_bar(label, total_bytes) as advance:
-        rest = iter(lines)
-        while batch := list(itertools.islice(rest, BATCH_LINES)):
-            sent: list[tuple[int, Json]] = []
-            for index, line in batch:
-                try:
-                    sent.append((index, item_of(index, _object(line))))
-                except ValueError as error:
-                    answer["rejected"] += 1
-                    answer["errors"].append({"index": index, "code": "malformed_body", "message": str(error)})
-            if sent:
-                part = send([item for _, item in sent])
-                for name in counts:
-                    answer[name] += part[name]
-                answer["errors"] += [{**e, "index": sent[e["index"]][0]} for e in part["errors"]]
-            advance(sum(len(line) for _, line in batch), answer[counts[0]])
 
 
 def submit_lines(
@@ -152,7 +82,7 @@ def submit_lines(
     counts_repeats = id_prefix is None
     if id_prefix is None:
         source, id_prefix = named_by_content(source)
-    total_bytes = _size(source)
+    total_bytes = size_of(source)
     lines: Lines = numbered(source)
     if backwards:
         lines = reversed(list(lines))
@@ -167,10 +97,10 @@ def submit_lines(
         return {**part, "repeated": sum(row.get("duplicate", False) for row in part["results"])}
 
     try:
-        _send(lines, total_bytes, "submitting", item_of, send, answer)
+        send_lines(lines, total_bytes, "submitting", item_of, send, answer)
     except (ApiError, Unreachable, KeyboardInterrupt) as error:
         raise Failure(
-            f"{_why(server, error)} (after {answer['accepted']} accepted; "
+            f"{why_it_ended(server, error)} (after {answer['accepted']} accepted; "
             f"to go on without counting twice, repeat with --id-prefix {id_prefix})"
         ) from None
 
@@ -183,28 +113,7 @@ def submit_lines(
                 err=True,
             )
 
-    _finish(server, answer, render)
-
-
-def _why(server: Server, error: ApiError | Unreachable | KeyboardInterrupt) -> str:
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else explained(error, server.target)
-
-
-def _finish(server: Server, answer: Json, render: Callable[[], None]) -> None:
-    """Show an answer, list what was rejected, and fail if anything was."""
-    answer["errors"].sort(key=lambda error: error["index"])
-    server.show(answer, render)
-    if answer["rejected"]:
-        if not server.as_json:
-            _print_errors(answer["errors"])
-        raise click.exceptions.Exit(1)
-
-
-def _print_errors(errors: list[Json]) -> None:
-    for error in errors[:SHOWN_ERRORS]:
-        click.echo(f"line {error['index'] + 1}: {error['code']}: {error['message']}", err=True)
-    if len(errors) > SHOWN_ERRORS:
-        click.echo(f"and {len(errors) - SHOWN_ERRORS} more", err=True)
+    finish(server, answer, render)
 
 
 # Exports --------------------------------------------------------------------------------------------------
@@ -237,7 +146,7 @@ def _header_line(definition: Mapping[str, Any], page: Mapping[str, Any], export_
 
 def _is_header(line: bytes) -> bool:
     try:
-        return MARK in _object(line)
+        return MARK in object_in(line)
     except ValueError:
         return False
 
@@ -247,7 +156,7 @@ def _header_of(line: bytes, name: str) -> Header | None:
     line = line.removeprefix(BYTE_ORDER_MARK)
     if not _is_header(line):
         return None
-    found = _object(line)
+    found = object_in(line)
     if found[MARK] != FORMAT:
         raise Refusal(f"{name} is an export of format {found[MARK]}; this command knows format {FORMAT}")
     rules = {rule: found.get(rule) for _, rule in RULES}
@@ -369,7 +278,7 @@ def import_(
         if add:
             _add(server, definition, source, id_prefix)
             return
-        total_bytes = _size(source)
+        total_bytes = size_of(source)
         first = source.readline()
         name = "stdin" if str(path) == "-" else path.name
         header = _header_of(first, name)
@@ -425,15 +334,15 @@ def _put_back(
         )
 
     try:
-        _send(lines, total_bytes, "importing", lambda _, line: _entry(line, STANDING), send, answer)
+        send_lines(lines, total_bytes, "importing", lambda _, line: _entry(line, STANDING), send, answer)
     except (ApiError, Unreachable, KeyboardInterrupt) as error:
         raise Failure(
-            f"{_why(server, error)} (after {answer['imported']} imported; repeat it to go on)"
+            f"{why_it_ended(server, error)} (after {answer['imported']} imported; repeat it to go on)"
         ) from None
     parts = [f"imported {answer['imported']}"]
     parts += [f"{name} {answer[name]}" for name in ("unchanged", "dropped") if answer[name]]
     parts.append(f"rejected {answer['rejected']}")
-    _finish(server, answer, lambda: click.echo(", ".join(parts)))
+    finish(server, answer, lambda: click.echo(", ".join(parts)))
 
 
 def _entry(line: Json, fields: tuple[str, ...]) -> Json:
@@ -455,27 +364,3 @@ def _add(server: Server, definition: Mapping[str, Any], source: IO[bytes], id_pr
 
     backwards = definition["ranking"]["tie_breaking"] == "last"
     submit_lines(server, definition["leaderboard_id"], source, id_prefix, submission_of, backwards=backwards)
-
-
-@contextmanager
-def progress_bar(label: str, total: int | None, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr where that is a terminal. Yields `advance(by, count)`.
-
-    total, by: in the same unit, bytes or entries; total None: unknown. count: the number shown beside the
-    bar.
-    """
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[count]}"),
-        TimeElapsedColumn(),
-    )
-    hidden = not (shown and console.is_terminal)
-    with Progress(*columns, console=console, disable=hidden, transient=True) as bar:
-        task = bar.add_task(label, total=total, count=0)
-
-        def advance(by: int, count: int) -> None:
-            bar.update(task, advance=by, count=count)
-
-        yield advance

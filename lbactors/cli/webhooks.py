@@ -46,7 +46,7 @@ WEBHOOK = click.argument("webhook_id", metavar="WEBHOOK")
     ),
 )
 def webhooks() -> None:
-    """Send events to your servers."""
+    """Send events about periods and rewards to your servers."""
 
 
 def _choices(events: Sequence[str], boards: Sequence[str]) -> Json:

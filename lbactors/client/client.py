@@ -21,12 +21,13 @@ from typing import Any, Self, Unpack
 
 from lbactors.client.administration import Administration
 from lbactors.client.scores import Scores
+from lbactors.client.sources import Sources
 from lbactors.client.transport import DEFAULT_URL, Options, Transport
 from lbactors.client.types import Json
 from lbactors.client.unclosed import warn_unclosed
 
 
-class Client(Scores, Administration):
+class Client(Scores, Sources, Administration):
     """The client for asyncio. Tasks of one event loop may share it.
 
     url: address of the server; without one `LBACTORS_URL`, else http://127.0.0.1:8080. key: the API key;

@@ -36,3 +36,7 @@ def rewards_path(leaderboard_id: str, period_key: str) -> str:
 
 def webhook_path(webhook_id: str) -> str:
     return f"/v1/webhooks/{segment(webhook_id)}"
+
+
+def metric_path(metric: str) -> str:
+    return f"/v1/metrics/{segment(metric)}"

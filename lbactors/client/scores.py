@@ -5,12 +5,12 @@ Every submission carries an id, its own or one made here, so that sending it aga
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, cast
 
+from lbactors.client.batches import ListRoute, send_all
 from lbactors.client.routes import Instant, Routes, board_path, player_path, segment
-from lbactors.client.transport import NOT_TAKEN, Pauses, new_id
+from lbactors.client.transport import new_id
 from lbactors.client.types import (
     BatchOutcome,
     Distribution,
@@ -25,8 +25,6 @@ from lbactors.client.types import (
 )
 
 BATCH_ITEMS = 10_000  # the API's limit for one body; longer lists go in several requests
-# Codes of single items in a batch that pass by themselves; the ids make sending them again safe.
-PASSING_CODES = NOT_TAKEN | {"storage_unavailable"}
 
 
 class Scores(Routes):
@@ -90,42 +88,9 @@ class Scores(Routes):
     async def _submit_all(
         self, path: str, submissions: Sequence[Mapping[str, Any]], results: str
     ) -> BatchOutcome:
-        if isinstance(submissions, Mapping | str):
-            raise TypeError("submissions must be a list of objects")
-        submissions = list(submissions)
-        run = new_id()
-        merged: Json = {"accepted": 0, "rejected": 0, "errors": [], "results": []}
-        for start in range(0, len(submissions), BATCH_ITEMS):
-            items = submissions[start : start + BATCH_ITEMS]
-            pending = []
-            for i, item in enumerate(items, start):
-                if (wrong := _unsendable(item)) is None:
-                    pending.append((i, {"submission_id": f"{run}:{i}", **item}))
-                else:
-                    merged["errors"].append({"index": i, "code": "validation_failed", "message": wrong})
-                    merged["rejected"] += 1
-            pauses = Pauses(self.transport.patience_s)
-            while pending:
-                sent = {"submissions": [item for _, item in pending]}
-                answer: Json = await self.transport.json("POST", path, params={"results": results}, body=sent)
-                passing = [e for e in answer["errors"] if e["code"] in PASSING_CODES]
-                if passing and not await pauses.wait():
-                    passing = []
-                again = {error["index"] for error in passing}
-                for name in ("errors", "results"):
-                    merged[name] += [
-                        {**row, "index": pending[row["index"]][0]}
-                        for row in answer[name]
-                        if row["index"] not in again
-                    ]
-                merged["accepted"] += answer["accepted"]
-                if "held" in answer:
-                    merged["held"] = merged.get("held", 0) + answer["held"]
-                merged["rejected"] += answer["rejected"] - len(again)
-                pending = [pending[index] for index in sorted(again)]
-        for name in ("errors", "results"):
-            merged[name].sort(key=lambda row: row["index"])
-        return cast("BatchOutcome", merged)
+        route = ListRoute(path, "submissions", "submission_id", BATCH_ITEMS)
+        empty: Json = {"accepted": 0, "rejected": 0, "errors": [], "results": []}
+        return cast("BatchOutcome", await send_all(self.transport, route, submissions, results, empty))
 
     # Rankings: `period` is current, previous or a period_key; `window` main, all_time, …; `timezone` tells
     # whose current period is meant on a leaderboard with timezone `player` ------------------------------
@@ -254,13 +219,3 @@ class Scores(Routes):
     async def player_entries(self, player_id: str, **params: Any) -> PlayerEntries:
         """The player's entries in all leaderboards. params: window, period."""
         return await self.transport.json("GET", f"/v1/players/{segment(player_id)}/entries", params=params)
-
-
-def _unsendable(item: Any) -> str | None:
-    """Why an item cannot be written as JSON, so that it is rejected alone; None if it can."""
-    if not isinstance(item, Mapping):
-        return "must be an object"
-    for name in ("score", "subscore"):
-        if isinstance(value := item.get(name), float) and not math.isfinite(value):
-            return f"{name}: must be a finite number"
-    return None

@@ -1,6 +1,7 @@
 """`SyncClient`: every method of `Client`, without `await`.
 
-Written by `docs/generate_client.py` from `client.py`, `scores.py` and `administration.py`: change it there.
+Written by `docs/generate_client.py` from `client.py`, `scores.py`, `sources.py` and `administration.py`:
+change it there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from lbactors.client.routes import Instant
 from lbactors.client.types import (
     ApprovedSubmission,
     AuditListing,
+    Balance,
     BatchOutcome,
     ClosedPeriod,
     Delivery,
@@ -21,6 +23,7 @@ from lbactors.client.types import (
     Distribution,
     EditedEntries,
     Erased,
+    EventsOutcome,
     Health,
     HeldListing,
     HeldOutcome,
@@ -34,6 +37,7 @@ from lbactors.client.types import (
     Leaderboard,
     LeaderboardListing,
     LookupAnswer,
+    MetricListing,
     NewKey,
     NewWebhook,
     Outcome,
@@ -51,8 +55,14 @@ from lbactors.client.types import (
     Reward,
     RewardListing,
     RewardPage,
+    RowOutcome,
+    RowsOutcome,
+    RulesTested,
+    SettledTransaction,
     Tenant,
     TenantListing,
+    Transaction,
+    TransactionListing,
     Webhook,
     WebhookListing,
 )
@@ -260,6 +270,153 @@ class SyncClient(Blocking):
     def player_entries(self, player_id: str, **params: Any) -> PlayerEntries:
         """The player's entries in all leaderboards. params: window, period."""
         return self._run(self._client.player_entries(player_id, **params))
+
+    def award(
+        self,
+        metric: str,
+        player_id: str,
+        score: float,
+        *,
+        pending: bool = False,
+        subscore: float | None = None,
+        metadata: Any = None,
+        submission_id: str | None = None,
+        occurred_at: Instant | None = None,
+    ) -> RowOutcome:
+        """Add an amount to a player's balance; answers with the balance after it.
+
+        answer = client.award("coins", "maya", 50, metadata={"quest": "dragon"})
+        print(answer["balance"])
+
+        pending: it counts for nothing until `complete_transaction`. Give a `submission_id` of your own
+        (`"quest-77:maya"`) if your process may die and send the same row again later.
+        """
+        return self._run(
+            self._client.award(
+                metric,
+                player_id,
+                score,
+                pending=pending,
+                subscore=subscore,
+                metadata=metadata,
+                submission_id=submission_id,
+                occurred_at=occurred_at,
+            )
+        )
+
+    def deduct(
+        self,
+        metric: str,
+        player_id: str,
+        score: float,
+        *,
+        pending: bool = False,
+        subscore: float | None = None,
+        metadata: Any = None,
+        submission_id: str | None = None,
+        occurred_at: Instant | None = None,
+    ) -> RowOutcome:
+        """Take an amount above 0 from a player's balance; ApiError `insufficient_balance` if it lacks it."""
+        return self._run(
+            self._client.deduct(
+                metric,
+                player_id,
+                score,
+                pending=pending,
+                subscore=subscore,
+                metadata=metadata,
+                submission_id=submission_id,
+                occurred_at=occurred_at,
+            )
+        )
+
+    def set_balance(
+        self,
+        metric: str,
+        player_id: str,
+        score: float,
+        *,
+        pending: bool = False,
+        subscore: float | None = None,
+        metadata: Any = None,
+        submission_id: str | None = None,
+        occurred_at: Instant | None = None,
+    ) -> RowOutcome:
+        """Replace a player's balance by an amount; what was earned and spent stays."""
+        return self._run(
+            self._client.set_balance(
+                metric,
+                player_id,
+                score,
+                pending=pending,
+                subscore=subscore,
+                metadata=metadata,
+                submission_id=submission_id,
+                occurred_at=occurred_at,
+            )
+        )
+
+    def write_rows(
+        self, metric: str, rows: Sequence[Mapping[str, Any]], results: str = "none"
+    ) -> RowsOutcome:
+        """Many rows of one metric, in order; `{"accepted", "rejected", "errors", "results", "behind"}`.
+
+        rows = [{"player_id": "maya", "score": 50}, {"player_id": "noor", "score": 30, "kind": "deduct"}]
+        answer = client.write_rows("coins", rows)
+
+        results: none or full. A bad row is rejected alone. Rows that the server could not take for the moment
+        are sent again, after the others, as long as patience lasts.
+        """
+        return self._run(self._client.write_rows(metric, rows, results))
+
+    def complete_transaction(self, metric: str, transaction_id: str) -> SettledTransaction:
+        """A pending row counts from now on. ApiError `transaction_settled`, `insufficient_balance`."""
+        return self._run(self._client.complete_transaction(metric, transaction_id))
+
+    def reject_transaction(self, metric: str, transaction_id: str) -> SettledTransaction:
+        """A pending row never counts. ApiError `transaction_settled`."""
+        return self._run(self._client.reject_transaction(metric, transaction_id))
+
+    def list_metrics(self, **params: Any) -> MetricListing:
+        """All metrics, by name. params: limit, offset, cursor."""
+        return self._run(self._client.list_metrics(**params))
+
+    def balance(self, metric: str, player_id: str) -> Balance:
+        """A player's balance, and what was earned, spent and is pending; zeros for a player without rows."""
+        return self._run(self._client.balance(metric, player_id))
+
+    def transactions(self, metric: str, **params: Any) -> TransactionListing:
+        """The rows of a metric, newest first. params: player_id, limit, cursor."""
+        return self._run(self._client.transactions(metric, **params))
+
+    def transaction(self, metric: str, transaction_id: str) -> Transaction:
+        """One row of a metric; ApiError `transaction_not_found`."""
+        return self._run(self._client.transaction(metric, transaction_id))
+
+    def send_events(self, events: Sequence[Mapping[str, Any]], results: str = "none") -> EventsOutcome:
+        """Events, in order; `{"accepted", "duplicates", "rejected", "errors", "behind"}`.
+
+        won = {"event_id": "match-77:maya", "event_type": "match.won", "player_id": "maya"}
+        answer = client.send_events([won])
+
+        results: `full` adds what leaderboards made of each. An event without an `event_id` gets one that no
+        one else uses; give your own if your process may die and send the same event again later. A bad event
+        is rejected alone. Events that the server could not take for the moment are sent again, after the
+        others, as long as patience lasts.
+        """
+        return self._run(self._client.send_events(events, results))
+
+    def test_rules(self, leaderboard_id: str, event: Mapping[str, Any]) -> RulesTested:
+        """What the rules of a leaderboard would make of an event; nothing is written."""
+        return self._run(self._client.test_rules(leaderboard_id, event))
+
+    def rebuild_period(
+        self, leaderboard_id: str, period_key: str, *, keep_rewards: bool = False, window: str | None = None
+    ) -> Period:
+        """Compute a period anew from its log. keep_rewards: also one with rewards, which stay."""
+        return self._run(
+            self._client.rebuild_period(leaderboard_id, period_key, keep_rewards=keep_rewards, window=window)
+        )
 
     def create_leaderboard(self, definition: Mapping[str, Any], *, exist_ok: bool = False) -> Leaderboard:
         """`client.create_leaderboard({"leaderboard_id": "xp", "timeframe": "weekly"})`.

@@ -100,6 +100,157 @@ class BatchOutcome(TypedDict):
 
 
 @final
+class RowOutcome(TypedDict):
+    transaction_id: str
+    seq: int
+    balance: float
+    earned: float
+    duplicate: bool
+    behind: list[str]
+
+
+@final
+class RowsOutcomeResult(TypedDict):
+    index: int
+    transaction_id: str
+    seq: int
+    balance: float
+    earned: float
+    duplicate: bool
+
+
+@final
+class RowsOutcome(TypedDict):
+    accepted: int
+    rejected: int
+    errors: list[ItemError]
+    results: list[RowsOutcomeResult]
+    behind: list[str]
+
+
+@final
+class SettledTransaction(TypedDict):
+    transaction_id: str
+    seq: int
+    player_id: str
+    kind: Literal["award", "deduct", "set"]
+    state: Literal["completed", "pending", "rejected"]
+    score: float
+    subscore: float
+    submission_id: str | None
+    metadata: Json | None
+    occurred_at: str | None
+    created_at: str
+    settled_at: str | None
+    balance: float
+    earned: float
+    behind: list[str]
+
+
+@final
+class Balance(TypedDict):
+    metric: str
+    player_id: str
+    balance: float
+    earned: float
+    spent: float
+    pending: float
+    transactions: int
+    updated_at: str | None
+
+
+@final
+class Transaction(TypedDict):
+    transaction_id: str
+    seq: int
+    player_id: str
+    kind: Literal["award", "deduct", "set"]
+    state: Literal["completed", "pending", "rejected"]
+    score: float
+    subscore: float
+    submission_id: str | None
+    metadata: Json | None
+    occurred_at: str | None
+    created_at: str
+    settled_at: str | None
+
+
+@final
+class TransactionListing(TypedDict):
+    items: list[Transaction]
+    total: int
+    next_cursor: str | None
+
+
+@final
+class Metric(TypedDict):
+    metric: str
+    players: int
+    transactions: int
+    last_at: str | None
+
+
+@final
+class MetricListing(TypedDict):
+    items: list[Metric]
+    total: int
+    next_cursor: str | None
+
+
+@final
+class EventsOutcomeResultMatchedWindow(TypedDict):
+    window: Literal["main", "all_time", "yearly", "monthly", "weekly", "daily", "hourly"]
+    score: float
+    rank: int | None
+
+
+@final
+class EventsOutcomeResultMatched(TypedDict):
+    leaderboard_id: str
+    points: float
+    windows: list[EventsOutcomeResultMatchedWindow]
+
+
+@final
+class EventsOutcomeResult(TypedDict):
+    index: int
+    event_id: str
+    matched: list[EventsOutcomeResultMatched]
+
+
+@final
+class EventsOutcome(TypedDict):
+    accepted: int
+    duplicates: int
+    rejected: int
+    errors: list[ItemError]
+    behind: list[str]
+    results: NotRequired[list[EventsOutcomeResult]]
+
+
+@final
+class RulesTestedFilters(TypedDict):
+    matched: bool
+    why: str
+
+
+@final
+class RulesTestedRule(TypedDict):
+    index: int
+    matched: bool
+    points: float | None
+    why: str
+
+
+@final
+class RulesTested(TypedDict):
+    matched: bool
+    points: float | None
+    filters: RulesTestedFilters
+    rules: list[RulesTestedRule]
+
+
+@final
 class PagePeriod(TypedDict):
     period_key: str
     window: Literal["main", "all_time", "yearly", "monthly", "weekly", "daily", "hourly"]
@@ -434,6 +585,14 @@ class Widget(TypedDict):
 
 
 @final
+class ProjectionStatus(TypedDict):
+    state: Literal["live", "behind", "filling", "asleep"]
+    rows_read: int
+    rows: int
+    behind_seconds: float
+
+
+@final
 class Leaderboard(TypedDict):
     leaderboard_id: str
     name: str
@@ -458,6 +617,7 @@ class Leaderboard(TypedDict):
     version: int
     created_at: str
     updated_at: str
+    projection: NotRequired[ProjectionStatus | None]
 
 
 @final
@@ -869,6 +1029,22 @@ class StatusEvents(TypedDict):
 
 
 @final
+class StatusProjection(TypedDict):
+    tenant_id: str
+    leaderboard_id: str
+    state: Literal["live", "behind", "filling"]
+    rows_read: int
+    rows: int
+    behind_seconds: float
+
+
+@final
+class StatusProjections(TypedDict):
+    behind: int
+    leaderboards: list[StatusProjection]
+
+
+@final
 class StatusPeriod(TypedDict):
     period_key: str
     state: Literal["asleep", "loading", "serving", "draining", "suspended", "sealed", "gone"]
@@ -879,12 +1055,21 @@ class StatusPeriod(TypedDict):
 
 
 @final
+class StatusWindowFollows(TypedDict):
+    state: Literal["live", "behind", "filling"]
+    rows_read: int
+    rows: int
+    behind_seconds: float
+
+
+@final
 class StatusWindow(TypedDict):
     window: Literal["main", "all_time", "yearly", "monthly", "weekly", "daily", "hourly"]
     awake: bool
     closed_loaded: int
     operations: int
     periods: list[StatusPeriod]
+    follows: StatusWindowFollows | None
 
 
 @final
@@ -894,6 +1079,20 @@ class StatusLeaderboard(TypedDict):
     uid: str
     waiting: int
     windows: list[StatusWindow]
+
+
+@final
+class StatusLog(TypedDict):
+    """A log of rows, from which leaderboards are computed."""
+
+    tenant_id: str
+    metric: str | None
+    uid: str
+    state: Literal["asleep", "loading", "serving", "draining", "suspended", "sealed", "gone"]
+    epoch: int | None
+    rows: int | None
+    waiting: int
+    operations: int
 
 
 @final
@@ -911,6 +1110,7 @@ class StatusActor(TypedDict):
     reserved: bool
     load_per_second: float
     leaderboards: list[StatusLeaderboard]
+    logs: list[StatusLog]
 
 
 @final
@@ -923,6 +1123,7 @@ class Status(TypedDict):
     leaderboards: int
     periods: StatusPeriods
     events: StatusEvents
+    projections: StatusProjections
     actors: list[StatusActor]
 
 

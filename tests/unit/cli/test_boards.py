@@ -119,7 +119,9 @@ def test_the_choices_are_those_of_the_model() -> None:
         if inner:
             info = info.annotation.model_fields[inner[0]]
         if isinstance(field.values, tuple):
-            assert set(field.values) == set(get_args(info.annotation)), field.option
+            options = [get_args(one) for one in get_args(info.annotation)]  # where it may be null
+            known = next(filter(None, options), get_args(info.annotation))
+            assert set(field.values) == set(known), field.option
     assert SCOPES == MODEL_SCOPES
 
 
@@ -134,3 +136,64 @@ def test_a_window_is_added_to_those_that_are_there(api: FakeApi) -> None:
     assert api.requests[-1][2]["If-Match"] == '"2"', "if nobody else changed it meanwhile"
     assert ok_json("leaderboards", "update", "many", "--no-windows")["windows"] == []
     refused(2, "leaderboards", "update", "many", "--no-windows", "--window", "daily")
+
+
+def test_options_of_sources(api: FakeApi) -> None:
+    ok(
+        "leaderboards", "create", "m", "--source", "metric", "--metric", "coins", "--basis", "balance",
+        "--filters", '{"metadata.mode": {"eq": "ranked"}}', "--no-backfill",
+    )  # fmt: skip
+    assert api.requests[-1][3]["scoring"] == {
+        "source": "metric",
+        "metric": "coins",
+        "basis": "balance",
+        "filters": {"metadata.mode": {"eq": "ranked"}},
+        "backfill": False,
+    }
+    rules = [{"event_type": "won", "points_expression": "1"}]
+    ok("leaderboards", "create", "e", "--source", "events", "--rules", json.dumps(rules), "--backfill")
+    assert api.requests[-1][3]["scoring"] == {"source": "events", "rules": rules, "backfill": True}
+
+
+def test_show_tells_how_far_a_projection_is(api: FakeApi) -> None:
+    status = {"state": "filling", "rows_read": 1200, "rows": 5000, "behind_seconds": 3.2}
+    for told, text in (
+        (status, "projection filling, 1200 of 5000 rows (24 %), 3 s behind"),
+        ({**status, "state": "live", "behind_seconds": 0}, "projection live"),
+        (
+            {**status, "state": "behind", "rows": 0, "rows_read": 0},
+            "projection behind, 0 of 0 rows, 3 s behind",
+        ),
+    ):
+        api.add_board("p", projection=told)
+        assert text in " ".join(ok("leaderboards", "show", "p").split())
+        assert ok_json("leaderboards", "show", "p")["projection"] == told
+    api.add_board("plain", projection=None)
+    assert "projection" not in ok("leaderboards", "show", "plain")
+
+
+def test_rules_are_tried_out(api: FakeApi, tmp_path: Path) -> None:
+    event = {"event_type": "won", "attrs": {"kills": 7}}
+    path = tmp_path / "event.json"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(event).encode())
+    for written, stdin in ((str(path), None), (json.dumps(event), None), ("-", json.dumps(event))):
+        output = ok("leaderboards", "test-rules", "xp", "--event", written, stdin=stdin)
+        assert api.requests[-1][3] == {"event": event}
+    assert api.paths()[-1] == "POST /v1/leaderboards/xp/rules/test"
+    assert "points 70" in " ".join(output.split()) and "it gives 70" in output
+    assert ok_json("leaderboards", "test-rules", "xp", "--event", "{}")["points"] == 70
+    assert "cannot read nothing.json" in refused(
+        2, "leaderboards", "test-rules", "xp", "--event", "nothing.json"
+    )
+    assert "not JSON" in refused(2, "leaderboards", "test-rules", "xp", "--event", "{")
+    path.write_text("[]")
+    assert "not a JSON object" in refused(2, "leaderboards", "test-rules", "xp", "--event", str(path))
+
+
+def test_rebuild(api: FakeApi) -> None:
+    ok("leaderboards", "rebuild", "xp", "2026-W47", "--window", "daily", "--keep-rewards", "--yes")
+    assert api.paths()[-1] == "POST /v1/leaderboards/xp/periods/2026-W47/rebuild?window=daily"
+    assert api.requests[-1][3] == {"keep_rewards": True}
+    ok("leaderboards", "rebuild", "xp", "current", "--yes")
+    assert api.requests[-1][3] == {"keep_rewards": False}
+    assert "add --yes" in refused(2, "leaderboards", "rebuild", "xp", "current")

@@ -52,6 +52,12 @@ def test_ids_of_leaderboards_are_offered(api: FakeApi) -> None:
     assert api.requests[-1][2]["X-Tenant-Id"] == "studio-a"
 
 
+def test_names_of_metrics_are_offered(api: FakeApi) -> None:
+    assert offered("metrics", "award", "co") == ["coins"]
+    assert offered("metrics", "balance", "x") == []
+    assert api.paths()[-1] == "GET /v1/metrics?limit=1000"
+
+
 def test_without_an_answer_nothing_is_offered(
     api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

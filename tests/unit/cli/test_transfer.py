@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lbactors.cli import transfer
+from lbactors.cli import bulk
 from tests.support.command import ok, refused, run
 from tests.support.fake_api import FakeApi
 
@@ -181,15 +181,15 @@ def test_a_file_that_is_submitted_again_counts_once(api: FakeApi, tmp_path: Path
 
 
 def test_a_pipe_is_named_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "SPOOLED_BYTES", 10)
+    monkeypatch.setattr(bulk, "SPOOLED_BYTES", 10)
     text = b'{"player_id": "a", "score": 5}\n' * 3
     (tmp_path / "file").write_bytes(text)
     reading, writing = os.pipe()
     writer = threading.Thread(target=lambda: os.fdopen(writing, "wb").write(text))
     writer.start()
     with (tmp_path / "file").open("rb") as file, os.fdopen(reading, "rb") as pipe:
-        kept, name = transfer.named_by_content(pipe)
-        same, same_name = transfer.named_by_content(file)
+        kept, name = bulk.named_by_content(pipe)
+        same, same_name = bulk.named_by_content(file)
         assert name == same_name and kept.read() == same.read() == text
     writer.join()
 

@@ -22,7 +22,14 @@ DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text
 # Answers without fields of their own in the document, or that may be errors.
 UNTYPED = {"metrics", "ready", "status"}
 # One route, and which of its answers the method can get.
-SOME_OF_THEM = {"submit": {"Outcome", "HeldOutcome"}, "submit_many": {"BatchOutcome"}}
+SOME_OF_THEM = {
+    "submit": {"Outcome", "HeldOutcome"},
+    "submit_many": {"BatchOutcome"},
+    "award": {"RowOutcome"},
+    "deduct": {"RowOutcome"},
+    "set_balance": {"RowOutcome"},
+    "write_rows": {"RowsOutcome"},
+}
 
 
 def schemas_of(request: str) -> set[str]:
