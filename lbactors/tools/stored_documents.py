@@ -18,13 +18,14 @@ import msgpack
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from lbactors.core.ids import in_tenant
+from lbactors.core.ids import in_tenant, is_log
 from lbactors.core.model import Key, PeriodRecord, Tenant
 from lbactors.documents.entities import COLLECTIONS, Mark, unpack_board
 from lbactors.documents.remembered_answers import RememberedAnswer
 from lbactors.documents.reviews import Review, document_id
 from lbactors.documents.rewards import read_claim, read_reward
 from lbactors.documents.webhooks import BODY, GENERATION, PLUGIN, STATES, Delivery, Webhook
+from lbactors.tools.stored_logs import document_of
 from persistence.store import PAGE_DOCUMENTS, Store, StoreCorrupt, scan_pages
 
 LONGEST_ID = 1024  # characters; beyond it the search for a damaged document gives up
@@ -157,7 +158,14 @@ def _key(_: str, body: bytes) -> tuple[Key, str]:
 
 def _leaderboard(_: str, body: bytes) -> tuple[Any, str]:
     board = unpack_board(body)
+    if is_log(board.board_uid):
+        raise ValueError("a log is listed among the leaderboards")
     return board, in_tenant(board.tenant_id, board.leaderboard_id)
+
+
+def _log(_: str, body: bytes) -> tuple[Any, str]:
+    board = unpack_board(body)
+    return board, document_of(board)
 
 
 def _period(doc_id: str, body: bytes) -> tuple[PeriodRecord, str]:
@@ -222,6 +230,7 @@ _READERS: dict[str, Callable[[str, bytes], tuple[Any, str]]] = {
     "tenants": _tenant,
     "keys": _key,
     "leaderboards": _leaderboard,
+    "logs": _log,
     "periods": _period,
     "homes": _home,
     "profiles": _profile,

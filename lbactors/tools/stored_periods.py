@@ -1,13 +1,15 @@
-"""A stored period read as a whole, with what damage left of it."""
+"""A stored period or log read as a whole, with what damage left of it."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import NamedTuple
 
-from lbactors.core.ids import in_chain
+from lbactors.core.ids import in_chain, is_log
+from lbactors.core.log import Log
 from lbactors.core.model import PeriodRecord
 from lbactors.core.period import Period
+from lbactors.period_actor.hosted_state import LOGS, PERIODS
 from lbactors.period_actor.replay import rebuild
 from persistence.store import Part, Record, Recovered, Store, StoreCorrupt
 
@@ -48,9 +50,9 @@ async def read_period(store: Store, period_id: str) -> Stored:
     return Stored(seq, parts, records, None)
 
 
-async def build_period(
+async def build_state(
     period_id: str, stored: Stored, seen_ids_limit: int, *, check: bool = False
-) -> Period | None:
+) -> Period | Log | None:
     """The state that was read, built in a thread; None if it is blank. `check`: assert every invariant, too.
 
     StoreCorrupt if the bytes make no state.
@@ -58,11 +60,15 @@ async def build_period(
     if stored.is_blank:
         return None
 
-    def build() -> Period:
-        period = rebuild(stored.seq, stored.parts, stored.records, seen_ids_limit)
+    def build() -> Period | Log:
+        state: Period | Log
+        if is_log(period_id):
+            state = rebuild(LOGS, stored.seq, stored.parts, stored.records, seen_ids_limit)
+        else:
+            state = rebuild(PERIODS, stored.seq, stored.parts, stored.records, seen_ids_limit)
         if check:
-            period.check()
-        return period
+            state.check()
+        return state
 
     try:
         return await asyncio.to_thread(build)  # what else the process does goes on meanwhile
@@ -73,14 +79,23 @@ async def build_period(
         raise StoreCorrupt(f"period {period_id!r}: the stored state does not load: {why}") from error
 
 
-async def load_period(
+async def load_state(
     store: Store, period_id: str, seen_ids_limit: int, *, check: bool = False
-) -> Period | None:
-    """A period's state; None if nothing was ever written. `check` as in `build_period`.
+) -> Period | Log | None:
+    """The state of a period or log; None if nothing was ever written. `check` as in `build_state`.
 
     StoreCorrupt for damage, and for sound bytes that do not make a state; StoreUnavailable.
     """
     stored = await read_period(store, period_id)
     if stored.damage is not None:
         raise stored.damage
-    return await build_period(period_id, stored, seen_ids_limit, check=check)
+    return await build_state(period_id, stored, seen_ids_limit, check=check)
+
+
+async def load_period(
+    store: Store, period_id: str, seen_ids_limit: int, *, check: bool = False
+) -> Period | None:
+    """The same of a leaderboard's period."""
+    state = await load_state(store, period_id, seen_ids_limit, check=check)
+    assert not isinstance(state, Log), "a log is no period"
+    return state

@@ -3,10 +3,10 @@ everything that was acknowledged.
 
 Three looks. *Documents*: each one's checksum, that it is what its collection holds, that it stands under its
 own id. *Periods*, whether a document names them or not: every byte's checksum, seqs without a gap, epochs
-that never fall and are all given out, a state that loads and passes `Period.check`, and for a closed period
-the numbers in its record. Of logs the same is checked, the records that a snapshot keeps included, but for
-state and documents. *Between them*: periods that no document names, documents whose leaderboard is
-gone.
+that never fall and are all given out, a state that loads and passes its `check`, and for a closed period the
+numbers in its record. Of a log also every row that is kept, and whether the accounts lead to them. *Between
+them*: periods that no document names, documents whose leaderboard is gone, leaderboards whose log is not
+there or ends before the place up to which they have read it.
 
 A finding is an **error** if something acknowledged is damaged, missing or out of reach, so that a server
 would refuse it or show something else than before. It is a **caution** if nothing is lost: room taken by
@@ -18,19 +18,23 @@ Documents are read some hundreds at a time, periods one at a time: memory is bou
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
-from lbactors.core.ids import board_of_chain, board_uid, chain_of, is_log
+from lbactors.core.ids import board_of_chain, chain_of, is_log
 from lbactors.core.lifecycle import Retention
+from lbactors.core.log import Log
 from lbactors.core.model import Board, PeriodRecord
 from lbactors.core.period import Period
 from lbactors.documents.entities import COLLECTIONS
+from lbactors.supervisor.chain_state import log_of
 from lbactors.tools.migration_marker import unfinished_migration
 from lbactors.tools.progress import Progress
 from lbactors.tools.stored_documents import all_documents, read_document
-from lbactors.tools.stored_periods import load_period, named_by
+from lbactors.tools.stored_logs import is_ahead, log_findings, period_of
+from lbactors.tools.stored_periods import load_state, named_by
 from persistence.store import Examined, Store, StoreCorrupt
 
 ERROR, CAUTION = "error", "caution"
@@ -87,7 +91,8 @@ class Verification:
         self._progress = progress
         self._findings: list[Finding] = []
         self._documents: dict[str, int] = {}
-        self._boards: dict[str, Board] = {}  # by the first part of its chains' ids
+        self._boards: dict[str, Board] = {}  # by the first part of their chains' ids, logs too
+        self._logs: dict[str, Board] = {}  # by their documents
         self._homes: list[str] = []
         self._chains: dict[str, list[PeriodRecord]] = {}
         self._unread: set[str] = set()  # collections of which a document could not be read
@@ -146,7 +151,9 @@ class Verification:
     def _take(self, collection: str, doc_id: str, document: Board | PeriodRecord | str) -> None:
         """Keep what the periods are held against."""
         if isinstance(document, Board):
-            self._boards[board_uid(document.tenant_id, document.leaderboard_id, document.uid)] = document
+            self._boards[document.board_uid] = document
+            if collection == "logs":
+                self._logs[doc_id] = document
         elif isinstance(document, PeriodRecord):
             self._chains.setdefault(chain_of(doc_id), []).append(document)
         elif collection == "homes":
@@ -162,21 +169,39 @@ class Verification:
 
     def _relate(self) -> None:
         """Documents held against each other. Where one could not be read, nothing is said to be missing."""
-        complete = "leaderboards" not in self._unread
         for chain_id, records in sorted(self._chains.items()):
             records.sort(key=lambda record: record.serial)
-            if self._board_of(chain_id) is None and complete:
+            if self._board_of(chain_id) is None and self._is_complete(chain_id):
                 keys = _some(record.key for record in records)
-                text = f"left over: their leaderboard is gone, nobody reads them ({keys})"
+                text = f"left over: their {_board_word(chain_id)} is gone, nobody reads them ({keys})"
                 self._find(CAUTION, "leftover", f"documents periods {chain_id}", text)
             for one, other in pairwise(records):
                 if one.serial == other.serial:
                     text = f"periods {one.key} and {other.key} claim the same journal (serial {one.serial})"
                     self._find(ERROR, "document", f"documents periods {chain_id}", text)
         for name in self._homes:
-            if complete and not self._home_is_known(name):
-                text = "left over: there is no such leaderboard"
+            if self._is_complete(name) and not self._home_is_known(name):
+                text = f"left over: there is no such {_board_word(name)}"
                 self._find(CAUTION, "leftover", f"document homes {name}", text)
+        if "logs" not in self._unread:
+            self._relate_logs()
+
+    def _is_complete(self, name: str) -> bool:
+        """Whether all documents were read among which that of a board, chain or period is."""
+        return ("logs" if is_log(name) else "leaderboards") not in self._unread
+
+    def _relate_logs(self) -> None:
+        """Every log has its period, and every leaderboard that is computed from one has it."""
+        for name, log in sorted(self._logs.items()):
+            records = self._chains.get(log.chain_id("main"), [])
+            if [record.serial for record in records] != [1] and "periods" not in self._unread:
+                text = f"a log has one period, and this one has {len(records)}"
+                self._find(ERROR, "log", f"document logs {name}", text)
+        for board in self._boards.values():
+            needed = log_of(board)
+            if needed is not None and needed not in self._logs:
+                place = f"document leaderboards {board.tenant_id}/{board.leaderboard_id}"
+                self._find(ERROR, "log", place, f"it is computed from the log {needed}, which is not there")
 
     # Periods --------------------------------------------------------------------------------------------
 
@@ -194,13 +219,14 @@ class Verification:
             examined = await self._store.examine(period_id)
             self._records += len(examined.records) + examined.kept
             self._check_bytes(period_id, examined)
-            if is_log(period_id):  # no document names its periods, and its state is not a `Period`
-                continue
-            loads, period = await self._load(period_id, examined)
+            loads, state = await self._load(period_id, examined)
             if period_id not in known:
                 self._unknown(period_id)
-            elif loads:
-                self._check_record(period_id, *known[period_id], period)
+            if isinstance(state, Log):
+                await self._check_log(period_id, state)
+            elif loads and period_id in known:
+                self._check_record(period_id, *known[period_id], state)
+                await self._check_place(period_id, *known[period_id], state)
         self._progress("", len(period_ids), len(period_ids))
         return set(period_ids)
 
@@ -212,31 +238,58 @@ class Verification:
         for text in epoch_findings(examined)[:SHOWN_OF_A_PERIOD]:
             self._find(ERROR, "epoch", f"period {period_id}", text)
 
-    async def _load(self, period_id: str, examined: Examined) -> tuple[bool, Period | None]:
+    async def _load(self, period_id: str, examined: Examined) -> tuple[bool, Period | Log | None]:
         """Whether the period loads, and its state, if it has one."""
         if examined.damage:
             return False, None
         try:
-            period = await load_period(self._store, period_id, self._seen_ids_limit, check=True)
+            state = await load_state(self._store, period_id, self._seen_ids_limit, check=True)
         except StoreCorrupt as error:
             self._find(ERROR, "state", f"period {period_id}", str(error))
             return False, None
-        self._entries += len(period) if period is not None else 0
-        seq = period.seq if period is not None else 0
+        self._entries += len(state) if isinstance(state, Period) else 0
+        seq = state.seq if state is not None else 0
         if seq != examined.last_seq:
             text = f"its state ends at seq {seq}, its journal at {examined.last_seq}"
             self._find(ERROR, "state", f"period {period_id}", text)
-        return True, period
+        return True, state
+
+    async def _check_log(self, log_id: str, log: Log) -> None:
+        """The rows of a log, and its state against them."""
+        shown: Counter[str] = Counter()
+        async for kind, text in log_findings(self._store, log_id, log):
+            shown[kind] += 1
+            if shown[kind] <= SHOWN_OF_A_PERIOD:
+                severity = CAUTION if kind == "leftover" else ERROR
+                self._find(severity, kind, f"period {log_id}", text)
+
+    async def _check_place(
+        self, period_id: str, chain_id: str, record: PeriodRecord, period: Period | None
+    ) -> None:
+        """How far a projection says that it has read its log."""
+        board = self._board_of(chain_id)
+        log = None if board is None else self._logs.get(log_of(board) or "")
+        if board is None or log is None or period is None:
+            return
+        last_seq = await self._store.last_seq(period_of(log))
+        if is_ahead(board, log, record, period, last_seq):
+            text = (
+                f"it has read its log up to seq {period.followed.position}, and that ends at {last_seq}: "
+                f"it counts rows that are gone, and begins anew when a server loads it"
+            )
+            self._find(ERROR, "place", f"period {period_id}", text)
 
     def _unknown(self, period_id: str) -> None:
         chain_id = chain_of(period_id)
-        if "periods" in self._unread or "leaderboards" in self._unread:
+        if "periods" in self._unread or not self._is_complete(chain_id):
             return  # its document may be the one that cannot be read
+        word = _board_word(chain_id)
         if self._board_of(chain_id) is None:
-            text = "left over: its leaderboard is gone, nobody reads it, it takes up room"
+            text = f"left over: its {word} is gone, nobody reads it, it takes up room"
             self._find(CAUTION, "orphan", f"period {period_id}", text)
         else:
-            text = "no document names it, though its leaderboard is there: its scores are out of reach"
+            what = "rows" if is_log(chain_id) else "scores"
+            text = f"no document names it, though its {word} is there: its {what} are out of reach"
             self._find(ERROR, "orphan", f"period {period_id}", text)
 
     def _check_record(
@@ -270,6 +323,11 @@ class Verification:
         if record.last_seq > period.seq:
             text = f"its record ({record.key}) says {record.last_seq} inputs, its state has {period.seq}"
             self._find(ERROR, "record", place, text)
+
+
+def _board_word(name: str) -> str:
+    """What a board, chain or period is of."""
+    return "log" if is_log(name) else "leaderboard"
 
 
 def epoch_findings(examined: Examined) -> list[str]:

@@ -101,7 +101,7 @@ class Reader:
     """Commands about one period. keys: head, journal, parts, staged parts, overlay. script: runs a script."""
 
     def __init__(self, keys: Sequence[bytes], run: Run, script: Run) -> None:
-        self._head, _, self._parts, _, _ = keys
+        self._head, self._journal, self._parts, _, self._overlay = keys
         self._run = run
         self._script = script
 
@@ -114,9 +114,23 @@ class Reader:
         return list(await self._run("HMGET", self._parts, *versions)) if versions else []
 
     async def records(self, period_id: str, after: int) -> Page:
-        """The next records after a seq."""
-        reply = await self._script("records", after, AFTER, RECORDS_AT_ONCE, PAGE_BYTES)
-        return page_of(reply, period_id)
+        """The next records after a seq.
+
+        Where nothing is overlaid, as in every period that is no log, they are read without a script, which
+        takes three times as long. The order matters: what left the stream before it was read is in the
+        overlay afterwards, and what was trimmed before is below the floor.
+        """
+        raw, overlays, (last, snapshot, trimmed) = await asyncio.gather(
+            self._run("XRANGE", self._journal, f"({after}-0", "+", "COUNT", RECORDS_AT_ONCE),
+            self._run("EXISTS", self._overlay),
+            self._run("HMGET", self._head, "l", "s", "t"),
+        )
+        page = page_of((last or 0, snapshot or 0, trimmed or snapshot or 0, raw), period_id)
+        found = [each for each in page.found if each.record.last_seq > page.floor]
+        if overlays or (raw and not found):
+            reply = await self._script("records", after, AFTER, RECORDS_AT_ONCE, PAGE_BYTES)
+            return page_of(reply, period_id)
+        return page._replace(found=found)
 
     async def ends_at(self, period_id: str, seq: int) -> bool:
         """Whether a journal record ends at a seq."""
