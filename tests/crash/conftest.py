@@ -83,7 +83,9 @@ def storage(request: pytest.FixtureRequest) -> RedisServer | None:
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
-    return random.Random(f"{os.environ['LBACTORS_CRASH_SEED']}/{request.node.name}")
+    seed = os.environ["LBACTORS_CRASH_SEED"]
+    print(f"LBACTORS_CRASH_SEED={seed}")  # shown if the test failed
+    return random.Random(f"{seed}/{request.node.name}")
 
 
 @pytest.fixture

@@ -12,136 +12,26 @@ LBACTORS_CRASH_KILLS: how many kills for each store (8, in the long form 22). LB
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 import time
-from collections import Counter
 from itertools import pairwise
 
+from tests.support.crash.killer import BACK_WITHIN_S, Killer, make_plan
 from tests.support.crash.readers import live_reader, settle_and_audit
 from tests.support.crash.writers import DISCONNECTED, OK, Api, Events, Ledger, Load
 from tests.support.figures import Note
-from tests.support.redis_server import RedisServer, until
+from tests.support.redis_server import RedisServer
 from tests.support.rounds import long, rounds
-from tests.support.server_process import ROOT_KEY, MakeServer, Server, survivors
+from tests.support.server_process import ROOT_KEY, MakeServer
 
 KILLS = int(os.environ.get("LBACTORS_CRASH_KILLS") or rounds(8, 22))
 CHAPTER = 10
-WHOLE_EVERY = 20  # one kill in so many takes the server; a start costs seconds
 WEIGHTS = {"actor": 8, "supervisor": 3, "gateway": 2, "redis": 5}
-PAIRED = 0.25  # part of the kills that take a second victim with them
 WAITED_FOR = 0.4  # part of the kills that may heal before the next one
 PAUSE_S = (0.02, 0.8)  # else: how long until the next one
 READ_PAUSE_S = 0.02  # so that what dies has a processor to come back on
-REDIS_AWAY_S = (0.0, 1.0)
-BACK_WITHIN_S = 40.0
-GONE_WITHIN_S = 30.0
 MAY_BE_TOLD = {OK, DISCONNECTED, "period_loading", "storage_unavailable"}  # reads, too: while Redis is away
-
-
-def make_plan(rng: random.Random, kills: int, kinds: list[str]) -> list[tuple[str, ...]]:
-    """What to kill, in order: each kind at least once, sometimes two at once. `kills` victims in all."""
-    whole = max(kills // WHOLE_EVERY, 1)
-    single = [*kinds, *rng.choices(kinds, [WEIGHTS[k] for k in kinds], k=kills - whole - len(kinds))]
-    rng.shuffle(single)
-    plan: list[tuple[str, ...]] = []
-    while single:
-        count = 2 if len(single) > 1 and rng.random() < PAIRED else 1
-        victims, single = single[:count], single[count:]
-        if victims[0] == victims[-1] != "actor":  # of the others there is one each
-            plan += [(kind,) for kind in victims]
-        else:
-            plan.append(tuple(victims))
-    kind = rng.randrange(2)
-    for number in range(whole):
-        plan.insert(rng.randrange(len(plan)), (("everything", "server")[(kind + number) % 2],))
-    return plan
-
-
-class Killer:
-    """Carries a plan out; what does not come back by itself (the server, Redis) it starts again."""
-
-    def __init__(self, server: Server, redis: RedisServer | None, rng: random.Random) -> None:
-        self.server = server
-        self.redis = redis
-        self.killed: Counter[str] = Counter()
-        self.last_s = 0.0  # when the last victim died
-        self._rng = rng
-        self._redis_back: asyncio.Task[None] | None = None
-
-    async def kill(self, victims: tuple[str, ...]) -> None:
-        """At once; what is just being started is waited for."""
-        if victims[0] in ("everything", "server"):
-            await self._kill_server(victims[0])
-        else:
-            if "redis" in victims:
-                await self.settled()
-            await until(lambda: self._are_there(victims), f"processes: {victims}", BACK_WITHIN_S)
-            for kind, count in Counter(victims).items():
-                if kind == "redis":
-                    self._kill_redis(self._rng.uniform(*REDIS_AWAY_S))
-                    continue
-                hit: set[int] = set()  # a killed process is found for a moment longer
-                for number in range(count):
-                    await until(
-                        lambda kind=kind, hit=hit: self._hit(kind, hit), f"{kind} {number}", BACK_WITHIN_S
-                    )
-            self.last_s = time.monotonic()
-        self.killed.update(victims)
-
-    def _are_there(self, victims: tuple[str, ...]) -> bool:
-        return all(len(self._pids(kind)) >= count for kind, count in Counter(victims).items())
-
-    def _hit(self, kind: str, hit: set[int]) -> bool:
-        """Kill another one of a kind; false if there is none, or the one looked up was just dying."""
-        pids = [pid for pid in self._pids(kind) if pid not in hit]
-        if not pids:
-            return False
-        with contextlib.suppress(ProcessLookupError):
-            hit.add(pid := self._rng.choice(pids))
-            self.server.kill_one(pid)
-            return True
-        return False
-
-    def _pids(self, kind: str) -> list[int]:
-        return {
-            "actor": self.server.actors,
-            "supervisor": self.server.supervisors,
-            "gateway": self.server.further_gateways,
-            "redis": lambda: [0],
-        }[kind]()
-
-    async def _kill_server(self, kind: str) -> None:
-        """All its processes together with Redis; or its own alone, so that its successor meets orphans."""
-        if kind == "server":
-            gateways = [p for p in self.server.processes() if p.pid in self.server.further_gateways()]
-            await self.server.kill_main()
-            left = await survivors(gateways, time.monotonic() + GONE_WITHIN_S)  # they hold the port
-            assert not left, f"the server is gone, but not {left}"
-        else:
-            await self.settled()
-            if self.redis is not None:
-                self._kill_redis(0)
-            await self.server.kill_everything()
-        self.last_s = time.monotonic()
-        await self.settled()
-        await self.server.start()
-
-    def _kill_redis(self, away_s: float) -> None:
-        assert self.redis is not None
-        self.redis.kill()
-        self._redis_back = asyncio.create_task(self._start_redis(away_s))
-
-    async def _start_redis(self, away_s: float) -> None:
-        assert self.redis is not None
-        await asyncio.sleep(away_s)
-        await self.redis.start()
-
-    async def settled(self) -> None:
-        """Wait until Redis is there."""
-        if self._redis_back is not None:
-            await self._redis_back
 
 
 @long
@@ -154,7 +44,7 @@ async def test_random_kills(
     server = make_server(ROOT_KEY, "--gateways", "2", *often, *where)
     await server.start()
     killer = Killer(server, storage, rng)
-    plan = make_plan(rng, KILLS, [kind for kind in WEIGHTS if kind != "redis" or storage])
+    plan = make_plan(rng, KILLS, {kind: n for kind, n in WEIGHTS.items() if kind != "redis" or storage})
     async with Api(server.url, server.key) as api:
         total, best = Ledger(api, "sum", rng), Ledger(api, "best", rng)
         await total.create(windows=["daily"])

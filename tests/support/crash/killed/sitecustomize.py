@@ -32,8 +32,14 @@ ORDER, SIZES = "LBACTORS_KILL_ORDER", "LBACTORS_KILL_SIZES"
 WATCHED: dict[str, list[str]] = {
     "lbactors.period_actor.activation": ["Activation.drain", "Activation.inherit_ids", "Activation.seal"],
     "lbactors.period_actor.chain": ["Chain.seal"],
-    "lbactors.period_actor.actor": ["PeriodActor.seal"],
-    "lbactors.supervisor.lifecycle": ["Lifecycle.carry_out", "Lifecycle._sealed", "Lifecycle._event"],
+    "lbactors.period_actor.actor": ["PeriodActor.seal", "PeriodActor.tick"],
+    "lbactors.period_actor.follower": ["Follower.read_to"],
+    "lbactors.supervisor.lifecycle": [
+        "Lifecycle.carry_out",
+        "Lifecycle._sealed",
+        "Lifecycle._event",
+        "Lifecycle._log_seq",
+    ],
     "lbactors.supervisor.rewards.granting": ["Granting.begin", "Granting.grant"],
     "lbactors.supervisor.hosting": ["Hosting.host"],
     "lbactors.supervisor.state": ["SupervisorState.commit"],
