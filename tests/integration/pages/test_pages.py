@@ -23,7 +23,7 @@ WITHOUT_COMMANDS = {
 WITH_PLUGIN = {  # the server has the example plugin loaded
     "docs/guides/anti-cheat.md",
 }
-PATTERNS = ("README.md", "docs/concepts.md", "docs/python-client.md", "docs/guides/*.md")
+PATTERNS = ("README.md", "docs/concepts.md", "docs/sources.md", "docs/python-client.md", "docs/guides/*.md")
 PAGES = sorted(
     path
     for pattern in PATTERNS
