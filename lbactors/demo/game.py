@@ -1,6 +1,8 @@
 """The demo's simulated game: players with skills, matches with plausible scores, and their traffic over HTTP.
 
 Most matches are reported by a few game servers in batches, some by the players' own devices one at a time.
+Experience is not submitted: servers send what happened in matches as events, and a leaderboard has rules that
+make points of them.
 The game keeps to its rate as long as the server can follow; it never builds up a backlog, so latencies are
 the server's and not those of a queue in here. `Game` is pure and seeded; `Traffic` owns the figures.
 """
@@ -34,7 +36,18 @@ BOARDS: tuple[Json, ...] = (
         "leaderboard_id": WEEKLY,
         "name": "Experience this week, Rome time",
         "timeframe": {"type": "weekly", "timezone": "Europe/Rome"},
-        "scoring": {"aggregation": "sum"},
+        "scoring": {
+            "source": "events",
+            "aggregation": "sum",
+            "rules": [
+                {"event_type": "match.finished", "points_expression": "attrs.kills * 2"},
+                {
+                    "event_type": "match.finished",
+                    "conditions": {"attrs.won": {"eq": True}},
+                    "points_expression": "20",
+                },
+            ],
+        },
     },
     {
         "leaderboard_id": LAPS,
@@ -68,10 +81,11 @@ _SECOND = ("badger", "crane", "dingo", "eagle", "ferret", "gecko", "heron", "ibi
 
 
 class Game:
-    """Makes submissions. Few players are very good, few play very often, and not always the same ones.
+    """Makes submissions and events. Few players are very good, few play very often, and not always the same
+    ones.
 
-    Scores: log-normal about the skill (arena), a beta share of 50 points (experience), a gamma-shaped loss
-    of time above the ideal lap (laps).
+    Scores: log-normal about the skill (arena), a gamma-shaped loss of time above the ideal lap (laps).
+    Events: a beta share of 20 kills, and victories by skill.
     """
 
     def __init__(self, players: int, seed: int = 1) -> None:
@@ -87,25 +101,36 @@ class Game:
     def _name(self, number: int) -> str:
         return f"{self._random.choice(_FIRST)}-{self._random.choice(_SECOND)}-{number + 1}"
 
-    def submissions(self, count: int) -> list[Json]:
-        """`count` results of matches, each with its `leaderboard_id`."""
+    def results(self, count: int) -> tuple[list[Json], list[Json]]:
+        """`count` results of matches: submissions, each with its `leaderboard_id`, and events."""
         chosen = self._random.choices(self._indices, cum_weights=self._cumulative, k=count)
         boards = self._random.choices((ARENA, WEEKLY, LAPS), weights=(4, 4, 2), k=count)
-        return [
-            {
-                "leaderboard_id": board,
-                "player_id": self.player_ids[i],
-                "score": self._score(board, self._skills[i]),
-            }
-            for i, board in zip(chosen, boards, strict=True)
-        ]
+        submissions: list[Json] = []
+        events: list[Json] = []
+        for i, board in zip(chosen, boards, strict=True):
+            player_id, skill = self.player_ids[i], self._skills[i]
+            if board == WEEKLY:
+                events.append(self._event(player_id, skill))
+            else:
+                score = self._score(board, skill)
+                submissions.append({"leaderboard_id": board, "player_id": player_id, "score": score})
+        return submissions, events
+
+    def _event(self, player_id: str, skill: float) -> Json:
+        draw = self._random
+        kills = int(20 * draw.betavariate(2 * math.exp(0.3 * skill), 2))
+        won = draw.random() < 1 / (1 + math.exp(-skill))
+        return {
+            "event_id": f"match-{draw.getrandbits(64):016x}:{player_id}",
+            "event_type": "match.finished",
+            "player_id": player_id,
+            "attrs": {"kills": kills, "won": won},
+        }
 
     def _score(self, board: str, skill: float) -> int:
         draw = self._random
         if board == ARENA:
             return int(1000 * math.exp(0.35 * skill + 0.4 * draw.gauss(0, 1)))
-        if board == WEEKLY:
-            return 1 + int(50 * draw.betavariate(2 * math.exp(0.3 * skill), 2))
         return 61_500 + int(6000 * math.exp(-0.4 * skill) * draw.gammavariate(2, 0.5))
 
 
@@ -161,7 +186,7 @@ class Traffic:
 
 
 async def play(client: Client, game: Game, traffic: Traffic, rate: int) -> None:
-    """Send `rate` scores a second until cancelled."""
+    """Send `rate` scores and events a second until cancelled."""
     singles_per_s = min(SINGLES_PER_S, max(1, rate // 10))
     per_server_s = (rate - singles_per_s) / GAME_SERVERS
     posts: set[asyncio.Task[None]] = set()
@@ -174,15 +199,18 @@ async def play(client: Client, game: Game, traffic: Traffic, rate: int) -> None:
             # played.
             due += min(now_s - booked_s, LONGEST_BATCH_S) * per_server_s
             booked_s = now_s
-            items, due = game.submissions(int(due)), due % 1
-            if items:
-                await traffic.timed(partial(client.submit_across, items), len(items), single=False)
+            (scores, events), due = game.results(int(due)), due % 1
+            if scores:
+                await traffic.timed(partial(client.submit_across, scores), len(scores), single=False)
+            if events:
+                await traffic.timed(partial(client.send_events, events), len(events), single=False)
 
     async def devices() -> None:
         async for _ in ticks(1 / singles_per_s):
-            (item,) = game.submissions(1)
+            scores, events = game.results(1)
+            request = partial(client.submit, **scores[0]) if scores else partial(client.send_events, events)
             if len(posts) < 10 * singles_per_s:
-                post = group.create_task(traffic.timed(partial(client.submit, **item), 1, single=True))
+                post = group.create_task(traffic.timed(request, 1, single=True))
                 posts.add(post)
                 post.add_done_callback(posts.discard)
 

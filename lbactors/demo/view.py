@@ -16,12 +16,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from lbactors.demo.game import ARENA, BOARDS, LAPS, Traffic
+from lbactors.demo.game import ARENA, BOARDS, LAPS, WEEKLY, Traffic
 from lbactors.tables import duration_text, text_of
 
 Json = Mapping[str, Any]
 
 TOP = 10
+TRIED = '{"event_type": "match.finished", "attrs": {"kills": 7, "won": true}}'
 BOARD_WIDTH, BETWEEN = 36, 3  # of a table, and between two; in characters
 OTHER_LINES = 12  # of the view, beside the rows of the tables
 CHANGES = {"up": ("▲", "green"), "down": ("▼", "red"), "same": ("=", "dim")}  # against the period before
@@ -70,6 +71,7 @@ def introduction(url: str, key: str, program: str) -> str:
             f"{program} top {LAPS} --watch",
             f"{program} submit {ARENA} me 99999",
             f"{program} top {ARENA} --around me",
+            f"{program} leaderboards test-rules {WEEKLY} --event '{TRIED}'",
             f"curl {bearer} '{url}/v1/leaderboards/{ARENA}/rankings?limit=3'",
             f"{program} status",
             "",
