@@ -1,8 +1,9 @@
 """All figures in one run: `python bench`.
 
-Starts beside Ray alone, the server over HTTP, boards with further windows and audiences, the engine beside
-Redis, the recovery of a large period, writes during snapshots, a rollover of hundreds of boards under load,
-thousands of boards that sleep, and what their history costs.
+Starts beside Ray alone, the server over HTTP, boards with further windows and audiences, metrics and events,
+a leaderboard that is filled from a million rows, the engine beside Redis, the recovery of a large period,
+writes during snapshots, a rollover of hundreds of boards under load, thousands of boards that sleep, and what
+their history costs.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ def main() -> int:
         ["http_load.py"],
         ["windows.py", "--rounds", "1"],
         ["audience.py", "--rounds", "1"],
+        ["sources.py", "--rounds", "1"],
+        ["fill.py"],
         ["engine.py", "--entries", "100000"],
         ["recovery.py"],
         ["snapshots.py"],
