@@ -8,12 +8,14 @@ database of their own, and leave its settings as they were.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
@@ -27,6 +29,7 @@ from tests.support.rounds import VARIABLE, rounds  # noqa: E402
 from tests.support.scheduling import GroupScheduling, turn_of  # noqa: E402
 
 FIGURE = "figure"
+FILES_OPEN = 256  # more of them are looked after
 
 os.environ.setdefault("LBACTORS_CRASH_SEED", secrets.token_hex(4))  # the processes of a run inherit it
 os.environ.pop("LBACTORS_PROGRAM", None)  # texts name `lbactors`, however the tests were started
@@ -39,6 +42,16 @@ _figures: list[str] = []
 def logs_at_their_defaults() -> None:
     """An actor or a server that ran in this process has set its own level and format."""
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def few_open_files() -> Iterator[None]:
+    """A server in this process has set how rarely garbage is collected, and clocks and connections that are
+    garbage keep their files open; `select`, which some tests use, takes no number above 1023.
+    """
+    yield
+    if psutil.Process().num_fds() > FILES_OPEN:
+        gc.collect()
 
 
 @pytest.fixture

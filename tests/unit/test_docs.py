@@ -48,10 +48,6 @@ UNNAMED_CODES = {
     "method_not_allowed": "the answer where a route has no such method",
     "internal_error": "a bug; no route promises one",
     "rate_limited": "there are no rate limits yet",
-    "metric_not_found": "there are no routes on metrics yet",
-    "transaction_not_found": "there are no routes on metrics yet",
-    "insufficient_balance": "there are no routes on metrics yet",
-    "transaction_settled": "there are no routes on metrics yet",
 }
 
 
