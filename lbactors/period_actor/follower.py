@@ -315,15 +315,20 @@ class Follower:
             require_same()
             assert self._live is not None
             self._fill_places[activation] = position
-            followed = activation.period.followed
-            if position >= self._live:
-                grown = 0 if self._members else await reader.last_seq() - position
-                if NEAR_ROWS < grown <= before / 2:
+            if position >= self._live and not self._members:
+                grown = await reader.last_seq() - position
+                require_same()
+                if not self._members and NEAR_ROWS < grown <= before / 2:
                     # Members would take them one record at a time, and answers would wait for that.
                     is_first, before = False, grown
                     self._live = None
                     await self._begin()
-                elif followed.pending:
+                    continue
+                if position < self._live:  # another period has joined meanwhile, and reads on
+                    continue
+            followed = activation.period.followed
+            if position >= self._live:
+                if followed.pending:
                     await self._again(activation)
                 elif followed.terms != terms or followed.is_filling:
                     await self._feed(activation, [], position, read_ms, terms, begins=True)
